@@ -1,11 +1,12 @@
 """Shape-agnostic masks (Animate Anyone 2, arXiv:2502.06145, section 3.2).
 
-The bounding box (h x w) of the character's mask is divided into k_h x k_w blocks, and each block is filled with its maximum:
-the model sees where the character is, but not its outline. k is the *number* of blocks, so 1 gives the whole box, and h and w
-give the mask itself.
+The bounding box (h x w) of the character's mask is divided into k_h x k_w blocks, and each block is filled with its
+maximum: the model sees where the character is, but not its outline. k is the *number* of blocks, so 1 gives the whole
+box, and h and w give the mask itself.
 
 The paper leaves open what happens when h is not a multiple of k_h. Here block i covers the rows floor(i h / k_h) to
-floor((i + 1) h / k_h): the sizes of blocks differ by at most one pixel, and multiplying k by a whole number only divides blocks.
+floor((i + 1) h / k_h): the sizes of blocks differ by at most one pixel, and multiplying k by a whole number only
+divides blocks.
 """
 
 from __future__ import annotations

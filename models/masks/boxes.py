@@ -10,8 +10,8 @@ def bounding_boxes(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Boxes (T, 4) of masks (T, H, W): x0, y0, x1, y1 with x1 and y1 exclusive; all 0 where a mask is empty."""
     if masks.ndim != 3:
         raise ValueError(f"masks must be (T, H, W), got {masks.shape}")
-    x0, x1 = _extent(masks.any(axis=1))
-    y0, y1 = _extent(masks.any(axis=2))
+    x0, x1 = _extent(np.any(masks, axis=1))
+    y0, y1 = _extent(np.any(masks, axis=2))
     return np.stack([x0, y0, x1, y1], axis=1)
 
 

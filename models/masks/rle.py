@@ -37,11 +37,12 @@ def encode(masks: NDArray[np.bool_]) -> list[RLE]:
 def decode(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
     """Masks (T, H, W) of the run-length codes of one clip.
 
-    The run lengths are checked here before anything is filled: pycocotools itself returns uninitialised memory when they
-    do not cover the whole mask.
+    The run lengths are checked before anything is filled: pycocotools itself returns uninitialised memory when they do
+    not cover the whole mask, and is slower.
 
     Raises:
         ValueError: there is no code, the sizes differ, or a code is damaged; the message names the frame.
+        TypeError: `counts` is not bytes.
     """
     if len(codes) == 0:
         raise ValueError("cannot decode 0 masks: their size is unknown; expected one code per frame")
@@ -79,7 +80,7 @@ def _run_lengths(counts: object, t: int) -> NDArray[np.int64]:
     if isinstance(counts, str):
         counts = counts.encode()
     if not isinstance(counts, bytes):
-        raise ValueError(f"mask of frame {t} must have 'counts' in bytes, got {type(counts).__name__}")
+        raise TypeError(f"mask of frame {t} must have 'counts' in bytes, got {type(counts).__name__}")
     groups = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     if len(groups) == 0 or groups.min() < 0 or groups.max() > 63 or groups[-1] & 32:
         raise ValueError(f"mask of frame {t} is damaged: {counts[:40]!r} is not a COCO run-length code")
@@ -87,9 +88,7 @@ def _run_lengths(counts: object, t: int) -> NDArray[np.int64]:
     first = np.concatenate([[0], last[:-1] + 1])
     num_groups = last - first + 1
     if num_groups.max() > 7:
-        raise ValueError(
-            f"mask of frame {t} is damaged: a run length has {num_groups.max()} groups, expected at most 7"
-        )
+        raise ValueError(f"mask of frame {t} is damaged: a number has {num_groups.max()} groups, expected at most 7")
     shift = 5 * (np.arange(len(groups)) - np.repeat(first, num_groups))
     runs = np.add.reduceat((groups & 31) << shift, first)
     runs -= np.where(groups[last] & 16, 1 << 5 * num_groups, 0)

@@ -107,9 +107,9 @@ def test_refuses_no_blocks():
 def golden_rows():
     """Results of Wan-Animate's `get_aug_mask` that our definition must reproduce: name, mask, box, blocks, result.
 
-    It uses the last row and column of the box as an exclusive end, so that they never join a block: its blocks are those
-    of the mask without that row and column. Where the number of blocks does not divide the box, it keeps blocks of
-    int(size / k) and adds another for the rest; there the definitions differ, and the row is left out.
+    It uses the last row and column of the box as an exclusive end, so that they never join a block: its blocks are
+    those of the mask without that row and column. Where the number of blocks does not divide the box, it keeps blocks
+    of int(size / k) and adds another for the rest; there the definitions differ, and the row is left out.
     """
     case = json.loads((GOLDEN / "case.json").read_text())
     tensors = load_file(GOLDEN / "outputs.safetensors")
@@ -125,8 +125,8 @@ def golden_rows():
         x0, y0, x1, y1 = bounding_boxes(source[None])[0]
         inner = np.zeros_like(source)
         inner[y0 : y1 - 1, x0 : x1 - 1] = True
-        # Ours takes the box from the mask: only where the mask without that row and column keeps the same box corner and
-        # reaches the same end are the boxes alike.
+        # Ours takes the box from the mask: the two boxes are alike where the mask without that row and column still
+        # reaches all four sides.
         same_box = (bounding_boxes((source & inner)[None])[0] == (x0, y0, x1 - 1, y1 - 1)).all()
         if same_box and (y1 - 1 - y0) % row["h_len"] == 0 and (x1 - 1 - x0) % row["w_len"] == 0:
             rows.append((row["output"], source, inner, Blocks(row["h_len"], row["w_len"]), output))
