@@ -1,0 +1,211 @@
+"""The ledger: a dataset of outcomes that is written row by row and never shows a row twice.
+
+A row is committed by publishing one small Parquet file, `_parts/<work_key>.parquet`. Its name is the row's work key, so
+committing the same work again, by a retried worker or a second job, replaces the file with the same row: at least once
+executed, once visible. `compact` moves parts into `rows-*.parquet`, which is all that other readers see (they skip
+names that begin with an underscore or a dot). Every data file is written by one atomic replacement in which a newer row
+takes its predecessor's place, so a reader finds each id at most once at any moment, wherever compaction was killed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.schema import to_table
+from pipelines.storage import Storage
+
+PARTS = "_parts"
+TARGET_FILE_BYTES = 32 << 20
+ROWS_PER_GROUP = 16
+"""Small row groups: a stage that is reused reads one row of the old dataset, found by the statistics of its id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """How the rows of a job ended."""
+
+    total: int
+    ok: int = 0
+    rejected: int = 0
+    failed: int = 0
+    reasons: Mapping[str, int] | None = None
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every row has exactly one outcome."""
+        return self.total == self.ok + self.rejected + self.failed
+
+    def line(self) -> str:
+        """The closing line of a job."""
+        reasons = ", ".join(f"{name} {count}" for name, count in sorted((self.reasons or {}).items()))
+        line = f"{self.total} rows in = {self.ok} ok + {self.rejected} rejected + {self.failed} failed"
+        return f"{line} ({reasons})" if reasons else line
+
+
+class Ledger:
+    """Committed rows of one dataset.
+
+    Args:
+        storage: the dataset's folder.
+        id_column: the column that names a row, unique in the dataset.
+    """
+
+    def __init__(self, storage: Storage, id_column: str) -> None:
+        self.storage = storage
+        self.id_column = id_column
+
+    # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, row: Mapping[str, Any], schema: pa.Schema) -> None:
+        """Publish one row. Raises OSError when the storage refuses it: then the row is not committed."""
+        buffer = io.BytesIO()
+        pq.write_table(to_table(row, schema), buffer, compression="zstd")
+        self.storage.publish(f"{PARTS}/{row['work_key']}.parquet", buffer.getvalue())
+
+    def is_committed(self, work_key: str) -> bool:
+        """Whether a part with this key is there: a worker that is retried skips what its predecessor finished."""
+        return self.storage.exists(f"{PARTS}/{work_key}.parquet")
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def data_names(self) -> list[str]:
+        """The files that hold compacted rows."""
+        return [name for name in self.storage.names(suffix=".parquet") if name.startswith("rows-")]
+
+    def part_names(self) -> list[str]:
+        """The files that hold one row each, not yet compacted."""
+        return self.storage.names(PARTS, suffix=".parquet")
+
+    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for all compacted rows, with `filename`; compact first if parts may be about. Empty string when there are none."""
+        names = self.data_names()
+        if not names:
+            return ""
+        files = ", ".join(_quote(self.duckdb_path(connection, name)) for name in names)
+        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+
+    def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+        """Path under which DuckDB opens `name`; registers the file system when it is not the local one."""
+        if self.storage.is_local:
+            return self.storage.path(name)
+        protocol = self.storage.url.split("://", 1)[0]
+        if protocol not in connection.list_filesystems():
+            connection.register_filesystem(self.storage.fs)
+        return f"{self.storage.url}/{name}"
+
+    def read_row(self, name: str, row_id: str) -> dict[str, Any] | None:
+        """One compacted row, reading only the row group that holds it."""
+        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+            table = pq.read_table(file, filters=[(self.id_column, "==", row_id)])
+        return dict(table.to_pylist(maps_as_pydicts="strict")[0]) if table.num_rows else None
+
+    def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Every compacted row, one row group in memory at a time."""
+        for name in self.data_names():
+            with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
+                wanted = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=wanted):
+                    yield from batch.to_pylist(maps_as_pydicts="strict")
+
+    # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def compact(self) -> int:
+        """Move committed parts into data files; returns how many rows moved. Call it with the dataset's lock held.
+
+        Each data file is replaced in one step: newer rows take the place of older ones with the same id, and new ids
+        fill the last file before another is begun. Parts are deleted after the file that holds their rows is published.
+        Killed anywhere, it finds the rest of the parts next time; those whose rows were already moved replace themselves.
+        """
+        parts = self.part_names()
+        moved = 0
+        for start in range(0, len(parts), _PARTS_PER_PASS):
+            moved += self._compact_some(parts[start : start + _PARTS_PER_PASS])
+        return moved
+
+    def _compact_some(self, parts: list[str]) -> int:
+        newest: dict[str, tuple[Any, str]] = {}
+        superseded: list[str] = []
+        for name in parts:
+            head = self._read(name, [self.id_column, "committed_at"]).to_pylist()[0]
+            row_id, stamp = head[self.id_column], head["committed_at"]
+            if row_id in newest and newest[row_id][0] >= stamp:
+                superseded.append(name)
+                continue
+            if row_id in newest:
+                superseded.append(newest[row_id][1])
+            newest[row_id] = (stamp, name)
+        pending = {row_id: name for row_id, (_, name) in newest.items()}
+        homes = self._homes(pending)
+        for data_name, ids in homes.items():
+            self._rewrite(data_name, {row_id: pending.pop(row_id) for row_id in ids}, {})
+        while pending:
+            data_name, room = self._file_with_room()
+            taken: dict[str, str] = {}
+            for row_id in sorted(pending):
+                room -= self._size(pending[row_id])
+                if taken and room < 0:
+                    break
+                taken[row_id] = pending.pop(row_id)
+            self._rewrite(data_name, {}, taken)
+        for name in superseded:
+            self.storage.delete(name)
+        return len(newest)
+
+    def _homes(self, ids: Iterable[str]) -> dict[str, list[str]]:
+        """Which data file holds which of these ids."""
+        with duckdb.connect() as connection:
+            relation = self.relation(connection)
+            if not relation:
+                return {}
+            wanted = pa.table({"id": pa.array(list(ids), pa.string())})
+            connection.register("wanted", wanted)
+            found = connection.sql(f"SELECT id, filename FROM wanted JOIN {relation} ON id = {self.id_column}").fetchall()  # noqa: S608
+        homes: dict[str, list[str]] = {}
+        for row_id, filename in found:
+            homes.setdefault(str(filename).rsplit("/", 1)[-1], []).append(row_id)
+        return homes
+
+    def _file_with_room(self) -> tuple[str, int]:
+        """The last data file and the bytes it may still take, or the name of the next one."""
+        names = self.data_names()
+        if names and (room := TARGET_FILE_BYTES - self._size(names[-1])) > 0:
+            return names[-1], room
+        number = int(names[-1].removeprefix("rows-").removesuffix(".parquet")) + 1 if names else 0
+        return f"rows-{number:06d}.parquet", TARGET_FILE_BYTES
+
+    def _rewrite(self, data_name: str, replaced: Mapping[str, str], added: Mapping[str, str]) -> None:
+        """Publish `data_name` anew with some rows replaced and some added, then delete the parts they came from."""
+        tables = [self._read(name) for name in (*replaced.values(), *added.values())]
+        if self.storage.exists(data_name):
+            old = self._read(data_name)
+            keep = [value.as_py() not in replaced for value in old.column(self.id_column)]
+            tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
+        table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
+        # The newest part knows the columns and the schema version; concatenation keeps the oldest's metadata.
+        table = table.replace_schema_metadata(tables[-1].schema.metadata)
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
+        self.storage.publish(data_name, buffer.getvalue())
+        for name in (*replaced.values(), *added.values()):
+            self.storage.delete(name)
+
+    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.storage.read(name)), columns=columns)
+
+    def _size(self, name: str) -> int:
+        return int(self.storage.fs.size(self.storage.path(name)))
+
+
+_PARTS_PER_PASS = 512
+"""Bounds what compaction holds in memory: this many rows, or one data file."""
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

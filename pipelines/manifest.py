@@ -1,0 +1,153 @@
+"""Manifests: tables of rows to work on, written by this project or by a person, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+ID_PATTERN = "^[A-Za-z0-9._-]{1,128}$"
+SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used as it is; the message says what was got, what was expected, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A table in files.
+
+    Args:
+        url: a Parquet or CSV file, or a folder of `*.parquet`, on any fsspec file system.
+        id_column: the unique name of a row.
+        required: columns that must be there, with their types; they are converted to them.
+        optional: likewise, but null when absent.
+    """
+
+    url: str
+    id_column: str
+    required: Mapping[str, pa.DataType]
+    optional: Mapping[str, pa.DataType]
+
+    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for the checked and converted table.
+
+        Raises:
+            ManifestError: no such file, not a table, a missing column, a value of the wrong type, an empty table,
+                duplicate or malformed ids.
+        """
+        raw = self._raw(connection)
+        try:
+            described = connection.execute(f"DESCRIBE SELECT * FROM {raw}").fetchall()  # noqa: S608
+        except duckdb.Error as error:
+            raise ManifestError(f"{self.url} cannot be read as a table: {_first_line(error)}") from error
+        present = {name: kind for name, kind, *_ in described}
+        if missing := [name for name in self.required if name not in present]:
+            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
+        relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
+        self._check_rows(connection, relation)
+        return relation
+
+    def _raw(self, connection: duckdb.DuckDBPyConnection) -> str:
+        fs, path = fsspec.core.url_to_fs(self.url)
+        local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
+        if not local:
+            connection.register_filesystem(fs)
+        if fs.isdir(path):
+            found = [str(p) for p in fs.glob(f"{path.rstrip('/')}/*.parquet")]
+            paths = sorted(p for p in found if not p.rsplit("/", 1)[-1].startswith(("_", ".")))
+            if not paths:
+                raise ManifestError(f"{self.url} holds no *.parquet file; was the job that writes it run?")
+        elif fs.exists(path):
+            paths = [path]
+        else:
+            raise ManifestError(f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files")
+        reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
+        if reader is None:
+            raise ManifestError(f"{self.url} is neither .parquet nor .csv")
+        urls = paths if local else [fs.unstrip_protocol(p) for p in paths]
+        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
+        return f"{reader}([{quoted}], union_by_name=true)"
+
+    def _conversions(self, connection: duckdb.DuckDBPyConnection, raw: str, present: Mapping[str, str]) -> list[str]:
+        """One SELECT expression per column, each checked to lose nothing."""
+        expressions = []
+        for name, kind in {**self.required, **self.optional}.items():
+            sql_type = sql_type_of(kind)
+            if name not in present:
+                expressions.append(f"NULL::{sql_type} AS {name}")
+                continue
+            try:
+                row = connection.execute(
+                    f"SELECT {_q(name)}::VARCHAR FROM {raw} "  # noqa: S608
+                    f"WHERE {_q(name)} IS NOT NULL AND TRY_CAST({_q(name)} AS {sql_type}) IS NULL LIMIT 1"
+                ).fetchone()
+            except duckdb.Error as error:
+                raise ManifestError(
+                    f"{self.url}: column '{name}' is {present[name]}, expected {sql_type} ({_first_line(error)})"
+                ) from error
+            if row:
+                raise ManifestError(f"{self.url}: column '{name}' holds {row[0]!r:.80}, expected {sql_type}")
+            expressions.append(f"CAST({_q(name)} AS {sql_type}) AS {name}")
+        known = {*self.required, *self.optional}
+        return expressions + [_q(name) for name in present if name not in known]
+
+    def _check_rows(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+        key = self.id_column
+        row = connection.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {relation}").fetchone()  # noqa: S608
+        total, distinct = row or (0, 0)
+        if total == 0:
+            raise ManifestError(f"{self.url} has no rows; there is nothing to do")
+        bad = connection.execute(
+            f"SELECT {key} FROM {relation} WHERE {key} IS NULL OR {key} IN ('.', '..') "  # noqa: S608
+            f"OR NOT regexp_full_match({key}, '{ID_PATTERN}') LIMIT 1"
+        ).fetchone()
+        if bad:
+            shown = "null" if bad[0] is None else repr(bad[0][:60])
+            raise ManifestError(
+                f"{self.url}: {key} {shown} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
+            )
+        if distinct != total:
+            twice = connection.execute(
+                f"SELECT {key}, count(*) FROM {relation} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3"  # noqa: S608
+            ).fetchall()
+            shown = ", ".join(f"{name} ({count} times)" for name, count in twice)
+            raise ManifestError(f"{self.url}: {key} must be unique, got {shown}; {total - distinct} rows too many")
+        for name in self.required:
+            null = connection.execute(f"SELECT {key} FROM {relation} WHERE {name} IS NULL LIMIT 1").fetchone()  # noqa: S608
+            if null:
+                raise ManifestError(f"{self.url}: row {null[0]} has no {name}")
+
+
+def sql_type_of(kind: pa.DataType) -> str:
+    """DuckDB's name for an Arrow type of our schemas."""
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {sql_type_of(field.type)}' for field in kind)})"
+    if pa.types.is_list(kind):
+        return f"{sql_type_of(kind.value_type)}[]"
+    names = {
+        pa.string(): "VARCHAR",
+        pa.bool_(): "BOOLEAN",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.float32(): "FLOAT",
+        pa.float64(): "DOUBLE",
+    }
+    return names[kind]
+
+
+def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[str, pa.DataType]:
+    """The named part of a column table."""
+    return {name: types[name] for name in names}
+
+
+def _q(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,168 @@
+"""Planning: the manifest minus the ledger.
+
+Everything here is a query over files, by DuckDB, so that planning a corpus of millions needs neither minutes nor memory;
+only the rows about to run are ever Python objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.keys import work_key
+from pipelines.ledger import Counts, Ledger
+from pipelines.manifest import Manifest
+from stages.outcome import Reason, Status
+
+MEMORY_LIMIT = "1GB"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """Which failed rows to run again although their work is done. Empty means any."""
+
+    reasons: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = sorted(reason.value for reason in Reason)
+        if unknown := sorted(set(self.reasons) - set(known)):
+            raise ValueError(f"got the reasons {unknown}, expected some of {', '.join(known)}")
+
+    def condition(self) -> str:
+        """SQL that is true for ledger rows to run again."""
+        parts = [f"status = '{Status.FAILED}'"]
+        if self.reasons:
+            parts.append(f"reason IN ({_literals(self.reasons)})")
+        if self.stages:
+            parts.append(f"stage IN ({_literals(self.stages)})")
+        return " AND ".join(parts)
+
+
+class Plan:
+    """What there is to do: the manifest's rows without a committed row of the same work.
+
+    The work is the same when the id, the columns in `key_columns` (the source's fingerprint among them) and the
+    pipeline's key are. The columns are compared by a 64-bit hash of both sides taken in one query, under equal ids.
+
+    Args:
+        manifest: the rows to account for.
+        ledger: the dataset to write, compacted.
+        key_columns: manifest columns that a result depends on.
+        pipeline: the pipeline's key.
+        limit: consider only the first rows by id.
+        retry: also take failed rows that match.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        ledger: Ledger,
+        *,
+        key_columns: Sequence[str],
+        pipeline: str,
+        limit: int | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.id_column = ledger.id_column
+        self.key_columns = tuple(key_columns)
+        self.pipeline = pipeline
+        self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
+        source = manifest.relation(self.connection)
+        if limit is not None:
+            source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
+        self._source = source
+        self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
+        self._find_pending(retry)
+        self.num_pending = self._count("SELECT count(*) FROM pending")
+
+    def _find_pending(self, retry: Retry | None) -> None:
+        ledger = self._hashed_ledger()
+        if not ledger:
+            select = f"SELECT *, NULL::VARCHAR AS previous_file, 0 AS attempts FROM {self._source}"  # noqa: S608
+        else:
+            done = f"pipeline_key = '{self.pipeline}'"
+            if retry is not None:
+                done += f" AND NOT ({retry.condition()})"
+            hashed = f"SELECT *, {self._hash()} AS input_hash FROM {self._source}"  # noqa: S608
+            self.connection.execute(
+                f"CREATE TEMP TABLE todo AS SELECT m.* FROM ({hashed}) m "  # noqa: S608
+                f"ANTI JOIN (SELECT id, input_hash FROM ({ledger}) WHERE {done}) l "
+                f"ON l.id = m.{self.id_column} AND l.input_hash = m.input_hash"
+            )
+            # An earlier row of the same inputs: its unchanged stages can be reused, unless it is the very row to retry.
+            same = f"l.pipeline_key = '{self.pipeline}'"
+            select = (
+                f"SELECT t.* EXCLUDE (input_hash), CASE WHEN NOT {same} THEN l.filename END AS previous_file, "  # noqa: S608
+                f"CASE WHEN {same} THEN l.attempts ELSE 0 END AS attempts FROM todo t "
+                f"LEFT JOIN ({ledger}) l ON l.id = t.{self.id_column} AND l.input_hash = t.input_hash"
+            )
+        self.connection.execute(
+            f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {self.id_column}) - 1 AS position, * "  # noqa: S608
+            f"FROM ({select})"
+        )
+
+    def rows(self, start: int, count: int) -> list[dict[str, Any]]:
+        """Pending rows `start` … `start + count` by id, each with `work_key`, `attempts` so far and `previous_file`."""
+        table = self._query(
+            f"SELECT * EXCLUDE (position) FROM pending WHERE position >= {start:d} AND position < {start + count:d} "  # noqa: S608
+            "ORDER BY position"
+        ).to_arrow_table()
+        rows: list[dict[str, Any]] = table.to_pylist()
+        for row in rows:
+            row["work_key"] = work_key(row[self.id_column], [row[c] for c in self.key_columns], self.pipeline)
+        return rows
+
+    def counts(self) -> Counts:
+        """How the manifest's rows stand in the ledger now. The closing account: read back, not remembered."""
+        ledger = self._hashed_ledger()
+        by_outcome: Mapping[tuple[str, str | None], int] = {}
+        if ledger:
+            found = self._query(
+                f"SELECT l.status, l.reason, count(*) FROM (SELECT {self.id_column} AS id, {self._hash()} AS input_hash "  # noqa: S608
+                f"FROM {self._source}) m JOIN ({ledger}) l ON l.id = m.id AND l.input_hash = m.input_hash "
+                f"WHERE l.pipeline_key = '{self.pipeline}' GROUP BY ALL"
+            ).fetchall()
+            by_outcome = {(status, reason): count for status, reason, count in found}
+        statuses = {status: sum(n for (s, _), n in by_outcome.items() if s == status) for status in Status}
+        reasons = {str(reason): n for (_, reason), n in by_outcome.items() if reason is not None}
+        return Counts(
+            total=self.total,
+            ok=statuses[Status.OK],
+            rejected=statuses[Status.REJECTED],
+            failed=statuses[Status.FAILED],
+            reasons=reasons,
+        )
+
+    def close(self) -> None:
+        """Release what DuckDB holds."""
+        self.connection.close()
+
+    def _hashed_ledger(self) -> str:
+        relation = self.ledger.relation(self.connection)
+        if not relation:
+            return ""
+        return (
+            f"SELECT {self.id_column} AS id, {self._hash()} AS input_hash, pipeline_key, status, reason, stage, attempts, "  # noqa: S608
+            f"filename FROM {relation}"
+        )
+
+    def _hash(self) -> str:
+        return f"hash({', '.join(self.key_columns)})"
+
+    def _query(self, sql: str) -> duckdb.DuckDBPyRelation:
+        return self.connection.sql(sql)
+
+    def _count(self, sql: str) -> int:
+        row = self.connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _literals(values: Sequence[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -1,0 +1,213 @@
+"""The one runner: rounds of rows through fused actors on Ray Data, with every row accounted for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from pipelines.plan import Plan
+from pipelines.steps import Step, Workers, fuse
+from pipelines.worker import ROW_SCHEMA, Worker, WorkerSpec, pack
+from stages.base import Row
+from stages.outcome import Reason, Status
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLimits:
+    """What a job may spend.
+
+    Args:
+        max_failed: stop once more rows than this have failed (rejected rows do not count); None: never.
+        rows_per_block: rows handed to a worker at a time; a block should be worth a second of work.
+        rows_per_round: rows planned, run, reconciled and compacted together. Bounds the driver's memory.
+        row_timeout_seconds: a row that takes longer is ended with its worker, and fails with `Timeout`.
+        crash_retries: how often a row whose worker died is run again, alone in its block, before it fails with `Crash`.
+    """
+
+    max_failed: int | None = None
+    rows_per_block: int = 4
+    rows_per_round: int = 10_000
+    row_timeout_seconds: float = 3600.0
+    crash_retries: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.rows_per_block, self.rows_per_round) < 1 or self.crash_retries < 0 or self.row_timeout_seconds <= 0:
+            raise ValueError(f"limits must be positive, got {self}")
+
+
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """What one run did, for progress and throughput. Not the account: that is read back from the ledger."""
+
+    rows: int = 0
+    failed: int = 0
+    seconds_by_stage: dict[str, float] = field(default_factory=dict)
+    first_failures: list[str] = field(default_factory=list)
+
+
+class TooManyFailuresError(RuntimeError):
+    """More rows failed than the job allows. What was done is committed; the rest is still pending."""
+
+
+class OutputError(RuntimeError):
+    """The output's storage refuses rows. What was done is committed; the rest is still pending."""
+
+
+def run(
+    plan: Plan,
+    steps: Sequence[Step],
+    spec: WorkerSpec,
+    limits: RunLimits,
+    *,
+    on_progress: Callable[[Tally], None] = lambda _: None,
+) -> Tally:
+    """Run every pending row of `plan` and commit its outcome.
+
+    At the end of each round, rows that never came back (their worker was killed, each time) are run again, one to a
+    block, so that a row that kills its worker takes no other with it; those that still do not come back are committed as
+    failed. Ray must be initialised, and the dataset's lock held.
+
+    Raises:
+        TooManyFailuresError: `limits.max_failed` was passed.
+        OutputError: a row could not be written.
+    """
+    tally = Tally()
+    for start in range(0, plan.num_pending, limits.rows_per_round):
+        rows = plan.rows(start, limits.rows_per_round)
+        try:
+            _run_round(rows, steps, spec, limits, tally, on_progress)
+        finally:
+            spec.ledger.compact()
+    return tally
+
+
+def _run_round(
+    rows: list[Row],
+    steps: Sequence[Step],
+    spec: WorkerSpec,
+    limits: RunLimits,
+    tally: Tally,
+    on_progress: Callable[[Tally], None],
+) -> None:
+    id_column = spec.ledger.id_column
+    rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
+    for attempt in range(limits.crash_retries + 1):
+        per_block = limits.rows_per_block if attempt == 0 else 1
+        returned = _execute(rows, steps, spec, limits, per_block, tally, on_progress)
+        rows = [row for row in rows if row[id_column] not in returned]
+        rows = [row for row in rows if not spec.ledger.is_committed(row["work_key"])]
+        if not rows:
+            return
+        log.warning("%d rows did not come back: their worker died (attempt %d)", len(rows), attempt + 1)
+        if attempt < limits.crash_retries:
+            rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
+    for row in rows:
+        message = f"the worker died each time this row ran ({row['attempts']} attempts); its log has the cause"
+        try:
+            spec.ledger.commit(spec.fail(row, Reason.CRASH, message, "worker"), spec.schema)
+        except OSError as error:
+            raise _output_error(spec, str(error)) from error
+        _count(tally, {"id": row[id_column], "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"})
+        _stop_if_too_many(tally, limits)
+
+
+def _execute(
+    rows: Sequence[Row],
+    steps: Sequence[Step],
+    spec: WorkerSpec,
+    limits: RunLimits,
+    rows_per_block: int,
+    tally: Tally,
+    on_progress: Callable[[Tally], None],
+) -> set[str]:
+    """One Ray Data execution; returns the ids that came back."""
+    tables = [
+        pa.table({"row": pa.array([pack(row) for row in rows[i : i + rows_per_block]], pa.large_binary())}, schema=ROW_SCHEMA)
+        for i in range(0, len(rows), rows_per_block)
+    ]
+    dataset = ray.data.from_arrow(tables)
+    groups = fuse(steps)
+    for number, (workers, stages) in enumerate(groups):
+        last = number == len(groups) - 1
+        # One clip per row and per block once frames are in it: a block of several would not fit the object store's share.
+        dataset = dataset.map_batches(
+            Worker,
+            fn_constructor_args=(spec, [stage.name for stage in stages]),
+            fn_constructor_kwargs={"last": last, "threads": workers.threads},
+            batch_size=None if number == 0 and last else 1,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ray.data.ActorPoolStrategy(**_pool(workers, len(tables), len(groups))),
+            num_cpus=workers.cpus,
+            num_gpus=workers.gpus or None,
+            memory=workers.memory_gib * 2**30 or None,
+            # A dead actor is replaced and its block tried once more; more often, and one poisonous row loops for ever.
+            max_restarts=-1,
+            max_task_retries=1,
+        )
+    returned: set[str] = set()
+    for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for result in batch.to_pylist():
+            if result["commit_error"]:
+                raise _output_error(spec, result["commit_error"])
+            returned.add(result["id"])
+            _count(tally, result)
+        on_progress(tally)
+        _stop_if_too_many(tally, limits)
+    return returned
+
+
+def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
+    if workers.actors:
+        return {"size": workers.actors}
+    cpus = ray.cluster_resources().get("CPU", 1.0)
+    room = max(1, int(cpus / workers.cpus / num_groups))
+    if workers.gpus:
+        room = max(1, int(ray.cluster_resources().get("GPU", 0.0) / workers.gpus))
+    return {"min_size": 1, "max_size": min(room, num_blocks), "initial_size": min(room, num_blocks)}
+
+
+def _count(tally: Tally, result: dict[str, Any]) -> None:
+    tally.rows += 1
+    for stage, seconds in json.loads(result["seconds"]).items():
+        tally.seconds_by_stage[stage] = tally.seconds_by_stage.get(stage, 0.0) + seconds
+    if result["status"] == Status.FAILED:
+        tally.failed += 1
+        if len(tally.first_failures) < 5:
+            last_line = (result["message"] or "").strip().rsplit("\n", 1)[-1]
+            tally.first_failures.append(f"{result['id']}: {result['reason']}: {last_line}")
+
+
+def _stop_if_too_many(tally: Tally, limits: RunLimits) -> None:
+    if limits.max_failed is not None and tally.failed > limits.max_failed:
+        raise TooManyFailuresError(
+            f"{tally.failed} rows failed, --max-failed allows {limits.max_failed}; the first: "
+            + "; ".join(tally.first_failures)
+        )
+
+
+def _output_error(spec: WorkerSpec, error: str) -> OutputError:
+    return OutputError(
+        f"cannot write to {spec.ledger.storage.url}: {error}; make room or fix its permissions and run the same command "
+        "again, which continues with the rows that are missing"
+    )
+
+
+def configure_ray_data() -> None:
+    """Settings of Ray Data that a job of ours rests on."""
+    context = ray.data.DataContext.get_current()
+    # A block whose worker died twice is left out, not the end of the job; the round notices what did not come back.
+    context.max_errored_blocks = -1
+    # Rows have their own limit; one long row at the tail is no reason to fail the job.
+    context.execution_no_progress_timeout_s = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False

@@ -1,0 +1,145 @@
+"""Arrow types of every column this project writes, and the conversion of a row into a one-row table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.binary())])
+PROMPT = pa.struct(
+    [
+        ("object_id", pa.string()),
+        ("seconds", pa.float64()),
+        ("box", pa.list_(pa.float64())),
+        ("points", pa.list_(pa.struct([("x", pa.float64()), ("y", pa.float64()), ("positive", pa.bool_())]))),
+    ]
+)
+
+VIDEO_COLUMNS: dict[str, pa.DataType] = {
+    "video_id": pa.string(),
+    "uri": pa.string(),
+    "source_stamp": pa.string(),
+    "size_bytes": pa.int64(),
+    "fingerprint": pa.string(),
+    "codec": pa.string(),
+    "pixel_format": pa.string(),
+    "width_px": pa.int32(),
+    "height_px": pa.int32(),
+    "rotation_degrees": pa.int32(),
+    "fps": pa.float64(),
+    "variable_frame_rate": pa.bool_(),
+    "num_frames": pa.int32(),
+    "start_seconds": pa.float64(),
+    "duration_seconds": pa.float64(),
+    "has_audio": pa.bool_(),
+    "shot_starts_seconds": pa.list_(pa.float64()),
+}
+
+CLIP_COLUMNS: dict[str, pa.DataType] = {
+    "clip_id": pa.string(),
+    "video_id": pa.string(),
+    "uri": pa.string(),
+    "fingerprint": pa.string(),
+    "size_bytes": pa.int64(),
+    "width_px": pa.int32(),
+    "height_px": pa.int32(),
+    "fps": pa.float64(),
+    "start_seconds": pa.float64(),
+    "num_frames": pa.int32(),
+    "frame_step": pa.int32(),
+    "objects": pa.list_(PROMPT),
+}
+
+PREPARED_COLUMNS: dict[str, pa.DataType] = {
+    "work_width_px": pa.int32(),
+    "work_height_px": pa.int32(),
+    "frame_seconds": pa.list_(pa.float64()),
+    "keypoints": pa.list_(pa.list_(pa.list_(pa.float32()))),
+    "depth_png": pa.list_(pa.binary()),
+    "depth_min": pa.float32(),
+    "depth_max": pa.float32(),
+    "character_mask": pa.list_(RLE),
+    "object_masks": pa.list_(pa.struct([("object_id", pa.string()), ("masks", pa.list_(RLE))])),
+    "agnostic_mask": pa.list_(RLE),
+    "agnostic_blocks_h": pa.int32(),
+    "agnostic_blocks_w": pa.int32(),
+    "agnostic_seed": pa.int64(),
+    "pose_confidence": pa.float32(),
+    "person_share": pa.float32(),
+    "keypoints_inside_mask": pa.float32(),
+    "mask_area_jump": pa.float32(),
+    "motion_magnitude": pa.float32(),
+    "sharpness": pa.float32(),
+    "identity_switches": pa.int32(),
+}
+
+OUTCOME_COLUMNS: dict[str, pa.DataType] = {
+    "status": pa.string(),
+    "stage": pa.string(),
+    "reason": pa.string(),
+    "message": pa.string(),
+    "attempts": pa.int32(),
+}
+
+PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
+    "work_key": pa.string(),
+    "pipeline_key": pa.string(),
+    "stage_keys": pa.map_(pa.string(), pa.string()),
+    "weights": pa.map_(pa.string(), pa.string()),
+    "code_version": pa.string(),
+    "job_id": pa.string(),
+    "committed_at": pa.timestamp("us", tz="UTC"),
+    "seconds_by_stage": pa.map_(pa.string(), pa.float32()),
+}
+
+COLUMNS = {**VIDEO_COLUMNS, **CLIP_COLUMNS, **PREPARED_COLUMNS, **OUTCOME_COLUMNS, **PROVENANCE_COLUMNS}
+
+
+def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Schema of a dataset: the manifest's columns, then what the stages write, then outcome and provenance."""
+    types = {field.name: field.type for field in manifest}
+    types.update(written)
+    types.update(OUTCOME_COLUMNS)
+    types.update(PROVENANCE_COLUMNS)
+    metadata = {"zoetrope": json.dumps({"dataset": kind, "schema_version": SCHEMA_VERSION})}
+    return pa.schema(list(types.items()), metadata=metadata)
+
+
+def to_table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """One row as a table of `schema`; columns the row lacks are null, columns the schema lacks are left out."""
+    arrays = [_array(row.get(field.name), field) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(value: Any, field: pa.Field) -> pa.Array:
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        return _nested_array(value, field.type)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    elif isinstance(value, Mapping) and pa.types.is_map(field.type):
+        value = list(value.items())
+    try:
+        return pa.array([value], type=field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TypeError(f"column '{field.name}': expected {field.type}, got {type(value).__name__}: {error}") from error
+
+
+def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.Array:
+    """List of lists of … from one contiguous buffer: `tolist` would make a Python object of every number."""
+    leaf = column_type
+    for _ in range(value.ndim):
+        leaf = leaf.value_type
+    array: pa.Array = pa.array(np.ascontiguousarray(value).reshape(-1), type=leaf)
+    for axis in range(value.ndim - 1, -1, -1):
+        count = int(np.prod(value.shape[:axis], dtype=np.int64))
+        offsets = np.arange(count + 1, dtype=np.int32) * value.shape[axis]
+        array = pa.ListArray.from_arrays(pa.array(offsets), array)
+    return array.cast(column_type)

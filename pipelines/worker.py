@@ -1,0 +1,165 @@
+"""What runs inside a Ray actor: some neighbouring stages, and at the end of the pipeline the commit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import pickle
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.ledger import Ledger
+from stages.base import Row, Stage
+from stages.chain import outcome, reuse, run_row, stages_to_run
+from stages.outcome import Reason, Status
+
+ROW_SCHEMA = pa.schema([("row", pa.large_binary())])
+RESULT_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("status", pa.string()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("seconds", pa.string()),
+        ("commit_error", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSpec:
+    """What every worker of a job is told.
+
+    `stages` is the whole pipeline, in order: which of them a row needs depends on all of them.
+    """
+
+    stages: Sequence[Stage[Any]]
+    keys: Mapping[str, str]
+    pipeline_key: str
+    ledger: Ledger
+    schema: pa.Schema
+    provenance: Mapping[str, Any]
+    row_timeout_seconds: float
+
+    def finish(self, row: Row) -> Row:
+        """The row as it is committed: without what lives in memory only, with its provenance."""
+        transient = frozenset().union(*(stage.transient for stage in self.stages))
+        kept = {name: value for name, value in row.items() if name not in transient}
+        return {**kept, **self.provenance, "pipeline_key": self.pipeline_key, "committed_at": datetime.now(UTC)}
+
+    def fail(self, row: Row, reason: Reason, message: str, stage: str) -> Row:
+        """The row as a committed failure."""
+        return self.finish({**row, **outcome(Status.FAILED, stage, reason, message)})
+
+
+def pack(row: Row) -> bytes:
+    """A row as it crosses between workers: pickled, so that frames stay one uint8 copy and no type is guessed."""
+    return pickle.dumps(row, protocol=5)
+
+
+class Worker:
+    """The stages `names` of a pipeline over blocks of packed rows. A plain callable; Ray only calls it."""
+
+    def __init__(self, spec: WorkerSpec, names: Sequence[str], *, last: bool, threads: int) -> None:
+        _limit_threads(threads)
+        self.spec = spec
+        self.stages = [stage for stage in spec.stages if stage.name in names]
+        self.last = last
+        for stage in self.stages:
+            stage.open()
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        rows = [self._process(pickle.loads(packed.as_py())) for packed in block.column("row")]  # noqa: S301  our own rows
+        if not self.last:
+            return pa.Table.from_pylist([{"row": pack(row)} for row in rows], schema=ROW_SCHEMA)
+        return pa.Table.from_pylist([self._commit(row) for row in rows], schema=RESULT_SCHEMA)
+
+    def _process(self, row: Row) -> Row:
+        if row.get("status", Status.OK) != Status.OK or row.get("_committed"):
+            return row
+        if self.spec.ledger.is_committed(row["work_key"]):
+            # A worker that died later in this block had finished this row.
+            return {**row, "_committed": True}
+        with self._watchdog(row):
+            if "_reusable" not in row:
+                row["_reusable"] = self._reuse(row)
+            wanted = {stage.name for stage in stages_to_run(self.spec.stages, row["_reusable"])}
+            stages = [stage for stage in self.stages if stage.name in wanted]
+            done = run_row(row, stages, self.spec.keys, row["_reusable"])
+        if not self.last and done["status"] != Status.OK:
+            return self._without_frames(done)
+        return done
+
+    def _reuse(self, row: Row) -> frozenset[str]:
+        previous_file = row.pop("previous_file", None)
+        if not previous_file:
+            return frozenset()
+        ledger = self.spec.ledger
+        previous = ledger.read_row(str(previous_file).rsplit("/", 1)[-1], row[ledger.id_column])
+        return reuse(row, previous, self.spec.stages, self.spec.keys) if previous else frozenset()
+
+    def _without_frames(self, row: Row) -> Row:
+        transient = frozenset().union(*(stage.transient for stage in self.spec.stages))
+        return {name: value for name, value in row.items() if name not in transient}
+
+    def _commit(self, row: Row) -> dict[str, Any]:
+        commit_error = None
+        if not row.pop("_committed", False):
+            try:
+                self.spec.ledger.commit(self.spec.finish(row), self.spec.schema)
+            except OSError as error:
+                # The storage refuses: no row can be recorded, so the driver stops the job. Nothing is lost: this row is
+                # not committed and will run again.
+                commit_error = f"{errno.errorcode.get(error.errno or 0, 'OSError')}: {error}"
+        return {
+            "id": row[self.spec.ledger.id_column],
+            "status": row.get("status"),
+            "stage": row.get("stage"),
+            "reason": row.get("reason"),
+            "message": row.get("message"),
+            "seconds": json.dumps(row.get("seconds_by_stage", {})),
+            "commit_error": commit_error,
+        }
+
+    @contextlib.contextmanager
+    def _watchdog(self, row: Row) -> Iterator[None]:
+        """End this process if the row takes too long: a hung native call cannot be interrupted any other way."""
+        limit = self.spec.row_timeout_seconds
+
+        def give_up() -> None:
+            message = f"the row took longer than {limit:g} s; raise limits.row_timeout_seconds if it needs them"
+            try:
+                self.spec.ledger.commit(self.spec.fail(row, Reason.TIMEOUT, message, self.stages[0].name), self.spec.schema)
+            finally:
+                os._exit(1)
+
+        timer = threading.Timer(limit, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _limit_threads(threads: int) -> None:
+    """One actor per core with one thread each beats one pool of threads: two threads made small models 50 times slower."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+
+
+def fields_of(config: Any) -> dict[str, Any]:
+    """A stage's configuration as plain values."""
+    return dataclasses.asdict(config)
