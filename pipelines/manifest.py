@@ -82,32 +82,32 @@ class Manifest:
                 expressions.append(f"NULL::{sql_type} AS {name}")
                 continue
             try:
-                row = connection.execute(
+                wrong = connection.execute(
                     f"SELECT {_q(name)}::VARCHAR FROM {raw} "  # noqa: S608
                     f"WHERE {_q(name)} IS NOT NULL AND TRY_CAST({_q(name)} AS {sql_type}) IS NULL LIMIT 1"
-                ).fetchone()
+                ).fetchall()
             except duckdb.Error as error:
                 raise ManifestError(
                     f"{self.url}: column '{name}' is {present[name]}, expected {sql_type} ({_first_line(error)})"
                 ) from error
-            if row:
-                raise ManifestError(f"{self.url}: column '{name}' holds {row[0]!r:.80}, expected {sql_type}")
+            if wrong:
+                raise ManifestError(f"{self.url}: column '{name}' holds {wrong[0][0]!r:.80}, expected {sql_type}")
             expressions.append(f"CAST({_q(name)} AS {sql_type}) AS {name}")
         known = {*self.required, *self.optional}
         return expressions + [_q(name) for name in present if name not in known]
 
     def _check_rows(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         key = self.id_column
-        row = connection.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {relation}").fetchone()  # noqa: S608
-        total, distinct = row or (0, 0)
+        counts = connection.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {relation}").fetchall()  # noqa: S608
+        total, distinct = counts[0]
         if total == 0:
             raise ManifestError(f"{self.url} has no rows; there is nothing to do")
         bad = connection.execute(
             f"SELECT {key} FROM {relation} WHERE {key} IS NULL OR {key} IN ('.', '..') "  # noqa: S608
             f"OR NOT regexp_full_match({key}, '{ID_PATTERN}') LIMIT 1"
-        ).fetchone()
+        ).fetchall()
         if bad:
-            shown = "null" if bad[0] is None else repr(bad[0][:60])
+            shown = "null" if bad[0][0] is None else repr(bad[0][0][:60])
             raise ManifestError(
                 f"{self.url}: {key} {shown} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
             )
@@ -118,9 +118,9 @@ class Manifest:
             shown = ", ".join(f"{name} ({count} times)" for name, count in twice)
             raise ManifestError(f"{self.url}: {key} must be unique, got {shown}; {total - distinct} rows too many")
         for name in self.required:
-            null = connection.execute(f"SELECT {key} FROM {relation} WHERE {name} IS NULL LIMIT 1").fetchone()  # noqa: S608
+            null = connection.execute(f"SELECT {key} FROM {relation} WHERE {name} IS NULL LIMIT 1").fetchall()  # noqa: S608
             if null:
-                raise ManifestError(f"{self.url}: row {null[0]} has no {name}")
+                raise ManifestError(f"{self.url}: row {null[0][0]} has no {name}")
 
 
 def sql_type_of(kind: pa.DataType) -> str:

@@ -160,8 +160,7 @@ class Plan:
         return self.connection.sql(sql)
 
     def _count(self, sql: str) -> int:
-        row = self.connection.execute(sql).fetchone()
-        return int(row[0]) if row else 0
+        return int(self._query(sql).fetchall()[0][0])
 
 
 def _literals(values: Sequence[str]) -> str:

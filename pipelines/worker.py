@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,12 +70,12 @@ class Worker:
     """The stages `names` of a pipeline over blocks of packed rows. A plain callable; Ray only calls it."""
 
     def __init__(self, spec: WorkerSpec, names: Sequence[str], *, last: bool, threads: int) -> None:
-        _limit_threads(threads)
         self.spec = spec
         self.stages = [stage for stage in spec.stages if stage.name in names]
         self.last = last
         for stage in self.stages:
             stage.open()
+        _limit_threads(threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         rows = [self._process(pickle.loads(packed.as_py())) for packed in block.column("row")]  # noqa: S301  our own rows
@@ -152,14 +152,11 @@ class Worker:
 
 
 def _limit_threads(threads: int) -> None:
-    """One actor per core with one thread each beats one pool of threads: two threads made small models 50 times slower."""
-    import cv2
-    import torch
+    """One actor per core with one thread each beats one pool of threads: two threads made small models 50 times slower.
 
-    cv2.setNumThreads(threads)
-    torch.set_num_threads(threads)
-
-
-def fields_of(config: Any) -> dict[str, Any]:
-    """A stage's configuration as plain values."""
-    return dataclasses.asdict(config)
+    Only libraries that the stages have loaded are told: importing torch takes longer than many a row.
+    """
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
