@@ -22,7 +22,7 @@ LINE_WIDTH_SHARE = 0.018
 """Width of an overlay's limbs as a share of the character's size."""
 
 _SUBPIXEL_BITS = 4
-# cv2 takes 32-bit integers; a farther point (a network's wild guess) is drawn in the same direction at this distance.
+# cv2 takes 32-bit integers; a farther point (a network's wild guess) is drawn at this distance along each axis.
 _FARTHEST_PX = 16_000
 
 # Warm is the character's left, cool its right, so that a swap of sides is seen at a glance.

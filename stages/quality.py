@@ -1,0 +1,51 @@
+"""Quality columns of a clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from models.masks import rle
+from models.quality import measures
+from stages.base import Row, Stage
+
+QUALITY_COLUMNS = frozenset(
+    {
+        "pose_confidence",
+        "person_share",
+        "keypoints_inside_mask",
+        "mask_area_jump",
+        "motion_magnitude",
+        "sharpness",
+        "identity_switches",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityConfig:
+    """Nothing to set: the measures are definitions, and the thresholds on them are `SelectConfig`."""
+
+
+class QualityStage(Stage[QualityConfig]):
+    """Measures a clip; decides nothing."""
+
+    name = "quality"
+    reads: ClassVar[frozenset[str]] = frozenset({"frames", "frame_seconds", "keypoints", "character_mask"})
+    writes: ClassVar[frozenset[str]] = QUALITY_COLUMNS
+
+    def process(self, row: Row) -> Row:
+        """All quality columns, finite numbers as `models.quality.measures` defines them."""
+        frames, keypoints = row["frames"], row["keypoints"]
+        masks = rle.decode(row["character_mask"])
+        return {
+            "pose_confidence": measures.pose_confidence(keypoints),
+            "person_share": measures.person_share(keypoints, masks),
+            "keypoints_inside_mask": measures.keypoints_inside_mask(keypoints, masks),
+            "mask_area_jump": measures.mask_area_jump(masks),
+            "motion_magnitude": measures.motion_magnitude(keypoints, np.asarray(row["frame_seconds"], np.float64)),
+            "sharpness": measures.sharpness(frames, masks),
+            "identity_switches": measures.identity_switches(frames, masks),
+        }
