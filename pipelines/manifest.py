@@ -33,8 +33,8 @@ class Manifest:
     required: Mapping[str, pa.DataType]
     optional: Mapping[str, pa.DataType]
 
-    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """SQL for the checked and converted table.
+    def relation(self, connection: duckdb.DuckDBPyConnection, *, check_ids: bool = True) -> str:
+        """SQL for the checked and converted table; `check_ids` is off for tables whose rows have no id yet.
 
         Raises:
             ManifestError: no such file, not a table, a missing column, a value of the wrong type, an empty table,
@@ -49,7 +49,9 @@ class Manifest:
         if missing := [name for name in self.required if name not in present]:
             raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
         relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
-        self._check_rows(connection, relation)
+        self._check_nulls(connection, relation)
+        if check_ids:
+            self._check_ids(connection, relation)
         return relation
 
     def _raw(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -96,20 +98,28 @@ class Manifest:
         known = {*self.required, *self.optional}
         return expressions + [_q(name) for name in present if name not in known]
 
-    def _check_rows(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    def _check_nulls(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+        conditions = " OR ".join(f"{name} IS NULL" for name in self.required)
+        names = ", ".join(self.required)
+        rows = connection.execute(f"SELECT {names} FROM {relation} WHERE {conditions} LIMIT 1").fetchall()  # noqa: S608
+        if rows:
+            row = dict(zip(self.required, rows[0], strict=True))
+            empty = [name for name, value in row.items() if value is None]
+            raise ManifestError(f"{self.url}: a row has no {' and no '.join(empty)}: {row}")
+
+    def _check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         key = self.id_column
         counts = connection.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {relation}").fetchall()  # noqa: S608
         total, distinct = counts[0]
         if total == 0:
             raise ManifestError(f"{self.url} has no rows; there is nothing to do")
         bad = connection.execute(
-            f"SELECT {key} FROM {relation} WHERE {key} IS NULL OR {key} IN ('.', '..') "  # noqa: S608
+            f"SELECT {key} FROM {relation} WHERE {key} IN ('.', '..') "  # noqa: S608
             f"OR NOT regexp_full_match({key}, '{ID_PATTERN}') LIMIT 1"
         ).fetchall()
         if bad:
-            shown = "null" if bad[0][0] is None else repr(bad[0][0][:60])
             raise ManifestError(
-                f"{self.url}: {key} {shown} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
+                f"{self.url}: {key} {bad[0][0][:60]!r} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
             )
         if distinct != total:
             twice = connection.execute(
@@ -117,10 +127,6 @@ class Manifest:
             ).fetchall()
             shown = ", ".join(f"{name} ({count} times)" for name, count in twice)
             raise ManifestError(f"{self.url}: {key} must be unique, got {shown}; {total - distinct} rows too many")
-        for name in self.required:
-            null = connection.execute(f"SELECT {key} FROM {relation} WHERE {name} IS NULL LIMIT 1").fetchall()  # noqa: S608
-            if null:
-                raise ManifestError(f"{self.url}: row {null[0][0]} has no {name}")
 
 
 def sql_type_of(kind: pa.DataType) -> str:

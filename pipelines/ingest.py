@@ -1,0 +1,150 @@
+"""Ingest: sources → `videos` (probed, with their shots and windows) → `clips` (one row per window)."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.ledger import Ledger
+from pipelines.manifest import Manifest, ManifestError
+from pipelines.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
+from pipelines.steps import Step, Workers
+from pipelines.sources import folder_of
+from pipelines.storage import Storage
+from stages.cut import CutConfig, CutStage
+from stages.outcome import Status
+from stages.probe import ProbeConfig, ProbeStage
+
+KEY_COLUMNS = ("uri", "source_stamp")
+
+WINDOW = pa.struct([("start_seconds", pa.float64()), ("num_frames", pa.int32()), ("frame_step", pa.int32())])
+WRITTEN = {
+    **{name: kind for name, kind in VIDEO_COLUMNS.items() if name not in ("video_id", "uri", "source_stamp")},
+    "windows": pa.list_(WINDOW),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestConfig:
+    """Settings of `zoetrope ingest`."""
+
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    cut: CutConfig = field(default_factory=CutConfig)
+
+
+def steps(config: IngestConfig, workers: Mapping[str, Workers]) -> list[Step]:
+    """Probe, then cut."""
+    stages = [ProbeStage(config.probe), CutStage(config.cut)]
+    return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]
+
+
+def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> int:
+    """Make `clips` what the committed `videos` say; returns the number of clips.
+
+    Each data file of `videos` becomes the file of the same name in `clips`, replaced in one step, so that this can be
+    killed and run again at any point.
+
+    Args:
+        videos: compacted ledger of videos.
+        clips: folder of the clips.
+        objects_url: Parquet or CSV table of object prompts: `video_id` or `uri`, `object_id`, `seconds`, and `box`
+            (x0, y0, x1, y1) or `points`, in pixels of the video as displayed. Relative URIs start at the table's folder.
+            A prompt goes to each clip that spans its time.
+
+    Raises:
+        ManifestError: the table of prompts cannot be used.
+    """
+    schema = pa.schema(
+        list(CLIP_COLUMNS.items()),
+        metadata={"zoetrope": json.dumps({"dataset": "clips", "schema_version": SCHEMA_VERSION})},
+    )
+    names = videos.data_names()
+    num_clips = 0
+    with duckdb.connect() as connection:
+        prompts = _prompts(connection, objects_url) if objects_url else ""
+        for name in names:
+            rows = _clip_rows(_read_ok(videos, name), _prompts_of(connection, videos, name, prompts))
+            buffer = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=4096)
+            clips.publish(name, buffer.getvalue())
+            num_clips += len(rows)
+    for stale in set(clips.names(suffix=".parquet")) - set(names):
+        clips.delete(stale)
+    return num_clips
+
+
+def _read_ok(videos: Ledger, name: str) -> list[dict[str, Any]]:
+    table = pq.read_table(io.BytesIO(videos.storage.read(name)), filters=[("status", "==", Status.OK.value)])
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    shared = ("video_id", "uri", "fingerprint", "size_bytes", "width_px", "height_px", "fps")
+    clips = []
+    for video in rows:
+        for number, window in enumerate(video["windows"]):
+            start = window["start_seconds"]
+            end = start + window["num_frames"] * window["frame_step"] / video["fps"]
+            inside = [prompt for prompt in prompts.get(video["video_id"], []) if start <= prompt["seconds"] < end]
+            clips.append(
+                {
+                    "clip_id": f"{video['video_id']}.{number:05d}",
+                    **{column: video[column] for column in shared},
+                    **window,
+                    "objects": inside,
+                }
+            )
+    return clips
+
+
+def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
+    """SQL for the checked table of prompts."""
+    kinds = {item.name: item.type for item in PROMPT}
+    manifest = Manifest(
+        url=url,
+        id_column="object_id",
+        required={"object_id": kinds["object_id"], "seconds": kinds["seconds"]},
+        optional={"video_id": pa.string(), "uri": pa.string(), "box": kinds["box"], "points": kinds["points"]},
+    )
+    relation = manifest.relation(connection, check_ids=False)
+    faults = {
+        "video_id IS NULL AND uri IS NULL": "neither video_id nor uri",
+        "box IS NULL AND points IS NULL": "neither box nor points",
+        "box IS NOT NULL AND (len(box) != 4 OR box[1] >= box[3] OR box[2] >= box[4])": "a box that is not x0 < x1, y0 < y1",
+        "NOT isfinite(seconds)": "a time that is not a number",
+    }
+    for condition, fault in faults.items():
+        bad = connection.execute(f"SELECT object_id FROM {relation} WHERE {condition} LIMIT 1").fetchall()  # noqa: S608
+        if bad:
+            raise ManifestError(f"{url}: the prompt of object {bad[0][0]!r:.60} has {fault}")
+    base = folder_of(url).replace("'", "''")
+    absolute = f"CASE WHEN contains(uri, '://') OR starts_with(uri, '/') THEN uri ELSE '{base}/' || uri END"
+    return f"(SELECT * REPLACE ({absolute} AS uri) FROM {relation})"  # noqa: S608
+
+
+def _prompts_of(
+    connection: duckdb.DuckDBPyConnection, videos: Ledger, name: str, prompts: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Prompts by video, for the videos of one data file. A prompt names its video by id or by URI."""
+    if not prompts:
+        return {}
+    path = videos.duckdb_path(connection, name).replace("'", "''")
+    joins = " UNION ".join(
+        f"SELECT v.video_id, p.object_id, p.seconds, p.box, p.points FROM read_parquet('{path}') v "  # noqa: S608
+        f"JOIN {prompts} p ON {condition}"
+        for condition in ("p.video_id = v.video_id", "p.uri = v.uri")
+    )
+    rows = connection.execute(f"SELECT * FROM ({joins}) ORDER BY video_id, object_id, seconds").fetchall()  # noqa: S608
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for video_id, object_id, seconds, box, points in rows:
+        prompt = {"object_id": object_id, "seconds": seconds, "box": box, "points": points}
+        grouped.setdefault(video_id, []).append(prompt)
+    return grouped

@@ -1,0 +1,110 @@
+"""What there is to ingest: folders, globs, URLs and lists, as one manifest of sources."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import Any
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from pipelines.manifest import Manifest, ManifestError
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
+LIST_SUFFIXES = frozenset({".parquet", ".csv"})
+SOURCE_COLUMNS = {"video_id": pa.string(), "uri": pa.string(), "source_stamp": pa.string()}
+STAT_THREADS = 32
+
+
+def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.Table:
+    """One row per source file: `video_id`, `uri`, `source_stamp` (changes when the file does).
+
+    A folder is searched for files with a video's suffix, at any depth; a file named outright is taken whatever its suffix;
+    a `.parquet` or `.csv` list has a column `uri` and may have `video_id`. A list's relative URIs start at its folder.
+    URIs outside `allowed_schemes` are listed but not touched: they end as rows that failed with `NotAllowed`.
+
+    Raises:
+        ManifestError: nothing there, or a list that cannot be used.
+    """
+    allowed = frozenset(allowed_schemes)
+    entries: dict[str, str | None] = {}
+    for pattern in patterns:
+        if PurePosixPath(pattern).suffix.lower() in LIST_SUFFIXES:
+            found = _from_list(pattern)
+        else:
+            found = ((uri, None) for uri in _from_storage(pattern))
+        for uri, video_id in found:
+            entries[uri] = video_id or entries.get(uri)
+    if not entries:
+        raise ManifestError(
+            f"no video found in {', '.join(patterns)}; looked for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+    uris = sorted(entries)
+    with ThreadPoolExecutor(STAT_THREADS) as pool:
+        stamps = list(pool.map(lambda uri: _stamp(uri, allowed), uris))
+    ids = [entries[uri] or derived_id(uri) for uri in uris]
+    return pa.table({"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items())))
+
+
+def derived_id(uri: str) -> str:
+    """A readable id that is unique to the URI: its file name, and eight digits of its hash."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(uri).stem)[:60].strip("-") or "video"
+    return f"{stem}-{hashlib.sha256(uri.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def _from_storage(pattern: str) -> Iterator[str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(pattern)
+    except ValueError as error:
+        raise ManifestError(f"{pattern}: {error}") from error
+    local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
+    if any(mark in path for mark in "*?[") and not fs.exists(path):
+        paths = [str(p) for p in fs.glob(path) if not fs.isdir(p)]
+    elif fs.isdir(path):
+        paths = [p for p in map(str, fs.find(path)) if PurePosixPath(p).suffix.lower() in VIDEO_SUFFIXES]
+    elif fs.exists(path):
+        paths = [str(path)]
+    else:
+        raise ManifestError(f"{pattern} does not exist; expected a folder, a glob, a video, or a .parquet or .csv list")
+    for found in paths:
+        yield found if local else str(fs.unstrip_protocol(found))
+
+
+def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
+    with duckdb.connect() as connection:
+        table = Manifest(url=url, id_column="uri", required={"uri": pa.string()}, optional={"video_id": pa.string()})
+        relation = table.relation(connection, check_ids=False)
+        rows: list[tuple[Any, Any]] = connection.sql(f"SELECT uri, video_id FROM {relation}").fetchall()  # noqa: S608
+    base = folder_of(url)
+    for uri, video_id in rows:
+        absolute = "://" in uri or uri.startswith("/")
+        yield (uri if absolute else f"{base}/{uri}"), video_id
+
+
+def folder_of(url: str) -> str:
+    """The folder a table lies in, where its relative URIs start: a plain path when local, else a URL."""
+    fs, path = fsspec.core.url_to_fs(url)
+    local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
+    return (str(path) if local else str(fs.unstrip_protocol(path))).rsplit("/", 1)[0]
+
+
+def _stamp(uri: str, allowed: frozenset[str]) -> str:
+    """Size and modification time, or the store's own tag; empty when the file cannot be looked at here."""
+    scheme = uri.split("://", 1)[0] if "://" in uri else "file"
+    if scheme not in allowed or "\0" in uri:
+        return ""
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+        info = fs.info(path)
+    except (OSError, ValueError, ImportError):
+        # Missing or unreachable: its worker finds out again and says so in the row.
+        return ""
+    tag = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return f"{info.get('size')}:{tag}"
