@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.schema import to_table
+from pipelines.schema import to_row, to_table
 from pipelines.storage import Storage
 
 PARTS = "_parts"
@@ -38,14 +38,21 @@ class Counts:
     reasons: Mapping[str, int] | None = None
 
     @property
+    def not_run(self) -> int:
+        """Rows without an outcome: zero, unless the job was stopped."""
+        return self.total - self.ok - self.rejected - self.failed
+
+    @property
     def accounted(self) -> bool:
         """Whether every row has exactly one outcome."""
-        return self.total == self.ok + self.rejected + self.failed
+        return self.not_run == 0
 
     def line(self) -> str:
         """The closing line of a job."""
         reasons = ", ".join(f"{name} {count}" for name, count in sorted((self.reasons or {}).items()))
         line = f"{self.total} rows in = {self.ok} ok + {self.rejected} rejected + {self.failed} failed"
+        if self.not_run:
+            line += f" + {self.not_run} not run"
         return f"{line} ({reasons})" if reasons else line
 
 
@@ -104,7 +111,7 @@ class Ledger:
         """One compacted row, reading only the row group that holds it."""
         with self.storage.fs.open(self.storage.path(name), "rb") as file:
             table = pq.read_table(file, filters=[(self.id_column, "==", row_id)])
-        return dict(table.to_pylist(maps_as_pydicts="strict")[0]) if table.num_rows else None
+        return to_row(table) if table.num_rows else None
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every compacted row, one row group in memory at a time."""
@@ -112,7 +119,8 @@ class Ledger:
             with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
                 wanted = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
                 for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=wanted):
-                    yield from batch.to_pylist(maps_as_pydicts="strict")
+                    table = pa.Table.from_batches([batch])
+                    yield from (to_row(table, index) for index in range(table.num_rows))
 
     # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -68,19 +68,20 @@ def run(
     spec: WorkerSpec,
     limits: RunLimits,
     *,
+    tally: Tally | None = None,
     on_progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Run every pending row of `plan` and commit its outcome.
 
     At the end of each round, rows that never came back (their worker was killed, each time) are run again, one to a
     block, so that a row that kills its worker takes no other with it; those that still do not come back are committed as
-    failed. Ray must be initialised, and the dataset's lock held.
+    failed. Ray must be initialised, and the dataset's lock held. What was done is counted in `tally` as it happens.
 
     Raises:
         TooManyFailuresError: `limits.max_failed` was passed.
         OutputError: a row could not be written.
     """
-    tally = Tally()
+    tally = tally if tally is not None else Tally()
     for start in range(0, plan.num_pending, limits.rows_per_round):
         rows = plan.rows(start, limits.rows_per_round)
         try:

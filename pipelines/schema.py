@@ -143,3 +143,19 @@ def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.A
         offsets = np.arange(count + 1, dtype=np.int32) * value.shape[axis]
         array = pa.ListArray.from_arrays(pa.array(offsets), array)
     return array.cast(column_type)
+
+
+def to_row(table: pa.Table, index: int = 0) -> dict[str, Any]:
+    """One row of a table as stages expect it: lists of numbers, nested or not, are numpy arrays, maps are dictionaries."""
+    row: dict[str, Any] = table.slice(index, 1).to_pylist(maps_as_pydicts="strict")[0]
+    for field in table.schema:
+        leaf = field.type
+        while pa.types.is_list(leaf):
+            leaf = leaf.value_type
+        if leaf is not field.type and _is_number(leaf) and row[field.name] is not None:
+            row[field.name] = np.asarray(row[field.name], dtype=leaf.to_pandas_dtype())
+    return row
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))

@@ -1,0 +1,205 @@
+"""The command line: `zoetrope VERB`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from jobs.console import Console
+
+# Verbs import what they run when they run: `--help` and a mistyped option answer at once.
+
+app = typer.Typer(
+    name="zoetrope",
+    help="Turn videos into character animations, in bulk.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+train_app = typer.Typer(help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(train_app, name="train")
+
+Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, as key.key=value; may be repeated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows by id.")]
+MaxFailed = Annotated[str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [sqlite:///mlflow.db].")
+]
+Experiment = Annotated[str, typer.Option("--experiment", envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment.")]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running cluster [one is started here].")]
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")],
+    out: Out,
+    objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
+    config: ConfigFile = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Probe videos, find their shots, cut them into clips: OUT/videos and OUT/clips."""
+    from jobs import config as configuration
+    from jobs.ingest import ingest as run
+    from jobs.job import Options
+
+    options = Options(
+        max_failed=max_failed,
+        limit=limit,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    loaded = configuration.load(config, set_ or ())
+    _finish(lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json)
+
+
+@app.command()
+def prepare(
+    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")],
+    out: Out,
+    config: ConfigFile = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
+    from jobs import config as configuration
+    from jobs.job import Options
+    from jobs.prepare import prepare as run
+
+    options = Options(
+        max_failed=max_failed,
+        limit=limit,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    loaded = configuration.load(config, set_ or ())
+    _finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
+
+
+@app.command()
+def retry(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    reason: Annotated[list[str] | None, typer.Option("--reason", help="Only rows that failed for this; repeatable.")] = None,
+    stage: Annotated[list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")] = None,
+    dry_run: DryRun = False,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Run a dataset's failed rows again, with the manifest and the settings of its last job."""
+    from jobs.job import Options
+    from jobs.maintenance import retry as run
+    from pipelines.plan import Retry
+
+    options = Options(
+        max_failed=max_failed,
+        dry_run=dry_run,
+        retry=Retry(reasons=tuple(reason or ()), stages=tuple(stage or ())),
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    _finish(lambda console: run(dataset, options=options, console=console), as_json)
+
+
+@app.command()
+def compact(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")], as_json: Json = False
+) -> None:
+    """Merge committed rows into data files. Jobs do this themselves; after a crash the next one does."""
+    from jobs.maintenance import compact as run
+
+    _finish(lambda console: run(dataset, console=console), as_json)
+
+
+@app.command()
+def puppets(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
+    videos: Annotated[int, typer.Option("--videos", min=1, help="How many.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same videos.")] = 0,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Characters and motions kept out of training.")] = False,
+) -> None:
+    """Draw videos of cartoon characters, with exact ground truth beside them."""
+    from jobs.puppets import write_puppets
+
+    write_puppets(out, num_videos=videos, seed=seed, split="heldout" if held_out else "train")
+    typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("demo"),
+    videos: Annotated[int, typer.Option("--videos", min=1, help="How many puppets to draw.")] = 6,
+) -> None:
+    """Draw puppets, ingest and prepare them, and say where to look."""
+    from jobs.demo import demo as run
+
+    _finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
+
+
+def _finish(run: Callable[[Console], Any], as_json: bool) -> None:
+    console = Console(json_only=as_json)
+    result = run(console)
+    if as_json:
+        print(json.dumps(result.summary))
+    raise typer.Exit(result.exit_code)
+
+
+def main() -> None:
+    """Run the command line; errors of usage are one line on stderr and exit code 2."""
+    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), error)
+    except click.Abort:
+        _fail("stopped; what was done is committed, and the same command continues", code=130)
+    except KeyboardInterrupt:
+        _fail("stopped; what was done is committed, and the same command continues", code=130)
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("ZOETROPE_LOG") == "DEBUG":
+            raise
+        _fail(str(error))
+    sys.exit(code)
+
+
+def _fail(message: str, error: click.ClickException | None = None, code: int = 2) -> None:
+    context = getattr(error, "ctx", None)
+    help_hint = f" (see {context.command_path} --help)" if context is not None else ""
+    print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""`zoetrope ingest`: raw videos → the datasets `videos` and `clips`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs.config import JobConfig
+from jobs.console import Console
+from jobs.job import Job, JobResult, Options, run_job
+from jobs.report.build import job_report
+from pipelines.ingest import KEY_COLUMNS, WRITTEN, steps, write_clips
+from pipelines.ledger import Ledger
+from pipelines.manifest import Manifest, columns_of
+from pipelines.sources import SOURCE_COLUMNS, find_sources
+from pipelines.storage import Storage
+from stages.cut import CutStage
+from stages.probe import ProbeStage
+
+
+def ingest(
+    sources: Sequence[str], out: str, *, objects: str | None, config: JobConfig, options: Options, console: Console
+) -> JobResult:
+    """Probe every source and cut it into clips.
+
+    Args:
+        sources: folders, globs, URLs, or `.parquet` / `.csv` lists.
+        out: folder of the datasets: `OUT/videos` and `OUT/clips`.
+        objects: table of object prompts.
+
+    Raises:
+        ManifestError: nothing to ingest, or a list that cannot be used.
+    """
+    videos = Storage(f"{out.rstrip('/')}/videos")
+    clips = Storage(f"{out.rstrip('/')}/clips")
+    table = find_sources(sources, config.ingest.probe.allowed_schemes)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    videos.publish("_jobs/sources.parquet", buffer.getvalue())
+
+    def finish(ledger: Ledger) -> Sequence[str]:
+        count = write_clips(ledger, clips, objects)
+        return [f"clips:   {clips.url} ({count} clips)"]
+
+    arguments: dict[str, Any] = {"sources": list(sources), "out": out, "objects": objects}
+    job = Job(
+        verb="ingest",
+        arguments=arguments,
+        out=videos.url,
+        manifest=Manifest(
+            url=_url(videos, "_jobs/sources.parquet"),
+            id_column="video_id",
+            required=columns_of(SOURCE_COLUMNS, list(SOURCE_COLUMNS)),
+            optional={},
+        ),
+        id_column="video_id",
+        key_columns=KEY_COLUMNS,
+        written=WRITTEN,
+        steps=steps(config.ingest, config.workers_by_stage([ProbeStage.name, CutStage.name])),
+        config=config,
+        finish=finish,
+        report=job_report,
+    )
+    return run_job(job, options, console)
+
+
+def _url(storage: Storage, name: str) -> str:
+    return storage.path(name) if storage.is_local else f"{storage.url}/{name}"

@@ -1,0 +1,60 @@
+"""Verbs on a dataset that a job wrote: retry, compact."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pydantic
+
+from jobs.config import JobConfig
+from jobs.console import Console
+from jobs.ingest import ingest
+from jobs.job import JobResult, Options
+from jobs.prepare import prepare
+from pipelines.ledger import Ledger
+from pipelines.lock import dataset_lock
+from pipelines.storage import Storage
+
+ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id"}
+
+
+def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
+    """Run the rows of `dataset` that `options.retry` matches again, as its last job ran them.
+
+    Raises:
+        ValueError: `dataset` was not written by a job.
+    """
+    memory = _last_job(dataset)
+    arguments: dict[str, Any] = memory["arguments"]
+    config = pydantic.TypeAdapter(JobConfig).validate_python(memory["config"])
+    verbs = {"ingest": ingest, "prepare": prepare}
+    run: Any = verbs[memory["verb"]]
+    positional = arguments.pop("sources" if memory["verb"] == "ingest" else "clips")
+    result: JobResult = run(positional, **arguments, config=config, options=options, console=console)
+    return result
+
+
+def compact(dataset: str, *, console: Console) -> JobResult:
+    """Merge the committed parts of `dataset` into its data files.
+
+    Raises:
+        ValueError: `dataset` was not written by a job.
+        DatasetBusyError: a job is writing to it.
+    """
+    memory = _last_job(dataset)
+    ledger = Ledger(Storage(dataset), ID_COLUMNS[memory["verb"]])
+    with dataset_lock(ledger.storage, f"compact-{uuid.uuid4().hex[:8]}"):
+        ledger.storage.sweep_temporaries()
+        moved = ledger.compact()
+    console.line(f"compact: {moved} rows merged; {len(ledger.data_names())} data files in {ledger.storage.url}")
+    return JobResult(exit_code=0, summary={"verb": "compact", "rows": moved, "files": len(ledger.data_names())})
+
+
+def _last_job(dataset: str) -> dict[str, Any]:
+    storage = Storage(dataset)
+    if not storage.exists("_jobs/last.json"):
+        raise ValueError(f"{dataset} was not written by a zoetrope job (it has no _jobs/last.json)")
+    memory: dict[str, Any] = json.loads(storage.read("_jobs/last.json"))
+    return memory

@@ -1,0 +1,46 @@
+"""Starting or joining a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import ray
+
+from pipelines.runner import configure_ray_data
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LOCAL_STORE_BYTES = 2 << 30
+EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
+
+
+@contextlib.contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """A Ray cluster for the time of a job; one that is already initialised in this process is used as it is.
+
+    Args:
+        address: of a running cluster (`ray://host:10001`, `auto`), which is sent this checkout as its working directory;
+            None starts a cluster on this machine, whose dashboard is off.
+    """
+    if ray.is_initialized():
+        configure_ray_data()
+        yield
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if address is None:
+        store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
+        ray.init(include_dashboard=False, logging_level="WARNING", log_to_driver=False, object_store_memory=store)
+    else:
+        environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
+        ray.init(address=address, logging_level="WARNING", log_to_driver=False, runtime_env=environment)
+    try:
+        configure_ray_data()
+        yield
+    finally:
+        ray.shutdown()

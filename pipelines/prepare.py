@@ -1,0 +1,62 @@
+"""Prepare: clips → pose, depth, masks, quality. The ordered list, and the columns it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.schema import PREPARED_COLUMNS
+from pipelines.steps import Step, Workers
+from stages.agnostic import AgnosticMaskConfig, AgnosticMaskStage
+from stages.base import Stage
+from stages.character_mask import CharacterMaskConfig, CharacterMaskStage
+from stages.decode import DecodeConfig, DecodeStage
+from stages.depth import DepthConfig, DepthStage
+from stages.object_masks import ObjectMasksConfig, ObjectMasksStage
+from stages.pose import PoseConfig, PoseStage
+from stages.quality import QualityConfig, QualityStage
+from stages.select import SelectConfig, SelectStage
+from stages.structured_depth import StructuredDepthConfig, StructuredDepthStage
+
+KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "objects")
+"""What a prepared row depends on besides the pipeline. Not the URI: a corpus may move."""
+
+WRITTEN = PREPARED_COLUMNS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareConfig:
+    """Settings of `zoetrope prepare`, one section per stage."""
+
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    structured_depth: StructuredDepthConfig = field(default_factory=StructuredDepthConfig)
+    character_mask: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
+    object_masks: ObjectMasksConfig = field(default_factory=ObjectMasksConfig)
+    agnostic_mask: AgnosticMaskConfig = field(default_factory=AgnosticMaskConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+
+
+STAGES: dict[str, type[Stage[Any]]] = {
+    stage.name: stage
+    for stage in (
+        DecodeStage,
+        PoseStage,
+        DepthStage,
+        StructuredDepthStage,
+        CharacterMaskStage,
+        ObjectMasksStage,
+        AgnosticMaskStage,
+        QualityStage,
+        SelectStage,
+    )
+}
+"""In the order in which they run. A stage's name is its section in the configuration and its key under `workers`."""
+
+
+def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
+    """Decode → pose → depth → structured depth → character mask → object masks → shape-agnostic mask → quality → select."""
+    return [Step(stage=kind(getattr(config, name)), workers=workers[name]) for name, kind in STAGES.items()]
