@@ -1,0 +1,51 @@
+"""Secrets taken out of whatever is logged, recorded or shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+# `key` alone or as the last word of a compound that names a credential: `keypoints` and `stage_keys` stay readable.
+_SECRET_NAME = re.compile(
+    r"secret|passw(?:or)?d|passphrase|credential|signature|token(?!i|s\b)"
+    r"|(?:api|access|private|account|shared|encryption)_?key|(?<![a-z])key(?![a-z])",
+    re.IGNORECASE,
+)
+_URI = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@)?(?P<path>[^\s?#'\"<>]*)(?P<query>\?[^\s#'\"<>]*)?",
+    re.IGNORECASE,
+)
+_ASSIGNMENT = re.compile(
+    r"(?P<name>\b\w*(?:secret|token|passw(?:or)?d|pwd|(?:access|account|api)_?key|signature)\w*\s*=\s*)[^\s;,&'\"]+",
+    re.IGNORECASE,
+)
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """`value` with everything secret replaced by `***`: what has a secret's name, and parts of URIs in strings.
+
+    Mappings and sequences are copied, at any depth. Other values than strings pass unless their name is secret.
+    """
+    if isinstance(value, Mapping):
+        return {key: redact(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(inner, name) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if _SECRET_NAME.search(name):
+        return HIDDEN
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def redact_text(text: str) -> str:
+    """The text without user names, passwords and queries of URIs, and without values assigned to secret names."""
+    return _ASSIGNMENT.sub(rf"\g<name>{HIDDEN}", _URI.sub(_bare_uri, text))
+
+
+def _bare_uri(match: re.Match[str]) -> str:
+    user = f"{HIDDEN}@" if match["user"] else ""
+    query = f"?{HIDDEN}" if match["query"] else ""
+    return f"{match['scheme']}{user}{match['path']}{query}"
