@@ -149,9 +149,20 @@ class Ledger:
             if row_id in newest:
                 superseded.append(newest[row_id][1])
             newest[row_id] = (stamp, name)
+        homes = self._homes(newest)
+        for row_id, (_, stamp) in homes.items():
+            # Moved before, by a compaction that was killed, or overtaken by a newer row.
+            if stamp >= newest[row_id][0]:
+                superseded.append(newest.pop(row_id)[1])
+        # Before the newest part of the same id goes: alone, an older one would take the row back in time.
+        for name in superseded:
+            self.storage.delete(name)
         pending = {row_id: name for row_id, (_, name) in newest.items()}
-        homes = self._homes(pending)
-        for data_name, ids in homes.items():
+        replaced: dict[str, list[str]] = {}
+        for row_id in pending:
+            if row_id in homes:
+                replaced.setdefault(homes[row_id][0], []).append(row_id)
+        for data_name, ids in replaced.items():
             self._rewrite(data_name, {row_id: pending.pop(row_id) for row_id in ids}, {})
         while pending:
             data_name, room = self._file_with_room()
@@ -162,23 +173,19 @@ class Ledger:
                     break
                 taken[row_id] = pending.pop(row_id)
             self._rewrite(data_name, {}, taken)
-        for name in superseded:
-            self.storage.delete(name)
         return len(newest)
 
-    def _homes(self, ids: Iterable[str]) -> dict[str, list[str]]:
-        """Which data file holds which of these ids."""
+    def _homes(self, ids: Iterable[str]) -> dict[str, tuple[str, Any]]:
+        """Which data file holds which of these ids, and when the row there was committed."""
         with duckdb.connect() as connection:
             relation = self.relation(connection)
             if not relation:
                 return {}
-            wanted = pa.table({"id": pa.array(list(ids), pa.string())})
-            connection.register("wanted", wanted)
-            found = connection.sql(f"SELECT id, filename FROM wanted JOIN {relation} ON id = {self.id_column}").fetchall()  # noqa: S608
-        homes: dict[str, list[str]] = {}
-        for row_id, filename in found:
-            homes.setdefault(str(filename).rsplit("/", 1)[-1], []).append(row_id)
-        return homes
+            connection.register("wanted", pa.table({"id": pa.array(list(ids), pa.string())}))
+            found = connection.sql(
+                f"SELECT id, filename, committed_at FROM wanted JOIN {relation} ON id = {self.id_column}"  # noqa: S608
+            ).to_arrow_table()
+        return {r["id"]: (str(r["filename"]).rsplit("/", 1)[-1], r["committed_at"]) for r in found.to_pylist()}
 
     def _file_with_room(self) -> tuple[str, int]:
         """The last data file and the bytes it may still take, or the name of the next one."""
