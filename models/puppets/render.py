@@ -1,0 +1,184 @@
+"""Frames of a puppet video, and their exact ground truth from the same geometry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pose.skeleton import LIMBS
+from models.puppets.body import Skeleton, solve
+from models.puppets.drawing import CHARACTER, Drawing
+from models.puppets.figure import draw_character
+from models.puppets.geometry import pitch_matrix, vector
+from models.puppets.motions import MOTIONS
+from models.puppets.pose import Pose, mirror
+from models.puppets.props import draw_held, draw_nearby, hold
+from models.puppets.scenery import panorama, view
+from models.puppets.spec import PuppetVideoSpec, ShotSpec
+from models.puppets.truth import keypoints_in_space, visibility
+
+CAMERA_DISTANCE = 4.0
+BACKGROUND_DEPTH = 6.0
+"""Depth of everything behind the character and the objects, in body heights."""
+_OUTLINE = 0.0105
+
+
+@dataclass(slots=True)
+class PuppetFrame:
+    """One frame and its truth; see the package's description for the fields."""
+
+    rgb: NDArray[np.uint8]
+    keypoints: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    character_mask: NDArray[np.bool_]
+    object_masks: dict[str, NDArray[np.bool_]]
+    limb_depths: dict[str, float]
+
+
+def render(spec: PuppetVideoSpec, fps: float, num_frames: int) -> Iterator[PuppetFrame]:
+    """Frames at times 0, 1/fps, 2/fps, ..."""
+    for index in range(num_frames):
+        yield render_frame(spec, index / fps)
+
+
+def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
+    """The frame at a moment, in any order; the same spec and moment always give the same frame."""
+    shot = spec.shot_at(time_seconds)
+    seconds = time_seconds - shot.start_seconds
+    pose = pose_at(spec, shot, seconds)
+    height, width = spec.height_px, spec.width_px
+    swing = 0.5 - 0.5 * math.cos(2.0 * math.pi * seconds / 6.0)
+    unit_px = round(shot.scale * height)
+    scale = unit_px * (1.0 + shot.zoom * swing)
+    camera_x = shot.sway * math.sin(2.0 * math.pi * seconds / 5.0)
+    pivot = (shot.centre_x * width, float(round(shot.floor_y * height)))
+
+    walked = shot.pan * seconds
+    skeleton = solve(spec.character, pose, yaw=spec.motion.yaw + shot.yaw_offset, camera_pitch=shot.pitch)
+    drawing = Drawing(
+        scale=scale,
+        origin=(pivot[0] - camera_x * scale, pivot[1]),
+        outline=_OUTLINE,
+        outline_colour=spec.character.look.outline,
+        light=shot.scenery.light,
+    )
+    face, ears = draw_character(
+        drawing, spec.character, skeleton, pose, smile=spec.motion.smile, seconds=seconds + shot.motion_offset_seconds
+    )
+    camera = pitch_matrix(shot.pitch)
+    for owner, item in enumerate(spec.objects, start=CHARACTER + 1):
+        if item.held:
+            draw_held(drawing, item, owner, skeleton, spec.character, seconds)
+        else:
+            draw_nearby(drawing, replace(item, x=item.x - walked), owner, camera)
+
+    pano = panorama(shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0))
+    rgb = view(
+        pano, shot.scenery, size=(height, width), offset_px=(camera_x + walked) * scale, zoom=scale / unit_px, pivot=pivot,
+        seconds=seconds,
+    )  # fmt: skip
+    _contact_shadows(rgb, spec, drawing, skeleton, shot, walked)
+    labels = np.zeros((height, width), np.uint8)
+    drawing.paint(rgb, labels)
+    return _with_truth(spec, rgb, labels, drawing, keypoints_in_space(spec.character, skeleton, face, ears), skeleton)
+
+
+def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
+    """The pose at a moment of a shot."""
+    motion = spec.motion
+    seconds = seconds + shot.motion_offset_seconds
+    pose = MOTIONS[motion.name](seconds * motion.speed + motion.phase, motion.amplitude)
+    if motion.mirrored:
+        pose = mirror(pose)
+    blink = max(pose.blink, 1.0 if (seconds + 3.0 * motion.phase) % 2.7 < 0.14 else 0.0)
+    pose = replace(pose, head_yaw=pose.head_yaw + motion.head_yaw, blink=blink)
+    if not spec.character.proportions.thigh:
+        bob = 0.03 * math.sin(2.0 * math.pi * seconds * 0.8)
+        pose = replace(pose, root=(pose.root[0], pose.root[1] + bob + 0.03, pose.root[2]), yaw=pose.yaw)
+    for item in spec.objects:
+        if item.held:
+            pose = hold(pose, item, seconds)
+    return pose
+
+
+def _contact_shadows(
+    rgb: NDArray[np.uint8], spec: PuppetVideoSpec, drawing: Drawing, skeleton: Skeleton, shot: ShotSpec, walked: float
+) -> None:
+    """Darken the floor under the feet and under what stands on it."""
+    p = spec.character.proportions
+    flat = max(math.sin(shot.pitch), 0.14)
+    up = math.cos(shot.pitch)
+    spots: list[tuple[float, float, float]] = []
+    if skeleton.legs is not None:
+        for leg in skeleton.legs:
+            floor = float(skeleton.ground[1]) - float(leg.ankle[2] - skeleton.ground[2]) * math.tan(shot.pitch)
+            gap = max((float(leg.ankle[1]) - floor) / up - 0.3 * p.foot, 0.0)
+            spots.append((float(0.5 * (leg.heel[0] + leg.big_toe[0])), floor, max(0.75 * p.foot * (1.0 - 1.5 * gap), 0.03)))
+    else:
+        spots.append((float(skeleton.pelvis[0]), float(skeleton.ground[1]), 1.1 * p.hip_width))
+    camera = pitch_matrix(shot.pitch)
+    for item in spec.objects:
+        if not item.held:
+            foot = camera @ vector(item.x - walked, 0.0, item.z)
+            spots.append((float(foot[0]), float(foot[1]), 1.25 * item.size))
+    height, width = rgb.shape[:2]
+    for x, y, radius in spots:
+        centre = drawing.to_pixels(np.array((x, y)))
+        rx, ry = radius * drawing.scale, max(radius * drawing.scale * flat, 1.0)
+        x0, x1 = max(int(centre[0] - rx) - 1, 0), min(int(centre[0] + rx) + 2, width)
+        y0, y1 = max(int(centre[1] - ry) - 1, 0), min(int(centre[1] + ry) + 2, height)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        patch = rgb[y0:y1, x0:x1]
+        dark = (patch * 0.68).astype(np.uint8)
+        mask = np.zeros(patch.shape[:2], np.uint8)
+        centre_fixed = (round((float(centre[0]) - x0) * 16), round((float(centre[1]) - y0) * 16))
+        cv2.ellipse(mask, centre_fixed, (round(rx * 16), round(ry * 16)), 0, 0, 360, 255, -1, cv2.LINE_8, 4)
+        cv2.copyTo(dark, mask, patch)
+
+
+def _with_truth(
+    spec: PuppetVideoSpec,
+    rgb: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    drawing: Drawing,
+    points: NDArray[np.float64],
+    skeleton: Skeleton,
+) -> PuppetFrame:
+    height, width = labels.shape
+    planes = drawing.depth_planes().astype(np.float32)
+    depth = np.full((height, width), BACKGROUND_DEPTH, np.float32)
+    x0, y0, box_width, box_height = cv2.boundingRect(labels)
+    if box_width:
+        window = labels[y0 : y0 + box_height, x0 : x0 + box_width]
+        plane = planes[window]
+        xs = np.arange(x0, x0 + box_width, dtype=np.float32)
+        ys = np.arange(y0, y0 + box_height, dtype=np.float32)[:, None]
+        z = np.clip(plane[..., 0] + plane[..., 1] * xs + plane[..., 2] * ys, plane[..., 3], plane[..., 4])
+        inside = depth[y0 : y0 + box_height, x0 : x0 + box_width]
+        np.copyto(inside, CAMERA_DISTANCE - z, where=window > 0)
+    owners = np.zeros(256, np.uint8)
+    owners[: len(drawing.owners)] = drawing.owners
+    owner = cv2.LUT(labels, owners)
+    pixels = np.zeros((len(points), 3), np.float32)
+    exists = ~np.isnan(points[:, 0])
+    pixels[exists, :2] = drawing.to_pixels(points[exists, :2])
+    pixels[:, 2] = visibility(spec.character, skeleton, points, pixels[:, :2], labels, drawing.parts)
+    limb_depths = {
+        name: float(CAMERA_DISTANCE - 0.5 * (points[a, 2] + points[b, 2]))
+        for name, (a, b) in LIMBS.items()
+        if exists[a] and exists[b]
+    }
+    return PuppetFrame(
+        rgb=rgb,
+        keypoints=pixels,
+        depth=depth,
+        character_mask=owner == CHARACTER,
+        object_masks={item.object_id: owner == index for index, item in enumerate(spec.objects, start=CHARACTER + 1)},
+        limb_depths=limb_depths,
+    )
