@@ -50,6 +50,8 @@ class Run:
         """Tracking URI; None if the job is not recorded."""
         self.run_id: str | None = None
         """To be kept with the job's output, and given to `run` when the job is started again. None if not recorded."""
+        self.failed = False
+        """To be set by a job that ends without raising, but not well: too many rows failed."""
         self._client: MlflowClient | None = None
         self._gave_up = False
 
@@ -154,7 +156,7 @@ class Run:
 
 @contextlib.contextmanager
 def run(job_name: str, *, uri: str | None, experiment: str = EXPERIMENT, run_id: str | None = None) -> Iterator[Run]:
-    """A run for one job, which ends as FINISHED, or as FAILED if the block raises.
+    """A run for one job, which ends as FINISHED, or as FAILED if the block raises or sets `failed`.
 
     Args:
         job_name: the name of the run.
@@ -170,7 +172,7 @@ def run(job_name: str, *, uri: str | None, experiment: str = EXPERIMENT, run_id:
         left_well = isinstance(error, SystemExit) and not error.code
         record._end("FINISHED" if left_well else "FAILED")
         raise
-    record._end("FINISHED")
+    record._end("FAILED" if record.failed else "FINISHED")
 
 
 def _client(uri: str) -> MlflowClient:

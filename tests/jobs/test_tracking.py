@@ -66,6 +66,12 @@ def test_run_ends_when_the_job_raises(uri, error, status):
     assert read(uri, record.run_id)[1].info.status == status
 
 
+def test_run_that_the_job_marks_as_failed(uri):
+    with tracking.run("prepare", uri=uri) as record:
+        record.failed = True
+    assert read(uri, record.run_id)[1].info.status == "FAILED"
+
+
 def test_resumed_job_continues_its_run(uri):
     with tracking.run("prepare", uri=uri) as first:
         first.params({"model": "embedded", "limit": 4})
