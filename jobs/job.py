@@ -20,6 +20,7 @@ from jobs import tracking
 from jobs.config import JobConfig, resolved
 from jobs.console import Console
 from jobs.ray_runtime import cluster
+from jobs.redact import redact_text
 from pipelines.keys import pipeline_key, stage_keys
 from pipelines.ledger import Counts, Ledger
 from pipelines.lock import dataset_lock
@@ -152,12 +153,14 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         )
         with tracking.run(
             job.verb,
-            uri=options.tracking_uri,
+            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
             experiment=options.experiment,
-            resume_id=_resume_run(ledger.storage),
+            run_id=_earlier_run(ledger.storage),
         ) as record:
+            record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
             record.config(resolved(job.config))
-            record.manifest(job.manifest.url, plan.total)
+            record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
+            _publish_run(ledger.storage, record.run_id)
             tally, error = _run_rows(job, plan, spec, max_failed, options, console)
             counts = plan.counts()
             plan.close()
@@ -176,9 +179,8 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             )
             report_path = _publish_report(end, record)
             _record(end, record)
-            _publish_run(ledger.storage, record.run_id)
             exit_code = _exit_code(end, max_failed)
-            record.succeeded(exit_code == 0)
+            record.failed = exit_code != 0
     return _close(end, lines, report_path, exit_code, record, console)
 
 
@@ -243,7 +245,7 @@ def _remember(storage: Storage, job: Job, job_id: str) -> None:
     storage.publish("_jobs/last.json", json.dumps(memory, indent=1).encode())
 
 
-def _resume_run(storage: Storage) -> str | None:
+def _earlier_run(storage: Storage) -> str | None:
     if not storage.exists("_jobs/mlflow.json"):
         return None
     run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
@@ -255,16 +257,16 @@ def _publish_run(storage: Storage, run_id: str | None) -> None:
         storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
 
 
-def _publish_report(end: JobEnd, record: tracking.Record) -> str | None:
+def _publish_report(end: JobEnd, record: tracking.Run) -> str | None:
     if end.job.report is None:
         return None
     html = end.job.report(end)
     end.ledger.storage.publish("_report/report.html", html.encode())
-    record.text(html, "report.html")
+    record.file("report.html", html.encode())
     return end.ledger.storage.path("_report/report.html")
 
 
-def _record(end: JobEnd, record: tracking.Record) -> None:
+def _record(end: JobEnd, record: tracking.Run) -> None:
     counts = end.counts
     record.metrics(
         {
@@ -289,7 +291,7 @@ def _close(
     lines: Sequence[str],
     report_path: str | None,
     exit_code: int,
-    record: tracking.Record,
+    record: tracking.Run,
     console: Console,
 ) -> JobResult:
     counts = end.counts
@@ -298,8 +300,8 @@ def _close(
     console.line(f"dataset: {end.ledger.storage.url}")
     if report_path:
         console.line(f"report:  {report_path}")
-    if record.location:
-        console.line(f"mlflow:  {record.location}")
+    if record.run_id:
+        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
     if end.error:
         console.error(end.error)
     console.line(f"{end.job.verb}: {counts.line()}")
@@ -316,7 +318,7 @@ def _close(
         "seconds": round(end.seconds, 3),
         "dataset": end.ledger.storage.url,
         "report": report_path,
-        "mlflow": record.location,
+        "mlflow_run_id": record.run_id,
         "error": end.error,
         "exit_code": exit_code,
     }

@@ -6,6 +6,7 @@ only the rows about to run are ever Python objects.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,6 +140,12 @@ class Plan:
             failed=statuses[Status.FAILED],
             reasons=reasons,
         )
+
+    def digest(self) -> str:
+        """Fingerprint of the manifest's rows, whatever their order."""
+        columns = ", ".join((self.id_column, *self.key_columns))
+        total = self._query(f"SELECT sum(md5_number_lower(concat_ws('|', {columns})))::VARCHAR FROM {self._source}")  # noqa: S608
+        return hashlib.sha256(str(total.fetchall()[0][0]).encode()).hexdigest()
 
     def close(self) -> None:
         """Release what DuckDB holds."""

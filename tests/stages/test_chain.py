@@ -1,0 +1,84 @@
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stages.base import Row, Stage
+from stages.chain import reuse, run_row, stages_to_run
+from stages.outcome import BadRow, Reason, Rejected
+
+
+def stage(name: str, reads: str, writes: str, transient: str = "") -> Stage[None]:
+    class Made(Stage[None]):
+        def process(self, row: Row) -> Row:
+            if row.get("raise") == name:
+                raise row["error"]
+            return {column: f"{name}:{column}" for column in self.writes}
+
+    Made.name = name
+    Made.reads, Made.writes, Made.transient = (frozenset(text.split()) for text in (reads, writes, transient))
+    return Made(None)
+
+
+CHAIN: list[Stage[Any]] = [
+    stage("decode", "uri", "frames times", "frames"),
+    stage("pose", "frames", "keypoints"),
+    stage("depth", "frames keypoints", "depth"),
+    stage("select", "keypoints", ""),
+]
+KEYS = {s.name: f"key-{s.name}" for s in CHAIN}
+
+
+def names(reusable: set[str]) -> list[str]:
+    return [s.name for s in stages_to_run(CHAIN, frozenset(reusable))]
+
+
+def test_frames_are_made_again_only_for_those_who_read_them() -> None:
+    assert names(set()) == ["decode", "pose", "depth", "select"]
+    assert names({"decode", "pose", "depth"}) == ["select"]
+    assert names({"decode", "pose", "select"}) == ["decode", "depth"]
+    assert names({"decode", "pose", "depth", "select"}) == []
+
+
+def test_outcomes_instead_of_exceptions() -> None:
+    done = run_row({"uri": "x"}, CHAIN, KEYS)
+    assert (done["status"], done["stage_keys"]) == ("ok", KEYS)
+    assert list(done["seconds_by_stage"]) == list(KEYS)
+    bad = run_row({"uri": "x", "raise": "pose", "error": BadRow(Reason.DECODE_ERROR, "why")}, CHAIN, KEYS)
+    assert (bad["status"], bad["stage"], bad["reason"], bad["message"]) == ("failed", "pose", "DecodeError", "why")
+    assert set(bad["stage_keys"]) == {"decode"}
+    out = run_row({"uri": "x", "raise": "select", "error": Rejected(Reason.NO_MOTION, "why")}, CHAIN, KEYS)
+    assert (out["status"], out["depth"]) == ("rejected", "depth:depth")
+    odd = run_row({"uri": "x", "raise": "depth", "error": KeyError("nothing")}, CHAIN, KEYS)
+    assert odd["reason"] == "UnexpectedError"
+    assert odd["message"].rstrip().endswith("KeyError: 'nothing'")
+    full = run_row({"uri": "x", "raise": "depth", "error": MemoryError()}, CHAIN, KEYS)
+    assert full["reason"] == "OutOfMemory"
+
+
+def test_only_stages_with_the_same_key_are_reused() -> None:
+    previous = {
+        "times": np.zeros(3),
+        "keypoints": np.ones(3),
+        "depth": "old",
+        "stage_keys": {"decode": "key-decode", "pose": "key-pose", "depth": "another", "select": "key-select"},
+    }
+    row: Row = {"uri": "x"}
+    same = reuse(row, previous, CHAIN, KEYS)
+    assert same == {"decode", "pose", "select"}
+    assert row["keypoints"] is previous["keypoints"]
+    assert "depth" not in row
+    assert reuse({}, {"stage_keys": None}, CHAIN, KEYS) == frozenset()
+
+
+class Liar(Stage[None]):
+    name = "liar"
+    reads: ClassVar[frozenset[str]] = frozenset()
+    writes: ClassVar[frozenset[str]] = frozenset({"promised"})
+
+    def process(self, row: Row) -> Row:
+        return {"other": 1}
+
+
+def test_a_stage_must_write_what_it_declares() -> None:
+    done = run_row({}, [Liar(None)], {"liar": "k"})
+    assert "wrote ['other'], but declares ['promised']" in done["message"]
