@@ -1,0 +1,106 @@
+"""The decoder process: started by `models.video.sandbox`, it reads one file at a time and may die doing so.
+
+Run as `python -m models.video.child SOCKET_FD PARENT_PID MEMORY_BYTES`. Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import faulthandler
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.video import messages
+from models.video.clip import ClipWindow, Frames
+from models.video.container import MediaLimits
+from models.video.decoders import DECODERS
+from models.video.errors import MediaError
+from models.video.inspection import inspect
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Answer requests until the parent closes the socket."""
+    socket_fd, parent_pid, memory_bytes = (int(argument) for argument in sys.argv[1:4])
+    _confine(parent_pid, memory_bytes)
+    link = socket.socket(fileno=socket_fd)
+    messages.send(link, {"ready": True})
+    while True:
+        try:
+            request, _ = messages.receive(link)
+        except EOFError:
+            return 0
+        reply, fd = _answer(request)
+        messages.send(link, reply, fd)
+        if fd is not None:
+            os.close(fd)
+
+
+def _confine(parent_pid: int, memory_bytes: int) -> None:
+    """Die with the parent, leave no core dump, and take no more memory than allowed beyond what is in use now."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent_pid:  # it died before the call above
+        sys.exit(1)
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used_bytes + memory_bytes, used_bytes + memory_bytes))
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The reply to one request, and the descriptor of the memory that holds its frames."""
+    try:
+        limits = MediaLimits(**request["limits"])
+        if request["call"] == "inspect":
+            return {"inspection": dataclasses.asdict(inspect(request["path"], limits))}, None
+        return _decode(request, limits)
+    except MediaError as error:
+        return {"reason": error.reason, "message": error.message}, None
+    except MemoryError:
+        return {"reason": "OutOfMemory", "message": f"no memory left to read {request['path']}"}, None
+    except Exception:  # noqa: BLE001 (a mistake of ours: it goes to the parent with its traceback)
+        return {"traceback": traceback.format_exc()}, None
+
+
+def _decode(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any], int]:
+    """Decode into anonymous shared memory, whose only name is the descriptor that goes to the parent."""
+    fds: list[int] = []
+
+    def allocate(shape: tuple[int, int, int, int]) -> Frames:
+        while fds:
+            os.close(fds.pop())
+        fds.append(os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        size = int(np.prod(shape))
+        os.ftruncate(fds[0], size)
+        return np.frombuffer(mmap.mmap(fds[0], size), dtype=np.uint8).reshape(shape)
+
+    try:
+        clip = DECODERS[request["decoder"]](
+            request["path"],
+            ClipWindow(**request["window"]),
+            short_side_px=request["short_side_px"],
+            multiple=request["multiple"],
+            limits=limits,
+            allocate=allocate,
+        )
+    except BaseException:
+        while fds:
+            os.close(fds.pop())
+        raise
+    return {"shape": clip.frames.shape, "frame_seconds": clip.frame_seconds.tolist()}, fds[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Opening a media file so that it, and nothing else, is read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+
+from models.video.errors import MediaError
+
+# Containers that hold video. Playlists (hls, dash, concat) and image sequences name other files, so they are left out.
+FORMATS = ("mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "nut")
+
+# Decoders in wide use. The rest of ffmpeg's several hundred stay out of reach of a hostile file.
+VIDEO_DECODERS = (
+    *("h264", "hevc", "vvc", "libdav1d", "av1", "vp8", "libvpx-vp8", "vp9", "libvpx-vp9", "theora"),
+    *("mpeg4", "mpeg1video", "mpeg2video", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"),
+    *("mjpeg", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MediaLimits:
+    """Bounds that are checked before anything of that size is decoded or allocated."""
+
+    max_bytes: int = 16 * 2**30
+    """Size of the file."""
+    max_pixels: int = 7680 * 4320
+    """Width x height of a coded frame."""
+    max_frames: int = 500_000
+    """Frames in the file."""
+    max_duration_seconds: float = 4 * 3600.0
+    """From the first timestamp to the end of the last frame."""
+    max_clip_bytes: int = 2**30
+    """Size of the decoded frames of one clip: frames x height x width x 3."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoFile:
+    """An open file: PyAV's container and its best video stream, set to decode on one thread."""
+
+    path: str
+    container: Any
+    stream: Any
+    log: list[tuple[int, str, str]]
+    """What ffmpeg has reported as errors since the file was opened: level, component, message."""
+
+    def decoder_errors(self) -> list[str]:
+        """The messages of the video decoder. Some damage (a failed checksum of FFV1) shows nowhere else."""
+        name = self.stream.codec_context.name
+        return [message.strip() for _, component, message in self.log if component == name]
+
+
+@contextlib.contextmanager
+def open_video(path: str, limits: MediaLimits) -> Iterator[VideoFile]:
+    """Open `path` for decoding on one thread: with frame threads, ffmpeg lets a truncated file simply end early.
+
+    Raises:
+        MediaError: for whatever ffmpeg cannot read, here and inside the `with` block.
+    """
+    check_regular_file(path, limits)
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(FORMATS),
+        "codec_whitelist": ",".join(VIDEO_DECODERS),
+        "max_pixels": str(limits.max_pixels),
+    }
+    with _error_log() as log:
+        try:
+            # "file:" keeps a name such as "concat:a.mp4|b.mp4" from being read as a protocol.
+            container = av.open("file:" + os.path.abspath(path), options=options, metadata_errors="replace")  # noqa: PTH100
+        except MemoryError as error:
+            raise MediaError("OutOfMemory", f"no memory left to open {path}") from error
+        except (av.error.FFmpegError, UnicodeDecodeError) as error:
+            detail = describe(error, log)
+            raise MediaError("NotAVideo", f"{path} opens as none of {', '.join(FORMATS)}: {detail}") from error
+        try:
+            with container:
+                stream = _video_stream(container, path, limits)
+                yield VideoFile(path=path, container=container, stream=stream, log=log)
+        except MemoryError as error:
+            raise MediaError("OutOfMemory", f"no memory left to decode {path}") from error
+        except (av.error.FFmpegError, UnicodeDecodeError) as error:
+            raise MediaError("DecodeError", f"{path}: {describe(error, log)}") from error
+
+
+@contextlib.contextmanager
+def _error_log() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect ffmpeg's error messages of this thread; nothing is printed."""
+    level, skip_repeated = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # else the first error of this file may count as a repeat of the last one's
+    try:
+        with av.logging.Capture() as log:
+            yield log
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skip_repeated)
+
+
+def describe(error: Exception, log: list[tuple[int, str, str]]) -> str:
+    """The error with ffmpeg's last log line: the exception alone is often just 'Invalid data'."""
+    text = getattr(error, "strerror", None) or str(error)
+    told = [message.strip() for _, _, message in log if "not on whitelist" not in message]
+    return f"{text} ({told[-1]})" if told else text
+
+
+def check_regular_file(path: str, limits: MediaLimits) -> None:
+    """Raise MediaError unless `path` is a readable regular file of a size between 1 byte and the limit."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (`path` may hold a NUL, which this reports and Path would not)
+        if stat.S_ISREG(status.st_mode):
+            with Path(path).open("rb"):
+                pass
+    except FileNotFoundError as error:
+        raise MediaError("NotFound", f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise MediaError("UnreadableSource", f"{path[:200]} cannot be read: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError("NotAVideo", f"{path} is not a regular file")
+    if status.st_size == 0:
+        raise MediaError("NotAVideo", f"{path} is empty (0 bytes)")
+    if status.st_size > limits.max_bytes:
+        raise MediaError("TooLarge", f"{path} has {status.st_size} bytes, more than the {limits.max_bytes} allowed")
+
+
+def _video_stream(container: Any, path: str, limits: MediaLimits) -> Any:
+    stream = container.streams.best("video")
+    if stream is None or av.stream.Disposition.attached_pic in stream.disposition:
+        kinds = ", ".join(sorted(found.type for found in container.streams)) or "none"
+        raise MediaError("NoVideoStream", f"{path} has no video stream (streams: {kinds})")
+    codec = stream.codec_context
+    if codec is None or codec.name not in VIDEO_DECODERS:
+        raise MediaError("UnsupportedCodec", f"{path} is coded as {codec.name if codec else 'an unknown codec'}")
+    if codec.width < 1 or codec.height < 1:
+        raise MediaError("DecodeError", f"{path} states no picture size ({codec.width} x {codec.height})")
+    if codec.width * codec.height > limits.max_pixels:
+        size = f"{codec.width} x {codec.height}"
+        raise MediaError("TooLarge", f"{path} is {size}, more than the {limits.max_pixels} pixels allowed")
+    stream.thread_type = "NONE"
+    codec.thread_count = 1
+    codec.options = {"max_pixels": str(limits.max_pixels)}
+    return stream

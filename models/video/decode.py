@@ -1,0 +1,253 @@
+"""Decoding one clip with PyAV: sampled by timestamp, resized once, and checked for damage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from models.video.clip import (
+    AllocateFrames,
+    ClipWindow,
+    DecodedClip,
+    Frames,
+    allocate_array,
+    check_clip_bytes,
+    working_size,
+)
+from models.video.container import MediaLimits, VideoFile, describe, open_video
+from models.video.errors import MediaError
+from models.video.pixels import RgbScaler
+from models.video.probe import display_size, pixel_aspect, rotation_degrees
+from models.video.timeline import Timeline, next_packet, read_timeline
+
+_SEEK_BACK_SECONDS = (0.0, 1.0, 10.0)
+"""How much earlier to try when a seek lands after the frame wanted, which it may where frames are reordered."""
+
+_MAX_REORDER_FRAMES = 16
+"""No codec shows a frame more than this many packets after it was stored (H.264, A.3.1: max_dec_frame_buffering)."""
+
+
+def decode_clip(
+    path: str,
+    window: ClipWindow,
+    *,
+    short_side_px: int,
+    multiple: int,
+    limits: MediaLimits,
+    allocate: AllocateFrames = allocate_array,
+) -> DecodedClip:
+    """The frames of `window`, upright, at the working size.
+
+    Only the runs of packets that lead from a keyframe to a wanted frame are decoded. If anything is wrong after a seek,
+    the file is decoded again from its beginning, so that a fault of seeking is never taken for damage.
+
+    Raises:
+        MediaError: MissingFrames if the file has no frame for a moment of the window, or it does not come out;
+            CorruptFrames if any frame that the wanted ones depend on is damaged; and whatever `open_video` raises.
+    """
+    target = _Target(window, short_side_px, multiple, limits, allocate)
+    with open_video(path, limits) as video:
+        sought = _seek(video, window, limits)
+        if sought is not None:
+            try:
+                return _decode(video, sought, target)
+            except MediaError as error:
+                if error.reason in ("TooLarge", "OutOfMemory"):
+                    raise
+    with open_video(path, limits) as video:
+        timeline = read_timeline(video, limits, until_ticks=_last_ticks(video, window))
+    with open_video(path, limits) as video:
+        return _decode(video, _Run(timeline, None), target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What to make; see `decode_clip`."""
+
+    window: ClipWindow
+    short_side_px: int
+    multiple: int
+    limits: MediaLimits
+    allocate: AllocateFrames
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stretch of packets, and where to seek to so that they come next (None: the file was just opened)."""
+
+    timeline: Timeline
+    seek_ticks: int | None
+
+
+def _seek(video: VideoFile, window: ClipWindow, limits: MediaLimits) -> _Run | None:
+    """Packets from a keyframe at or before the window's start; None if no seek leads there."""
+    tick_seconds = float(video.stream.time_base)
+    start_ticks = math.floor((window.start_seconds + window.tolerance_seconds(tick_seconds)) / tick_seconds)
+    for back_seconds in _SEEK_BACK_SECONDS:
+        seek_ticks = start_ticks - round(back_seconds / tick_seconds)
+        try:
+            video.container.seek(seek_ticks, stream=video.stream)
+            timeline = read_timeline(video, limits, until_ticks=_last_ticks(video, window))
+        except (av.error.FFmpegError, MediaError):
+            continue  # the linear pass decides what is wrong, if anything is
+        if timeline.has_pts and int(timeline.ticks[0]) <= start_ticks:
+            return _Run(timeline, seek_ticks)
+    return None
+
+
+def _last_ticks(video: VideoFile, window: ClipWindow) -> int:
+    tick_seconds = float(video.stream.time_base)
+    last_seconds = float(window.sample_seconds()[-1]) + window.tolerance_seconds(tick_seconds)
+    return math.ceil(last_seconds / tick_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which packets to decode for a window."""
+
+    places: dict[int, list[int]]
+    """Presentation tick of a wanted frame -> its places in the clip (several if it stays on display)."""
+    is_needed: np.ndarray[Any, np.dtype[np.bool_]]
+    """(N) packets to give to the decoder."""
+    ticks: np.ndarray[Any, np.dtype[np.int64]]
+    """(T) presentation tick of each frame of the clip."""
+
+
+def frames_on_display(path: str, window: ClipWindow, timeline: Timeline) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """(T) which of the frames shown, counted in order of display, is on display at each moment of the window.
+
+    Raises:
+        MediaError: MissingFrames if the window begins before the first frame or ends after the last.
+    """
+    tick_seconds = timeline.tick_seconds
+    shown_ticks = timeline.shown_ticks()
+    moments = window.sample_seconds()
+    latest = (moments + window.tolerance_seconds(tick_seconds)) / tick_seconds
+    ranks = np.searchsorted(shown_ticks, latest, side="right") - 1
+    if ranks[0] < 0:
+        first_seconds = shown_ticks[0] * tick_seconds
+        text = f"{path}: the window begins at {moments[0]:.4f} s, the first frame at {first_seconds:.4f} s"
+        raise MediaError("MissingFrames", text)
+    end_seconds = timeline.end_ticks * tick_seconds
+    if timeline.complete and moments[-1] > end_seconds:
+        text = f"{path}: the window wants a frame at {moments[-1]:.4f} s, the video ends at {end_seconds:.4f} s"
+        raise MediaError("MissingFrames", text)
+    return ranks
+
+
+def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
+    """Choose the frames of the window, and the packets that lead to them."""
+    order = np.flatnonzero(timeline.is_shown)
+    order = order[np.argsort(timeline.ticks[order], kind="stable")]
+    chosen = order[frames_on_display(path, window, timeline)]
+    places: dict[int, list[int]] = {}
+    for place, tick in enumerate(timeline.ticks[chosen]):
+        places.setdefault(int(tick), []).append(place)
+    is_needed = np.zeros(len(timeline.ticks), dtype=bool)
+    keys = np.flatnonzero(timeline.is_key)
+    for packet in np.unique(chosen):
+        starts = keys[: np.searchsorted(keys, packet, side="right")]
+        # A frame stored after a keyframe but shown before it belongs to the group of pictures before.
+        starts = starts[timeline.ticks[starts] <= timeline.ticks[packet]]
+        first = starts[-1] if len(starts) else 0
+        is_needed[first : packet + 1] = True
+    if not timeline.has_pts:
+        # Frames are told apart by counting them, so all have to come out.
+        is_needed[: np.flatnonzero(is_needed)[-1] + _MAX_REORDER_FRAMES + 1] = True
+    return _Plan(places, is_needed, timeline.ticks[chosen])
+
+
+def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
+    plan = _plan(video.path, target.window, run.timeline)
+    if run.seek_ticks is not None:
+        video.container.seek(run.seek_ticks, stream=video.stream)
+    writer = _ClipWriter(pixel_aspect(video), target)
+    missing = set(plan.places)
+    for tick, frame in _decoded_frames(video, run.timeline, plan):
+        if tick in missing:
+            missing.remove(tick)
+            writer.write(frame, plan.places[tick])
+    if missing or writer.frames is None:
+        seconds = ", ".join(f"{tick * run.timeline.tick_seconds:.4f}" for tick in sorted(missing)[:5])
+        text = f"{video.path}: {len(missing)} of {len(plan.places)} frames do not come out, at {seconds} s …"
+        raise MediaError("MissingFrames", text)
+    return DecodedClip(frames=writer.frames, frame_seconds=plan.ticks.astype(np.float64) * run.timeline.tick_seconds)
+
+
+def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Any:
+    """Yield (presentation tick, frame) for every frame that the needed packets give, in order of display.
+
+    Raises:
+        MediaError: CorruptFrames if a packet or a frame is damaged, or the decoder reports an error.
+    """
+    codec = video.stream.codec_context
+    reorder_depth = codec.reorder_depth
+    # Non-reference pictures between wanted ones need no decoding. Only H.264 means by it that nothing refers to them.
+    can_skip = codec.name == "h264" and timeline.has_pts
+    counted = iter(timeline.shown_ticks())
+    num_errors = len(video.decoder_errors())
+    packets = video.container.demux(video.stream)
+    running = False
+    for position in range(-timeline.num_skipped, int(np.flatnonzero(plan.is_needed)[-1]) + 1):
+        packet = next_packet(video, packets, position)
+        if position < 0:
+            continue
+        tick = int(timeline.ticks[position])
+        if packet is None or (timeline.has_pts and timeline.is_shown[position] and packet.pts != tick):
+            raise MediaError("DecodeError", f"{video.path}: reading it twice gave different packets at {position}")
+        outcome: list[Any] = []
+        try:
+            if plan.is_needed[position]:
+                if can_skip:
+                    codec.skip_frame = "DEFAULT" if tick in plan.places else "NONREF"
+                outcome += codec.decode(packet)
+                running = True
+            if running and not plan.is_needed[position + 1 : position + 2].any():
+                outcome += codec.decode(None)
+                codec.flush_buffers()
+                codec.reorder_depth = reorder_depth  # else frames are lost until ffmpeg has learnt it again
+                running = False
+        except av.error.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            seconds = tick * timeline.tick_seconds
+            text = f"{video.path} cannot be decoded at {seconds:.4f} s: {describe(error, video.log)}"
+            raise MediaError("DecodeError", text) from error
+        errors = video.decoder_errors()[num_errors:]
+        if errors or timeline.is_corrupt[position] or any(frame.is_corrupt for frame in outcome):
+            seconds = tick * timeline.tick_seconds
+            text = f"{video.path} is damaged near {seconds:.4f} s: {errors[0] if errors else 'parts had to be guessed'}"
+            raise MediaError("CorruptFrames", text)
+        for frame in outcome:
+            yield (frame.pts if timeline.has_pts else int(next(counted))), frame
+
+
+class _ClipWriter:
+    """Resizes, converts and turns frames into the places they have in the clip."""
+
+    def __init__(self, aspect: Fraction, target: _Target) -> None:
+        self.aspect = aspect
+        self.target = target
+        self.frames: Frames | None = None
+        self.quarter_turns = 0
+        self.scaler = RgbScaler()
+
+    def write(self, frame: Any, places: list[int]) -> None:
+        """Put `frame` at every one of `places`. The first frame decides the size and the rotation of all."""
+        if self.frames is None:
+            target, rotation = self.target, rotation_degrees(frame)
+            size = display_size(frame.width, frame.height, self.aspect, rotation)
+            width, height = working_size(*size, short_side_px=target.short_side_px, multiple=target.multiple)
+            check_clip_bytes(target.window, width, height, target.limits)
+            self.quarter_turns = rotation // 90
+            self.frames = target.allocate((target.window.num_frames, height, width, 3))
+        height, width = self.frames.shape[1:3]
+        coded_size = (height, width) if self.quarter_turns % 2 else (width, height)
+        upright = np.rot90(self.scaler(frame, *coded_size), self.quarter_turns)
+        for place in places:
+            self.frames[place] = upright

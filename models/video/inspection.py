@@ -1,0 +1,35 @@
+"""Everything that is read from a source file once, when it enters a corpus."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.video.container import MediaLimits
+from models.video.probe import VideoInfo, probe
+from models.video.shots import find_shots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a file is, where its shots begin, and which bytes it consists of."""
+
+    info: VideoInfo
+    shot_starts_seconds: tuple[float, ...]
+    """Timestamp of the first frame of every shot, ascending."""
+    sha256: str
+    """Of the file's content, in hexadecimal."""
+
+
+def inspect(path: str, limits: MediaLimits) -> Inspection:
+    """Probe the file, find its shots and hash its content.
+
+    Raises:
+        MediaError: as `probe` and `find_shots`.
+    """
+    info = probe(path, limits)
+    shots = find_shots(path, limits)
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Inspection(info=info, shot_starts_seconds=tuple(shots), sha256=digest)

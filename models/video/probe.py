@@ -1,0 +1,182 @@
+"""What is in a video file, from its real timestamps; only its first frame is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from models.video.container import MediaLimits, VideoFile, describe, open_video
+from models.video.errors import MediaError
+from models.video.timeline import Timeline, TimelineReader, next_packet
+
+_CLAIM_TOLERANCE_SECONDS = 0.5
+"""Headers round their durations and count the padding of audio; what is missing beyond this was cut off."""
+_MAX_PIXEL_ASPECT = 4
+"""Pixels wider or taller than this come from damaged headers, and are taken as square, as players do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoInfo:
+    """The facts about one video file."""
+
+    container: str
+    """ffmpeg's name of the format, such as `mov,mp4,m4a,3gp,3g2,mj2`."""
+    codec: str
+    pixel_format: str
+    width_px: int
+    """As displayed: after rotation, and with the width stretched where the file says that pixels are not square."""
+    height_px: int
+    rotation_degrees: int
+    """Counter-clockwise turn that brings the coded picture upright: 0, 90, 180 or 270."""
+    fps: float
+    """The constant frame rate if one explains every timestamp, else the average."""
+    variable_frame_rate: bool
+    num_frames: int
+    start_seconds: float
+    """Timestamp of the first frame; 0 only in some files."""
+    duration_seconds: float
+    """From the first timestamp to the end of the last frame."""
+    has_audio: bool
+
+
+def probe(path: str, limits: MediaLimits) -> VideoInfo:
+    """The facts about the file at `path`.
+
+    Raises:
+        MediaError: not a video, over a limit, damaged, or with fewer frames than its header says.
+    """
+    with open_video(path, limits) as video:
+        timeline = read_whole_timeline(video, limits)
+        stream, codec = video.stream, video.stream.codec_context
+        ticks = timeline.shown_ticks()
+        fps, variable = frame_rate(ticks, timeline, (stream.average_rate, stream.guessed_rate))
+        duration_seconds = (timeline.end_ticks - int(ticks[0])) * timeline.tick_seconds
+        if duration_seconds > limits.max_duration_seconds:
+            text = f"{path} lasts {duration_seconds:.0f} s, more than the {limits.max_duration_seconds:.0f} s allowed"
+            raise MediaError("TooLarge", text)
+        facts = {
+            "container": video.container.format.name,
+            "codec": codec.codec.canonical_name,
+            "fps": fps,
+            "variable_frame_rate": variable,
+            "num_frames": len(ticks),
+            "start_seconds": int(ticks[0]) * timeline.tick_seconds,
+            "duration_seconds": duration_seconds,
+            "has_audio": any(found.type == "audio" for found in video.container.streams),
+        }
+    with open_video(path, limits) as video:
+        frame = first_frame(video)
+        rotation = rotation_degrees(frame)
+        width, height = display_size(frame.width, frame.height, pixel_aspect(video), rotation)
+        return VideoInfo(
+            pixel_format=frame.format.name, width_px=width, height_px=height, rotation_degrees=rotation, **facts
+        )
+
+
+def read_whole_timeline(video: VideoFile, limits: MediaLimits) -> Timeline:
+    """Timestamps of the whole file, checked against what its header and its index promise.
+
+    Raises:
+        MediaError: MissingFrames if the file is cut short.
+    """
+    reader = TimelineReader(video, limits)
+    num_packets = 0
+    end_seconds = -np.inf
+    packets = video.container.demux()
+    while (packet := next_packet(video, packets, len(reader.rows))) is not None:
+        if packet.stream_index == video.stream.index:
+            reader.add(packet)
+            num_packets += 1
+        if packet.pts is not None and packet.time_base:
+            end_seconds = max(end_seconds, (packet.pts + (packet.duration or 0)) * float(packet.time_base))
+    num_indexed = len(video.stream.index_entries)
+    if num_packets < num_indexed:
+        text = f"{video.path} is cut short: its index names {num_indexed} frames, {num_packets} are there"
+        raise MediaError("MissingFrames", text)
+    _check_claimed_duration(video, end_seconds)
+    return reader.timeline(complete=True)
+
+
+def _check_claimed_duration(video: VideoFile, end_seconds: float) -> None:
+    """Compare the end of the last packet of any stream with the duration in the header, where there is one."""
+    container = video.container
+    if container.duration is None:
+        return
+    claimed = (container.duration + (container.start_time or 0)) / 1_000_000
+    if end_seconds < claimed - _CLAIM_TOLERANCE_SECONDS:
+        text = f"{video.path} is cut short: its header puts its end at {claimed:.2f} s, it is at {end_seconds:.2f} s"
+        raise MediaError("MissingFrames", text)
+
+
+def frame_rate(
+    ticks: np.ndarray[Any, np.dtype[np.int64]], timeline: Timeline, stated: Sequence[Fraction | None]
+) -> tuple[float, bool]:
+    """Frame rate, and whether it varies.
+
+    The rate is constant if frame k is shown at `first + k / rate` to within one tick: each timestamp is rounded by up
+    to half of one. The rates that the file states are tried first, so that 29.97 is exactly 30000/1001.
+
+    Args:
+        ticks: (N) ascending presentation times of the frames shown.
+        timeline: the timeline they are from.
+        stated: rates that the file states, in frames per second.
+
+    Raises:
+        MediaError: all frames share one timestamp.
+    """
+    span = int(ticks[-1]) - int(ticks[0]) if len(ticks) > 1 else timeline.end_ticks - int(ticks[0])
+    if span <= 0:
+        raise MediaError("DecodeError", f"all {len(ticks)} frames have the same timestamp")
+    average = Fraction(max(len(ticks) - 1, 1), span) / timeline.time_base
+    offsets = ticks - ticks[0]
+    for rate in (*stated, average):
+        if rate:
+            expected = np.arange(len(ticks)) * float(1 / (rate * timeline.time_base))
+            if np.abs(offsets - expected).max() <= 1.001:
+                return float(rate), False
+    return float(average), True
+
+
+def first_frame(video: VideoFile) -> Any:
+    """The first frame that decodes.
+
+    Raises:
+        MediaError: none does.
+    """
+    packets = video.container.demux(video.stream)
+    num_read = 0
+    last_error = ""
+    while (packet := next_packet(video, packets, num_read)) is not None:
+        num_read += 1
+        try:
+            if frames := video.stream.codec_context.decode(packet):
+                return frames[0]
+        except av.error.InvalidDataError as error:
+            last_error = describe(error, video.log)
+    if frames := video.stream.codec_context.decode(None):
+        return frames[0]
+    raise MediaError("DecodeError", f"none of the {num_read} frames of {video.path} decodes: {last_error}")
+
+
+def rotation_degrees(frame: Any) -> int:
+    """Counter-clockwise turn, in whole quarters, that brings a decoded frame upright."""
+    return int(round(frame.rotation / 90) * 90 % 360)
+
+
+def pixel_aspect(video: VideoFile) -> Fraction:
+    """Width of a pixel over its height; 1 where the file states none, or an absurd one."""
+    stated: Fraction | None = video.stream.codec_context.sample_aspect_ratio
+    if not stated or not Fraction(1, _MAX_PIXEL_ASPECT) <= stated <= _MAX_PIXEL_ASPECT:
+        return Fraction(1)
+    return stated
+
+
+def display_size(width: int, height: int, aspect: Fraction, rotation: int) -> tuple[int, int]:
+    """Width and height as displayed: the coded width times the pixel aspect, then turned."""
+    width = max(1, round(width * aspect))
+    return (height, width) if rotation % 180 else (width, height)

@@ -1,0 +1,203 @@
+"""A decoder in a process of its own, which a hostile file may crash, hang or bloat without harm to anyone else."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from models.video import messages
+from models.video.clip import ClipWindow, DecodedClip
+from models.video.container import MediaLimits
+from models.video.errors import MediaError
+from models.video.inspection import Inspection
+from models.video.probe import VideoInfo
+
+_START_TIMEOUT_SECONDS = 120.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxConfig:
+    """Bounds of the decoder process."""
+
+    limits: MediaLimits = field(default_factory=MediaLimits)
+    memory_bytes: int = 4 * 2**30
+    """Address space of the process beyond what it takes to start, the frames of the clip included."""
+    inspect_timeout_seconds: float = 900.0
+    decode_timeout_seconds: float = 300.0
+    max_calls: int = 500
+    """After so many calls the process is replaced, in case a library leaks."""
+
+
+class DecoderProcess:
+    """Reads media files in a child process, started when first needed and again whenever it was lost.
+
+    For one thread at a time. The child dies with the thread that started it, and holds nothing that outlives it: frames
+    come back in anonymous shared memory, which is freed with the last array over it.
+    """
+
+    def __init__(self, config: SandboxConfig | None = None) -> None:
+        self.config = config or SandboxConfig()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._num_calls = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, if one is running."""
+        return None if self._child is None else self._child.pid
+
+    def inspect(self, path: str) -> Inspection:
+        """`models.video.inspection.inspect` in the child.
+
+        Raises:
+            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+        """
+        reply, _ = self._call({"call": "inspect", "path": path}, self.config.inspect_timeout_seconds)
+        found = reply["inspection"]
+        info = VideoInfo(**found["info"])
+        return Inspection(info=info, shot_starts_seconds=tuple(found["shot_starts_seconds"]), sha256=found["sha256"])
+
+    def decode(
+        self,
+        path: str,
+        window: ClipWindow,
+        *,
+        short_side_px: int,
+        multiple: int = 8,
+        decoder: Literal["pyav", "decord"] = "pyav",
+    ) -> DecodedClip:
+        """The frames of `window`, upright, at the working size (`models.video.decode.decode_clip` in the child).
+
+        Raises:
+            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+        """
+        request = {
+            "call": "decode",
+            "path": path,
+            "window": dataclasses.asdict(window),
+            "short_side_px": short_side_px,
+            "multiple": multiple,
+            "decoder": decoder,
+        }
+        reply, fd = self._call(request, self.config.decode_timeout_seconds)
+        if fd is None:
+            raise RuntimeError("the decoder process sent no frames with its reply")
+        try:
+            frames = _map_frames(fd, tuple(reply["shape"]), window)
+        finally:
+            os.close(fd)
+        return DecodedClip(frames=frames, frame_seconds=np.array(reply["frame_seconds"], dtype=np.float64))
+
+    def close(self) -> None:
+        """End the child. The next call starts another."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def __enter__(self) -> DecoderProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], int | None]:
+        path = request["path"]
+        request["limits"] = dataclasses.asdict(self.config.limits)
+        if self._num_calls >= self.config.max_calls:
+            self.close()
+        if self._child is not None and self._child.poll() is not None:
+            self.close()  # it died between calls: no fault of this file
+        link = self._link or self._start()
+        self._num_calls += 1
+        try:
+            messages.send(link, request)
+            reply, fd = messages.receive(link, deadline=time.monotonic() + timeout_seconds)
+        except TimeoutError as error:
+            self.close()
+            text = f"reading {path} took more than {timeout_seconds:g} s, and was stopped"
+            raise MediaError("Timeout", text) from error
+        except (EOFError, ConnectionError) as error:
+            raise self._crash(path) from error
+        except BaseException:
+            self.close()  # interrupted between question and answer: the next reply would be for the wrong question
+            raise
+        if "traceback" in reply:
+            raise RuntimeError(f"the decoder process failed on {path}:\n{reply['traceback']}")
+        if "reason" in reply:
+            if reply["reason"] == "OutOfMemory":
+                self.close()
+            raise MediaError(reply["reason"], reply["message"])
+        return reply, fd
+
+    def _start(self) -> socket.socket:
+        """Start the child with one socket and standard error of ours: no other descriptor, no credentials in variables."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(self.config.memory_bytes)]
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "models.video.child", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=_child_environment(),
+            )
+        self._link = ours
+        self._num_calls = 0
+        try:
+            messages.receive(ours, deadline=time.monotonic() + _START_TIMEOUT_SECONDS)
+        except (TimeoutError, EOFError, ConnectionError) as error:
+            self.close()
+            text = "the decoder process does not start; what it wrote to standard error says why"
+            raise RuntimeError(text) from error
+        return ours
+
+    def _crash(self, path: str) -> MediaError:
+        assert self._child is not None
+        try:
+            code = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # it closed the socket, but lives on
+            code = 0
+        self.close()
+        cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        _log.warning("the decoder process died on %s: %s", path, cause)
+        return MediaError("Crash", f"the decoder process died while reading {path} ({cause})")
+
+
+def _child_environment() -> dict[str, str]:
+    """Enough to find the same packages; one thread in every numeric library, whose stacks would count as memory."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
+
+
+def _map_frames(fd: int, shape: tuple[int, ...], window: ClipWindow) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The array over the shared memory `fd`. Sealed first, lest the child shrink it under our feet (SIGBUS)."""
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    size = int(np.prod(shape))
+    if len(shape) != 4 or shape[0] != window.num_frames or shape[3] != 3 or os.fstat(fd).st_size != size:
+        stored = os.fstat(fd).st_size
+        raise RuntimeError(f"the decoder process sent {stored} bytes as frames of shape {shape} for {window}")
+    return np.frombuffer(mmap.mmap(fd, size), dtype=np.uint8).reshape(shape)

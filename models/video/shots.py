@@ -1,0 +1,137 @@
+"""Where one shot ends and the next begins: hard cuts, found by how much the picture changes.
+
+The rule is that of PySceneDetect's AdaptiveDetector (scenedetect.com): a cut is where the mean absolute change between
+neighbouring frames is large, and stands out from the changes around it. It differs in the measure (hue counts by how
+colourful the pixel is, since the hue of dark and grey pixels is noise), in looking at 64 x 36 pixels, and in that a
+flash (a few odd frames between two halves of the same shot) is not two cuts. Fades and dissolves are not found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import av
+import numpy as np
+
+from models.video.container import MediaLimits, VideoFile, open_video
+from models.video.errors import MediaError
+from models.video.pixels import RgbScaler
+from models.video.timeline import has_presentation_times, next_packet, read_timeline
+
+_WIDTH_PX, _HEIGHT_PX = 64, 36
+_MIN_CHANGE = 12.0
+"""Least change at a cut, 0-255. Seen within shots: up to 9 in a fast dance; between unlike shots: 30 and more."""
+_MIN_RATIO = 3.0
+"""Least change at a cut over the mean change of the frames around."""
+_NUM_AROUND = 2
+"""Frames on each side that a change is compared with."""
+_FLASH_FRAMES = 2
+"""Longest run of frames that counts as a flash."""
+
+SmallFrame = np.ndarray[Any, np.dtype[np.uint8]]
+"""(36, 64, 3) uint8 RGB."""
+Image = np.ndarray[Any, np.dtype[np.float32]]
+"""The same in the cone of hue, saturation and value: chroma along two axes of hue, and value; 0-255."""
+
+
+def find_shots(path: str, limits: MediaLimits) -> list[float]:
+    """Timestamp in seconds of the first frame of every shot, ascending; the first is the first frame that decodes.
+
+    Damaged frames are passed over: whether a clip is sound is decided when that clip is decoded.
+
+    Raises:
+        MediaError: nothing decodes, or the file cannot be opened.
+    """
+    seconds: list[float] = []
+
+    def images() -> Iterator[SmallFrame]:
+        for second, image in _small_frames(path, limits):
+            seconds.append(second)
+            yield image
+
+    cuts = find_cuts(images())
+    if not seconds:
+        raise MediaError("DecodeError", f"no frame of {path} decodes")
+    return [seconds[0], *(seconds[frame] for frame in cuts)]
+
+
+def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
+    """Index of the first frame after each cut; holds only a few of the frames at a time."""
+    changes = [0.0]
+    candidates = []
+    images: deque[Image] = deque(maxlen=2 * (_FLASH_FRAMES + 1))
+    for frame, rgb in enumerate(frames):
+        images.append(_cone(rgb))
+        if frame:
+            changes.append(_change(images[-2], images[-1]))
+        cut = frame - _FLASH_FRAMES
+        if cut > 0 and changes[cut] >= _MIN_CHANGE and not _is_flash(list(images), len(images) - 1 - _FLASH_FRAMES):
+            candidates.append(cut)
+    for cut in range(max(1, len(changes) - _FLASH_FRAMES), len(changes)):  # too near the end to tell from a flash
+        if changes[cut] >= _MIN_CHANGE:
+            candidates.append(cut)
+    return [cut for cut in candidates if _stands_out(changes, cut)]
+
+
+def _stands_out(changes: list[float], cut: int) -> bool:
+    around = [*changes[max(1, cut - _NUM_AROUND) : cut], *changes[cut + 1 : cut + 1 + _NUM_AROUND]]
+    return not around or changes[cut] >= _MIN_RATIO * float(np.mean(around))
+
+
+def _is_flash(images: list[Image], cut: int) -> bool:
+    """Whether a frame shortly before `images[cut]` looks like one shortly after: then the same shot goes on."""
+    return any(_change(before, after) < _MIN_CHANGE / 2 for before in images[:cut] for after in images[cut:])
+
+
+def _change(first: Image, second: Image) -> float:
+    return float(np.abs(first - second).mean())
+
+
+def _cone(rgb: SmallFrame) -> Image:
+    """Chroma and value as in HSV, with the hue turned into a direction."""
+    red, green, blue = np.moveaxis(rgb.astype(np.float32), -1, 0)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    along, across = red - (green + blue) / 2, (green - blue) * np.float32(np.sqrt(3) / 2)
+    scale = chroma / np.maximum(np.hypot(along, across), 1)
+    return np.stack([along * scale, across * scale, value], axis=-1)
+
+
+def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, SmallFrame]]:
+    """Every frame that decodes, with its timestamp in seconds, strictly ascending."""
+    scaler = RgbScaler()
+    counted_ticks = _counted_ticks(path, limits)
+    last_tick = -math.inf
+    with open_video(path, limits) as video:
+        for frame in _decodable_frames(video, limits):
+            tick = frame.pts if counted_ticks is None else next(counted_ticks, None)
+            if tick is None or tick <= last_tick:
+                continue
+            last_tick = tick
+            yield tick * float(video.stream.time_base), scaler(frame, _WIDTH_PX, _HEIGHT_PX)
+
+
+def _counted_ticks(path: str, limits: MediaLimits) -> Iterator[int] | None:
+    """Times to give to the frames in the order they come, for a file that does not store them."""
+    with open_video(path, limits) as video:
+        if has_presentation_times(video):
+            return None
+        ticks: list[int] = read_timeline(video, limits, until_ticks=2**62).shown_ticks().tolist()
+        return iter(ticks)
+
+
+def _decodable_frames(video: VideoFile, limits: MediaLimits) -> Iterator[Any]:
+    """Frames of the whole file in order of display. Deblocking is left out: it shows only close up."""
+    codec = video.stream.codec_context
+    codec.options = {**codec.options, "skip_loop_filter": "all"}
+    packets = video.container.demux(video.stream)
+    for num_read in range(limits.max_frames):
+        packet = next_packet(video, packets, num_read)
+        with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet; the next may be sound
+            yield from codec.decode(packet)
+        if packet is None:
+            return
