@@ -1,0 +1,216 @@
+"""The job that trains the embedded perception networks on puppets and writes the checkpoints that ship."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import shlex
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.perception.augment import figure_sample, object_sample
+from models.perception.card import write_card
+from models.perception.embedded import CHECKPOINTS, EmbeddedFigure
+from models.perception.embedded_objects import EmbeddedObjects
+from models.perception.losses import FigureBatch, figure_losses, object_losses
+from models.perception.network import PerceptionNet, PerceptionNetConfig
+from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig, open_frames, render_frames
+from models.perception.scores import figure_scores, object_scores, tracking_scores
+from models.perception.training import LoopConfig, train
+from models.puppets import PuppetFrame, render_frame, sample_spec
+
+logger = logging.getLogger(__name__)
+
+FIGURE = PerceptionNetConfig(widths=(16, 48, 96, 160, 192))
+OBJECT = PerceptionNetConfig(
+    input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
+)
+FIRST_HELDOUT_SEED = 1_000_000
+VIDEOS_PER_TASK = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainPerceptionConfig:
+    """What `train_perception` does.
+
+    `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
+    `out`: where the checkpoints and their card go. `start_from`: folder of checkpoints to begin with, None for random
+    weights. `networks`: which to train; the others keep their checkpoint in `out`.
+    """
+
+    work: Path
+    out: Path = CHECKPOINTS
+    start_from: Path | None = None
+    networks: tuple[Literal["figure", "object"], ...] = ("figure", "object")
+    figure: LoopConfig = field(default_factory=lambda: LoopConfig(steps=5000))
+    object: LoopConfig = field(default_factory=lambda: LoopConfig(steps=4000))
+    first_seed: int = 0
+    num_videos: int = 4000
+    frames_per_video: int = 4
+    negative_share: float = 0.12
+    heldout_videos: int = 200
+    heldout_clips: int = 12
+    render_processes: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.networks or set(self.networks) - {"figure", "object"}:
+            raise ValueError(f"networks must name 'figure', 'object' or both, got {self.networks}")
+        if not 0 <= self.first_seed <= self.first_seed + self.num_videos <= FIRST_HELDOUT_SEED:
+            raise ValueError(f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.first_seed}")
+
+
+def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
+    """Render puppets, train the networks, measure them on held-out puppets, write checkpoints and card.
+
+    Large tensors come and go at every step: with `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the
+    environment glibc keeps their memory, and a step takes about half as long. Returns the scores.
+    """
+    config.work.mkdir(parents=True, exist_ok=True)
+    config.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    frames_config = PuppetFramesConfig(
+        split="train",
+        first_seed=config.first_seed,
+        num_videos=config.num_videos,
+        frames_per_video=config.frames_per_video,
+        side_px=FIGURE.input_px,
+    )
+    frames = _rendered(frames_config, config.work / "frames", processes=config.render_processes)
+    for name in config.networks:
+        network, metadata = _train_one(name, config, frames)
+        save_checkpoint(
+            network.state_dict(),
+            config.out / f"{name}.safetensors",
+            metadata=metadata,
+            float_dtype=torch.float16,
+        )
+    scores = evaluate_perception(config.out, num_videos=config.heldout_videos, num_clips=config.heldout_clips)
+    write_card(config.out, scores, command=shlex.join(sys.argv), machine=_machine(), date=_today())
+    return scores
+
+
+def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int) -> dict[str, float]:
+    """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
+
+    Objects are also followed through the first second of `num_clips` of them, at 12 frames per second.
+    """
+    torch.set_num_threads(1)
+    puppets = heldout_frames(num_videos, frames_per_video=2)
+    figure, objects = EmbeddedFigure(folder / "figure.safetensors"), EmbeddedObjects(folder / "object.safetensors")
+    clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
+    scores = {
+        "heldout_frames": float(len(puppets)),
+        **figure_scores(figure, puppets),
+        **object_scores(objects, puppets),
+        **tracking_scores(objects, clips),
+    }
+    logger.info("held-out scores: %s", json.dumps(scores))
+    return scores
+
+
+def heldout_frames(num_videos: int, *, frames_per_video: int) -> list[PuppetFrame]:
+    """Frames of characters and motions that are in no training video, 384 pixels high or wide."""
+    puppets = []
+    for video in range(num_videos):
+        seed = FIRST_HELDOUT_SEED + video
+        rng = np.random.default_rng(seed)
+        spec = sample_spec(seed, split="heldout", size_px=((384, 288), (288, 384))[video % 2])
+        puppets += [render_frame(spec, rng.uniform(0, spec.duration_seconds)) for _ in range(frames_per_video)]
+    return puppets
+
+
+def heldout_clip(seed: int) -> list[PuppetFrame]:
+    """The first second of a held-out video at 12 frames per second."""
+    spec = sample_spec(seed, split="heldout", size_px=(288, 384))
+    return [render_frame(spec, t / 12) for t in range(12)]
+
+
+def _rendered(config: PuppetFramesConfig, folder: Path, *, processes: int) -> PuppetFrames:
+    frames = open_frames(config, folder)
+    missing = np.flatnonzero(~frames.done.reshape(config.num_videos, -1).all(axis=1))
+    if len(missing):
+        logger.info("rendering %d of %d videos", len(missing), config.num_videos)
+        tasks = [missing[i : i + VIDEOS_PER_TASK].tolist() for i in range(0, len(missing), VIDEOS_PER_TASK)]
+        with ProcessPoolExecutor(
+            processes, mp_context=multiprocessing.get_context("spawn"), initializer=os.nice, initargs=(10,)
+        ) as pool:
+            for count, _ in enumerate(pool.map(_render, [(config, folder, videos) for videos in tasks]), start=1):
+                if count % 50 == 0:
+                    logger.info("rendered %d of %d videos", count * VIDEOS_PER_TASK, len(missing))
+    return frames
+
+
+def _render(task: tuple[PuppetFramesConfig, Path, list[int]]) -> None:
+    config, folder, videos = task
+    render_frames(config, open_frames(config, folder), videos)
+
+
+def _train_one(
+    name: Literal["figure", "object"], config: TrainPerceptionConfig, frames: PuppetFrames
+) -> tuple[nn.Module, dict[str, object]]:
+    """The trained network, and what its checkpoint says about itself."""
+    shape, loop = (FIGURE, config.figure) if name == "figure" else (OBJECT, config.object)
+    torch.manual_seed(loop.seed)
+    network = PerceptionNet(shape)
+    steps_before = 0
+    if config.start_from is not None:
+        start = config.start_from / f"{name}.safetensors"
+        load_checkpoint(network, start)
+        steps_before = int(str(read_metadata(start)["steps"]))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state_path = config.work / f"{name}.state.pt"
+    if name == "figure":
+        choice = np.arange(len(frames.done))
+        seconds = train(
+            network,
+            batch=lambda rng: FigureBatch.of(
+                [
+                    figure_sample(frames, int(index), rng, negative_share=config.negative_share)
+                    for index in rng.choice(choice, loop.batch_size, replace=False)
+                ]
+            ),
+            losses=lambda batch: figure_losses(network, batch),
+            config=loop,
+            state_path=state_path,
+        )
+    else:
+        choice = np.flatnonzero((frames.object_labels == 1).any(axis=(1, 2)))
+        seconds = train(
+            network,
+            batch=lambda rng: [
+                object_sample(frames, int(index), rng, side_px=shape.input_px, negative_share=config.negative_share)
+                for index in rng.choice(choice, loop.batch_size, replace=False)
+            ],
+            losses=lambda batch: object_losses(network, batch),
+            config=loop,
+            state_path=state_path,
+        )
+    return network, {
+        "network": asdict(shape),
+        "steps": steps_before + loop.steps,
+        "minutes": round(seconds / 60, 1),
+        "batch_size": loop.batch_size,
+        "training_frames": len(choice),
+        "first_seed": config.first_seed,
+        "started_from": None if config.start_from is None else "an earlier checkpoint of the same network",
+    }
+
+
+def _machine() -> str:
+    return f"{platform.processor() or platform.machine()}, one core, torch {torch.__version__}, no GPU"
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,0 +1,111 @@
+"""Reading and writing of safetensors checkpoints: all of a network's tensors or an error, never a part of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+NUM_NAMES_SHOWN = 5
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file cannot be read, or is not of the network it was to fill."""
+
+
+def file_digest(path: Path) -> str:
+    """`sha256:…` of the file's content. Read once per process for a file that does not change.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint at {path}") from None
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size_bytes: int, modified_ns: int) -> str:  # noqa: ARG001 (size and time tell a changed file)
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_metadata(path: Path) -> dict[str, object]:
+    """What `save_checkpoint` was given as `metadata`.
+
+    Raises:
+        CheckpointError: the file is absent, damaged or not written by `save_checkpoint`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (FileNotFoundError, SafetensorError, OSError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+    if "zoetrope" not in header:
+        raise CheckpointError(f"{path} has no 'zoetrope' entry in its metadata: it was not written by this project")
+    metadata: dict[str, object] = json.loads(header["zoetrope"])
+    return metadata
+
+
+def load_checkpoint(module: nn.Module, path: Path) -> None:
+    """Fill `module` with the tensors of the file, cast to the module's own dtypes.
+
+    Raises:
+        CheckpointError: the file is absent or damaged, a key is missing or unexpected, or a tensor has another shape.
+            The module is then left as it was.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except (FileNotFoundError, SafetensorError, OSError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+    expected = module.state_dict()
+    missing = [key for key in expected if key not in tensors]
+    unexpected = [key for key in tensors if key not in expected]
+    misshapen = [
+        f"{key} {tuple(tensors[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in tensors and tensors[key].shape != expected[key].shape
+    ]
+    found = [("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen)]
+    if problems := "; ".join(f"{len(names)} {kind} ({_shown(names)})" for kind, names in found if names):
+        raise CheckpointError(
+            f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
+            "It belongs to another network or another configuration of it."
+        )
+    module.load_state_dict(tensors, strict=True)
+
+
+def save_checkpoint(
+    tensors: Mapping[str, torch.Tensor],
+    path: Path,
+    *,
+    metadata: Mapping[str, object],
+    float_dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write tensors and JSON metadata; the file appears under its name whole or not at all.
+
+    `float_dtype`: how floating-point tensors are stored; others stay as they are.
+    """
+    stored = {
+        key: (tensor.to(float_dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for key, tensor in tensors.items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
+    temporary.replace(path)
+
+
+def _shown(names: list[str]) -> str:
+    rest = len(names) - NUM_NAMES_SHOWN
+    return ", ".join(names[:NUM_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

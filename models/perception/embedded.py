@@ -1,0 +1,141 @@
+"""The embedded perception: small networks that were trained on puppets and ship with this project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.common.checkpoint import CheckpointError, file_digest, load_checkpoint, read_metadata
+from models.perception.letterbox import Letterbox
+from models.perception.network import PerceptionNet, PerceptionNetConfig
+from models.pose.extent import CONFIDENT_SCORE
+
+KNOWS_PUPPETS_ONLY = (
+    "The embedded perception networks know drawn puppets only: on real people, animals or photographs their keypoints, "
+    "depth and masks are guesses."
+)
+"""What `prepare` tells whoever uses the embedded default."""
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
+"""Keypoints, depth and character mask: one network, three heads."""
+OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
+"""Mask of the object at a box or at points."""
+
+BATCH_FRAMES = 8
+MASK_ROOM = 1.7
+"""Side of the square for the mask over the box of the keypoints: hats, ears and tails have none."""
+
+
+def embedded_weights(signal: str) -> Mapping[str, str]:
+    """Digest by name of the file behind a signal: pose, depth, character-mask or object-masks."""
+    path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
+    return MappingProxyType({f"embedded-{signal}": file_digest(path)})
+
+
+def load_network(path: Path) -> PerceptionNet:
+    """The network of a checkpoint file, in evaluation mode.
+
+    Raises:
+        CheckpointError: the file is absent, damaged or not of a `PerceptionNet`.
+    """
+    stored = read_metadata(path).get("network")
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path} does not say in its metadata which PerceptionNetConfig it belongs to")
+    try:
+        config = config_from_json(stored)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} names no valid PerceptionNetConfig: {error}") from error
+    network = PerceptionNet(config)
+    load_checkpoint(network, path)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def config_from_json(stored: Mapping[str, Any]) -> PerceptionNetConfig:
+    """The configuration that `dataclasses.asdict` turned into JSON."""
+    return PerceptionNetConfig(**{**stored, "widths": tuple(stored["widths"])})
+
+
+def to_input(squares_BSSC: NDArray[np.uint8]) -> Tensor:
+    """Squares (B, S, S, 3) as the network's input (B, 3, S, S) in [-1, 1], channels last in memory."""
+    return torch.from_numpy(squares_BSSC).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+class EmbeddedFigure:
+    """Keypoints, depth and character mask of frames (T, H, W, 3) uint8; each method runs its own head only."""
+
+    def __init__(self, path: Path = FIGURE_CHECKPOINT) -> None:
+        self.network = load_network(path)
+
+    @torch.inference_mode()
+    def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(T, 133, 3): x, y in pixels of the frame, then the probability that the character shows this keypoint."""
+        letterbox = self._letterbox(frames_THWC)
+        found = np.zeros((len(frames_THWC), self.network.config.num_keypoints, 3), np.float32)
+        for batch, images in self._batches(frames_THWC, letterbox):
+            pose = self.network.pose(self.network.features(images)[1])
+            found[batch, :, :2] = letterbox.points_to_image(pose.xy.numpy())
+            found[batch, :, 2] = pose.presence.sigmoid().numpy()
+        return found
+
+    @torch.inference_mode()
+    def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(T, H, W) relative depth, near is small; one scale for all frames."""
+        letterbox = self._letterbox(frames_THWC)
+        depth = np.empty(frames_THWC.shape[:3], np.float32)
+        for batch, images in self._batches(frames_THWC, letterbox):
+            x2, y4 = self.network.features(images)
+            for t, square in enumerate(self.network.depth(self.network.dense(x2, y4)).numpy(), start=batch.start):
+                depth[t] = letterbox.map_to_region(square)
+        return depth
+
+    @torch.inference_mode()
+    def character_mask(self, frames_THWC: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(T, H, W): where the character is more likely than not.
+
+        `keypoints`: (T, 133, 3). A character that is small in the frame is looked at from nearer: in one square that
+        holds the confident keypoints of all frames, `MASK_ROOM` times as large as their box.
+        """
+        letterbox = _closer(self._letterbox(frames_THWC), keypoints)
+        inside = np.s_[letterbox.y0 : letterbox.y1, letterbox.x0 : letterbox.x1]
+        masks = np.zeros(frames_THWC.shape[:3], np.bool_)
+        for batch, images in self._batches(frames_THWC, letterbox):
+            x2, y4 = self.network.features(images)
+            for t, square in enumerate(self.network.mask(self.network.dense(x2, y4)).numpy(), start=batch.start):
+                masks[t][inside] = letterbox.map_to_region(square) > 0
+        return masks
+
+    def _letterbox(self, frames_THWC: NDArray[np.uint8]) -> Letterbox:
+        if frames_THWC.ndim != 4 or frames_THWC.shape[3] != 3 or frames_THWC.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 (T, H, W, 3), got {frames_THWC.dtype} {frames_THWC.shape}")
+        height, width = frames_THWC.shape[1:3]
+        return Letterbox.of_frame(width_px=width, height_px=height, side_px=self.network.config.input_px)
+
+    def _batches(self, frames_THWC: NDArray[np.uint8], letterbox: Letterbox) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, len(frames_THWC), BATCH_FRAMES):
+            batch = slice(start, min(start + BATCH_FRAMES, len(frames_THWC)))
+            yield batch, to_input(np.stack([letterbox.cut(frame) for frame in frames_THWC[batch]]))
+
+
+def _closer(frame: Letterbox, keypoints: NDArray[np.float32]) -> Letterbox:
+    """The square around all confident keypoints; the whole frame where there are none or it is no larger."""
+    points = keypoints[keypoints[..., 2] >= CONFIDENT_SCORE][:, :2]
+    if len(points) < 2:
+        return frame
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    square = Letterbox.around(
+        (float(x0), float(y0), float(x1), float(y1)),
+        width_px=frame.x1,
+        height_px=frame.y1,
+        side_px=frame.side_px,
+        room=MASK_ROOM,
+    )
+    smaller = max(square.x1 - square.x0, square.y1 - square.y0) < max(frame.x1, frame.y1)
+    return square if smaller else frame

@@ -1,0 +1,158 @@
+"""The embedded object masks: the thing at a box or at points, and the same thing in the frames around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.masks.boxes import bounding_boxes
+from models.perception.embedded import OBJECT_CHECKPOINT, load_network, to_input
+from models.perception.letterbox import Box, Letterbox
+
+ROOM = 2.0
+"""Side of the square that the network sees, over the larger side of the prompt's box."""
+POINT_SHARE = 0.4
+"""Side of the square around prompt points without a box, over the frame's shorter side."""
+POINT_RADIUS_PX = 2.5
+"""Standard deviation of a prompt point in the network's input."""
+BOX_SLACK = 0.1
+"""A mask's box grows by this share of its sides before it prompts the next frame, so that what moves stays inside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectPrompt:
+    """Where an object is in one frame of a clip: a box, points, or both; pixels of the frames.
+
+    `positive`, `negative`: (N, 2) x, y of points on the object and beside it.
+    """
+
+    frame: int
+    box: Box | None
+    positive: NDArray[np.float32]
+    negative: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.box is None and len(self.positive) == 0:
+            raise ValueError("a prompt needs a box or a positive point")
+
+
+def prompt_maps(
+    side_px: int, box: Box | None, positive: NDArray[np.float32], negative: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Two maps (S, S, 2) over the square: 1 inside the box; +1 around positive and -1 around negative points.
+
+    The box and the points are in pixels of the square, the box with exclusive ends.
+    """
+    maps = np.zeros((side_px, side_px, 2), np.float32)
+    if box is not None:
+        x0, y0, x1, y1 = (int(np.clip(round(value), 0, side_px)) for value in box)
+        maps[y0:y1, x0:x1, 0] = 1.0
+    axis = np.arange(side_px, dtype=np.float32)
+    for points, sign in ((positive, 1.0), (negative, -1.0)):
+        for x, y in points:
+            bell_x, bell_y = (np.exp(-0.5 * ((axis - c) / POINT_RADIUS_PX) ** 2) for c in (x, y))
+            maps[..., 1] += sign * np.outer(bell_y, bell_x)
+    return maps
+
+
+class EmbeddedObjects:
+    """Masks of prompted objects in frames (T, H, W, 3) uint8."""
+
+    def __init__(self, path: Path = OBJECT_CHECKPOINT) -> None:
+        self.network = load_network(path)
+
+    def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
+        """(T, H, W): one object's masks, walked out from its prompted frames both ways.
+
+        Every frame is reached from the nearest prompted frame (the earlier of two equally near). On the way, a frame is
+        prompted with the box of its neighbour's mask, grown by `BOX_SLACK`; where the object is not found, the last
+        box keeps being asked, so that what reappears there is taken up again.
+        """
+        masks = np.zeros(frames_THWC.shape[:3], np.bool_)
+        ordered = sorted(prompts, key=lambda prompt: prompt.frame)
+        for index, prompt in enumerate(ordered):
+            mask = self.segment(frames_THWC[prompt.frame], prompt)
+            masks[prompt.frame] = mask
+            after = ordered[index + 1].frame if index + 1 < len(ordered) else None
+            before = ordered[index - 1].frame if index > 0 else None
+            last = len(frames_THWC) - 1 if after is None else prompt.frame + (after - prompt.frame) // 2
+            first = 0 if before is None else before + (prompt.frame - before) // 2 + 1
+            for step, end in ((1, last), (-1, first)):
+                self._walk(frames_THWC, masks, prompt, step=step, end=end)
+        return masks
+
+    def segment(self, frame_HWC: NDArray[np.uint8], prompt: ObjectPrompt) -> NDArray[np.bool_]:
+        """(H, W): the object in the prompted frame itself. Points alone are asked twice, the second time with a box."""
+        box = prompt.box
+        if box is None:
+            share = POINT_SHARE / ROOM * min(frame_HWC.shape[:2])
+            (x0, y0), (x1, y1) = prompt.positive.min(0), prompt.positive.max(0)
+            middle_x, middle_y, half = (x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0, share) / 2
+            around = (middle_x - half, middle_y - half, middle_x + half, middle_y + half)
+            mask = self._ask(frame_HWC, around, None, prompt.positive, prompt.negative)
+            box = _box_of(mask)
+            if box is None:
+                return mask
+        return self._ask(frame_HWC, box, box, prompt.positive, prompt.negative)
+
+    def _walk(
+        self, frames_THWC: NDArray[np.uint8], masks: NDArray[np.bool_], prompt: ObjectPrompt, *, step: int, end: int
+    ) -> None:
+        nowhere = np.zeros((0, 2), np.float32)
+        box = _box_of(masks[prompt.frame]) or prompt.box
+        if box is None:
+            return
+        for t in range(prompt.frame + step, end + step, step):
+            masks[t] = self._ask(frames_THWC[t], box, box, nowhere, nowhere)
+            box = _box_of(masks[t]) or box
+
+    @torch.inference_mode()
+    def _ask(
+        self,
+        frame_HWC: NDArray[np.uint8],
+        around: Box,
+        box: Box | None,
+        positive: NDArray[np.float32],
+        negative: NDArray[np.float32],
+    ) -> NDArray[np.bool_]:
+        height, width = frame_HWC.shape[:2]
+        side = self.network.config.input_px
+        letterbox = Letterbox.around(around, width_px=width, height_px=height, side_px=side, room=ROOM)
+        in_square: Box | None = None
+        if box is not None:
+            corners = letterbox.points_to_square(np.array(box, np.float32).reshape(2, 2) - 0.5) + 0.5
+            in_square = (float(corners[0, 0]), float(corners[0, 1]), float(corners[1, 0]), float(corners[1, 1]))
+        maps = prompt_maps(side, in_square, letterbox.points_to_square(positive), letterbox.points_to_square(negative))
+        prompted = torch.from_numpy(maps).permute(2, 0, 1)[None]
+        images = torch.cat([to_input(letterbox.cut(frame_HWC)[None]), prompted], 1)
+        x2, y4 = self.network.features(images.contiguous(memory_format=torch.channels_last))
+        logits = self.network.mask(self.network.dense(x2, y4))[0].numpy()
+        mask = np.zeros((height, width), np.bool_)
+        mask[letterbox.y0 : letterbox.y1, letterbox.x0 : letterbox.x1] = letterbox.map_to_region(logits) > 0
+        return _largest_part(mask)
+
+
+def _box_of(mask: NDArray[np.bool_]) -> Box | None:
+    x0, y0, x1, y1 = (float(value) for value in bounding_boxes(mask[None])[0])
+    if x1 == 0:
+        return None
+    slack_x, slack_y = BOX_SLACK * (x1 - x0) / 2, BOX_SLACK * (y1 - y0) / 2
+    height, width = mask.shape
+    return max(x0 - slack_x, 0), max(y0 - slack_y, 0), min(x1 + slack_x, width), min(y1 + slack_y, height)
+
+
+def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without crumbs: parts below a tenth of the largest (a hand may cut an object in two large ones)."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    kept: NDArray[np.bool_] = (areas >= areas.max() / 10)[labels]
+    return kept

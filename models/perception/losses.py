@@ -1,0 +1,124 @@
+"""What the embedded networks are trained to minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.perception.augment import FigureSample, ObjectSample
+from models.perception.embedded import to_input
+from models.perception.network import PerceptionNet
+from models.perception.puppet_frames import CHARACTER, OUTSIDE
+
+# B batch, K keypoints, S side of the square in pixels, L places of the stride-4 map
+
+HIDDEN_WEIGHT = 0.5
+"""A keypoint behind something counts half: where it is can only be guessed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FigureBatch:
+    """Samples as tensors."""
+
+    images: Tensor
+    character: Tensor  # (B, S, S) float, 1 on the character
+    inside: Tensor  # (B, S, S) float, 1 inside the frame
+    depth: Tensor  # (B, S, S)
+    keypoints: Tensor  # (B, K, 3)
+    mask_weight: Tensor  # (B)
+    depth_weight: Tensor  # (B)
+
+    @classmethod
+    def of(cls, samples: Sequence[FigureSample]) -> FigureBatch:
+        """One batch of the samples."""
+        labels = torch.from_numpy(np.stack([sample.labels for sample in samples]))
+        return cls(
+            images=to_input(np.stack([sample.image for sample in samples])),
+            character=(labels == CHARACTER).float(),
+            inside=(labels != OUTSIDE).float(),
+            depth=torch.from_numpy(np.stack([sample.depth for sample in samples])),
+            keypoints=torch.from_numpy(np.stack([sample.keypoints for sample in samples])),
+            mask_weight=torch.tensor([sample.mask_weight for sample in samples]),
+            depth_weight=torch.tensor([sample.depth_weight for sample in samples]),
+        )
+
+
+def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tensor]:
+    """Scalar losses by name, already weighted against each other: their sum is what is minimised."""
+    with torch.autocast("cpu", torch.bfloat16):
+        x2, y4 = network.features(batch.images)
+        pose = network.pose(y4)
+        y2 = network.dense(x2, y4)
+        depth, mask = network.depth(y2), network.mask(y2)
+    visibility = batch.keypoints[..., 2]
+    weight = (visibility > 0).float() * torch.where(visibility > 1, 1.0, HIDDEN_WEIGHT)
+    place = place_loss(pose.log_share, batch.keypoints[..., :2]) * weight
+    presence = functional.binary_cross_entropy_with_logits(pose.presence, (visibility > 0).float())
+    return {
+        "keypoints": place.sum() / weight.sum().clamp(min=1) * 0.5,
+        "presence": presence,
+        "mask": mask_loss(mask, batch.character, batch.mask_weight),
+        "depth": depth_loss(depth, batch) * 2.0,
+    }
+
+
+def place_loss(log_share_BLK: Tensor, xy_BK2: Tensor) -> Tensor:
+    """(B, K) cross-entropy of each keypoint's distribution with its true place shared out over the 4 nearest cells.
+
+    The shares are those of bilinear interpolation, so the expectation of the target is the true place itself.
+    """
+    side = round(log_share_BLK.shape[1] ** 0.5)
+    cell_BK2 = ((xy_BK2 - 1.5) / 4).clamp(0, side - 1)
+    low_BK2 = cell_BK2.floor().clamp(max=side - 2)
+    x, y = (cell_BK2 - low_BK2).unbind(-1)
+    first_BK = (low_BK2[..., 1] * side + low_BK2[..., 0]).long()
+    loss = torch.zeros_like(x)
+    for dy, share_y in ((0, 1 - y), (1, y)):
+        for dx, share_x in ((0, 1 - x), (1, x)):
+            index_B1K = (first_BK + dy * side + dx)[:, None]
+            loss = loss - share_y * share_x * log_share_BLK.gather(1, index_B1K)[:, 0]
+    return loss
+
+
+def mask_loss(logits_BSS: Tensor, truth_BSS: Tensor, weight_B: Tensor) -> Tensor:
+    """Binary cross-entropy plus soft Dice (Milletari et al. 2016, arXiv:1606.04797) where there is anything to find."""
+    entropy_B = functional.binary_cross_entropy_with_logits(logits_BSS, truth_BSS, reduction="none").mean((1, 2))
+    chance_BSS = logits_BSS.sigmoid()
+    area_B = truth_BSS.sum((1, 2))
+    overlap_B = (chance_BSS * truth_BSS).sum((1, 2))
+    dice_B = 1 - 2 * overlap_B / (chance_BSS.sum((1, 2)) + area_B).clamp(min=1)
+    found_B = (area_B > 0).float() * weight_B
+    return (entropy_B * weight_B).mean() * 4 + (dice_B * found_B).sum() / found_B.sum().clamp(min=1)
+
+
+def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
+    """Mean absolute error on the character, there also of its relief (depth less the character's mean), and elsewhere.
+
+    The relief is what orders limbs; it counts most.
+    """
+    inside = batch.inside * batch.depth_weight[:, None, None]
+    body = batch.character * inside
+    scenery = inside - body
+    area_B = body.sum((1, 2)).clamp(min=1)
+    error = depth_BSS - batch.depth
+    mean_B = (error * body).sum((1, 2)) / area_B
+    relief_B = ((error - mean_B[:, None, None]).abs() * body).sum((1, 2)) / area_B
+    shown = (body.sum((1, 2)) > 0).float()
+    far = (error.abs() * scenery).sum() / scenery.sum().clamp(min=1)
+    return ((relief_B * 4 + mean_B.abs()) * shown).sum() / shown.sum().clamp(min=1) + 0.3 * far
+
+
+def object_losses(network: PerceptionNet, samples: Sequence[ObjectSample]) -> dict[str, Tensor]:
+    """Scalar losses by name of the object network."""
+    labels = torch.from_numpy(np.stack([sample.labels for sample in samples]))
+    prompts = torch.from_numpy(np.stack([sample.prompts for sample in samples])).permute(0, 3, 1, 2)
+    images = torch.cat([to_input(np.stack([sample.image for sample in samples])), prompts], 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        x2, y4 = network.features(images.contiguous(memory_format=torch.channels_last))
+        mask = network.mask(network.dense(x2, y4))
+    return {"mask": mask_loss(mask, (labels == 1).float(), torch.ones(len(samples)))}

@@ -1,0 +1,194 @@
+"""The embedded perception network: one class for keypoints, depth, character mask and prompted object mask.
+
+A small U-Net: residual convolutions at strides 2 to 32, one attention over the coarsest map (which arm is the left one
+is decided by the whole figure), and a way back up to stride 4 for keypoints and stride 2 for dense maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+DEPTH_OFFSET = 4.0
+"""What the depth head adds to: about the depth of a puppet in body heights, so that bfloat16 resolves its relief."""
+
+# B batch, C channels, H W feature pixels, S side of the square input in pixels, K keypoints, L = H·W tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerceptionNetConfig:
+    """Shape of a `PerceptionNet`.
+
+    `widths`: channels at strides 2, 4, 8, 16, 32. `input_px`: side of the square input, a multiple of 32.
+    `input_channels`: 3 for colour, 5 with two prompt maps. `num_keypoints`: 0 for no pose head.
+    """
+
+    input_px: int = 192
+    input_channels: int = 3
+    widths: tuple[int, int, int, int, int] = (24, 48, 96, 160, 192)
+    num_keypoints: int = 133
+    depth: bool = True
+    mask: bool = True
+
+    def __post_init__(self) -> None:
+        if self.input_px <= 0 or self.input_px % 32:
+            raise ValueError(f"input_px must be a positive multiple of 32, got {self.input_px}")
+        if len(self.widths) != 5 or min(self.widths) < 1 or self.widths[-1] % 8:
+            raise ValueError(f"widths must be 5 positive numbers, the last a multiple of 8, got {self.widths}")
+        if not (self.num_keypoints or self.depth or self.mask):
+            raise ValueError("a network needs at least one of keypoints, depth and mask")
+
+
+class Pose(NamedTuple):
+    """What the pose head says."""
+
+    log_share: Tensor
+    """(B, L, K) logarithm of each keypoint's distribution over the places of the stride-4 map, row by row."""
+    xy: Tensor
+    """(B, K, 2) expected place under that distribution, pixels of the input."""
+    presence: Tensor
+    """(B, K) logit of "the character has this keypoint, and it is inside the image"."""
+
+
+def _conv(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions around a skip, optionally halving the map."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.first = _conv(inputs, outputs, stride=stride)
+        self.second = _conv(outputs, outputs)
+        self.skip = (
+            nn.Identity() if inputs == outputs and stride == 1 else _conv(inputs, outputs, stride=stride, size=1)
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Features of `outputs` channels."""
+        y = self.second(functional.relu(self.first(x_BCHW), inplace=True))
+        return functional.relu(y + self.skip(x_BCHW), inplace=True)
+
+
+class Attention(nn.Module):
+    """Pre-normalised multi-head self-attention over all places of a map, heads of 32 channels or fewer."""
+
+    def __init__(self, width: int, *, num_tokens: int) -> None:
+        super().__init__()
+        self.num_heads = max(1, width // 32)
+        self.place_1LC = nn.Parameter(torch.randn(1, num_tokens, width) * 0.02)
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Features of the same shape."""
+        x_BLC = x_BCHW.flatten(2).transpose(1, 2)
+        qkv = self.qkv(self.norm(x_BLC + self.place_1LC))
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        y_BLC: Tensor = x_BLC + self.out(mixed)
+        return y_BLC.transpose(1, 2).view_as(x_BCHW)
+
+
+class PerceptionNet(nn.Module):
+    """Images to features, features to the signals that the configuration asks for; each head can be run alone."""
+
+    def __init__(self, config: PerceptionNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        w2, w4, w8, w16, w32 = config.widths
+        self.stem = _conv(config.input_channels, w2, stride=2)
+        self.down2 = Residual(w2, w2)
+        self.down4 = Residual(w2, w4, stride=2)
+        self.down8 = nn.Sequential(Residual(w4, w8, stride=2), Residual(w8, w8))
+        self.down16 = nn.Sequential(Residual(w8, w16, stride=2), Residual(w16, w16))
+        self.down32 = Residual(w16, w32, stride=2)
+        self.attention = Attention(w32, num_tokens=(config.input_px // 32) ** 2)
+        self.up16 = _conv(w32 + w16, w16)
+        self.up8 = _conv(w16 + w8, w8)
+        self.up4 = _conv(w8 + w4, w4)
+        if config.num_keypoints:
+            self.pose_features = _conv(w4, 2 * w4)
+            self.pose_head = nn.Linear(2 * w4, config.num_keypoints)
+            self.presence_weight = nn.Parameter(torch.zeros(config.num_keypoints, 2 * w4))
+            self.presence_bias = nn.Parameter(torch.zeros(config.num_keypoints))
+        if config.depth or config.mask:
+            self.to2 = _conv(w4, w2, size=1)
+            self.up2 = _conv(w2, w2)
+        if config.depth:
+            self.depth_features = _conv(w2, w2)
+            self.depth_head = nn.Conv2d(w2, 4, 1)
+        if config.mask:
+            self.mask_features = _conv(w2, w2)
+            self.mask_head = nn.Conv2d(w2, 4, 1)
+
+    def features(self, images_BCSS: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps at stride 2 (from the encoder alone) and stride 4 (after the decoder); images are in [-1, 1]."""
+        side = self.config.input_px
+        if images_BCSS.shape[1:] != (self.config.input_channels, side, side):
+            raise ValueError(
+                f"images must be (B, {self.config.input_channels}, {side}, {side}), got {tuple(images_BCSS.shape)}"
+            )
+        x2 = self.down2(functional.relu(self.stem(images_BCSS), inplace=True))
+        x4 = self.down4(x2)
+        x8 = self.down8(x4)
+        x16 = self.down16(x8)
+        x32 = self.attention(self.down32(x16))
+        y16 = functional.relu(self.up16(torch.cat([_double(x32), x16], 1)), inplace=True)
+        y8 = functional.relu(self.up8(torch.cat([_double(y16), x8], 1)), inplace=True)
+        return x2, functional.relu(self.up4(torch.cat([_double(y8), x4], 1)), inplace=True)
+
+    def pose(self, y4_BCHW: Tensor) -> Pose:
+        """Keypoints from the stride-4 features.
+
+        A keypoint is trained as a choice among places and read as the expected place (the integral of Sun et al. 2018,
+        arXiv:1711.08229); gradients reach `log_share_BLK` and the presence only. The presence of a keypoint is read off
+        the features where the keypoint was found.
+        """
+        y4 = functional.relu(self.pose_features(y4_BCHW), inplace=True)
+        y4_BLC = y4.permute(0, 2, 3, 1).flatten(1, 2)
+        # Places stay before keypoints in every product, as they lie in memory: a transposed copy would cost more than
+        # the softmax.
+        heat_BLK = self.pose_head(y4_BLC)
+        with torch.autocast(heat_BLK.device.type, enabled=False):  # bfloat16 would round places to whole pixels
+            log_share_BLK = heat_BLK.float().log_softmax(1)
+            share_BLK = log_share_BLK.detach().exp()
+            seen_BKC = (y4_BLC.float().transpose(1, 2) @ share_BLK).transpose(1, 2)
+            presence_BK = (seen_BKC * self.presence_weight).sum(-1) + self.presence_bias
+            xy_BK2 = (_centres(*y4.shape[-2:]).T @ share_BLK).transpose(1, 2)
+        return Pose(log_share_BLK, xy_BK2, presence_BK)
+
+    def dense(self, x2_BCHW: Tensor, y4_BCHW: Tensor) -> Tensor:
+        """Stride-2 features that the depth and mask heads share."""
+        return functional.relu(
+            self.up2(functional.relu(_double(self.to2(y4_BCHW)) + x2_BCHW, inplace=True)), inplace=True
+        )
+
+    def depth(self, y2_BCHW: Tensor) -> Tensor:
+        """(B, S, S) relative depth, near is small."""
+        hidden = functional.relu(self.depth_features(y2_BCHW), inplace=True)
+        return functional.pixel_shuffle(self.depth_head(hidden).float(), 2)[:, 0] + DEPTH_OFFSET
+
+    def mask(self, y2_BCHW: Tensor) -> Tensor:
+        """(B, S, S) mask logits."""
+        hidden = functional.relu(self.mask_features(y2_BCHW), inplace=True)
+        return functional.pixel_shuffle(self.mask_head(hidden).float(), 2)[:, 0]
+
+
+def _double(x_BCHW: Tensor) -> Tensor:
+    return functional.interpolate(x_BCHW, scale_factor=2, mode="nearest")
+
+
+def _centres(height: int, width: int) -> Tensor:
+    """(H·W, 2) x, y of the cells of a stride-4 map; cell i covers input pixels 4i … 4i + 3, with 4i + 1.5 between."""
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([xs, ys], dim=-1).flatten(0, 1).float() * 4 + 1.5

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from models.perception.augment import FigureSample
+from models.perception.losses import FigureBatch, depth_loss, mask_loss, place_loss
+from models.perception.puppet_frames import CHARACTER, OUTSIDE, SCENERY
+
+
+def batch(depth_weight: float = 1.0) -> FigureBatch:
+    labels = np.full((8, 8), SCENERY, np.uint8)
+    labels[2:6, 2:6] = CHARACTER
+    labels[:, 7] = OUTSIDE
+    sample = FigureSample(
+        image=np.zeros((8, 8, 3), np.uint8),
+        labels=labels,
+        depth=np.arange(64, dtype=np.float32).reshape(8, 8) / 64,
+        keypoints=np.zeros((133, 3), np.float32),
+        mask_weight=1.0,
+        depth_weight=depth_weight,
+    )
+    return FigureBatch.of([sample, sample])
+
+
+@pytest.mark.parametrize("xy", [(1.5, 1.5), (5.5, 9.5), (7.0, 3.25), (29.5, 29.5), (31.4, -0.4)])
+def test_place_loss_is_least_for_a_distribution_centred_on_the_truth(xy: tuple[float, float]) -> None:
+    centres = torch.arange(8) * 4 + 1.5
+    truth = torch.tensor([[xy]])
+
+    def loss(x: float, y: float) -> float:
+        heat = -((centres[None, :] - x) ** 2 + (centres[:, None] - y) ** 2) / 18
+        return float(place_loss(heat.flatten()[None, :, None].log_softmax(1), truth))
+
+    x, y = (min(max(value, 1.5), 29.5) for value in xy)
+    around = [(x + 2, y), (x - 2, y), (x, y + 2), (x, y - 2)]
+    assert loss(x, y) < min(loss(*place) for place in around if 1.5 <= min(place) <= max(place) <= 29.5)
+
+
+def test_place_loss_of_even_shares_is_the_logarithm_of_their_number() -> None:
+    even = torch.zeros(2, 64, 3).log_softmax(1)
+    torch.testing.assert_close(place_loss(even, torch.rand(2, 3, 2) * 31), torch.full((2, 3), math.log(64)))
+
+
+def test_mask_loss_knows_right_from_wrong_and_nothing_from_something() -> None:
+    truth = batch().character
+    ones = torch.ones(2)
+    right, wrong = mask_loss((truth - 0.5) * 40, truth, ones), mask_loss((0.5 - truth) * 40, truth, ones)
+    assert float(right) < 1e-3
+    assert float(wrong) > 1
+    empty = torch.zeros_like(truth)
+    assert float(mask_loss(empty - 20, empty, ones)) < 1e-3
+    assert float(mask_loss((0.5 - truth) * 40, truth, torch.zeros(2))) == 0
+
+
+def test_depth_loss_counts_the_relief_of_the_character_and_nothing_in_the_bars() -> None:
+    truth = batch()
+    assert float(depth_loss(truth.depth.clone(), truth)) == 0
+    bars = truth.depth + 100 * (1 - truth.inside)
+    assert float(depth_loss(bars, truth)) == 0
+    shifted = truth.depth + 0.1 * truth.character  # the character as a whole too far
+    bent = truth.depth * (1 - truth.character)  # the character flat, at the wrong place
+    assert float(depth_loss(shifted, truth)) == pytest.approx(0.1, abs=1e-5)
+    assert float(depth_loss(bent, truth)) > float(depth_loss(shifted, truth))
+    assert float(depth_loss(truth.depth + 1, batch(depth_weight=0.0))) == 0
