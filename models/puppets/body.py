@@ -101,7 +101,7 @@ def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: flo
 
 def _arm(character: CharacterSpec, side: Side, chest: Vector, axes: Matrix, sign: float) -> Arm:
     p = character.proportions
-    drop = 0.45 * p.torso if character.look.face_on_body else 0.06 * p.torso
+    drop = 0.62 * p.torso if character.look.face_on_body else 0.06 * p.torso
     shoulder = chest + axes @ vector(sign * p.shoulder_width, -drop, 0.0)
     out, rise, forward = side.hand
     length = p.upper_arm + p.forearm

@@ -122,14 +122,17 @@ def _human(rng: random.Random, split: Split) -> CharacterSpec:
     skin = _jitter(rng, rng.choice(_SKINS), 8)
     hair_colour = _jitter(rng, rng.choice(_HAIR_COLOURS), 10)
     build = rng.choice(BUILDS)
+    hair, hat = rng.choice(HAIR), rng.choice(hats)
+    if hair in {"afro", "mohawk", "buns"} and hat not in {"none", "bow", "flower", "headphones"}:
+        hair = "short"
     look = Look(
         species="human",
         face_on_body=False,
         skin=skin,
         accent=skin,
-        hair=rng.choice(HAIR),
+        hair=hair,
         hair_colour=hair_colour,
-        hat=rng.choice(hats),
+        hat=hat,
         hat_colour=_jitter(rng, rng.choice(_CLOTHES)[rng.randrange(2)]),
         shoe_colour=_jitter(rng, rng.choice(((196, 60, 60), (70, 70, 90), (120, 80, 54), (70, 130, 190), (240, 200, 80)))),
         hand_style=rng.choice(("fingers", "fingers", "mitten")),
@@ -266,7 +269,7 @@ def _proportions(
     leg = legs * below
     foot = 0.16 if leg else 0.0
     sole = foot * 0.28
-    hover = 0.0 if leg else 0.1 * below
+    hover = 0.0 if leg else 0.3 * below
     torso = below - neck * 0.8 - leg * 0.985 - sole - hover
     arm = min(0.42 * below + 0.18 * torso, 0.4)
     shoulder = 0.1 * width * rng.uniform(0.95, 1.1)

@@ -133,20 +133,26 @@ def draw_face(
     f = _layout(character, pose, smile, muzzle is not None)
     painted: list[tuple[Surface, Points, Colour]] = []
     if look.cheeks:
-        blush = _mixed(look.skin, (240, 96, 96), 0.4)
+        blush = mixed(look.skin, (240, 96, 96), 0.4)
         painted += [(head, ellipse_patch(s * (f.eye_lon + 0.22), f.eye_lat - 0.42, 0.15, 0.1), blush) for s in (-1, 1)]
     for sign in (-1.0, 1.0):
         painted += [(head, patch, colour) for patch, colour in _eye(f, sign, character, pose)]
         painted.append((head, _band(_brow(f, sign, 7), 0.035), look.brow_colour))
     lower_face = muzzle if muzzle is not None else head
     painted += [(lower_face, patch, colour) for patch, colour in _mouth(f, look.outline)]
-    if muzzle is None:
-        nose = _mixed(look.skin, (150, 60, 50), 0.35)
-        painted.append((head, ellipse_patch(0.0, f.nose_lat, 0.075, 0.06), nose))
     for surface, patch, colour in painted:
         middle = patch.mean(axis=0)
         if surface.facing(float(middle[0]), float(middle[1])) > 0.08:
-            layer.decal(surface.patch(surface.directions(patch)), colour, convex=False)
+            outline = surface.patch(surface.directions(patch))
+            if outline is not None:
+                layer.decal(outline, colour, convex=False)
+
+
+def nose_ball(character: CharacterSpec, head: Surface) -> tuple[Vector, float, Colour]:
+    """Centre, radius and colour of the nose of a face without a muzzle."""
+    lat = -0.20
+    centre = head.point(0.0, math.sin(lat), 1.02 * math.cos(lat))
+    return centre, 0.085 * float(head.radii[0]), mixed(character.look.skin, (200, 70, 60), 0.3)
 
 
 def _eye(f: _Layout, sign: float, character: CharacterSpec, pose: Pose) -> list[tuple[Points, Colour]]:
@@ -207,5 +213,6 @@ def _grown(ring: Points, amount: float) -> Points:
     return middle + offset * (1.0 + amount / np.maximum(np.sqrt((offset * offset).sum(axis=1, keepdims=True)), 1e-6))
 
 
-def _mixed(a: Colour, b: Colour, share: float) -> Colour:
+def mixed(a: Colour, b: Colour, share: float) -> Colour:
+    """A colour between two."""
     return tuple(int(x + (y - x) * share) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]

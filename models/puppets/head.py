@@ -8,7 +8,7 @@ import numpy as np
 
 from models.puppets.body import Skeleton
 from models.puppets.drawing import Drawing, Layer
-from models.puppets.face import Face, draw_face, landmarks
+from models.puppets.face import Face, draw_face, landmarks, nose_ball
 from models.puppets.geometry import Matrix, Vector
 from models.puppets.pose import Pose
 from models.puppets.spec import CharacterSpec, Colour
@@ -57,6 +57,11 @@ def draw_head(
     if look.hair != "none":
         _back_hair(drawing, character, head, key, torso_key)
     layer = drawing.layer(key, "head")
+    nosed = muzzle is None and look.species not in {"chick", "duck", "penguin", "robot"}
+    nose, nose_size, nose_colour = nose_ball(character, head)
+    if nosed:
+        layer.ellipsoid(nose, head.axes * nose_size, look.skin, shade=False)
+        layer.sub()
     layer.ellipsoid(head.centre, head.scaled, look.skin)
     if look.face_on_body:
         _skin_marks(layer, character, head)
@@ -64,7 +69,9 @@ def draw_head(
     if muzzle is not None:
         _muzzle(layer, character, head, muzzle)
     draw_face(layer, character, pose, smile, head, muzzle)
-    if look.species in {"chick", "duck"}:
+    if nosed and nose[2] > head.centre[2] - nose_size:
+        layer.ellipsoid(nose, head.axes * nose_size, nose_colour, outline=False, shade=False)
+    if look.species in {"chick", "duck", "penguin"}:
         _beak(drawing, head, key, pose.mouth)
     if look.species == "robot":
         _antenna(drawing, character, head, key)
@@ -185,7 +192,9 @@ def _surface_decal(layer: Layer, surface: Surface, patch: tuple[float, float, fl
     if surface.facing(lon, lat) > 0.05:
         angle = np.linspace(0.0, 2.0 * math.pi, 16, endpoint=False)
         lonlat = np.stack((lon + width * np.cos(angle), lat + height * np.sin(angle)), axis=1)
-        layer.decal(surface.patch(surface.directions(lonlat)), colour, convex=False)
+        outline = surface.patch(surface.directions(lonlat))
+        if outline is not None:
+            layer.decal(outline, colour, convex=False)
 
 
 def _muzzle(layer: Layer, character: CharacterSpec, head: Surface, muzzle: Surface) -> None:
@@ -230,7 +239,7 @@ def _back_hair(drawing: Drawing, character: CharacterSpec, head: Surface, key: f
     if look.hair == "afro":
         layer.ellipsoid(head.point(0.0, 0.3, -0.15), head.axes * (1.45 * w, 1.3 * h, 1.35 * d), look.hair_colour)
     elif look.hair in {"long", "bob", "curly"}:
-        low = {"long": -1.7, "bob": -0.75, "curly": -0.9}[look.hair]
+        low = {"long": -1.45, "bob": -0.75, "curly": -0.9}[look.hair]
         lock = mean * (0.42 if look.hair != "curly" else 0.5)
         for sign in (1.0, -1.0):
             layer.capsule(
@@ -239,8 +248,9 @@ def _back_hair(drawing: Drawing, character: CharacterSpec, head: Surface, key: f
                 0.5 * mean,
                 lock,
                 look.hair_colour,
+                shade=False,
             )
-        layer.capsule(centre, head.point(0.0, low, -0.5), mean, 0.8 * mean, look.hair_colour)
+        layer.capsule(centre, head.point(0.0, low, -0.4), 0.9 * mean, 0.62 * mean, look.hair_colour, shade=False)
         layer.ellipsoid(centre, head.axes * (1.1 * w, 1.06 * h, 1.1 * d), look.hair_colour)
     else:
         layer.ellipsoid(centre, head.axes * (1.07 * w, 1.04 * h, 1.08 * d), look.hair_colour)
@@ -271,33 +281,37 @@ def _front_hair(layer: Layer, character: CharacterSpec, head: Surface) -> None:
         cloud = np.concatenate([points + side for side in sides] + [ridge + 0.5 * side for side in sides])
         layer.hull(cloud, float(head.centre[2]), look.hair_colour)
         return
-    hair = Surface(head.centre, head.axes, tuple(float(r) * 1.02 for r in head.radii))
-    lon = np.linspace(-1.95, 1.95, 27)
-    line = _hairline(look.hair, lon)
-    front = hair.directions(np.stack((lon, line), axis=1))
-    theta = np.linspace(0.0, math.pi, 11)
-    back = np.stack((0.5 * np.cos(theta), 0.5 * np.sin(theta) - 0.1, np.full(11, -0.86)), axis=1)
-    layer.decal(hair.patch(np.concatenate((front, back))), look.hair_colour, convex=False)
+    hair = Surface(head.centre, head.axes, (1.02 * head.radii[0], 1.02 * head.radii[1], 1.02 * head.radii[2]))
+    lon = np.linspace(-math.pi, math.pi, 60, endpoint=False)
+    line = hair.directions(np.stack((lon, _hairline(look.hair, lon)), axis=1))
+    cap = hair.patch(line, inside=np.array((0.0, 1.0, 0.0)))
+    if cap is not None:
+        layer.polygon(cap, float(head.centre[2]), look.hair_colour, outline=False)
     shine = _lighter(look.hair_colour)
-    band = np.stack((np.linspace(-0.75, 0.05, 8), np.full(8, 0.98)), axis=1)
-    under = np.stack((np.linspace(0.05, -0.75, 8), np.full(8, 0.9)), axis=1)
-    if hair.facing(-0.35, 0.95) > 0.15:
-        layer.decal(hair.patch(hair.directions(np.concatenate((band, under)))), shine, convex=False)
+    band = np.stack((np.linspace(-0.75, 0.05, 8), np.full(8, 1.03)), axis=1)
+    under = np.stack((np.linspace(0.05, -0.75, 8), np.full(8, 0.95)), axis=1)
+    gleam = hair.patch(hair.directions(np.concatenate((band, under))))
+    if gleam is not None and hair.facing(-0.35, 0.95) > 0.15:
+        layer.decal(gleam, shine, convex=False)
 
 
 _ARC_TOP = [(math.sin(a), math.cos(a)) for a in np.linspace(0.7, 2.9, 8)]
 
 
 def _hairline(style: str, lon: Points) -> Points:
-    sides = 1.0 / (1.0 + np.exp(-(np.abs(lon) - 1.05) * 9.0))
-    low = {"long": -0.55, "bob": -0.5, "curly": -0.4}.get(style, -0.12)
+    """Latitude of the lower edge of the hair all around the head."""
+    away = np.abs(lon)
+    sides = 1.0 / (1.0 + np.exp(-(away - 1.05) * 9.0))
+    behind = 1.0 / (1.0 + np.exp(-(away - 1.9) * 9.0))
+    low = {"long": -0.5, "bob": -0.45, "curly": -0.4}.get(style, -0.05)
     if style in {"spiky", "curly", "buns"}:
-        fringe = 0.62 + 0.1 * np.abs(((lon * 2.2) % 2.0) - 1.0)
+        fringe = 0.6 + 0.14 * np.abs(((lon * 2.6) % 2.0) - 1.0)
     elif style in {"bob", "pigtails"}:
         fringe = np.full_like(lon, 0.55)
     else:
-        fringe = 0.72 - 0.22 * np.tanh(2.0 * (lon + 0.3))
-    return np.asarray(fringe * (1.0 - sides) + low * sides)
+        fringe = 0.74 - 0.2 * np.tanh(2.0 * (lon + 0.3))
+    front = fringe * (1.0 - sides) + low * sides
+    return np.asarray(front * (1.0 - behind) - 0.75 * behind)
 
 
 def _lighter(colour: Colour) -> Colour:

@@ -141,8 +141,8 @@ def _shot(
         light=rng.choice((-1.0, 1.0)),
         drift=rng.uniform(-0.03, 0.03),
     )
-    upper = rng.random() < 0.14 and motion.name not in {"jumping_jack", "squat", "walk_across", "pick_up"}
-    scale = min(rng.uniform(0.58, 0.8), 1.02 / aspect)
+    upper = rng.random() < 0.16 and character.proportions.head_height < 0.2 and motion.name not in {"jumping_jack", "squat", "walk_across", "pick_up"}
+    scale = min(rng.uniform(0.58, 0.8), rng.uniform(0.86, 0.98) / aspect)
     floor_y = min(0.5 + 0.5 * scale + rng.uniform(0.02, 0.07), 0.95)
     if upper:
         scale = rng.uniform(1.05, 1.35)

@@ -41,11 +41,15 @@ class _Brush:
         xy = np.stack((self.centre_px + points[:, 0] * self.unit_px, self.floor_px - points[:, 1] * self.unit_px), axis=1)
         return np.rint(np.clip(xy, -8e3, 8e3) * 16.0).astype(np.int32)
 
+    def cover(self, other: _Brush) -> None:
+        """Start from what another brush has painted, so that smooth edges blend into it."""
+        self.image[:] = other.image
+
     def polygon(self, points: list[tuple[float, float]] | NDArray[np.float64], colour: Colour) -> None:
         fixed = self._px(np.asarray(points, dtype=np.float64))
         cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, 4)
         if self.mask is not None:
-            cv2.fillPoly(self.mask, [fixed], 255, cv2.LINE_AA, 4)
+            cv2.fillPoly(self.mask, [fixed], 255, cv2.LINE_8, 4)
 
     def rectangle(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         self.polygon([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], colour)
@@ -242,6 +246,7 @@ def _park(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     night = 0.6 if palette % 4 == 3 else 1.0
     _hills(far, rng, _scaled((150, 200, 160), night), 0.15, 0.35)
     _hills(far, rng, _scaled((124, 184, 128), night), 0.08, 0.25)
+    near.cover(far)
     horizon = rng.uniform(0.1, 0.18)
     near.gradient(-2.0, horizon, _scaled((120, 186, 92), night), _scaled((150, 206, 112), night))
     near.polygon([(-6, horizon - 0.05), (6, horizon - 0.05), (6, -0.22), (-6, -0.26)], _scaled((226, 206, 160), night))
@@ -259,6 +264,7 @@ def _beach(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     far.gradient(-2.0, level, (120, 206, 214), (70, 150, 200))
     for _ in range(24):
         far.rectangle(rng.uniform(-2.5, 2.5), rng.uniform(0.12, level - 0.03), rng.uniform(0.05, 0.2), 0.007, (210, 240, 244))
+    near.cover(far)
     x = np.linspace(-3.0, 3.0, 60)
     shore = 0.13 + 0.015 * np.sin(5 * x + rng.uniform(0, 6))
     for lift, colour in ((0.02, (246, 250, 250)), (0.0, (240, 216, 164))):
@@ -290,6 +296,7 @@ def _city(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
                 if rng.random() < 0.75:
                     far.rectangle(x + float(column), float(row), 0.045, 0.065, pane)
         x += width + rng.uniform(0.0, 0.04)
+    near.cover(far)
     near.gradient(-2.0, 0.14, (150, 150, 158), (176, 176, 182))
     near.rectangle(-6.0, 0.13, 12.0, 0.025, (206, 206, 206))
     for index in range(-12, 13):
@@ -306,6 +313,7 @@ def _snow(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
         x, height = index * 0.75 + rng.uniform(-0.2, 0.2), rng.uniform(0.6, 0.95)
         far.polygon([(x - 0.6, 0.1), (x, height), (x + 0.6, 0.1)], (150, 172, 200))
         far.polygon([(x - 0.17, height - 0.2), (x, height), (x + 0.17, height - 0.2), (x + 0.05, height - 0.15), (x - 0.06, height - 0.21)], (248, 250, 252))
+    near.cover(far)
     _hills(near, rng, (232, 240, 248), 0.08, 0.1)
     near.gradient(-2.0, 0.08, (214, 226, 240), (236, 242, 250))
     for _ in range(rng.randint(3, 6)):

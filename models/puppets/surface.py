@@ -19,7 +19,8 @@ class Surface:
         self.axes = axes
         self.radii = np.array(radii)
         self.scaled: Matrix = axes * self.radii
-        self._inverse_covariance = np.linalg.inv(self.scaled[:2] @ self.scaled[:2].T)
+        self._root = np.linalg.cholesky(self.scaled[:2] @ self.scaled[:2].T)  # maps the unit circle to the silhouette
+        self._inverse_root = np.linalg.inv(self._root)
 
     def point(self, x: float, y: float, z: float) -> Vector:
         """Point at shares of the half-axes; (0, 0, 1) is the front of the surface."""
@@ -36,18 +37,44 @@ class Surface:
         u = self.directions(lonlat)
         return self.centre + (u * (1.0 + lift)) @ self.scaled.T, (u / self.radii) @ self.axes[2] > 0.0
 
-    def patch(self, directions: Points) -> Points:
-        """(n, 2) outline of the visible part of a patch given by (n, 3) points of the unit sphere.
+    def patch(self, directions: Points, inside: Points | None = None) -> Points | None:
+        """(m, 2) visible part of the patch bounded by (n, 3) points of the unit sphere; None where all of it is hidden.
 
-        What lies on the far side is brought to the silhouette, so a patch that wraps around ends at the rim.
+        What lies beyond the rim is cut off. The cut follows the rim on the side of the direction `inside`, which must lie
+        well in the patch, or the short way round where none is given.
         """
-        offset = directions @ self.scaled[:2].T
-        hidden = (directions / self.radii) @ self.axes[2] < 0.0
-        if hidden.any():
-            far = offset[hidden]
-            reach = np.sqrt(np.einsum("ni,ij,nj->n", far, self._inverse_covariance, far))
-            offset[hidden] = far / np.maximum(reach, 1e-6)[:, None]
-        return self.centre[:2] + offset
+        view = self.axes[2] / self.radii
+        height = directions @ view
+        visible = height >= 0.0
+        if visible.all():
+            return np.asarray(self.centre[:2] + directions @ self.scaled[:2].T)
+        if not visible.any():
+            return None
+        following = np.roll(visible, -1)
+        entry = (int(np.argmax(~visible & following)) + 1) % len(directions)
+        order = np.roll(np.arange(len(directions)), -entry)
+        last = int(np.nonzero(visible[order])[0][-1])
+        ends = []
+        for shown, hidden in ((order[0], order[-1]), (order[last], order[(last + 1) % len(order)])):
+            share = height[shown] / (height[shown] - height[hidden])
+            cut = directions[shown] + share * (directions[hidden] - directions[shown])
+            ends.append(self._rim_angle(cut))
+        first, second = ends
+        span = (first - second) % (2.0 * np.pi)
+        forwards = span <= np.pi
+        if inside is not None:
+            forwards = (self._rim_angle(inside) - second) % (2.0 * np.pi) <= span
+        if not forwards:
+            span -= 2.0 * np.pi
+        angles = second + span * np.linspace(0.0, 1.0, max(int(abs(span) / 0.2), 1) + 1)
+        rim = np.stack((np.cos(angles), np.sin(angles)), axis=1) @ self._root.T
+        kept = order[: last + 1]
+        kept = kept[visible[kept]]
+        return np.asarray(self.centre[:2] + np.concatenate((directions[kept] @ self.scaled[:2].T, rim)))
+
+    def _rim_angle(self, direction: Points) -> float:
+        x, y = self._inverse_root @ (self.scaled[:2] @ direction)
+        return float(np.arctan2(y, x))
 
     def facing(self, lon: float, lat: float) -> float:
         """How much the surface there faces the camera: 1 straight at it, 0 at the rim, negative beyond."""

@@ -78,6 +78,9 @@ def draw_torso(drawing: Drawing, trunk: Trunk, key: float) -> None:
     layer = drawing.layer(key, "torso")
     clothed = look.top != "bare"
     colour = look.top_colour if clothed else look.skin
+    if skeleton.legs is None:
+        seat = skeleton.pelvis - skeleton.pelvis_axes[:, 1] * (0.12 * p.torso)
+        layer.ellipsoid(seat, skeleton.pelvis_axes * (0.95 * p.hip_width, 0.24 * p.torso, 0.9 * p.torso_depth), colour)
     layer.polygon(trunk.band(-0.16, 1.08), (skeleton.pelvis, skeleton.chest), colour)
     if clothed:
         _pattern(layer, trunk)
