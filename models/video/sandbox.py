@@ -152,7 +152,7 @@ class DecoderProcess:
         return reply, fd
 
     def _start(self) -> socket.socket:
-        """Start the child with one socket and standard error of ours: no other descriptor, no credentials in variables."""
+        """Start the child. Of ours it gets one socket and standard error: no other descriptor, no credentials."""
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = [str(theirs.fileno()), str(os.getpid()), str(self.config.memory_bytes)]
