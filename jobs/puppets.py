@@ -1,0 +1,205 @@
+"""`zoetrope puppets`: draws a corpus of puppet videos with their ground truth."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.puppets import Body, PuppetFrame, PuppetVideoSpec, Split, render_frame, sample_spec
+from models.puppets.truth_file import write_truth
+from models.video.encode import write_h264
+
+logger = logging.getLogger(__name__)
+
+_MAX_VIDEOS = 1_000_000
+_WELL_VISIBLE = 0.8  # of the largest area that an object shows in a shot
+_SMALLEST_OBJECT_PX = 24
+
+PUPPETS_SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("uri", pa.string()),
+        ("seed", pa.int64()),
+        ("split", pa.string()),
+        ("body", pa.string()),
+        ("character", pa.string()),
+        ("motion", pa.string()),
+        ("num_shots", pa.int32()),
+    ]
+)
+OBJECTS_SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("object_id", pa.string()),
+        ("seconds", pa.float64()),
+        ("box", pa.list_(pa.float64())),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PuppetCorpus:
+    """What was written, and where."""
+
+    out: Path
+    num_videos: int
+    num_frames: int
+    num_object_prompts: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    out: Path
+    video_id: str
+    seed: int
+    split: Split
+    body: Body | None
+    size_px: tuple[int, int]
+    fps: float
+    num_frames: int
+
+
+def write_puppets(
+    out: Path,
+    *,
+    num_videos: int,
+    seed: int,
+    split: Split = "train",
+    body: Body | None = None,
+    size_px: tuple[int, int] = (448, 320),
+    fps: float = 16.0,
+    seconds: float = 4.0,
+    num_processes: int = 2,
+) -> PuppetCorpus:
+    """Draw `num_videos` puppet videos of `size_px` (height, width).
+
+    Writes, under `out`:
+
+    - `videos/<video_id>.mp4`: H.264.
+    - `truth/<video_id>.npz`: the exact ground truth (`models.puppets.truth_file` reads it).
+    - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot where the object is well
+      visible, and its box (x0, y0, x1, y1) there, centres of its outermost pixels.
+    - `puppets.parquet`: one row per video; `uri` is relative to `out`.
+
+    The same arguments write the same bytes, so an interrupted run is completed by running it again.
+
+    Raises:
+        ValueError: a number out of range, or an odd size.
+    """
+    if not 1 <= num_videos <= _MAX_VIDEOS:
+        raise ValueError(f"num_videos is {num_videos}, expected 1 to {_MAX_VIDEOS}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected 0 or more")
+    if size_px[0] % 2 or size_px[1] % 2:
+        raise ValueError(f"size_px is {size_px}, expected even numbers (height, width): H.264 needs them")
+    num_frames = round(seconds * fps)
+    if fps <= 0 or num_frames < 1:
+        raise ValueError(f"{seconds} s at {fps} frames per second gives no frame, expected at least one")
+    if num_processes < 1:
+        raise ValueError(f"num_processes is {num_processes}, expected 1 or more")
+    out = Path(out)
+    for folder in ("videos", "truth"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    tasks = [
+        _Task(
+            out=out,
+            video_id=f"puppet-{split}-{seed}-{index:05d}",
+            seed=seed * _MAX_VIDEOS + index,
+            split=split,
+            body=body,
+            size_px=size_px,
+            fps=fps,
+            num_frames=num_frames,
+        )
+        for index in range(num_videos)
+    ]
+    puppets: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
+    for row, prompts in _draw_all(tasks, num_processes):
+        puppets.append(row)
+        objects.extend(prompts)
+        logger.debug("drew %s", row["video_id"])
+    _write_table(out / "objects.parquet", objects, OBJECTS_SCHEMA)
+    _write_table(out / "puppets.parquet", puppets, PUPPETS_SCHEMA)
+    return PuppetCorpus(
+        out=out, num_videos=num_videos, num_frames=num_videos * num_frames, num_object_prompts=len(objects)
+    )
+
+
+def _draw_all(tasks: list[_Task], num_processes: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    num_processes = min(num_processes, len(tasks))
+    if num_processes == 1:
+        yield from map(_draw, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(_draw, tasks)
+
+
+def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Draw one video. Returns its row and its object prompts."""
+    spec = sample_spec(
+        task.seed,
+        split=task.split,
+        body=task.body,
+        size_px=task.size_px,
+        duration_seconds=task.num_frames / task.fps,
+    )
+    times = [index / task.fps for index in range(task.num_frames)]
+    frames = [render_frame(spec, time) for time in times]
+    uri = f"videos/{task.video_id}.mp4"
+    write_h264(task.out / uri, (frame.rgb for frame in frames), fps=task.fps)
+    write_truth(
+        task.out / "truth" / f"{task.video_id}.npz",
+        frames,
+        frame_seconds=times,
+        shot_starts_seconds=spec.shot_starts_seconds,
+    )
+    row = {
+        "video_id": task.video_id,
+        "uri": uri,
+        "seed": task.seed,
+        "split": spec.split,
+        "body": spec.character.body,
+        "character": spec.character.recipe,
+        "motion": spec.motion.name,
+        "num_shots": len(spec.shots),
+    }
+    return row, [{"video_id": task.video_id, **prompt} for prompt in object_prompts(spec, frames, times)]
+
+
+def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list[float]) -> list[dict[str, Any]]:
+    """One prompt `{object_id, seconds, box}` per object and shot in which the object can be seen."""
+    prompts = []
+    for start, end in pairwise((*spec.shot_starts_seconds, float("inf"))):
+        shot = [index for index, time in enumerate(times) if start <= time < end]
+        for item in spec.objects:
+            areas = [int(frames[index].object_masks[item.object_id].sum()) for index in shot]
+            if max(areas, default=0) < _SMALLEST_OBJECT_PX:
+                continue
+            first = next(i for i, area in zip(shot, areas, strict=True) if area >= _WELL_VISIBLE * max(areas))
+            rows, columns = np.nonzero(frames[first].object_masks[item.object_id])
+            box = [float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())]
+            prompts.append({"object_id": item.object_id, "seconds": times[first], "box": box})
+    return prompts
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Writing H.264 files that play everywhere, the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags as CodecFlags
+from av.container.core import Flags as ContainerFlags
+from numpy.typing import NDArray
+
+_TICKS_PER_SECOND = 90_000
+_MAX_FPS_DENOMINATOR = 1001
+_BT601 = 6  # what swscale converts RGB to by default; written down so that players convert back with the same matrix
+_LIMITED_RANGE = 1
+
+
+def write_h264(
+    path: Path | str,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    fps: Fraction | float,
+    crf: int = 18,
+    preset: str = "veryfast",
+    timestamps_seconds: Sequence[float] | None = None,
+) -> int:
+    """Write RGB frames as H.264 (yuv420p) in an MP4 whose index comes first. Returns the number of frames.
+
+    `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` where those
+    are given (rounded to 1/90000 s). The same input gives the same bytes. The file appears under its name only when it is
+    complete.
+
+    Raises:
+        ValueError: no frames; a frame that is not uint8 (H, W, 3), of odd size, or of another size than the first; fps not
+            positive; timestamps that are negative, do not increase, or are not one per frame.
+    """
+    path = Path(path)
+    rate = Fraction(fps).limit_denominator(_MAX_FPS_DENOMINATOR)
+    if rate <= 0:
+        raise ValueError(f"fps is {fps}, expected a positive number")
+    ticks = None if timestamps_seconds is None else _ticks(timestamps_seconds)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        count = _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _encode(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    rate: Fraction,
+    crf: int,
+    preset: str,
+    ticks: list[int] | None,
+) -> int:
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        container.flags = ContainerFlags.bitexact.value | int(container.flags)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+        codec = stream.codec_context
+        codec.flags |= CodecFlags.bitexact
+        codec.thread_count = 1  # x264's output depends on the number of threads
+        codec.pix_fmt = "yuv420p"
+        codec.time_base = 1 / rate if ticks is None else Fraction(1, _TICKS_PER_SECOND)
+        codec.colorspace = codec.color_primaries = codec.color_trc = _BT601
+        codec.color_range = _LIMITED_RANGE
+        count = 0
+        for rgb in frames:
+            if count == 0:
+                codec.height, codec.width = _even_size(rgb)
+            _check(rgb, index=count, size=(codec.height, codec.width))
+            if ticks is not None and count >= len(ticks):
+                raise ValueError(f"got more than {len(ticks)} frames, but {len(ticks)} timestamps; give one per frame")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            frame.pts = count if ticks is None else ticks[count]
+            frame.time_base = codec.time_base
+            container.mux(stream.encode(frame))
+            count += 1
+        if count == 0:
+            raise ValueError("got no frames, expected at least one")
+        if ticks is not None and count != len(ticks):
+            raise ValueError(f"got {count} frames and {len(ticks)} timestamps; give one timestamp per frame")
+        container.mux(stream.encode(None))
+    return count
+
+
+def _ticks(timestamps_seconds: Sequence[float]) -> list[int]:
+    ticks = [round(seconds * _TICKS_PER_SECOND) for seconds in timestamps_seconds]
+    if any(tick < 0 for tick in ticks) or any(b <= a for a, b in zip(ticks, ticks[1:], strict=False)):
+        raise ValueError("timestamps_seconds must be 0 or more and increase from frame to frame")
+    return ticks
+
+
+def _even_size(rgb: NDArray[np.uint8]) -> tuple[int, int]:
+    _check(rgb, index=0, size=rgb.shape[:2])
+    height, width = rgb.shape[:2]
+    if height % 2 or width % 2 or not height or not width:
+        raise ValueError(
+            f"frames are {width}x{height}; H.264 with 4:2:0 colour needs an even width and height: crop or resize them"
+        )
+    return height, width
+
+
+def _check(rgb: NDArray[np.uint8], *, index: int, size: tuple[int, ...]) -> None:
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"frame {index} is {rgb.dtype} {rgb.shape}, expected uint8 (height, width, 3)")
+    if rgb.shape[:2] != size:
+        raise ValueError(
+            f"frame {index} is {rgb.shape[:2]}, but the first is {size}; all frames need one (height, width)"
+        )
