@@ -114,7 +114,7 @@ def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
         required={"object_id": kinds["object_id"], "seconds": kinds["seconds"]},
         optional={"video_id": pa.string(), "uri": pa.string(), "box": kinds["box"], "points": kinds["points"]},
     )
-    relation = manifest.relation(connection, check_ids=False)
+    relation = manifest.relation(connection)
     faults = {
         "video_id IS NULL AND uri IS NULL": "neither video_id nor uri",
         "box IS NULL AND points IS NULL": "neither box nor points",

@@ -33,12 +33,11 @@ class Manifest:
     required: Mapping[str, pa.DataType]
     optional: Mapping[str, pa.DataType]
 
-    def relation(self, connection: duckdb.DuckDBPyConnection, *, check_ids: bool = True) -> str:
-        """SQL for the checked and converted table; `check_ids` is off for tables whose rows have no id yet.
+    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for the checked and converted table. Its ids are checked apart, by `check_ids`.
 
         Raises:
-            ManifestError: no such file, not a table, a missing column, a value of the wrong type, an empty table,
-                duplicate or malformed ids.
+            ManifestError: no such file, not a table, a missing column, a value of the wrong type or missing, no rows.
         """
         raw = self._raw(connection)
         try:
@@ -49,9 +48,7 @@ class Manifest:
         if missing := [name for name in self.required if name not in present]:
             raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
         relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
-        self._check_nulls(connection, relation)
-        if check_ids:
-            self._check_ids(connection, relation)
+        self._check_values(connection, relation)
         return relation
 
     def _raw(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -83,6 +80,9 @@ class Manifest:
             if name not in present:
                 expressions.append(f"NULL::{sql_type} AS {name}")
                 continue
+            if present[name].replace('"', "") == sql_type:
+                expressions.append(name)
+                continue
             try:
                 wrong = connection.execute(
                     f"SELECT {_q(name)}::VARCHAR FROM {raw} "  # noqa: S608
@@ -98,7 +98,9 @@ class Manifest:
         known = {*self.required, *self.optional}
         return expressions + [_q(name) for name in present if name not in known]
 
-    def _check_nulls(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    def _check_values(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+        if not connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall():  # noqa: S608
+            raise ManifestError(f"{self.url} has no rows; there is nothing to do")
         conditions = " OR ".join(f"{name} IS NULL" for name in self.required)
         names = ", ".join(self.required)
         rows = connection.execute(f"SELECT {names} FROM {relation} WHERE {conditions} LIMIT 1").fetchall()  # noqa: S608
@@ -107,26 +109,30 @@ class Manifest:
             empty = [name for name, value in row.items() if value is None]
             raise ManifestError(f"{self.url}: a row has no {' and no '.join(empty)}: {row}")
 
-    def _check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    def check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str, among: str) -> None:
+        """Check the ids of the rows in `among` (a table with the id column), and that no other row of `relation` has them.
+
+        Rows that are done were checked when they were new; a planner passes those that are not.
+
+        Raises:
+            ManifestError: a malformed or repeated id.
+        """
         key = self.id_column
-        counts = connection.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {relation}").fetchall()  # noqa: S608
-        total, distinct = counts[0]
-        if total == 0:
-            raise ManifestError(f"{self.url} has no rows; there is nothing to do")
         bad = connection.execute(
-            f"SELECT {key} FROM {relation} WHERE {key} IN ('.', '..') "  # noqa: S608
+            f"SELECT {key} FROM {among} WHERE {key} IN ('.', '..') "  # noqa: S608
             f"OR NOT regexp_full_match({key}, '{ID_PATTERN}') LIMIT 1"
         ).fetchall()
         if bad:
             raise ManifestError(
                 f"{self.url}: {key} {bad[0][0][:60]!r} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
             )
-        if distinct != total:
-            twice = connection.execute(
-                f"SELECT {key}, count(*) FROM {relation} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3"  # noqa: S608
-            ).fetchall()
+        twice = connection.execute(
+            f"SELECT {key}, count(*) FROM (SELECT {key} FROM {relation} SEMI JOIN {among} USING ({key})) "  # noqa: S608
+            "GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3"
+        ).fetchall()
+        if twice:
             shown = ", ".join(f"{name} ({count} times)" for name, count in twice)
-            raise ManifestError(f"{self.url}: {key} must be unique, got {shown}; {total - distinct} rows too many")
+            raise ManifestError(f"{self.url}: {key} must be unique, got {shown}")
 
 
 def sql_type_of(kind: pa.DataType) -> str:

@@ -48,7 +48,8 @@ class Plan:
     """What there is to do: the manifest's rows without a committed row of the same work.
 
     The work is the same when the id, the columns in `key_columns` (the source's fingerprint among them) and the
-    pipeline's key are. The columns are compared by a 64-bit hash of both sides taken in one query, under equal ids.
+    pipeline's key are. Columns are compared as they are: DuckDB's hash is faster, but finds one in a hundred similar texts
+    equal.
 
     Args:
         manifest: the rows to account for.
@@ -81,28 +82,27 @@ class Plan:
         self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
         self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
         self._find_pending(retry)
+        manifest.check_ids(self.connection, source, "pending")
         self.num_pending = self._count("SELECT count(*) FROM pending")
 
     def _find_pending(self, retry: Retry | None) -> None:
-        ledger = self._hashed_ledger()
+        ledger = self.ledger.relation(self.connection)
         if not ledger:
             select = f"SELECT *, NULL::VARCHAR AS previous_file, 0 AS attempts FROM {self._source}"  # noqa: S608
         else:
             done = f"pipeline_key = '{self.pipeline}'"
             if retry is not None:
                 done += f" AND NOT ({retry.condition()})"
-            hashed = f"SELECT *, {self._hash()} AS input_hash FROM {self._source}"  # noqa: S608
             self.connection.execute(
-                f"CREATE TEMP TABLE todo AS SELECT m.* FROM ({hashed}) m "  # noqa: S608
-                f"ANTI JOIN (SELECT id, input_hash FROM ({ledger}) WHERE {done}) l "
-                f"ON l.id = m.{self.id_column} AND l.input_hash = m.input_hash"
+                f"CREATE TEMP TABLE todo AS SELECT m.* FROM {self._source} m "  # noqa: S608
+                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()}"
             )
             # An earlier row of the same inputs: its unchanged stages can be reused, unless it is the very row to retry.
-            same = f"l.pipeline_key = '{self.pipeline}'"
+            retried = f"l.pipeline_key = '{self.pipeline}'"
             select = (
-                f"SELECT t.* EXCLUDE (input_hash), CASE WHEN NOT {same} THEN l.filename END AS previous_file, "  # noqa: S608
-                f"CASE WHEN {same} THEN l.attempts ELSE 0 END AS attempts FROM todo t "
-                f"LEFT JOIN ({ledger}) l ON l.id = t.{self.id_column} AND l.input_hash = t.input_hash"
+                f"SELECT m.*, CASE WHEN NOT {retried} THEN l.filename END AS previous_file, "  # noqa: S608
+                f"CASE WHEN {retried} THEN l.attempts ELSE 0 END AS attempts FROM todo m "
+                f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self._same_work()}"
             )
         self.connection.execute(
             f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {self.id_column}) - 1 AS position, * "  # noqa: S608
@@ -122,12 +122,11 @@ class Plan:
 
     def counts(self) -> Counts:
         """How the manifest's rows stand in the ledger now. The closing account: read back, not remembered."""
-        ledger = self._hashed_ledger()
+        ledger = self.ledger.relation(self.connection)
         by_outcome: Mapping[tuple[str, str | None], int] = {}
         if ledger:
             found = self._query(
-                f"SELECT l.status, l.reason, count(*) FROM (SELECT {self.id_column} AS id, {self._hash()} AS input_hash "  # noqa: S608
-                f"FROM {self._source}) m JOIN ({ledger}) l ON l.id = m.id AND l.input_hash = m.input_hash "
+                f"SELECT l.status, l.reason, count(*) FROM {self._source} m JOIN {ledger} l ON {self._same_work()} "  # noqa: S608
                 f"WHERE l.pipeline_key = '{self.pipeline}' GROUP BY ALL"
             ).fetchall()
             by_outcome = {(status, reason): count for status, reason, count in found}
@@ -151,17 +150,11 @@ class Plan:
         """Release what DuckDB holds."""
         self.connection.close()
 
-    def _hashed_ledger(self) -> str:
-        relation = self.ledger.relation(self.connection)
-        if not relation:
-            return ""
-        return (
-            f"SELECT {self.id_column} AS id, {self._hash()} AS input_hash, pipeline_key, status, reason, stage, attempts, "  # noqa: S608
-            f"filename FROM {relation}"
-        )
-
-    def _hash(self) -> str:
-        return f"hash({', '.join(self.key_columns)})"
+    def _same_work(self) -> str:
+        """SQL that is true when manifest row `m` and ledger row `l` have the same id and inputs."""
+        conditions = [f"l.{self.id_column} = m.{self.id_column}"]
+        conditions += [f"l.{column} IS NOT DISTINCT FROM m.{column}" for column in self.key_columns]
+        return " AND ".join(conditions)
 
     def _query(self, sql: str) -> duckdb.DuckDBPyRelation:
         return self.connection.sql(sql)

@@ -80,7 +80,7 @@ def _from_storage(pattern: str) -> Iterator[str]:
 def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
     with duckdb.connect() as connection:
         table = Manifest(url=url, id_column="uri", required={"uri": pa.string()}, optional={"video_id": pa.string()})
-        relation = table.relation(connection, check_ids=False)
+        relation = table.relation(connection)
         rows: list[tuple[Any, Any]] = connection.sql(f"SELECT uri, video_id FROM {relation}").fetchall()  # noqa: S608
     base = folder_of(url)
     for uri, video_id in rows:
