@@ -31,14 +31,17 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # What Ray announces at each start (progress bars off, arguments in the object store, authentication on) is no news to
+    # whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning brings it back.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     if address is None:
         store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
-        ray.init(include_dashboard=False, logging_level="WARNING", log_to_driver=False, object_store_memory=store)
+        ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store)
     else:
         environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
-        ray.init(address=address, logging_level="WARNING", log_to_driver=False, runtime_env=environment)
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
     try:
         configure_ray_data()
         yield

@@ -22,7 +22,8 @@ def digest(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        fields = [field for field in dataclasses.fields(value) if field.metadata.get("in_key", True)]
+        return {field.name: getattr(value, field.name) for field in fields}
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"a configuration may hold plain values only, got {type(value).__name__}: {value!r}")
@@ -31,7 +32,8 @@ def _plain(value: Any) -> Any:
 def stage_keys(stages: Sequence[Stage[Any]]) -> dict[str, str]:
     """Key of each stage's output for any given row: its code version, configuration, weights, and the stages it reads from.
 
-    A changed setting changes the key of its stage and of all that depend on it, and of no other.
+    A changed setting changes the key of its stage and of all that depend on it, and of no other. A field declared with
+    `field(metadata={"in_key": False})` (a timeout, say) decides whether there is a result, not which, and changes none.
     """
     keys: dict[str, str] = {}
     writer: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ import ray
 import ray.data
 
 from pipelines.plan import Plan
-from pipelines.steps import Step, Workers, fuse
+from pipelines.steps import Group, Step, Workers, fuse
 from pipelines.worker import ROW_SCHEMA, Worker, WorkerSpec, pack
 from stages.base import Row
 from stages.outcome import Reason, Status
@@ -137,24 +138,9 @@ def _execute(
     ]
     dataset = ray.data.from_arrow(tables)
     groups = fuse(steps)
-    for number, (workers, stages) in enumerate(groups):
-        last = number == len(groups) - 1
-        # One clip per row and per block once frames are in it: a block of several would not fit the object store's share.
-        dataset = dataset.map_batches(
-            Worker,
-            fn_constructor_args=(spec, [stage.name for stage in stages]),
-            fn_constructor_kwargs={"last": last, "threads": workers.threads},
-            batch_size=None if number == 0 and last else 1,
-            batch_format="pyarrow",
-            zero_copy_batch=True,
-            compute=ray.data.ActorPoolStrategy(**_pool(workers, len(tables), len(groups))),
-            num_cpus=workers.cpus,
-            num_gpus=workers.gpus or None,
-            memory=workers.memory_gib * 2**30 or None,
-            # A dead actor is replaced and its block tried once more; more often, and one poisonous row loops for ever.
-            max_restarts=-1,
-            max_task_retries=1,
-        )
+    for group in groups:
+        last = group is groups[-1]
+        dataset = _map(dataset, spec, group, num_groups=len(groups), last=last, num_blocks=len(tables))
     returned: set[str] = set()
     for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for result in batch.to_pylist():
@@ -167,14 +153,39 @@ def _execute(
     return returned
 
 
+def _map(
+    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, num_blocks: int
+) -> ray.data.Dataset:
+    """`dataset` through the workers of one group of stages."""
+    with warnings.catch_warnings():
+        # They go in Ray 2.64 without a named replacement; the version is held below that until there is one.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        return dataset.map_batches(
+            Worker,
+            fn_constructor_args=(spec, [stage.name for stage in group.stages]),
+            fn_constructor_kwargs={"last": last, "threads": group.workers.threads},
+            # Once frames are in a row, one row is a block: several would not fit the object store's share.
+            batch_size=None if num_groups == 1 else 1,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ray.data.ActorPoolStrategy(**_pool(group.workers, num_blocks, num_groups)),
+            num_cpus=group.workers.cpus,
+            num_gpus=group.workers.gpus or None,
+            memory=group.workers.memory_gib * 2**30 or None,
+            # A dead actor is replaced and its block tried once more; more often, and one poisonous row loops for ever.
+            max_restarts=-1,
+            max_task_retries=1,
+        )
+
+
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
+    """As many actors as asked for, or as fit: CPU workers share the cluster's CPUs between the groups."""
     if workers.actors:
         return {"size": workers.actors}
-    cpus = ray.cluster_resources().get("CPU", 1.0)
-    room = max(1, int(cpus / workers.cpus / num_groups))
-    if workers.gpus:
-        room = max(1, int(ray.cluster_resources().get("GPU", 0.0) / workers.gpus))
-    return {"min_size": 1, "max_size": min(room, num_blocks), "initial_size": min(room, num_blocks)}
+    resources = ray.cluster_resources()
+    room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
+    size = max(1, min(int(room), num_blocks))
+    return {"min_size": 1, "max_size": size, "initial_size": size}
 
 
 def _count(tally: Tally, result: dict[str, Any]) -> None:

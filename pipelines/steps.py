@@ -38,9 +38,20 @@ class Step:
     workers: Workers = field(default_factory=Workers)
 
 
-def fuse(steps: Sequence[Step]) -> list[tuple[Workers, list[Stage[Any]]]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Neighbouring stages that share workers."""
+
+    stages: Sequence[Stage[Any]]
+    workers: Workers
+
+
+def fuse(steps: Sequence[Step]) -> list[Group]:
     """Neighbouring steps with equal workers, as one group: frames stay in the process that decoded them."""
-    return [(workers, [step.stage for step in group]) for workers, group in groupby(steps, key=lambda step: step.workers)]
+    return [
+        Group(stages=[step.stage for step in group], workers=workers)
+        for workers, group in groupby(steps, key=lambda step: step.workers)
+    ]
 
 
 def check(steps: Sequence[Step], manifest_columns: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import json
@@ -75,6 +76,8 @@ class Worker:
         self.last = last
         for stage in self.stages:
             stage.open()
+            # Child processes and fetched files go when the worker ends in order; the kernel sees to the rest.
+            atexit.register(stage.close)
         _limit_threads(threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:

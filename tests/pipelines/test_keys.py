@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import toy
@@ -43,3 +43,13 @@ def test_a_nested_configuration_is_hashed_by_its_fields() -> None:
         x: int = 1
 
     assert digest(Inner()) != digest(Inner(x=2))
+
+
+def test_a_field_can_stay_out_of_the_key() -> None:
+    @dataclass(frozen=True)
+    class Config:
+        size: int = 1
+        timeout_seconds: float = field(default=1.0, metadata={"in_key": False})
+
+    assert digest(Config(timeout_seconds=9.0)) == digest(Config())
+    assert digest(Config(size=2)) != digest(Config())

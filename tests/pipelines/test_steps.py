@@ -6,9 +6,9 @@ from pipelines.steps import Step, Workers, check, fuse
 
 def test_equal_neighbours_share_a_worker() -> None:
     steps = toy.steps()
-    assert [len(stages) for _, stages in fuse(steps)] == [3]
+    assert [len(group.stages) for group in fuse(steps)] == [3]
     steps[1] = Step(stage=steps[1].stage, workers=Workers(gpus=0.5))
-    assert [len(stages) for _, stages in fuse(steps)] == [1, 1, 1]
+    assert [len(group.stages) for group in fuse(steps)] == [1, 1, 1]
 
 
 def test_the_list_is_checked_before_anything_starts() -> None:
