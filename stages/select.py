@@ -37,6 +37,12 @@ _CHECKS = (
 )
 
 
+def thresholds(config: SelectConfig) -> dict[str, float]:
+    """Quality column to its threshold, for those that are on."""
+    limits = {column: getattr(config, option) for option, column, _, _ in _CHECKS}
+    return {column: limit for column, limit in limits.items() if limit is not None}
+
+
 class SelectStage(Stage[SelectConfig]):
     """Rejects a clip at the first threshold that it fails. Reads quality columns only, so that a new threshold needs no
     decoding.

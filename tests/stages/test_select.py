@@ -3,7 +3,7 @@ import math
 import pytest
 
 from stages.outcome import Reason, Rejected, Status
-from stages.select import SelectConfig, SelectStage
+from stages.select import SelectConfig, SelectStage, thresholds
 
 GOOD = {
     "pose_confidence": 0.8,
@@ -46,6 +46,12 @@ def test_each_threshold_rejects_with_its_reason_and_can_be_turned_off(column, va
 def test_a_value_on_the_threshold_passes():
     limits = SelectConfig(min_person_share=1.0, max_identity_switches=0, min_sharpness=300.0)
     assert SelectStage(limits)(GOOD) == GOOD
+
+
+def test_thresholds_by_column():
+    on = thresholds(SelectConfig(min_sharpness=None, max_identity_switches=3))
+    assert on.keys() == GOOD.keys() - {"sharpness"}
+    assert on["identity_switches"] == 3
 
 
 def test_what_is_not_a_number_does_not_pass():

@@ -1,0 +1,133 @@
+"""Reports of finished jobs: reads the dataset, decodes a few clips again, renders the page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from jobs.config import resolved
+from jobs.report.render import ReportData, render_report
+from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
+from jobs.report.summary import QUALITY_LABELS, summarise
+from pipelines.ledger import Ledger
+from stages.decode import DecodeStage
+from stages.outcome import BadRow, Status
+from stages.select import thresholds
+
+if TYPE_CHECKING:
+    from jobs.job import JobEnd
+
+log = logging.getLogger(__name__)
+
+NUM_SHEETS = 8
+NUM_REJECTED_SHEETS = 2
+"""Of the sheets, at most so many show rejected clips."""
+_ROWS_PER_BATCH = 4096
+_SUMMARY_COLUMNS = ("uri", "status", "stage", "reason", "message", "attempts", "seconds_by_stage", *QUALITY_LABELS)
+
+
+def job_report(end: JobEnd) -> str:
+    """HTML of a job without pictures."""
+    return _render(end, noun="videos" if end.job.id_column == "video_id" else "rows")
+
+
+def prepare_report(end: JobEnd) -> str:
+    """HTML of a `prepare` job, with contact sheets of some of its clips."""
+    decode = DecodeStage(end.job.config.prepare.decode)
+    decode.open()
+    try:
+        sheets, notices = _sheets(end.ledger, decode)
+    finally:
+        decode.close()
+    limits = thresholds(end.job.config.prepare.select)
+    return _render(end, noun="clips", sheets=sheets, notices=notices, limits=limits)
+
+
+def _render(
+    end: JobEnd,
+    *,
+    noun: str,
+    sheets: tuple[ContactSheet, ...] = (),
+    notices: tuple[str, ...] = (),
+    limits: Mapping[str, float] | None = None,
+) -> str:
+    job, counts = end.job, end.counts
+    summary = summarise(_summary_rows(end.ledger), id_column=job.id_column, thresholds=limits)
+    others = summary.total - (counts.total - counts.not_run)
+    if others > 0:
+        notices += (f"The dataset also holds {others} rows that this manifest does not name; they are counted below.",)
+    settings = {name: value for name, value in resolved(job.config).items() if name in (job.verb, "workers", "limits")}
+    provenance = {
+        "code version": str(end.provenance["code_version"]),
+        "dataset": end.ledger.storage.url,
+        "manifest": job.manifest.url,
+        **({"MLflow run": end.mlflow_run_id} if end.mlflow_run_id else {}),
+        **{f"weights of {name}": str(digest) for name, digest in end.provenance["weights"].items()},
+    }
+    return render_report(
+        ReportData(
+            job=job.verb,
+            job_id=end.job_id,
+            noun=noun,
+            started_at=end.started_at,
+            seconds=end.seconds,
+            rows_run=end.tally.rows,
+            n_in=counts.total,
+            ok=counts.ok,
+            rejected=counts.rejected,
+            failed=counts.failed,
+            summary=summary,
+            settings=settings,
+            provenance=provenance,
+            notices=(*job.notices, *notices),
+            error=end.error,
+            sheets=sheets,
+        )
+    )
+
+
+def _summary_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    with duckdb.connect() as connection:
+        relation = ledger.relation(connection)
+        if not relation:
+            return
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in there]
+        # In the order of the ids: the same dataset gives the same examples.
+        query = f"SELECT {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
+        for batch in connection.execute(query).fetch_record_batch(_ROWS_PER_BATCH):
+            yield from batch.to_pylist()
+
+
+def _sheets(ledger: Ledger, decode: DecodeStage) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
+    """Sheets of clips spread over the dataset, and a notice if some could not be decoded again."""
+    sheets, lost = [], 0
+    for row in _rows_to_show(ledger):
+        count = 3 if row["work_width_px"] > row["work_height_px"] else 4
+        try:
+            indices = frames_to_show(row["num_frames"], count)
+            sheets.append(contact_sheet(row, decode(row)["frames"][indices], indices))
+        except (BadRow, ValueError) as error:  # the source may be gone since, or have changed; the report stands
+            log.warning("no contact sheet of clip %s: %s", row["clip_id"], error)
+            lost += 1
+    notices = (f"{lost} of the clips chosen for pictures could not be decoded again.",) if lost else ()
+    return tuple(sheets), notices
+
+
+def _rows_to_show(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    with duckdb.connect() as connection:
+        relation = ledger.relation(connection)
+        if not relation:
+            return
+        # Hashes of the ids: a choice that is spread over the dataset, and the same for the same dataset.
+        query = f"SELECT clip_id, filename FROM {relation} WHERE status = ? ORDER BY hash(clip_id) LIMIT ?"  # noqa: S608
+        rejected = connection.execute(query, [Status.REJECTED, NUM_REJECTED_SHEETS]).fetchall()
+        ok = connection.execute(query, [Status.OK, NUM_SHEETS - len(rejected)]).fetchall()
+    for clip_id, filename in (*ok, *rejected):
+        row = ledger.read_row(PurePosixPath(filename).name, clip_id)
+        if row is not None and row["work_width_px"] is not None:
+            yield row
