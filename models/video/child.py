@@ -84,7 +84,11 @@ def _decode(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any
         fds.append(os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
         size = int(np.prod(shape))
         os.ftruncate(fds[0], size)
-        return np.frombuffer(mmap.mmap(fds[0], size), dtype=np.uint8).reshape(shape)
+        try:
+            memory = mmap.mmap(fds[0], size)
+        except OSError as error:
+            raise MediaError("OutOfMemory", f"no memory left for frames of {size} bytes") from error
+        return np.frombuffer(memory, dtype=np.uint8).reshape(shape)
 
     try:
         clip = DECODERS[request["decoder"]](

@@ -50,6 +50,7 @@ def decode_clip(
         MediaError: MissingFrames if the file has no frame for a moment of the window, or it does not come out;
             CorruptFrames if any frame that the wanted ones depend on is damaged; and whatever `open_video` raises.
     """
+    check_clip_bytes(window, multiple, multiple, limits)  # before anything as long as the window is made
     target = _Target(window, short_side_px, multiple, limits, allocate)
     with open_video(path, limits) as video:
         sought = _seek(video, window, limits)

@@ -92,14 +92,15 @@ def read_whole_timeline(video: VideoFile, limits: MediaLimits) -> Timeline:
         if packet.stream_index == video.stream.index:
             reader.add(packet)
             num_packets += 1
-        if packet.pts is not None and packet.time_base:
+        if packet.pts is not None:
             end_seconds = max(end_seconds, (packet.pts + (packet.duration or 0)) * float(packet.time_base))
     num_indexed = len(video.stream.index_entries)
     if num_packets < num_indexed:
         text = f"{video.path} is cut short: its index names {num_indexed} frames, {num_packets} are there"
         raise MediaError("MissingFrames", text)
+    timeline = reader.timeline(complete=True)
     _check_claimed_duration(video, end_seconds)
-    return reader.timeline(complete=True)
+    return timeline
 
 
 def _check_claimed_duration(video: VideoFile, end_seconds: float) -> None:
@@ -107,9 +108,11 @@ def _check_claimed_duration(video: VideoFile, end_seconds: float) -> None:
     container = video.container
     if container.duration is None:
         return
-    claimed = (container.duration + (container.start_time or 0)) / 1_000_000
-    if end_seconds < claimed - _CLAIM_TOLERANCE_SECONDS:
-        text = f"{video.path} is cut short: its header puts its end at {claimed:.2f} s, it is at {end_seconds:.2f} s"
+    claimed_seconds = container.duration / 1_000_000
+    # Some formats count from the first timestamp, some from zero.
+    found_seconds = max(end_seconds, end_seconds - (container.start_time or 0) / 1_000_000)
+    if found_seconds < claimed_seconds - _CLAIM_TOLERANCE_SECONDS:
+        text = f"{video.path} is cut short: {claimed_seconds:.2f} s by its header, {found_seconds:.2f} s are there"
         raise MediaError("MissingFrames", text)
 
 

@@ -15,6 +15,9 @@ from models.video.errors import MediaError
 _VP8_SHOW_FRAME = 0x10
 """Bit of the first byte of a VP8 frame (RFC 6386, section 9.1); alternative reference frames are never shown."""
 
+_MAX_STEP_BACK_SECONDS = 1.0
+"""Decoding times only grow; a greater step back means that recordings were joined without new timestamps."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
@@ -67,6 +70,7 @@ class TimelineReader:
         self.hides_frames = video.stream.codec_context.name in ("vp8", "libvpx-vp8")
         self.rows: list[tuple[int | None, int | None, int, bool, bool, bool]] = []
         self.num_skipped = 0
+        self.latest_dts = -(2**62)
 
     def add(self, packet: Any) -> None:
         """Take the next packet of the stream, in the order of the file."""
@@ -75,6 +79,12 @@ class TimelineReader:
             return
         if len(self.rows) >= self.limits.max_frames:
             raise MediaError("TooLarge", f"{self.video.path} has more than the {self.limits.max_frames} frames allowed")
+        if packet.dts is not None:
+            if (packet.dts - self.latest_dts) * float(packet.time_base) < -_MAX_STEP_BACK_SECONDS:
+                seconds = packet.dts * float(packet.time_base)
+                text = f"{self.video.path} starts its timestamps again, at {seconds:.2f} s; split it, or write it anew"
+                raise MediaError("DecodeError", text)
+            self.latest_dts = max(self.latest_dts, packet.dts)
         shown = packet.size > 0 and not packet.is_discard
         if shown and self.hides_frames:
             shown = bool(bytes(packet)[0] & _VP8_SHOW_FRAME)
