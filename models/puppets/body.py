@@ -112,9 +112,7 @@ def _arm(character: CharacterSpec, side: Side, chest: Vector, axes: Matrix, sign
     return Arm(shoulder, elbow, wrist, hand, across)
 
 
-def _hand(
-    size: float, along: Vector, axes: Matrix, side: Side, sign: float, wrist: Vector
-) -> tuple[Matrix, Vector]:
+def _hand(size: float, along: Vector, axes: Matrix, side: Side, sign: float, wrist: Vector) -> tuple[Matrix, Vector]:
     # The palm faces the body when the arm hangs and the camera when it is raised; the thumb is then forwards or inwards.
     raised = 0.5 + 0.5 * float(along @ axes[:, 1])
     thumb = axes @ vector(-sign * (0.35 + 0.65 * raised), 0.0, 1.0 - raised + 0.15)

@@ -111,7 +111,7 @@ def _face(rng: random.Random) -> dict[str, object]:
         "eye_colour": rng.choice(((90, 56, 38), (60, 120, 190), (76, 150, 96), (110, 84, 170), (50, 44, 60))),
         "eye_style": rng.choice(("oval", "oval", "wide", "dot")),
         "eye_size": rng.uniform(0.20, 0.29),
-        "mouth_width": rng.uniform(0.24, 0.38),
+        "mouth_width": rng.uniform(0.30, 0.46),
         "outline": rng.choice(_OUTLINES),
         "cheeks": rng.random() < 0.6,
     }
@@ -134,7 +134,9 @@ def _human(rng: random.Random, split: Split) -> CharacterSpec:
         hair_colour=hair_colour,
         hat=hat,
         hat_colour=_jitter(rng, rng.choice(_CLOTHES)[rng.randrange(2)]),
-        shoe_colour=_jitter(rng, rng.choice(((196, 60, 60), (70, 70, 90), (120, 80, 54), (70, 130, 190), (240, 200, 80)))),
+        shoe_colour=_jitter(
+            rng, rng.choice(((196, 60, 60), (70, 70, 90), (120, 80, 54), (70, 130, 190), (240, 200, 80)))
+        ),
         hand_style=rng.choice(("fingers", "fingers", "mitten")),
         glove=rng.choice((None, None, None, (246, 246, 246))),
         brow_colour=tuple(int(c * 0.75) for c in hair_colour),  # type: ignore[arg-type]
@@ -215,8 +217,12 @@ def _fruit(rng: random.Random, species: str) -> CharacterSpec:
         accent=accent,
         hair="none",
         hair_colour=skin,
-        hat="leaf" if species in {"tomato", "strawberry", "orange", "plum"} else rng.choice(("none", "flower", "cone", "bow")),
-        hat_colour=(92, 168, 76) if species in {"tomato", "strawberry", "orange", "plum"} else _jitter(rng, rng.choice(_CLOTHES)[0]),
+        hat="leaf"
+        if species in {"tomato", "strawberry", "orange", "plum"}
+        else rng.choice(("none", "flower", "cone", "bow")),
+        hat_colour=(92, 168, 76)
+        if species in {"tomato", "strawberry", "orange", "plum"}
+        else _jitter(rng, rng.choice(_CLOTHES)[0]),
         top="bare",
         top_pattern="plain",
         top_colour=skin,
@@ -256,7 +262,9 @@ def _fruit(rng: random.Random, species: str) -> CharacterSpec:
         foot=foot * 1.3,
         hover=hover,
     )
-    return CharacterSpec(recipe=_recipe("anthropomorphic", "fruit", look), body="anthropomorphic", proportions=shape, look=look)
+    return CharacterSpec(
+        recipe=_recipe("anthropomorphic", "fruit", look), body="anthropomorphic", proportions=shape, look=look
+    )
 
 
 def _proportions(

@@ -6,7 +6,6 @@ filled one after the other: colour with anti-aliasing, label without.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,18 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.puppets.colours import scaled, shadow
 from models.puppets.geometry import Matrix, Vector
+from models.puppets.outlines import capsule_outlines, convex_hull, ellipse_outlines, inflated
 from models.puppets.spec import Colour
 
 _SHIFT = 4
 _ONE = float(1 << _SHIFT)
-_CIRCLE = np.linspace(0.0, 2.0 * math.pi, 28, endpoint=False)
-_CIRCLE_XY = np.stack((np.cos(_CIRCLE), np.sin(_CIRCLE)))  # (2, 28)
-_HALF = np.linspace(-0.5 * math.pi, 0.5 * math.pi, 11)
-_CRESCENT_FORWARD = np.concatenate((np.cos(_HALF), 0.42 * np.cos(_HALF[::-1])))
-_CRESCENT_ASIDE = np.concatenate((np.sin(_HALF), np.sin(_HALF[::-1])))
-_ARC = np.linspace(0.0, 1.0, 8)
-
 CHARACTER = 1
 """Owner of the character's parts; objects have owners from 2 on, the background is 0."""
 
@@ -36,7 +30,7 @@ _CAPSULE, _CAPSULE_OUTLINE, _CAPSULE_SHADE, _ELLIPSE, _ELLIPSE_OUTLINE, _ELLIPSE
 class _Op:
     bank: int
     index: int
-    colour: Colour
+    colour: Colour | None  # None: darken what is there
     label: int
     convex: bool = True
 
@@ -56,10 +50,9 @@ class Layer:
         """Start a sub-layer on top of what is there."""
         self.subs.append(([], []))
 
-    def tone(self, colour: Colour, factor: float = 1.0) -> Colour:
+    def tone(self, colour: Colour) -> Colour:
         """`colour` as it looks on this layer."""
-        f = factor * self.darken
-        return (min(int(colour[0] * f), 255), min(int(colour[1] * f), 255), min(int(colour[2] * f), 255))
+        return scaled(colour, self.darken)
 
     def _add(
         self, fill: tuple[int, int], outline: tuple[int, int] | None, colour: Colour, label: int, convex: bool
@@ -112,7 +105,7 @@ class Layer:
             flat = np.array((0.0, 0.0, z))
             label = drawing.new_label(self, flat, flat)
         fill = drawing.add_polygon(points)
-        rim = drawing.add_polygon(_inflated(points[:, :2], drawing.outline)) if outline else None
+        rim = drawing.add_polygon(inflated(points[:, :2], drawing.outline)) if outline else None
         self._add(fill, rim, colour, label, convex)
 
     def hull(self, points: NDArray[np.float64], z: float, colour: Colour, *, outline: bool = True) -> None:
@@ -122,6 +115,10 @@ class Layer:
     def decal(self, points: NDArray[np.float64], colour: Colour, *, convex: bool = True) -> None:
         """Paint on top of the shapes so far, without outline and without a label of its own."""
         self.subs[-1][1].append(_Op(*self.drawing.add_polygon(points), self.tone(colour), 0, convex))
+
+    def shade(self, points: NDArray[np.float64]) -> None:
+        """Darken what is painted so far inside the polygon, so that patterns stay visible in the shade."""
+        self.subs[-1][1].append(_Op(*self.drawing.add_polygon(points), None, 0))
 
 
 class Drawing:
@@ -177,7 +174,9 @@ class Drawing:
             for outlines, fills in layer.subs:
                 for op in (*outlines, *fills):
                     points = banks[op.bank][op.index]
-                    if op.convex:
+                    if op.colour is None:
+                        darken(rgb, points, 0.25)
+                    elif op.convex:
                         cv2.fillConvexPoly(rgb, points, op.colour, cv2.LINE_AA, _SHIFT)
                         if op.label:
                             cv2.fillConvexPoly(labels, points, op.label, cv2.LINE_8, _SHIFT)
@@ -202,8 +201,8 @@ class Drawing:
     def _banks(self) -> list[Sequence[NDArray[np.int32]]]:
         capsule = np.array(self.capsules).reshape(-1, 6)
         ellipse = np.array(self.ellipses).reshape(-1, 5)
-        batches = (*_capsule_outlines(capsule, self.outline, self.dark_side),
-                   *_ellipse_outlines(ellipse, self.outline, self.dark_side))  # fmt: skip
+        batches = (*capsule_outlines(capsule, self.outline, self.dark_side),
+                   *ellipse_outlines(ellipse, self.outline, self.dark_side))  # fmt: skip
         banks: list[Sequence[NDArray[np.int32]]] = [self._fixed_point(batch) for batch in batches]
         if self.polygons:
             ends = np.cumsum([len(polygon) for polygon in self.polygons])[:-1]
@@ -216,80 +215,14 @@ class Drawing:
         return np.rint(np.clip(self.to_pixels(points), -4e3, 1.2e4) * _ONE).astype(np.int32)
 
 
-def shadow(colour: Colour) -> Colour:
-    """The colour on the side away from the light: darker and a little bluer."""
-    return int(colour[0] * 0.74), int(colour[1] * 0.74), int(min(colour[2] * 0.82, 255))
-
-
-def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, 2) convex hull of (n, 2 or 3) points as seen by the camera."""
-    hull = cv2.convexHull(np.ascontiguousarray(points[:, :2], dtype=np.float32))
-    return np.asarray(hull[:, 0], dtype=np.float64)
-
-
-def _inflated(points: NDArray[np.float64], amount: float) -> NDArray[np.float64]:
-    """Closed polygon moved outwards along its vertex normals."""
-    edges = np.roll(points, -1, axis=0) - points
-    edges /= np.maximum(np.sqrt((edges * edges).sum(axis=1, keepdims=True)), 1e-9)
-    tangents = edges + np.roll(edges, 1, axis=0)
-    normals = np.stack((tangents[:, 1], -tangents[:, 0]), axis=1)
-    normals /= np.maximum(np.sqrt((normals * normals).sum(axis=1, keepdims=True)), 1e-9)
-    following = np.roll(points, -1, axis=0)
-    area = float((points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum())
-    return points + normals * math.copysign(amount, area)
-
-
-def _capsule_outlines(
-    capsules: NDArray[np.float64], outline: float, dark: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(n, m, 2) polygons of tapered capsules: filled, with outline, and the strip in shade."""
-    a, ra, b, rb = capsules[:, 0:2], capsules[:, 2], capsules[:, 3:5], capsules[:, 5]
-    run = b - a
-    length = np.sqrt((run * run).sum(axis=1))
-    along = np.where(length[:, None] > 1e-6, run / np.maximum(length, 1e-6)[:, None], (1.0, 0.0))
-    normal = np.stack((-along[:, 1], along[:, 0]), axis=1)
-    taper = np.arcsin(np.clip((ra - rb) / np.maximum(length, 1e-6), -1.0, 1.0))
-    first = 0.5 * math.pi - taper
-    angles_b = -first[:, None] + 2.0 * first[:, None] * _ARC
-    angles_a = first[:, None] + 2.0 * (math.pi - first)[:, None] * _ARC
-
-    def arcs(extra: float) -> NDArray[np.float64]:
-        parts = []
-        for centre, radius, angles in ((b, rb + extra, angles_b), (a, ra + extra, angles_a)):
-            x, y = np.cos(angles) * radius[:, None], np.sin(angles) * radius[:, None]
-            parts.append(centre[:, None] + x[:, :, None] * along[:, None] + y[:, :, None] * normal[:, None])
-        return np.concatenate(parts, axis=1)
-
-    facing = normal @ dark
-    side = np.sign(facing)[:, None] * normal
-    inner = (1.0 - 0.72 * np.abs(facing))[:, None]
-    rim_a, rim_b = ra[:, None] * 0.98, rb[:, None] * 0.98
-    strip = np.stack(
-        (a + side * rim_a, b + side * rim_b, b + side * rim_b * 0.7 + along * rim_b * 0.66, b + side * rim_b * inner,
-         a + side * rim_a * inner), axis=1)  # fmt: skip
-    return arcs(0.0), arcs(outline), strip
-
-
-def _ellipse_outlines(
-    ellipses: NDArray[np.float64], outline: float, dark: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(n, m, 2) polygons of ellipses: filled, with outline, and the crescent in shade."""
-    centre = ellipses[:, None, 0:2]
-    xx, xy, yy = ellipses[:, 2], ellipses[:, 3], ellipses[:, 4]
-    # Cholesky root of the covariance: ((p, 0), (q, r))
-    p = np.sqrt(np.maximum(xx, 1e-10))
-    q = xy / p
-    r = np.sqrt(np.maximum(yy - q * q, 1e-10))
-    cos, sin = _CIRCLE_XY
-    x, y = p[:, None] * cos, q[:, None] * cos + r[:, None] * sin
-    fill = np.stack((x, y), axis=2)
-    normal_y = sin / r[:, None]
-    normal_x = (cos - q[:, None] * normal_y) / p[:, None]
-    normals = np.stack((normal_x, normal_y), axis=2)
-    normals /= np.sqrt((normals * normals).sum(axis=2, keepdims=True))
-    forward = np.stack((p * dark[0] + q * dark[1], r * dark[1]), axis=1)
-    forward /= np.maximum(np.sqrt((forward * forward).sum(axis=1, keepdims=True)), 1e-9)
-    cos = _CRESCENT_FORWARD * forward[:, 0:1] - _CRESCENT_ASIDE * forward[:, 1:2]
-    sin = _CRESCENT_FORWARD * forward[:, 1:2] + _CRESCENT_ASIDE * forward[:, 0:1]
-    crescent = np.stack((p[:, None] * cos, q[:, None] * cos + r[:, None] * sin), axis=2)
-    return centre + fill, centre + fill + normals * outline, centre + crescent * 0.99
+def darken(rgb: NDArray[np.uint8], points: NDArray[np.int32], share: float) -> None:
+    """Take away a share of the light inside a polygon with smooth edges. `points`: (n, 2), sixteenths of a pixel."""
+    height, width = rgb.shape[:2]
+    x0, y0 = np.maximum(points.min(axis=0) // 16 - 1, 0)
+    x1, y1 = np.minimum(points.max(axis=0) // 16 + 2, (width, height))
+    if x1 <= x0 or y1 <= y0:
+        return
+    mask = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
+    cv2.fillPoly(mask, [points - np.array((x0 * 16, y0 * 16), dtype=np.int32)], (255, 255, 255), cv2.LINE_AA, _SHIFT)
+    patch = rgb[y0:y1, x0:x1]
+    patch[:] = cv2.subtract(patch, cv2.multiply(patch, mask, scale=share / 255.0))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.puppets.colours import WHITE, mixed
 from models.puppets.drawing import Layer
 from models.puppets.geometry import Vector
 from models.puppets.pose import Pose
 from models.puppets.spec import CharacterSpec, Colour
 from models.puppets.surface import Points, Surface, ellipse_patch
 
-WHITE: Colour = (252, 252, 248)
 _MOUTH: Colour = (120, 34, 44)
 _TONGUE: Colour = (232, 108, 112)
 _S5 = np.linspace(-1.0, 1.0, 7)[1:-1]
@@ -95,7 +95,7 @@ def _brow(f: _Layout, sign: float, count: int = 5) -> Points:
     return np.stack((sign * f.eye_lon + s * max(f.eye_width, 0.15) * 1.1, lat), axis=1)
 
 
-def landmarks(character: CharacterSpec, pose: Pose, smile: float, head: Surface, muzzle: Surface | None) -> Face:
+def landmarks(character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float) -> Face:
     """The 68 landmarks, eyes and nose of a face on a head, with the mouth and nose on the muzzle if there is one."""
     f = _layout(character, pose, smile, muzzle is not None)
     jaw_angle = np.linspace(-1.0, 1.0, 17)
@@ -126,7 +126,7 @@ def landmarks(character: CharacterSpec, pose: Pose, smile: float, head: Surface,
 
 
 def draw_face(
-    layer: Layer, character: CharacterSpec, pose: Pose, smile: float, head: Surface, muzzle: Surface | None
+    layer: Layer, character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float
 ) -> None:
     """Draw eyes, eyebrows, nose and mouth on a head that has been drawn."""
     look = character.look
@@ -190,7 +190,7 @@ def _mouth(f: _Layout, outline: Colour) -> list[tuple[Points, Colour]]:
     parts = [(_grown(ring, 0.03), outline), (inside, _MOUTH)]
     if f.open > 0.3:
         parts.append((tongue, _TONGUE))
-        teeth = np.concatenate((upper[2:11] + (0.0, -0.02), (upper * 0.78 + lower * 0.22)[10:1:-1]))
+        teeth = np.concatenate((upper[2:11] - np.array((0.0, 0.02)), (upper * 0.78 + lower * 0.22)[10:1:-1]))
         parts.append((teeth, WHITE))
     return parts
 
@@ -211,8 +211,3 @@ def _grown(ring: Points, amount: float) -> Points:
     middle = ring.mean(axis=0)
     offset = ring - middle
     return middle + offset * (1.0 + amount / np.maximum(np.sqrt((offset * offset).sum(axis=1, keepdims=True)), 1e-6))
-
-
-def mixed(a: Colour, b: Colour, share: float) -> Colour:
-    """A colour between two."""
-    return tuple(int(x + (y - x) * share) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]

@@ -8,10 +8,11 @@ import numpy as np
 
 from models.puppets.body import Arm, Leg, Skeleton
 from models.puppets.drawing import Drawing, Layer
+from models.puppets.face import Face
 from models.puppets.geometry import Vector, unit, vector
 from models.puppets.head import draw_head
-from models.puppets.face import Face
 from models.puppets.pose import Pose
+from models.puppets.skull import Skull, head_surface
 from models.puppets.spec import CharacterSpec, Colour
 from models.puppets.surface import Points
 from models.puppets.torso import Trunk, draw_torso
@@ -31,7 +32,9 @@ def draw_character(
         _draw_legs(drawing, character, skeleton, skeleton.legs, key)
     if not look.face_on_body:
         draw_torso(drawing, Trunk(character, skeleton), key)
-    face, ears = draw_head(drawing, character, skeleton, pose, smile, key + (0.02 if not look.face_on_body else 0.0), key)
+    head_key = key if look.face_on_body else key + 0.02
+    skull = Skull(drawing, character, head_surface(character, skeleton), head_key, key)
+    face, ears = draw_head(skull, pose, smile=smile)
     if skeleton.arms is not None:
         for side, arm in zip(_SIDES, skeleton.arms, strict=True):
             _draw_arm(drawing, character, skeleton, arm, side, key)
@@ -88,7 +91,10 @@ def _stripe_limb(layer: Layer, a: Vector, b: Vector, radius: float, colour: Colo
     half = run * (0.22 / count)
     for index in range(count):
         middle = a[:2] + run * ((index + 0.55) / count)
-        layer.decal(np.stack((middle - half - aside, middle + half - aside, middle + half + aside, middle - half + aside)), colour)
+        layer.decal(
+            np.stack((middle - half - aside, middle + half - aside, middle + half + aside, middle - half + aside)),
+            colour,
+        )
 
 
 def _draw_hand(drawing: Drawing, character: CharacterSpec, arm: Arm, side: str, key: float) -> None:
@@ -115,7 +121,7 @@ def _draw_hand(drawing: Drawing, character: CharacterSpec, arm: Arm, side: str, 
         layer.capsule(hand[first], hand[first + 1], thick, thick, colour, shade=False)
         layer.capsule(hand[first + 1], hand[first + 3], thick, thick * 0.85, colour, shade=False)
     layer.sub()
-    layer.capsule(hand[0], palm, size * 0.15, size * 0.25, colour, outline=False)
+    layer.capsule(hand[0], palm, size * 0.15, size * 0.25, colour, outline=False, shade=False)
     if look.glove is not None:
         layer.sub()
         along = unit(hand[0] - palm)
@@ -149,11 +155,13 @@ def _draw_legs(
             _stripe_limb(layer, leg.knee, leg.ankle, r * 0.8, look.accent)
         _draw_foot(drawing, character, leg, side, leg_key + (0.002 if leg.big_toe[2] > leg.ankle[2] else -0.002))
     if not look.face_on_body:
-        hips = drawing.layer(min(keys) - 1e-3, "torso")
-        hips.capsule(legs[0].hip, legs[1].hip, p.leg_radius * 1.2, p.leg_radius * 1.2, base if look.bottom != "shorts" else look.bottom_colour)
-        over = drawing.layer(key - 0.005, "torso")
-        over.capsule(legs[0].hip, legs[1].hip, p.leg_radius * 1.05, p.leg_radius * 1.05,
-                     base if look.bottom != "shorts" else look.bottom_colour, outline=False, shade=False)  # fmt: skip
+        colour = base if look.bottom != "shorts" else look.bottom_colour
+        a, b, radius = legs[0].hip, legs[1].hip, p.leg_radius
+        drawing.layer(min(keys) - 1e-3, "torso").capsule(a, b, 1.2 * radius, 1.2 * radius, colour)
+        # The same again without outline, over the tops of the legs; over the torso too where both are bare.
+        over = key + 5e-4 if look.top == "bare" and look.bottom == "bare" else key - 0.005
+        patch = drawing.layer(over, "torso")
+        patch.capsule(a, b, 1.05 * radius, 1.05 * radius, colour, outline=False, shade=False)
 
 
 def _draw_foot(drawing: Drawing, character: CharacterSpec, leg: Leg, side: str, key: float) -> None:
@@ -173,7 +181,12 @@ def _draw_foot(drawing: Drawing, character: CharacterSpec, leg: Leg, side: str, 
         middle = heel * 0.45 + ball * 0.55 + up * (0.2 * length)
         side_run = unit(ball - heel) * (0.1 * length)
         rise = up * (0.03 * length)
-        layer.decal(np.stack((middle - side_run - rise, middle + side_run - rise, middle + side_run + rise, middle - side_run + rise)), (250, 250, 246))
+        layer.decal(
+            np.stack(
+                (middle - side_run - rise, middle + side_run - rise, middle + side_run + rise, middle - side_run + rise)
+            ),
+            (250, 250, 246),
+        )
 
 
 def _draw_tail(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, key: float, seconds: float) -> None:
@@ -188,7 +201,9 @@ def _draw_tail(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, k
         layer.ellipsoid(root - axes[:, 2] * (0.5 * depth), axes * (0.055, 0.055, 0.055), look.accent)
         return
     count = 5
-    thick = np.linspace(0.03, 0.022, count + 1) if look.tail == "long" else np.array((0.03, 0.05, 0.07, 0.075, 0.06, 0.02))
+    thick = (
+        np.linspace(0.03, 0.022, count + 1) if look.tail == "long" else np.array((0.03, 0.05, 0.07, 0.075, 0.06, 0.02))
+    )
     points: list[Points] = [root]
     for index in range(count):
         bend = 0.35 * index
@@ -196,4 +211,11 @@ def _draw_tail(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, k
         points.append(points[-1] + axes @ step)
     for index in range(count):
         tip = look.tail == "bushy" and index == count - 1
-        layer.capsule(points[index], points[index + 1], thick[index], thick[index + 1], look.accent if tip else look.skin, shade=not tip)
+        layer.capsule(
+            points[index],
+            points[index + 1],
+            thick[index],
+            thick[index + 1],
+            look.accent if tip else look.skin,
+            shade=not tip,
+        )

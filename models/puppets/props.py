@@ -70,7 +70,9 @@ def draw_held(
     elif item.kind == "flower":
         top = grip + up * (2.2 * size) + axes[:, 0] * (0.3 * size * math.sin(2.0 * seconds))
         layer.capsule(grip - up * size, top, 0.01, 0.01, _GREEN, shade=False)
-        layer.ellipsoid(grip + up * size + axes[:, 0] * (0.3 * size), np.eye(3) * (0.4 * size, 0.18 * size, 0.1), _GREEN)
+        layer.ellipsoid(
+            grip + up * size + axes[:, 0] * (0.3 * size), np.eye(3) * (0.4 * size, 0.18 * size, 0.1), _GREEN
+        )
         layer.sub()
         _petals(layer, top, size, item)
     elif item.kind == "balloon":
@@ -110,7 +112,9 @@ def draw_nearby(drawing: Drawing, item: ObjectSpec, owner: int, camera: Matrix) 
         _block(layer, foot + up * (1.9 * size), camera, (size, 0.16 * size, size), item.second)
     elif item.kind == "plant":
         for angle, reach in ((-0.9, 2.0), (0.9, 2.0), (-0.4, 2.7), (0.4, 2.7), (0.0, 3.0)):
-            tip = foot + camera @ vector(math.sin(angle) * reach * size * 0.7, 1.4 * size + math.cos(angle) * reach * size, 0.0)
+            tip = foot + camera @ vector(
+                math.sin(angle) * reach * size * 0.7, 1.4 * size + math.cos(angle) * reach * size, 0.0
+            )
             middle = 0.5 * (foot + up * (1.4 * size) + tip)
             layer.capsule(foot + up * (1.4 * size), middle, 0.1 * size, 0.34 * size, item.second)
             layer.capsule(middle, tip, 0.34 * size, 0.06 * size, item.second)
@@ -118,10 +122,25 @@ def draw_nearby(drawing: Drawing, item: ObjectSpec, owner: int, camera: Matrix) 
         ring = _circle(0.62 * size, camera)
         layer.hull(np.concatenate((foot + ring, foot + up * (1.5 * size) + 1.35 * ring)), float(foot[2]), item.colour)
     elif item.kind == "lamp":
-        layer.hull(np.concatenate((foot + _circle(0.8 * size, camera), foot + up * (0.2 * size) + _circle(0.8 * size, camera))), float(foot[2]), _WOOD)
+        layer.hull(
+            np.concatenate(
+                (foot + _circle(0.8 * size, camera), foot + up * (0.2 * size) + _circle(0.8 * size, camera))
+            ),
+            float(foot[2]),
+            _WOOD,
+        )
         layer.capsule(foot, foot + up * (5.5 * size), 0.1 * size, 0.1 * size, _WOOD, shade=False)
         layer.sub()
-        layer.hull(np.concatenate((foot + up * (5.0 * size) + _circle(1.2 * size, camera), foot + up * (6.8 * size) + _circle(0.6 * size, camera))), float(foot[2]), item.colour)
+        layer.hull(
+            np.concatenate(
+                (
+                    foot + up * (5.0 * size) + _circle(1.2 * size, camera),
+                    foot + up * (6.8 * size) + _circle(0.6 * size, camera),
+                )
+            ),
+            float(foot[2]),
+            item.colour,
+        )
     elif item.kind == "barrel":
         rings = [foot + up * (h * size) + _circle(r * size, camera) for h, r in ((0.0, 0.85), (1.3, 1.05), (2.6, 0.85))]
         layer.hull(np.concatenate(rings), float(foot[2]), item.colour)
@@ -204,7 +223,12 @@ def _book(layer: Layer, centre: Vector, axes: Matrix, item: ObjectSpec) -> None:
         cover = np.stack([centre + tilt @ vector(sign * x * size, y * size, 0.15 * abs(x) * size) for x, y in corners])
         layer.hull(cover, float(centre[2]), item.colour)
     for sign in (-1.0, 1.0):
-        page = np.stack([centre + tilt @ vector(sign * x * size, y * size, 0.15 * size * abs(x)) for x, y in ((0.08, 0.55), (0.08, 0.75), (1.1, 0.82), (1.1, 0.62))])
+        page = np.stack(
+            [
+                centre + tilt @ vector(sign * x * size, y * size, 0.15 * size * abs(x))
+                for x, y in ((0.08, 0.55), (0.08, 0.75), (1.1, 0.82), (1.1, 0.62))
+            ]
+        )
         layer.decal(page, item.second)
 
 
@@ -218,7 +242,9 @@ def _guitar(drawing: Drawing, item: ObjectSpec, owner: int, skeleton: Skeleton, 
     local = axes @ np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0)))
     neck_end = centre + local @ vector(3.6 * size, 0.0, 0.0)
     layer.capsule(centre, neck_end, 0.14 * size, 0.12 * size, _WOOD, shade=False)
-    layer.capsule(neck_end, neck_end + local @ vector(0.5 * size, 0.0, 0.0), 0.2 * size, 0.22 * size, item.second, shade=False)
+    layer.capsule(
+        neck_end, neck_end + local @ vector(0.5 * size, 0.0, 0.0), 0.2 * size, 0.22 * size, item.second, shade=False
+    )
     layer.sub()
     layer.ellipsoid(centre - local[:, 0] * (0.55 * size), local * (0.85 * size, 0.85 * size, 0.15 * size), item.colour)
     layer.ellipsoid(centre + local[:, 0] * (0.42 * size), local * (0.65 * size, 0.65 * size, 0.15 * size), item.colour)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.pose.skeleton import LIMBS
 from models.puppets.body import Skeleton, solve
-from models.puppets.drawing import CHARACTER, Drawing
+from models.puppets.drawing import CHARACTER, Drawing, darken
 from models.puppets.figure import draw_character
 from models.puppets.geometry import pitch_matrix, vector
 from models.puppets.motions import MOTIONS
@@ -77,7 +77,9 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
         else:
             draw_nearby(drawing, replace(item, x=item.x - walked), owner, camera)
 
-    pano = panorama(shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0))
+    pano = panorama(
+        shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0)
+    )
     rgb = view(
         pano, shot.scenery, size=(height, width), offset_px=(camera_x + walked) * scale, zoom=scale / unit_px, pivot=pivot,
         seconds=seconds,
@@ -118,7 +120,9 @@ def _contact_shadows(
         for leg in skeleton.legs:
             floor = float(skeleton.ground[1]) - float(leg.ankle[2] - skeleton.ground[2]) * math.tan(shot.pitch)
             gap = max((float(leg.ankle[1]) - floor) / up - 0.3 * p.foot, 0.0)
-            spots.append((float(0.5 * (leg.heel[0] + leg.big_toe[0])), floor, max(0.75 * p.foot * (1.0 - 1.5 * gap), 0.03)))
+            spots.append(
+                (float(0.5 * (leg.heel[0] + leg.big_toe[0])), floor, max(0.75 * p.foot * (1.0 - 1.5 * gap), 0.03))
+            )
     else:
         spots.append((float(skeleton.pelvis[0]), float(skeleton.ground[1]), 1.1 * p.hip_width))
     camera = pitch_matrix(shot.pitch)
@@ -126,20 +130,12 @@ def _contact_shadows(
         if not item.held:
             foot = camera @ vector(item.x - walked, 0.0, item.z)
             spots.append((float(foot[0]), float(foot[1]), 1.25 * item.size))
-    height, width = rgb.shape[:2]
+    angle = np.linspace(0.0, 2.0 * math.pi, 24, endpoint=False)
+    circle = np.stack((np.cos(angle), np.sin(angle)), axis=1)
     for x, y, radius in spots:
-        centre = drawing.to_pixels(np.array((x, y)))
-        rx, ry = radius * drawing.scale, max(radius * drawing.scale * flat, 1.0)
-        x0, x1 = max(int(centre[0] - rx) - 1, 0), min(int(centre[0] + rx) + 2, width)
-        y0, y1 = max(int(centre[1] - ry) - 1, 0), min(int(centre[1] + ry) + 2, height)
-        if x1 <= x0 or y1 <= y0:
-            continue
-        patch = rgb[y0:y1, x0:x1]
-        dark = (patch * 0.68).astype(np.uint8)
-        mask = np.zeros(patch.shape[:2], np.uint8)
-        centre_fixed = (round((float(centre[0]) - x0) * 16), round((float(centre[1]) - y0) * 16))
-        cv2.ellipse(mask, centre_fixed, (round(rx * 16), round(ry * 16)), 0, 0, 360, 255, -1, cv2.LINE_8, 4)
-        cv2.copyTo(dark, mask, patch)
+        reach = np.array((radius * drawing.scale, max(radius * drawing.scale * flat, 1.0)))
+        points = drawing.to_pixels(np.array((x, y))) + circle * reach
+        darken(rgb, np.rint(np.clip(points, -4e3, 1.2e4) * 16.0).astype(np.int32), 0.32)
 
 
 def _with_truth(

@@ -60,7 +60,7 @@ def sample_spec(
         raise ValueError(f"num_shots is {num_shots}, expected 1, 2 or None")
     if not duration_seconds > 0.0:
         raise ValueError(f"duration_seconds is {duration_seconds}, expected a positive number")
-    rng = random.Random(f"puppet-{split}-{seed}")  # noqa: S311
+    rng = random.Random(f"puppet-{split}-{seed}")
     character = sample_character(rng, split, body or rng.choice(("human", "anthropomorphic")))
     motion = _motion(rng, split)
     objects = _objects(rng, character, motion)
@@ -84,7 +84,9 @@ def sample_spec(
 
 def _motion(rng: random.Random, split: Split) -> MotionSpec:
     name = rng.choice(sorted(TRAIN_MOTIONS if split == "train" else HELDOUT_MOTIONS))
-    yaw = rng.choice((0.0, 0.0, rng.uniform(-0.5, 0.5), rng.uniform(-1.0, 1.0), rng.choice((-1, 1)) * rng.uniform(1.1, 1.6)))
+    yaw = rng.choice(
+        (0.0, 0.0, rng.uniform(-0.5, 0.5), rng.uniform(-1.0, 1.0), rng.choice((-1, 1)) * rng.uniform(1.1, 1.6))
+    )
     return MotionSpec(
         name=name,
         speed=rng.uniform(0.45, 0.95),
@@ -121,7 +123,7 @@ def _objects(rng: random.Random, character: CharacterSpec, motion: MotionSpec) -
         side = rng.choice((-1, 1)) if len(objects) == 0 else (-1 if objects[-1].x > 0 else 1)
         objects.append(
             ObjectSpec(object_id=name, kind=kind, colour=colour, second=second, size=size * rng.uniform(0.85, 1.3),
-                       held=False, x=side * rng.uniform(0.16, 0.45), z=rng.uniform(0.2, 0.35) if front else rng.uniform(-0.5, -0.2))
+                       held=False, x=side * rng.uniform(0.2, 0.4), z=rng.uniform(0.2, 0.35) if front else rng.uniform(-0.5, -0.2))
         )  # fmt: skip
     return tuple(objects)
 
@@ -141,7 +143,11 @@ def _shot(
         light=rng.choice((-1.0, 1.0)),
         drift=rng.uniform(-0.03, 0.03),
     )
-    upper = rng.random() < 0.16 and character.proportions.head_height < 0.2 and motion.name not in {"jumping_jack", "squat", "walk_across", "pick_up"}
+    upper = (
+        rng.random() < 0.16
+        and character.proportions.head_height < 0.2
+        and motion.name not in {"jumping_jack", "squat", "walk_across", "pick_up"}
+    )
     scale = min(rng.uniform(0.58, 0.8), rng.uniform(0.86, 0.98) / aspect)
     floor_y = min(0.5 + 0.5 * scale + rng.uniform(0.02, 0.07), 0.95)
     if upper:

@@ -38,7 +38,9 @@ class _Brush:
         self.centre_px, self.floor_px, self.unit_px = centre_px, floor_px, unit_px
 
     def _px(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
-        xy = np.stack((self.centre_px + points[:, 0] * self.unit_px, self.floor_px - points[:, 1] * self.unit_px), axis=1)
+        xy = np.stack(
+            (self.centre_px + points[:, 0] * self.unit_px, self.floor_px - points[:, 1] * self.unit_px), axis=1
+        )
         return np.rint(np.clip(xy, -8e3, 8e3) * 16.0).astype(np.int32)
 
     def cover(self, other: _Brush) -> None:
@@ -87,7 +89,7 @@ _SKIES: tuple[tuple[Colour, Colour], ...] = (
 @lru_cache(maxsize=24)
 def panorama(spec: ScenerySpec, width_px: int, height_px: int, floor_px: int, unit_px: int) -> Panorama:
     """Paint the scenery for frames of a size, with the floor under the character at a row."""
-    rng = random.Random(spec.seed)  # noqa: S311
+    rng = random.Random(spec.seed)
     margin = int(_MARGIN * width_px)
     shape = (height_px, width_px + 2 * margin)
     far_image = np.zeros((*shape, 3), np.uint8)
@@ -138,7 +140,7 @@ def _crop(image: Image, size: tuple[int, int], offset_px: float, zoom: float, pi
 
 
 def _clouds(image: Image, spec: ScenerySpec, seconds: float, offset_px: float) -> None:
-    rng = random.Random(spec.seed + 1)  # noqa: S311
+    rng = random.Random(spec.seed + 1)
     height, width = image.shape[:2]
     dark = spec.palette % len(_SKIES) == 3
     for _ in range(3):
@@ -171,21 +173,41 @@ def _room(b: _Brush, rng: random.Random, palette: int) -> None:
     for index in range(-24, 25):
         x = index * 0.3
         b.polygon([(x, base), (x + 0.008, base), (x * 1.9 + 0.015, -1.0), (x * 1.9, -1.0)], line)
-    for x in (-1.15 + rng.uniform(-0.15, 0.15), 0.75 + rng.uniform(-0.15, 0.3)):
-        if rng.random() < 0.55:
-            b.rectangle(x - 0.03, 0.55, 0.56, 0.62, trim)
-            b.rectangle(x, 0.58, 0.5, 0.56, (160, 208, 240))
-            b.polygon([(x, 0.58), (x + 0.5, 0.58), (x + 0.5, 0.7), (x + 0.2, 0.78), (x, 0.66)], (150, 200, 130))
-            b.rectangle(x + 0.235, 0.58, 0.03, 0.56, trim)
-            b.rectangle(x, 0.84, 0.5, 0.03, trim)
-        else:
-            b.rectangle(x, 0.66, 0.34, 0.4, _scaled(floor, 0.7))
-            b.rectangle(x + 0.03, 0.69, 0.28, 0.34, (244, 232, 206))
-            b.ellipse(x + 0.17, 0.86, 0.09, 0.09, (rng.randint(120, 230), rng.randint(100, 190), rng.randint(90, 190)))
+    for slot in range(-3, 4):
+        _furnish(b, rng, 0.62 * slot + 0.31 + rng.uniform(-0.1, 0.1), trim, floor)
     if rng.random() < 0.6:
         rug = (rng.randint(120, 220), rng.randint(90, 170), rng.randint(90, 170))
         b.ellipse(0.0, -0.02, 0.75, 0.09, rug)
         b.ellipse(0.0, -0.02, 0.62, 0.07, _scaled(rug, 1.2))
+
+
+def _furnish(b: _Brush, rng: random.Random, x: float, trim: Colour, floor: Colour) -> None:
+    """Hang or stand one thing at `x` on the wall."""
+    kind = rng.choice(("window", "window", "picture", "shelf", "clock", "nothing"))
+    if kind == "window":
+        b.rectangle(x - 0.25, 0.55, 0.5, 0.62, trim)
+        b.rectangle(x - 0.22, 0.58, 0.44, 0.56, (160, 208, 240))
+        b.polygon([(x - 0.22, 0.58), (x + 0.22, 0.58), (x + 0.22, 0.7), (x, 0.78), (x - 0.22, 0.66)], (150, 200, 130))
+        b.rectangle(x - 0.015, 0.58, 0.03, 0.56, trim)
+        b.rectangle(x - 0.22, 0.84, 0.44, 0.03, trim)
+    elif kind == "picture":
+        b.rectangle(x - 0.17, 0.66, 0.34, 0.4, _scaled(floor, 0.7))
+        b.rectangle(x - 0.14, 0.69, 0.28, 0.34, (244, 232, 206))
+        b.ellipse(x, 0.86, 0.09, 0.09, (rng.randint(120, 230), rng.randint(100, 190), rng.randint(90, 190)))
+    elif kind == "shelf":
+        b.rectangle(x - 0.22, 0.72, 0.44, 0.035, _scaled(floor, 0.75))
+        left = x - 0.2
+        while left < x + 0.15:
+            width, height = rng.uniform(0.03, 0.06), rng.uniform(0.12, 0.2)
+            b.rectangle(
+                left, 0.755, width, height, rng.choice(((206, 96, 84), (96, 140, 190), (226, 184, 96), (120, 160, 120)))
+            )
+            left += width + 0.006
+    elif kind == "clock":
+        b.ellipse(x, 0.95, 0.13, 0.13, _scaled(floor, 0.7))
+        b.ellipse(x, 0.95, 0.11, 0.11, (250, 246, 236))
+        b.polygon([(x - 0.008, 0.95), (x + 0.008, 0.95), (x + 0.004, 1.03), (x - 0.004, 1.03)], (60, 50, 60))
+        b.polygon([(x, 0.942), (x, 0.958), (x + 0.06, 0.953), (x + 0.06, 0.947)], (60, 50, 60))
 
 
 def _studio(b: _Brush, rng: random.Random, palette: int) -> None:
@@ -195,7 +217,9 @@ def _studio(b: _Brush, rng: random.Random, palette: int) -> None:
     if rng.random() < 0.5:
         for index in range(18):
             a, c = index * 2 * math.pi / 18, (index + 0.5) * 2 * math.pi / 18
-            b.polygon([(0.0, 0.5), (4 * math.cos(a), 0.5 + 4 * math.sin(a)), (4 * math.cos(c), 0.5 + 4 * math.sin(c))], light)
+            b.polygon(
+                [(0.0, 0.5), (4 * math.cos(a), 0.5 + 4 * math.sin(a)), (4 * math.cos(c), 0.5 + 4 * math.sin(c))], light
+            )
     else:
         for _ in range(40):
             r = rng.uniform(0.02, 0.07)
@@ -207,7 +231,10 @@ def _stage(b: _Brush, rng: random.Random, palette: int) -> None:
     cloth = ((150, 44, 60), (54, 70, 130), (90, 56, 120), (40, 100, 96))[palette % 4]
     b.gradient(-2.0, 3.0, _scaled(cloth, 0.9), _scaled(cloth, 0.55))
     for index in range(-14, 15):
-        b.polygon([(index * 0.2, 0.1), (index * 0.2 + 0.09, 0.1), (index * 0.2 + 0.07, 3.0), (index * 0.2 + 0.02, 3.0)], _scaled(cloth, 1.05))
+        b.polygon(
+            [(index * 0.2, 0.1), (index * 0.2 + 0.09, 0.1), (index * 0.2 + 0.07, 3.0), (index * 0.2 + 0.02, 3.0)],
+            _scaled(cloth, 1.05),
+        )
     wood = (176, 124, 80)
     b.gradient(-2.0, 0.14, wood, _scaled(wood, 0.75))
     for row in (0.06, -0.02, -0.12, -0.24):
@@ -251,7 +278,13 @@ def _park(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     near.gradient(-2.0, horizon, _scaled((120, 186, 92), night), _scaled((150, 206, 112), night))
     near.polygon([(-6, horizon - 0.05), (6, horizon - 0.05), (6, -0.22), (-6, -0.26)], _scaled((226, 206, 160), night))
     for _ in range(rng.randint(4, 7)):
-        _tree(near, rng.uniform(-1.9, 1.9), horizon - 0.02, rng.uniform(0.7, 1.2), _scaled((86, 160, 84), night * rng.uniform(0.85, 1.1)))
+        _tree(
+            near,
+            rng.uniform(-1.9, 1.9),
+            horizon - 0.02,
+            rng.uniform(0.7, 1.2),
+            _scaled((86, 160, 84), night * rng.uniform(0.85, 1.1)),
+        )
     for _ in range(40):
         x, y = rng.uniform(-2, 2), rng.uniform(-0.5, -0.27)
         near.ellipse(x, y, 0.012, 0.012, rng.choice(((250, 240, 240), (250, 210, 90), (240, 140, 160))))
@@ -263,7 +296,9 @@ def _beach(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     level = rng.uniform(0.32, 0.42)
     far.gradient(-2.0, level, (120, 206, 214), (70, 150, 200))
     for _ in range(24):
-        far.rectangle(rng.uniform(-2.5, 2.5), rng.uniform(0.12, level - 0.03), rng.uniform(0.05, 0.2), 0.007, (210, 240, 244))
+        far.rectangle(
+            rng.uniform(-2.5, 2.5), rng.uniform(0.12, level - 0.03), rng.uniform(0.05, 0.2), 0.007, (210, 240, 244)
+        )
     near.cover(far)
     x = np.linspace(-3.0, 3.0, 60)
     shore = 0.13 + 0.015 * np.sin(5 * x + rng.uniform(0, 6))
@@ -300,7 +335,10 @@ def _city(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     near.gradient(-2.0, 0.14, (150, 150, 158), (176, 176, 182))
     near.rectangle(-6.0, 0.13, 12.0, 0.025, (206, 206, 206))
     for index in range(-12, 13):
-        near.polygon([(index * 0.3, 0.13), (index * 0.3 + 0.008, 0.13), (index * 0.5 + 0.012, -0.5), (index * 0.5, -0.5)], (140, 140, 148))
+        near.polygon(
+            [(index * 0.3, 0.13), (index * 0.3 + 0.008, 0.13), (index * 0.5 + 0.012, -0.5), (index * 0.5, -0.5)],
+            (140, 140, 148),
+        )
     for index in range(-2, 3):
         x = index * 0.8 + rng.uniform(0.1, 0.5)
         near.rectangle(x, 0.14, 0.025, 0.75, (80, 86, 96))
@@ -312,7 +350,16 @@ def _snow(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
     for index in range(-3, 4):
         x, height = index * 0.75 + rng.uniform(-0.2, 0.2), rng.uniform(0.6, 0.95)
         far.polygon([(x - 0.6, 0.1), (x, height), (x + 0.6, 0.1)], (150, 172, 200))
-        far.polygon([(x - 0.17, height - 0.2), (x, height), (x + 0.17, height - 0.2), (x + 0.05, height - 0.15), (x - 0.06, height - 0.21)], (248, 250, 252))
+        far.polygon(
+            [
+                (x - 0.17, height - 0.2),
+                (x, height),
+                (x + 0.17, height - 0.2),
+                (x + 0.05, height - 0.15),
+                (x - 0.06, height - 0.21),
+            ],
+            (248, 250, 252),
+        )
     near.cover(far)
     _hills(near, rng, (232, 240, 248), 0.08, 0.1)
     near.gradient(-2.0, 0.08, (214, 226, 240), (236, 242, 250))
@@ -321,4 +368,7 @@ def _snow(far: _Brush, near: _Brush, rng: random.Random, palette: int) -> None:
         for level in range(3):
             w, y = (0.26 - 0.06 * level) * size, 0.1 + 0.2 * level * size
             near.polygon([(x - w, y), (x + w, y), (x, y + 0.34 * size)], (70, 128, 108))
-            near.polygon([(x - 0.35 * w, y + 0.22 * size), (x + 0.35 * w, y + 0.22 * size), (x, y + 0.34 * size)], (244, 248, 250))
+            near.polygon(
+                [(x - 0.35 * w, y + 0.22 * size), (x + 0.35 * w, y + 0.22 * size), (x, y + 0.34 * size)],
+                (244, 248, 250),
+            )

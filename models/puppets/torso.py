@@ -84,8 +84,7 @@ def draw_torso(drawing: Drawing, trunk: Trunk, key: float) -> None:
     layer.polygon(trunk.band(-0.16, 1.08), (skeleton.pelvis, skeleton.chest), colour)
     if clothed:
         _pattern(layer, trunk)
-    _shade(layer, trunk, drawing)
-    if not clothed:
+    else:
         belly = trunk.spot(0.38, 0.0, 0.85, 0.42)
         if belly is not None:
             layer.decal(belly, look.accent)
@@ -94,8 +93,9 @@ def draw_torso(drawing: Drawing, trunk: Trunk, key: float) -> None:
                 button = trunk.spot(0.62, -0.45 + 0.45 * index, 0.16, 0.07)
                 if button is not None:
                     layer.decal(button, light)
-    elif look.top in {"sleeveless", "shirt", "long_sleeves", "coat"}:
+    if look.top in {"sleeveless", "shirt", "long_sleeves", "coat"}:
         _collar(layer, trunk, look.top)
+    _shade(layer, trunk, drawing)
 
 
 def _shade(layer: Layer, trunk: Trunk, drawing: Drawing) -> None:
@@ -104,10 +104,7 @@ def _shade(layer: Layer, trunk: Trunk, drawing: Drawing) -> None:
     centre = trunk.skeleton.pelvis[:2] + heights[:, None] * trunk.spine[:2]
     half = trunk.half_width(heights)[:, None] * trunk.across * math.copysign(1.0, side)
     strip = np.concatenate((centre + 0.99 * half, (centre + half * (1.0 - 0.55 * abs(side)))[::-1]))
-    colour = trunk.character.look.top_colour if trunk.character.look.top != "bare" else trunk.character.look.skin
-    from models.puppets.drawing import shadow
-
-    layer.decal(strip, shadow(colour), convex=False)
+    layer.shade(strip)
 
 
 def _pattern(layer: Layer, trunk: Trunk) -> None:
@@ -167,7 +164,9 @@ def _skirt(drawing: Drawing, trunk: Trunk, key: float, colour: Colour) -> None:
         left = min(left, *(float(knee[0]) - p.leg_radius * 1.25 for knee in knees))
         right = max(right, *(float(knee[0]) + p.leg_radius * 1.25 for knee in knees))
     s = np.linspace(-1.0, 1.0, 9)
-    hem = np.stack((left + (right - left) * 0.5 * (s + 1.0), low - 0.035 * (1.0 - s * s) + 0.008 * np.cos(s * 12.0)), axis=1)
+    hem = np.stack(
+        (left + (right - left) * 0.5 * (s + 1.0), low - 0.035 * (1.0 - s * s) + 0.008 * np.cos(s * 12.0)), axis=1
+    )
     layer = drawing.layer(key, "torso")
     outline = np.concatenate((centre - half, hem, (centre + half)[::-1]))
     layer.polygon(outline, (skeleton.pelvis, skeleton.pelvis), colour)

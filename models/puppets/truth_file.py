@@ -52,7 +52,9 @@ def write_truth(
         ValueError: no frames, or not one time per frame.
     """
     if not frames or len(frames) != len(frame_seconds):
-        raise ValueError(f"got {len(frames)} frames and {len(frame_seconds)} times, expected as many of each and at least one")
+        raise ValueError(
+            f"got {len(frames)} frames and {len(frame_seconds)} times, expected as many of each and at least one"
+        )
     path = Path(path)
     depth = np.stack([frame.depth for frame in frames])
     low, high = float(depth.min()), float(depth.max())
