@@ -1,0 +1,174 @@
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from jobs.report.render import ReportData, render_report, write_report
+from jobs.report.sheets import contact_sheet
+from jobs.report.summary import summarise
+
+HOSTILE = "<script>alert('x')</script><img src=https://evil.example/x.png>"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OWN_HOSTS = re.compile(r"https?://[\w.-]*(google|googleapis|gvt1)\.com")
+"""Chromium calls its maker, whatever page it shows."""
+
+
+@pytest.fixture
+def data(prepared):
+    row, frames = prepared
+    rows = [{**row, "clip_id": f"clip-{i}", "person_share": i / 40} for i in range(36)]
+    rows += [
+        {
+            **row,
+            "clip_id": f"still-{i}",
+            "status": "rejected",
+            "stage": "select",
+            "reason": "NoMotion",
+            "message": "still",
+        }
+        for i in range(5)
+    ]
+    failed = {"status": "failed", "stage": "pose", "reason": "UnexpectedError", "attempts": 2}
+    rows += [
+        {"clip_id": HOSTILE, "uri": "s3://AKIA:hunter2@bucket/x.mp4", "message": f"RuntimeError: {HOSTILE}", **failed}
+    ]
+    sheets = (
+        contact_sheet(row, frames[:2], [0, 1]),
+        contact_sheet({**row, "clip_id": HOSTILE, "status": "rejected", "reason": HOSTILE}, frames[:1], [0]),
+    )
+    return ReportData(
+        job="prepare",
+        job_id="20260102T030405-abcdef01",
+        noun="clips",
+        started_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        seconds=95.5,
+        rows_run=40,
+        n_in=44,
+        ok=36,
+        rejected=5,
+        failed=1,
+        summary=summarise(rows, id_column="clip_id", thresholds={"person_share": 0.5, "sharpness": 5.0}),
+        settings={"prepare": {"decode": {"short_side_px": 256}, "hf_token": "hunter2"}},
+        provenance={"code version": "0.1.0", "dataset": "s3://me:hunter2@bucket/prepared", "note": HOSTILE},
+        notices=("The embedded networks know puppets only.",),
+        error="TooManyFailures: s3://me:hunter2@bucket is full",
+        sheets=sheets,
+    )
+
+
+class Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.addresses, self.texts, self.ids = [], [], {}, []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        self.ids.append(dict(attrs).get("id"))
+
+    def handle_endtag(self, tag):
+        self.ids.append(None)
+
+    def handle_data(self, text):
+        if self.ids and self.ids[-1]:
+            self.texts.setdefault(self.ids[-1], text.strip())
+
+
+def test_page_says_what_happened(data):
+    html = render_report(data)
+    page = Page(html)
+    assert {name: page.texts[name] for name in ("n-in", "n-ok", "n-rejected", "n-failed", "n-not-run")} == {
+        "n-in": "44",
+        "n-ok": "36",
+        "n-rejected": "5",
+        "n-failed": "1",
+        "n-not-run": "2",
+    }
+    for text in (
+        "The embedded networks know puppets only.",
+        "1 min 36 s",
+        "NoMotion",
+        "short_side_px: 256",
+        "stopped early",
+    ):
+        assert text in html
+
+
+def test_page_is_self_contained_and_what_rows_say_is_text(data):
+    html = render_report(data)
+    page = Page(html)
+    assert not {"script", "iframe", "object", "embed", "form"} & set(page.tags)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert page.tags.count("img") == sum(len(sheet.panels) for sheet in data.sheets)
+    assert "&lt;script&gt;alert(" in html
+    assert "hunter2" not in html
+
+
+def test_page_without_rows(data):
+    empty = replace(data, summary=summarise([], id_column="clip_id"), sheets=(), notices=(), error=None)
+    html = render_report(replace(empty, n_in=0, ok=0, rejected=0, failed=0, rows_run=0, seconds=0.0))
+    assert "No stage ran." in html
+    assert 'id="problems"' not in html
+
+
+def test_write_replaces_the_page_in_one_step_and_takes_any_text(data, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_report(path, replace(data, job_id="lone \ud800 surrogate, \x00, \u202e turned"))
+    assert "lone ? surrogate" in path.read_text(encoding="utf-8")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_very_long_id_does_not_fill_the_page(data):
+    summary = summarise([{"clip_id": "x" * 10_000, "status": "failed", "reason": "InvalidRow"}], id_column="clip_id")
+    assert "x" * 200 not in render_report(replace(data, summary=summary, sheets=()))
+
+
+def browse(path, folder, *options):
+    log = folder / "net.json"
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+    ]
+    command += ["--enable-logging=stderr", f"--log-net-log={log}", f"--user-data-dir={folder / 'profile'}", *options]
+    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    events = json.loads(log.read_text())["events"]
+    requests = {event["params"]["url"] for event in events if "url" in (event.get("params") or {})}
+    outside = {url for url in requests if url.startswith("http") and not OWN_HOSTS.match(url)}
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], outside
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_it_without_errors_or_requests(data, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, data)
+    dom, console, outside = browse(path, tmp_path, "--dump-dom")
+    assert console == []
+    assert outside == set()
+    page = Page(dom)
+    assert (page.texts["n-in"], page.texts["n-ok"], page.texts["n-rejected"], page.texts["n-failed"]) == (
+        "44",
+        "36",
+        "5",
+        "1",
+    )
+    assert "script" not in page.tags
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_browser_would_have_told(data, tmp_path):
+    """The check above can fail: a page with a script and a picture from elsewhere is noticed."""
+    path = tmp_path / "report.html"
+    path.write_text(render_report(data).replace("<main>", f"<main>{HOSTILE}"))
+    _, console, _ = browse(path, tmp_path, "--dump-dom")
+    assert len(console) == 2
