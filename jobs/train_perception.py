@@ -8,8 +8,6 @@ import logging
 import multiprocessing
 import os
 import platform
-import shlex
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -97,7 +95,7 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
             float_dtype=torch.float16,
         )
     scores = evaluate_perception(config.out, num_videos=config.heldout_videos, num_clips=config.heldout_clips)
-    write_card(config.out, scores, command=shlex.join(sys.argv), machine=_machine(), date=_today())
+    write_card(config.out, scores)
     return scores
 
 
@@ -201,16 +199,13 @@ def _train_one(
         "network": asdict(shape),
         "steps": steps_before + loop.steps,
         "minutes": round(seconds / 60, 1),
-        "batch_size": loop.batch_size,
-        "training_frames": len(choice),
-        "first_seed": config.first_seed,
-        "started_from": None if config.start_from is None else "an earlier checkpoint of the same network",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
+        "settings": {
+            **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
+            "training_frames": len(choice),
+            "first_seed": config.first_seed,
+            "negative_share": config.negative_share,
+            "continued": config.start_from is not None,
+        },
     }
-
-
-def _machine() -> str:
-    return f"{platform.processor() or platform.machine()}, one core, torch {torch.__version__}, no GPU"
-
-
-def _today() -> str:
-    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,9 +34,11 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def write_card(folder: Path, scores: Mapping[str, float], *, command: str, machine: str, date: str) -> None:
+def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`; `scores` is what `evaluate_perception` returned."""
-    files = "\n".join(_file_row(folder / f"{name}.safetensors") for name in ("figure", "object"))
+    paths = [folder / f"{name}.safetensors" for name in ("figure", "object")]
+    files = "\n".join(_file_row(path) for path in paths)
+    runs = "\n".join(_run(path) for path in paths)
     rows = "\n".join(f"| {what} | {scores[key]:.3f} | {promised} |" for key, what, promised in _ROWS)
     times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))
     text = f"""# Embedded perception
@@ -46,12 +49,14 @@ def write_card(folder: Path, scores: Mapping[str, float], *, command: str, machi
 `object.safetensors` masks the object at a box or at points. Both are `PerceptionNet`s (`models/perception/network.py`),
 stored in half precision and run in single precision.
 
-| file | bytes | digest | steps | batch | minutes | training frames |
-|---|---|---|---|---|---|---|
+| file | bytes | digest | steps | date | minutes |
+|---|---|---|---|---|---|
 {files}
 
-Trained by `{command}` ({date}; {machine}). The data are puppet videos drawn by `models/puppets`; nothing else was seen.
-Minutes are those of the last run; steps include the runs it continued.
+Trained by `zoetrope train perception` on puppet videos drawn by `models/puppets`; nothing else was seen. Steps
+include the runs that a run continued; minutes, machine and settings are those of the last.
+
+{runs}
 
 Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets: characters and motions of no training video
 ({scores["limb_pairs"]:.0f} pairs of limbs, {scores["objects"]:.0f} objects).
@@ -73,6 +78,11 @@ Licence: Apache-2.0, like the project.
 def _file_row(path: Path) -> str:
     about = read_metadata(path)
     return (
-        f"| `{path.name}` | {path.stat().st_size} | `{file_digest(path)}` | {about['steps']} | {about['batch_size']} "
-        f"| {about['minutes']} | {about['training_frames']} |"
+        f"| `{path.name}` | {path.stat().st_size} | `{file_digest(path)}` | {about['steps']} "
+        f"| {about['date']} | {about['minutes']} |"
     )
+
+
+def _run(path: Path) -> str:
+    about = read_metadata(path)
+    return f"- `{path.stem}` on {about['machine']}: `{json.dumps(about['settings'], sort_keys=True)}`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,10 +33,10 @@ MASK_ROOM = 1.7
 """Side of the square for the mask over the box of the keypoints: hats, ears and tails have none."""
 
 
-def embedded_weights(signal: str) -> Mapping[str, str]:
+def embedded_weights(signal: str) -> dict[str, str]:
     """Digest by name of the file behind a signal: pose, depth, character-mask or object-masks."""
     path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
-    return MappingProxyType({f"embedded-{signal}": file_digest(path)})
+    return {f"embedded-{signal}": file_digest(path)}
 
 
 def load_network(path: Path) -> PerceptionNet:
