@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from jobs.console import Console
+
+# Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
+_ClickError: Any = typer.BadParameter.__mro__[2]
 
 # Verbs import what they run when they run: `--help` and a mistyped option answer at once.
 
@@ -134,6 +136,21 @@ def retry(
 
 
 @app.command()
+def report(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+) -> None:
+    """Write a dataset's HTML report anew. No row is run."""
+    from jobs.job import Options
+    from jobs.maintenance import report as run
+
+    options = Options(tracking_uri=tracking_uri, experiment=experiment)
+    _finish(lambda console: run(dataset, options=options, console=console), as_json)
+
+
+@app.command()
 def compact(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")], as_json: Json = False
 ) -> None:
@@ -155,6 +172,19 @@ def puppets(
 
     write_puppets(out, num_videos=videos, seed=seed, split="heldout" if held_out else "train")
     typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
+
+
+@train_app.command()
+def perception(
+    work: Annotated[Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
+    figure_steps: Annotated[int | None, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = None,
+    object_steps: Annotated[int | None, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = None,
+) -> None:
+    """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
+    from jobs.train_perception import from_command_line
+
+    typer.echo(json.dumps(from_command_line(work, out=out, figure_steps=figure_steps, object_steps=object_steps), indent=1))
 
 
 @app.command()
@@ -181,11 +211,9 @@ def main() -> None:
     logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
+    except _ClickError as error:
         _fail(error.format_message(), error)
-    except click.Abort:
-        _fail("stopped; what was done is committed, and the same command continues", code=130)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         _fail("stopped; what was done is committed, and the same command continues", code=130)
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("ZOETROPE_LOG") == "DEBUG":
@@ -194,7 +222,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _fail(message: str, error: click.ClickException | None = None, code: int = 2) -> None:
+def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
     context = getattr(error, "ctx", None)
     help_hint = f" (see {context.command_path} --help)" if context is not None else ""
     print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)

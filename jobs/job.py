@@ -47,6 +47,7 @@ class Options:
             `limits.max_failed`, else 10%.
         limit: consider only the first rows by id.
         retry: run matching failed rows again.
+        run_rows: off to account and report only.
         tracking_uri, experiment: where MLflow records the run; None: `sqlite:///mlflow.db` in the current folder.
         ray_address: of a running cluster; None: one is started for the job.
     """
@@ -54,6 +55,7 @@ class Options:
     max_failed: str | None = None
     limit: int | None = None
     dry_run: bool = False
+    run_rows: bool = True
     retry: Retry | None = None
     tracking_uri: str | None = None
     experiment: str = "zoetrope"
@@ -200,7 +202,7 @@ def code_version() -> str:
 def _run_rows(
     job: Job, plan: Plan, spec: WorkerSpec, max_failed: int, options: Options, console: Console
 ) -> tuple[Tally, str | None]:
-    if plan.num_pending == 0:
+    if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()

@@ -1,7 +1,8 @@
-"""Verbs on a dataset that a job wrote: retry, compact."""
+"""Verbs on a dataset that a job wrote: retry, report, compact."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from typing import Any
@@ -26,14 +27,17 @@ def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
     Raises:
         ValueError: `dataset` was not written by a job.
     """
-    memory = _last_job(dataset)
-    arguments: dict[str, Any] = memory["arguments"]
-    config = pydantic.TypeAdapter(JobConfig).validate_python(memory["config"])
-    verbs = {"ingest": ingest, "prepare": prepare}
-    run: Any = verbs[memory["verb"]]
-    positional = arguments.pop("sources" if memory["verb"] == "ingest" else "clips")
-    result: JobResult = run(positional, **arguments, config=config, options=options, console=console)
-    return result
+    return _run_last_job(dataset, options, console)
+
+
+def report(dataset: str, *, options: Options, console: Console) -> JobResult:
+    """Account for `dataset` again and write its report anew; no row is run.
+
+    Raises:
+        ValueError: `dataset` was not written by a job.
+    """
+    result = _run_last_job(dataset, dataclasses.replace(options, run_rows=False), console)
+    return JobResult(exit_code=0, summary={**result.summary, "exit_code": 0})
 
 
 def compact(dataset: str, *, console: Console) -> JobResult:
@@ -50,6 +54,15 @@ def compact(dataset: str, *, console: Console) -> JobResult:
         moved = ledger.compact()
     console.line(f"compact: {moved} rows merged; {len(ledger.data_names())} data files in {ledger.storage.url}")
     return JobResult(exit_code=0, summary={"verb": "compact", "rows": moved, "files": len(ledger.data_names())})
+
+
+def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
+    memory = _last_job(dataset)
+    config = pydantic.TypeAdapter(JobConfig).validate_python(memory["config"])
+    arguments: dict[str, Any] = memory["arguments"]
+    if memory["verb"] == "ingest":
+        return ingest(arguments.pop("sources"), **arguments, config=config, options=options, console=console)
+    return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
 
 
 def _last_job(dataset: str) -> dict[str, Any]:

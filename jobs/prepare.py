@@ -6,7 +6,7 @@ from jobs.config import JobConfig
 from jobs.console import Console
 from jobs.job import Job, JobResult, Options, run_job
 from jobs.report.build import prepare_report
-from models.perception import EMBEDDED_NOTICE
+from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from pipelines.manifest import Manifest, columns_of
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
 from pipelines.schema import CLIP_COLUMNS
@@ -41,7 +41,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         written=WRITTEN,
         steps=steps(settings, config.workers_by_stage(list(STAGES))),
         config=config,
-        notices=[EMBEDDED_NOTICE] if "embedded" in backends else [],
+        notices=[KNOWS_PUPPETS_ONLY] if "embedded" in backends else [],
         report=prepare_report,
     )
     return run_job(job, options, console)
