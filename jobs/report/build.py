@@ -99,8 +99,9 @@ def _summary_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
         columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in there]
         # In the order of the ids: the same dataset gives the same examples.
         query = f"SELECT {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
-        for batch in connection.execute(query).fetch_record_batch(_ROWS_PER_BATCH):
-            yield from batch.to_pylist()
+        rows = connection.execute(query)
+        while batch := rows.fetchmany(_ROWS_PER_BATCH):
+            yield from (dict(zip(columns, values, strict=True)) for values in batch)
 
 
 def _sheets(ledger: Ledger, decode: DecodeStage) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
