@@ -200,6 +200,6 @@ def _write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> N
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ arXiv:2007.11858). Left and right are the character's own: facing the camera, it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -86,7 +87,7 @@ FEET_LIMBS: tuple[tuple[int, int], ...] = tuple(
 
 def _hand_limbs(side: str) -> tuple[tuple[int, int], ...]:
     chains = [[f"{side}_hand_wrist", *(f"{side}_{finger}_{joint}" for joint in range(1, 5))] for finger in _FINGERS]
-    return tuple(_limb(a, b) for chain in chains for a, b in zip(chain[:-1], chain[1:], strict=True))
+    return tuple(_limb(a, b) for chain in chains for a, b in pairwise(chain))
 
 
 LEFT_HAND_LIMBS = _hand_limbs("left")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -30,13 +31,13 @@ def write_h264(
 ) -> int:
     """Write RGB frames as H.264 (yuv420p) in an MP4 whose index comes first. Returns the number of frames.
 
-    `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` where those
-    are given (rounded to 1/90000 s). The same input gives the same bytes. The file appears under its name only when it is
-    complete.
+    `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` where
+    those are given (rounded to 1/90000 s). The same input gives the same bytes. The file appears under its name only
+    when it is complete.
 
     Raises:
-        ValueError: no frames; a frame that is not uint8 (H, W, 3), of odd size, or of another size than the first; fps not
-            positive; timestamps that are negative, do not increase, or are not one per frame.
+        ValueError: no frames; a frame that is not uint8 (H, W, 3), of odd size, or of another size than the first; fps
+            not positive; timestamps that are negative, do not increase, or are not one per frame.
     """
     path = Path(path)
     rate = Fraction(fps).limit_denominator(_MAX_FPS_DENOMINATOR)
@@ -46,7 +47,7 @@ def write_h264(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         count = _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return count
@@ -93,7 +94,7 @@ def _encode(
 
 def _ticks(timestamps_seconds: Sequence[float]) -> list[int]:
     ticks = [round(seconds * _TICKS_PER_SECOND) for seconds in timestamps_seconds]
-    if any(tick < 0 for tick in ticks) or any(b <= a for a, b in zip(ticks, ticks[1:], strict=False)):
+    if any(tick < 0 for tick in ticks) or any(b <= a for a, b in pairwise(ticks)):
         raise ValueError("timestamps_seconds must be 0 or more and increase from frame to frame")
     return ticks
 
