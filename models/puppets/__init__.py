@@ -4,8 +4,8 @@
     frame = render_frame(spec, time_seconds)             # any moment, in any order
     for frame in render(spec, fps=16, num_frames=64): ...
 
-`sample_spec` decides everything and returns a frozen, hashable, picklable `PuppetVideoSpec`. Characters (their recipes) and
-motions of the split "heldout" are never drawn in "train". `spec.shot_starts_seconds` are the true shot boundaries.
+`sample_spec` decides everything and returns a frozen, hashable, picklable `PuppetVideoSpec`. Characters (their recipes)
+and motions of the split "heldout" are never drawn in "train". `spec.shot_starts_seconds` are the true shot boundaries.
 
 `PuppetFrame`:
 

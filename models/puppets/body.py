@@ -11,7 +11,7 @@ from models.puppets.geometry import Matrix, Vector, pitch_matrix, roll_matrix, t
 from models.puppets.pose import Pose, Side
 from models.puppets.spec import CharacterSpec
 
-# Root of each finger across the palm and along it, direction fanning out, length of its three bones: shares of the hand.
+# Of each finger: its root across the palm and along it, the direction it fans out, its length; in shares of the hand.
 _FINGERS = ((-0.24, 0.30, -0.85, 0.42), (-0.18, 0.55, -0.20, 0.42), (-0.06, 0.58, -0.05, 0.46),
             (0.06, 0.56, 0.08, 0.42), (0.17, 0.50, 0.24, 0.34))  # fmt: skip
 
@@ -93,8 +93,8 @@ def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: flo
     legs = None
     if leg_length:
         legs = (
-            _leg(character, pose.left, pelvis, pelvis_axes, (lifted, room, up), 1.0),
-            _leg(character, pose.right, pelvis, pelvis_axes, (lifted, room, up), -1.0),
+            _leg(character, pose.left, (pelvis, pelvis_axes), (lifted, room), 1.0),
+            _leg(character, pose.right, (pelvis, pelvis_axes), (lifted, room), -1.0),
         )
     return Skeleton(ground, pelvis, chest, neck, head, pelvis_axes, torso_axes, head_axes, arms, legs)
 
@@ -108,12 +108,12 @@ def _arm(character: CharacterSpec, side: Side, chest: Vector, axes: Matrix, sign
     target = shoulder + axes @ vector(sign * out * length, rise * length, forward * length)
     pole = axes @ vector(sign * side.elbow[0], side.elbow[1], side.elbow[2])
     elbow, wrist = two_bone(shoulder, target, p.upper_arm, p.forearm, pole)
-    hand, across = _hand(p.hand, unit(wrist - elbow), axes, side, sign, wrist)
+    hand, across = _hand(p.hand, wrist, unit(wrist - elbow), axes, side=side, sign=sign)
     return Arm(shoulder, elbow, wrist, hand, across)
 
 
-def _hand(size: float, along: Vector, axes: Matrix, side: Side, sign: float, wrist: Vector) -> tuple[Matrix, Vector]:
-    # The palm faces the body when the arm hangs and the camera when it is raised; the thumb is then forwards or inwards.
+def _hand(size: float, wrist: Vector, along: Vector, axes: Matrix, *, side: Side, sign: float) -> tuple[Matrix, Vector]:
+    # The palm faces the body when the arm hangs and the camera when it is raised: the thumb points forwards or inwards.
     raised = 0.5 + 0.5 * float(along @ axes[:, 1])
     thumb = axes @ vector(-sign * (0.35 + 0.65 * raised), 0.0, 1.0 - raised + 0.15)
     across = unit(-(thumb - along * float(thumb @ along)))
@@ -139,15 +139,13 @@ def _hand(size: float, along: Vector, axes: Matrix, side: Side, sign: float, wri
 
 
 def _leg(
-    character: CharacterSpec,
-    side: Side,
-    pelvis: Vector,
-    pelvis_axes: Matrix,
-    floor: tuple[Vector, Matrix, Vector],
-    sign: float,
+    character: CharacterSpec, side: Side, hips: tuple[Vector, Matrix], floor: tuple[Vector, Matrix], sign: float
 ) -> Leg:
+    """`hips` and `floor`: origin and axes; the floor's are those of the direction in which the character stands."""
     p = character.proportions
-    origin, room, up = floor
+    pelvis, pelvis_axes = hips
+    origin, room = floor
+    up = room[:, 1]
     hip = pelvis + pelvis_axes @ vector(sign * p.hip_width * 0.62, -0.02, 0.0)
     length = p.thigh + p.shin
     out, rise, forward = side.foot

@@ -1,7 +1,7 @@
 """Drawing of outlined, shaded shapes in painter's order, with a label per pixel from the same polygons.
 
-Shapes live in camera space (x right, y up, z towards the camera). All outlines are computed together for one frame, then
-filled one after the other: colour with anti-aliasing, label without.
+Shapes live in camera space (x right, y up, z towards the camera). All outlines are computed together for one frame,
+then filled one after the other: colour with anti-aliasing, label without.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Drawing:
         ellipse = np.array(self.ellipses).reshape(-1, 5)
         batches = (*capsule_outlines(capsule, self.outline, self.dark_side),
                    *ellipse_outlines(ellipse, self.outline, self.dark_side))  # fmt: skip
-        banks: list[Sequence[NDArray[np.int32]]] = [self._fixed_point(batch) for batch in batches]
+        banks: list[Sequence[NDArray[np.int32]]] = [list(self._fixed_point(batch)) for batch in batches]
         if self.polygons:
             ends = np.cumsum([len(polygon) for polygon in self.polygons])[:-1]
             banks.append(np.split(self._fixed_point(np.concatenate(self.polygons)), ends))

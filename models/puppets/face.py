@@ -210,4 +210,5 @@ def _band(line: Points, half: float) -> Points:
 def _grown(ring: Points, amount: float) -> Points:
     middle = ring.mean(axis=0)
     offset = ring - middle
-    return middle + offset * (1.0 + amount / np.maximum(np.sqrt((offset * offset).sum(axis=1, keepdims=True)), 1e-6))
+    length = np.sqrt((offset * offset).sum(axis=1, keepdims=True))
+    return np.asarray(middle + offset * (1.0 + amount / np.maximum(length, 1e-6)))

@@ -35,9 +35,8 @@ def draw_character(
     head_key = key if look.face_on_body else key + 0.02
     skull = Skull(drawing, character, head_surface(character, skeleton), head_key, key)
     face, ears = draw_head(skull, pose, smile=smile)
-    if skeleton.arms is not None:
-        for side, arm in zip(_SIDES, skeleton.arms, strict=True):
-            _draw_arm(drawing, character, skeleton, arm, side, key)
+    for index in range(2):
+        _draw_arm(drawing, character, skeleton, index, key)
     return face, ears
 
 
@@ -46,7 +45,10 @@ def _darkness(z: float) -> float:
     return 1.0 - 0.24 * min(max(0.25 - z * 4.0, 0.0), 1.0)
 
 
-def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, arm: Arm, side: str, key: float) -> None:
+def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, index: int, key: float) -> None:
+    if skeleton.arms is None:
+        return
+    arm, side = skeleton.arms[index], _SIDES[index]
     p, look = character.proportions, character.look
     depth = 0.4 * float(arm.elbow[2]) + 0.6 * float(arm.wrist[2]) - float(skeleton.chest[2])
     order = 0.004 * math.tanh(depth * 5.0)
@@ -63,17 +65,17 @@ def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, ar
     layer.capsule(arm.shoulder, arm.elbow, r * 1.05, r * 0.92, colour)
     layer.capsule(arm.elbow, arm.wrist, r * 0.92, r * 0.78, colour)
     if look.top_pattern == "stripes" and long:
-        _stripe_limb(layer, arm.shoulder, arm.elbow, r, look.top_second)
-        _stripe_limb(layer, arm.elbow, arm.wrist, r * 0.85, look.top_second)
+        _stripe_limb(layer, arm.shoulder, arm.elbow, r, colour=look.top_second)
+        _stripe_limb(layer, arm.elbow, arm.wrist, r * 0.85, colour=look.top_second)
     if look.species == "robot":
         for a, b in ((arm.shoulder, arm.elbow), (arm.elbow, arm.wrist)):
-            _stripe_limb(layer, a, b, r * 0.9, look.accent)
+            _stripe_limb(layer, a, b, r * 0.9, colour=look.accent)
     if look.top in {"shirt", "dress"}:
         layer.sub()
         end = arm.shoulder + (arm.elbow - arm.shoulder) * 0.62
         layer.capsule(arm.shoulder, end, r * 1.25, r * 1.32, look.top_colour)
         if look.top_pattern != "plain":
-            _stripe_limb(layer, arm.shoulder, end, r * 1.25, look.top_second, count=2)
+            _stripe_limb(layer, arm.shoulder, end, r * 1.25, colour=look.top_second, count=2)
     if long:
         layer.sub()
         cuff = arm.wrist + (arm.elbow - arm.wrist) * 0.16
@@ -81,7 +83,7 @@ def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, ar
     _draw_hand(drawing, character, arm, side, arm_key + 1e-3)
 
 
-def _stripe_limb(layer: Layer, a: Vector, b: Vector, radius: float, colour: Colour, count: int = 3) -> None:
+def _stripe_limb(layer: Layer, a: Vector, b: Vector, radius: float, *, colour: Colour, count: int = 3) -> None:
     """Stripes across a limb, drawn on its polygon: they turn with it."""
     run = (b - a)[:2]
     length = math.sqrt(float(run @ run))
@@ -151,8 +153,8 @@ def _draw_legs(
             end = leg.hip + (leg.knee - leg.hip) * 0.78
             layer.capsule(leg.hip, end, r * 1.3, r * 1.22, look.bottom_colour)
         if look.species == "robot":
-            _stripe_limb(layer, leg.hip, leg.knee, r * 0.95, look.accent)
-            _stripe_limb(layer, leg.knee, leg.ankle, r * 0.8, look.accent)
+            _stripe_limb(layer, leg.hip, leg.knee, r * 0.95, colour=look.accent)
+            _stripe_limb(layer, leg.knee, leg.ankle, r * 0.8, colour=look.accent)
         _draw_foot(drawing, character, leg, side, leg_key + (0.002 if leg.big_toe[2] > leg.ankle[2] else -0.002))
     if not look.face_on_body:
         colour = base if look.bottom != "shorts" else look.bottom_colour

@@ -15,9 +15,10 @@ from models.puppets.body import Skeleton, solve
 from models.puppets.drawing import CHARACTER, Drawing, darken
 from models.puppets.figure import draw_character
 from models.puppets.geometry import pitch_matrix, vector
+from models.puppets.held import draw_held, hold
 from models.puppets.motions import MOTIONS
+from models.puppets.nearby import draw_nearby
 from models.puppets.pose import Pose, mirror
-from models.puppets.props import draw_held, draw_nearby, hold
 from models.puppets.scenery import panorama, view
 from models.puppets.spec import PuppetVideoSpec, ShotSpec
 from models.puppets.truth import keypoints_in_space, visibility
@@ -26,6 +27,8 @@ CAMERA_DISTANCE = 4.0
 BACKGROUND_DEPTH = 6.0
 """Depth of everything behind the character and the objects, in body heights."""
 _OUTLINE = 0.0105
+_ANGLE = np.linspace(0.0, 2.0 * math.pi, 24, endpoint=False)
+_CIRCLE = np.stack((np.cos(_ANGLE), np.sin(_ANGLE)), axis=1)
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
     camera = pitch_matrix(shot.pitch)
     for owner, item in enumerate(spec.objects, start=CHARACTER + 1):
         if item.held:
-            draw_held(drawing, item, owner, skeleton, spec.character, seconds)
+            draw_held(drawing, item, skeleton, spec.character, owner=owner, seconds=seconds)
         else:
             draw_nearby(drawing, replace(item, x=item.x - walked), owner, camera)
 
@@ -81,13 +84,20 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
         shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0)
     )
     rgb = view(
-        pano, shot.scenery, size=(height, width), offset_px=(camera_x + walked) * scale, zoom=scale / unit_px, pivot=pivot,
+        pano,
+        shot.scenery,
+        size=(height, width),
+        offset_px=(camera_x + walked) * scale,
+        zoom=scale / unit_px,
+        pivot=pivot,
         seconds=seconds,
-    )  # fmt: skip
-    _contact_shadows(rgb, spec, drawing, skeleton, shot, walked)
+    )
+    for x, y, radius in _shadows(spec, skeleton, camera, walked):
+        _draw_shadow(rgb, drawing, x, y, radius=radius, flatness=max(math.sin(shot.pitch), 0.14))
     labels = np.zeros((height, width), np.uint8)
     drawing.paint(rgb, labels)
-    return _with_truth(spec, rgb, labels, drawing, keypoints_in_space(spec.character, skeleton, face, ears), skeleton)
+    points = keypoints_in_space(spec.character, skeleton, face, ears)
+    return _with_truth(spec, drawing, points, rgb, labels)
 
 
 def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
@@ -108,43 +118,40 @@ def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
     return pose
 
 
-def _contact_shadows(
-    rgb: NDArray[np.uint8], spec: PuppetVideoSpec, drawing: Drawing, skeleton: Skeleton, shot: ShotSpec, walked: float
-) -> None:
-    """Darken the floor under the feet and under what stands on it."""
+def _shadows(
+    spec: PuppetVideoSpec, skeleton: Skeleton, camera: NDArray[np.float64], walked: float
+) -> Iterator[tuple[float, float, float]]:
+    """Where things touch the floor: x, y in camera space, and the radius of the shadow."""
     p = spec.character.proportions
-    flat = max(math.sin(shot.pitch), 0.14)
-    up = math.cos(shot.pitch)
-    spots: list[tuple[float, float, float]] = []
+    slope = float(camera[2, 1] / camera[1, 1])  # tangent of the camera's pitch
     if skeleton.legs is not None:
         for leg in skeleton.legs:
-            floor = float(skeleton.ground[1]) - float(leg.ankle[2] - skeleton.ground[2]) * math.tan(shot.pitch)
-            gap = max((float(leg.ankle[1]) - floor) / up - 0.3 * p.foot, 0.0)
-            spots.append(
-                (float(0.5 * (leg.heel[0] + leg.big_toe[0])), floor, max(0.75 * p.foot * (1.0 - 1.5 * gap), 0.03))
-            )
+            floor = float(skeleton.ground[1]) - float(leg.ankle[2] - skeleton.ground[2]) * slope
+            gap = max((float(leg.ankle[1]) - floor) / float(camera[1, 1]) - 0.3 * p.foot, 0.0)
+            middle = float(0.5 * (leg.heel[0] + leg.big_toe[0]))
+            yield middle, floor, max(0.75 * p.foot * (1.0 - 1.5 * gap), 0.03)
     else:
-        spots.append((float(skeleton.pelvis[0]), float(skeleton.ground[1]), 1.1 * p.hip_width))
-    camera = pitch_matrix(shot.pitch)
+        yield float(skeleton.pelvis[0]), float(skeleton.ground[1]), 1.1 * p.hip_width
     for item in spec.objects:
         if not item.held:
             foot = camera @ vector(item.x - walked, 0.0, item.z)
-            spots.append((float(foot[0]), float(foot[1]), 1.25 * item.size))
-    angle = np.linspace(0.0, 2.0 * math.pi, 24, endpoint=False)
-    circle = np.stack((np.cos(angle), np.sin(angle)), axis=1)
-    for x, y, radius in spots:
-        reach = np.array((radius * drawing.scale, max(radius * drawing.scale * flat, 1.0)))
-        points = drawing.to_pixels(np.array((x, y))) + circle * reach
-        darken(rgb, np.rint(np.clip(points, -4e3, 1.2e4) * 16.0).astype(np.int32), 0.32)
+            yield float(foot[0]), float(foot[1]), 1.25 * item.size
+
+
+def _draw_shadow(
+    rgb: NDArray[np.uint8], drawing: Drawing, x: float, y: float, *, radius: float, flatness: float
+) -> None:
+    reach = np.array((radius * drawing.scale, max(radius * drawing.scale * flatness, 1.0)))
+    points = drawing.to_pixels(np.array((x, y))) + _CIRCLE * reach
+    darken(rgb, np.rint(np.clip(points, -4e3, 1.2e4) * 16.0).astype(np.int32), 0.32)
 
 
 def _with_truth(
     spec: PuppetVideoSpec,
-    rgb: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
     drawing: Drawing,
     points: NDArray[np.float64],
-    skeleton: Skeleton,
+    rgb: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
 ) -> PuppetFrame:
     height, width = labels.shape
     planes = drawing.depth_planes().astype(np.float32)
@@ -164,7 +171,7 @@ def _with_truth(
     pixels = np.zeros((len(points), 3), np.float32)
     exists = ~np.isnan(points[:, 0])
     pixels[exists, :2] = drawing.to_pixels(points[exists, :2])
-    pixels[:, 2] = visibility(spec.character, skeleton, points, pixels[:, :2], labels, drawing.parts)
+    pixels[:, 2] = visibility(points, pixels[:, :2], labels, drawing.parts)
     limb_depths = {
         name: float(CAMERA_DISTANCE - 0.5 * (points[a, 2] + points[b, 2]))
         for name, (a, b) in LIMBS.items()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from models.puppets.characters import sample_character
+from models.puppets.held import HELD_KINDS
 from models.puppets.motions import HELDOUT_MOTIONS, TRAIN_MOTIONS
-from models.puppets.props import HELD_KINDS, NEARBY_KINDS
+from models.puppets.nearby import NEARBY_KINDS
 from models.puppets.scenery import KINDS
 from models.puppets.spec import (
     Body,
@@ -28,6 +30,9 @@ _OBJECT_COLOURS: tuple[tuple[Colour, Colour], ...] = (
     ((180, 110, 200), (250, 210, 230)),
     ((196, 140, 90), (110, 160, 90)),
 )
+_LEAVES: Colour = (84, 156, 86)
+_HELD_SIZES = {"ball": 0.09, "flower": 0.055, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.08}
+_NEARBY_SIZES = {"box": 0.1, "chair": 0.12, "plant": 0.08, "ball": 0.07, "lamp": 0.09, "barrel": 0.1}
 _SPINNING = frozenset({"turn", "ballet", "walk_across"})
 
 
@@ -61,14 +66,16 @@ def sample_spec(
     if not duration_seconds > 0.0:
         raise ValueError(f"duration_seconds is {duration_seconds}, expected a positive number")
     rng = random.Random(f"puppet-{split}-{seed}")
-    character = sample_character(rng, split, body or rng.choice(("human", "anthropomorphic")))
+    character = sample_character(rng, split, body or ("human" if rng.random() < 0.5 else "anthropomorphic"))
     motion = _motion(rng, split)
     objects = _objects(rng, character, motion)
     wants = num_shots or (2 if rng.random() < 1.0 / 6.0 else 1)
-    shots = [_shot(rng, 0.0, height / width, character, motion, frozenset())]
+    aspect = height / width
+    shots = [_shot(rng, character, motion, start=0.0, aspect=aspect, other_than=frozenset())]
     if wants == 2:
         start = round(duration_seconds * rng.uniform(0.4, 0.6), 3)
-        shots.append(_shot(rng, start, height / width, character, motion, frozenset({shots[0].scenery.kind})))
+        other_than = frozenset({shots[0].scenery.kind})
+        shots.append(_shot(rng, character, motion, start=start, aspect=aspect, other_than=other_than))
     return PuppetVideoSpec(
         seed=seed,
         split=split,
@@ -100,40 +107,46 @@ def _motion(rng: random.Random, split: Split) -> MotionSpec:
 
 
 def _objects(rng: random.Random, character: CharacterSpec, motion: MotionSpec) -> tuple[ObjectSpec, ...]:
-    objects = []
-    can_hold = character.proportions.upper_arm > 0.0
-    if can_hold and rng.random() < 0.28:
+    objects: list[ObjectSpec] = []
+    if character.proportions.upper_arm > 0.0 and rng.random() < 0.28:
         kind = rng.choice(HELD_KINDS)
         if kind != "guitar" or (not character.look.face_on_body and motion.name not in _SPINNING):
-            colour, second = rng.choice(_OBJECT_COLOURS)
-            size = {"ball": 0.09, "flower": 0.055, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.08}[kind]
-            objects.append(
-                ObjectSpec(object_id=kind, kind=kind, colour=colour, second=second, size=size * rng.uniform(0.9, 1.2),
-                           held=True, x=rng.choice((-1.0, 1.0)))
-            )  # fmt: skip
+            hand = rng.choice((-1.0, 1.0))
+            objects.append(_object(rng, kind, _HELD_SIZES[kind], kind, held=True, x=hand))
     for _ in range(rng.choice((0, 0, 1, 1, 2))):
         kind = rng.choice(NEARBY_KINDS)
-        colour, second = rng.choice(_OBJECT_COLOURS)
-        if kind == "plant":
-            second = (84, 156, 86)
-        front = rng.random() < 0.35
-        size = {"box": 0.1, "chair": 0.12, "plant": 0.08, "ball": 0.07, "lamp": 0.09, "barrel": 0.1}[kind]
         taken = [item.object_id for item in objects]
         name = kind if kind not in taken else f"{kind}-{len(objects) + 1}"
-        side = rng.choice((-1, 1)) if len(objects) == 0 else (-1 if objects[-1].x > 0 else 1)
-        objects.append(
-            ObjectSpec(object_id=name, kind=kind, colour=colour, second=second, size=size * rng.uniform(0.85, 1.3),
-                       held=False, x=side * rng.uniform(0.2, 0.4), z=rng.uniform(0.2, 0.35) if front else rng.uniform(-0.5, -0.2))
-        )  # fmt: skip
+        side = -math.copysign(1.0, objects[-1].x) if objects else rng.choice((-1.0, 1.0))
+        depth = rng.uniform(0.2, 0.35) if rng.random() < 0.35 else rng.uniform(-0.5, -0.2)
+        x = side * rng.uniform(0.2, 0.4)
+        objects.append(_object(rng, kind, _NEARBY_SIZES[kind], name, held=False, x=x, z=depth))
     return tuple(objects)
+
+
+def _object(
+    rng: random.Random, kind: str, size: float, name: str, *, held: bool, x: float, z: float = 0.0
+) -> ObjectSpec:
+    colour, second = rng.choice(_OBJECT_COLOURS)
+    return ObjectSpec(
+        object_id=name,
+        kind=kind,
+        colour=colour,
+        second=_LEAVES if kind == "plant" else second,
+        size=size * rng.uniform(0.88, 1.25),
+        held=held,
+        x=x,
+        z=z,
+    )
 
 
 def _shot(
     rng: random.Random,
-    start: float,
-    aspect: float,
     character: CharacterSpec,
     motion: MotionSpec,
+    *,
+    start: float,
+    aspect: float,
     other_than: frozenset[str],
 ) -> ShotSpec:
     scenery = ScenerySpec(

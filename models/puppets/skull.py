@@ -49,7 +49,7 @@ class Skull:
 def tilted(axes: Matrix, angle: float) -> Matrix:
     """Axes turned in their own left-up plane: a positive angle tips up towards left."""
     c, s = math.cos(angle), math.sin(angle)
-    return axes @ np.array(((c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0)))
+    return np.asarray(axes @ np.array(((c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0))))
 
 
 def head_surface(character: CharacterSpec, skeleton: Skeleton) -> Surface:

@@ -24,7 +24,7 @@ class Surface:
 
     def point(self, x: float, y: float, z: float) -> Vector:
         """Point at shares of the half-axes; (0, 0, 1) is the front of the surface."""
-        return self.centre + self.scaled @ np.array((x, y, z))
+        return np.asarray(self.centre + self.scaled @ np.array((x, y, z)))
 
     def directions(self, lonlat: Points) -> Points:
         """(n, 2) longitude and latitude to (n, 3) points of the unit sphere."""
@@ -40,8 +40,8 @@ class Surface:
     def patch(self, directions: Points, inside: Points | None = None) -> Points | None:
         """(m, 2) visible part of the patch bounded by (n, 3) points of the unit sphere; None where all of it is hidden.
 
-        What lies beyond the rim is cut off. The cut follows the rim on the side of the direction `inside`, which must lie
-        well in the patch, or the short way round where none is given.
+        What lies beyond the rim is cut off. The cut follows the rim on the side of the direction `inside`, which must
+        lie well in the patch, or the short way round where none is given.
         """
         view = self.axes[2] / self.radii
         height = directions @ view

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from models.puppets.body import Skeleton
+from models.puppets.colours import mixed, scaled
 from models.puppets.drawing import Drawing, Layer
 from models.puppets.geometry import vector
 from models.puppets.spec import CharacterSpec, Colour
@@ -38,14 +39,14 @@ class Trunk:
         wide, deep = np.interp(heights, self.heights, self.wide), np.interp(heights, self.heights, self.deep)
         right = (1.0 - share) * self.bottom_axes[0, 0] + share * self.top_axes[0, 0]
         front = (1.0 - share) * self.bottom_axes[0, 2] + share * self.top_axes[0, 2]
-        return np.sqrt((wide * right) ** 2 + (deep * front) ** 2)
+        return np.asarray(np.sqrt((wide * right) ** 2 + (deep * front) ** 2))
 
-    def band(self, low: float, high: float, inset: float = 0.0) -> Points:
+    def band(self, low: float, high: float) -> Points:
         """(n, 2) outline of the trunk between two heights."""
         inner = self.heights[(self.heights > low) & (self.heights < high)]
         heights = np.concatenate(((low,), inner, (high,)))
         centre = self.skeleton.pelvis[:2] + heights[:, None] * self.spine[:2]
-        half = (self.half_width(heights) - inset)[:, None] * self.across
+        half = self.half_width(heights)[:, None] * self.across
         return np.concatenate((centre + half, (centre - half)[::-1]))
 
     def spot(self, height: float, angle: float, width: float, tall: float) -> Points | None:
@@ -85,7 +86,7 @@ def draw_torso(drawing: Drawing, trunk: Trunk, key: float) -> None:
     if clothed:
         _pattern(layer, trunk)
     else:
-        belly = trunk.spot(0.38, 0.0, 0.85, 0.42)
+        belly = trunk.spot(0.47, 0.0, 0.85, 0.36)
         if belly is not None:
             layer.decal(belly, look.accent)
         if look.species == "robot":
@@ -110,18 +111,17 @@ def _shade(layer: Layer, trunk: Trunk, drawing: Drawing) -> None:
 def _pattern(layer: Layer, trunk: Trunk) -> None:
     look = trunk.character.look
     kind, second = look.top_pattern, look.top_second
-    rim = 0.0
     if kind in {"stripes", "checks"}:
         for low in np.arange(-0.1, 0.9, 0.28):
-            layer.decal(trunk.band(float(low), float(low) + 0.13, rim), second, convex=False)
+            layer.decal(trunk.band(float(low), float(low) + 0.13), second, convex=False)
     if kind == "checks":
-        mixed: Colour = tuple(int(0.5 * a + 0.5 * b * 0.8) for a, b in zip(look.top_colour, second, strict=True))  # type: ignore[assignment]
+        between = mixed(look.top_colour, second, 0.45)
         for row, low in enumerate(np.arange(-0.1, 0.9, 0.14)):
             for column in range(8):
                 if (row + column) % 2 == 0:
                     spot = trunk.spot(float(low) + 0.07, column * math.pi / 4.0, 0.28, 0.07)
                     if spot is not None:
-                        layer.decal(spot, mixed)
+                        layer.decal(spot, between)
     elif kind == "dots":
         for row, height in enumerate((0.0, 0.22, 0.44, 0.66, 0.86)):
             for column in range(9):
@@ -134,7 +134,7 @@ def _pattern(layer: Layer, trunk: Trunk) -> None:
             if spot is not None:
                 layer.decal(spot, colour)
     elif kind == "band":
-        layer.decal(trunk.band(0.42, 0.66, rim), second, convex=False)
+        layer.decal(trunk.band(0.42, 0.66), second, convex=False)
     elif kind == "buttons":
         for height in (0.15, 0.38, 0.61, 0.84):
             spot = trunk.spot(height, 0.0, 0.11, 0.032)
@@ -171,10 +171,10 @@ def _skirt(drawing: Drawing, trunk: Trunk, key: float, colour: Colour) -> None:
     outline = np.concatenate((centre - half, hem, (centre + half)[::-1]))
     layer.polygon(outline, (skeleton.pelvis, skeleton.pelvis), colour)
     second = trunk.character.look.top_second
-    layer.decal(np.concatenate((hem, (hem + (0.0, 0.028))[::-1])), second, convex=False)
-    fold = tuple(int(c * 0.8) for c in colour)
+    layer.decal(np.concatenate((hem, (hem + np.array((0.0, 0.028)))[::-1])), second, convex=False)
+    fold = scaled(colour, 0.8)
     for share in (-0.45, 0.0, 0.45):
         top = centre[-1] + half[-1] * share
         foot = np.array((0.5 * (left + right) + share * 0.5 * (right - left), low - 0.02))
         aside = np.array((0.009, 0.0))
-        layer.decal(np.stack((top, foot + aside, foot - aside)), fold)  # type: ignore[arg-type]
+        layer.decal(np.stack((top, foot + aside, foot - aside)), fold)

@@ -82,8 +82,6 @@ _LIMB_ONLY = np.array([name not in ("head", "torso") for name in _PARTS])
 
 
 def visibility(
-    character: CharacterSpec,
-    skeleton: Skeleton,
     points: NDArray[np.float64],
     pixels: NDArray[np.float32],
     labels: NDArray[np.uint8],

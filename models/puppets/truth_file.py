@@ -4,7 +4,7 @@ Arrays of the `.npz` (T frames, N objects, L limbs; `H`, `W` in pixels of the vi
 
 - `frame_seconds` (T) float64, `shot_starts_seconds` (shots) float64, `size_px` (2) int32: height, width
 - `keypoints` (T, 133, 3) float32: x, y, visibility (0 absent, 1 occluded, 2 visible)
-- `depth` (T, H, W) uint16, depth = depth_min + value / 65535 * (depth_max - depth_min); `depth_min`, `depth_max` float64
+- `depth` (T, H, W) uint16, `depth_min` and `depth_max` float64: level 0 is depth_min, 65535 is depth_max
 - `character_mask` (T, H, ceil(W / 8)) uint8, bits packed along the rows, first pixel in the highest bit
 - `object_ids` (N) str, `object_masks` (N, T, H, ceil(W / 8)) uint8
 - `limb_names` (L) str, `limb_depths` (T, L) float32, NaN where the character has no such limb
@@ -80,7 +80,7 @@ def write_truth(
             limb_names=np.array(list(LIMBS), dtype=np.str_),
             limb_depths=limbs,
         )
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

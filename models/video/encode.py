@@ -63,7 +63,7 @@ def _encode(
     ticks: list[int] | None,
 ) -> int:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        container.flags = ContainerFlags.bitexact.value | int(container.flags)
+        container.flags = int(container.flags) | int(ContainerFlags.bitexact.value)
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
         codec = stream.codec_context
         codec.flags |= CodecFlags.bitexact
