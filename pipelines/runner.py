@@ -179,13 +179,12 @@ def _map(
 
 
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
-    """As many actors as asked for, or as fit: CPU workers share the cluster's CPUs between the groups."""
-    if workers.actors:
-        return {"size": workers.actors}
+    """Actors for what fits now, and for what the cluster may grow to. CPU workers share the CPUs between the groups."""
     resources = ray.cluster_resources()
     room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
-    size = max(1, min(int(room), num_blocks))
-    return {"min_size": 1, "max_size": size, "initial_size": size}
+    now = max(1, min(int(room), num_blocks))
+    most = min(workers.actors, num_blocks) if workers.actors else now
+    return {"min_size": 1, "max_size": most, "initial_size": min(now, most)}
 
 
 def _count(tally: Tally, result: dict[str, Any]) -> None:
