@@ -25,8 +25,8 @@ SHARPNESS_SIZE_PX = 192
 SWITCH_MAX_IOU = 0.1
 SWITCH_MIN_DISTANCE = 0.75
 SWITCH_MIN_APPEARANCE_DISTANCE = 0.45
-"""Measured on 40 puppets and three videos of people: neighbouring frames of one character stay below 0.26, those of light
-that brightens by a fifth below 0.36; of pairs of different characters, four in five and more are above 0.45."""
+"""Measured on 40 puppets and three videos of people: neighbouring frames of one character stay below 0.26, those of a
+light that brightens by a fifth below 0.36; of pairs of different characters, four in five and more are above 0.45."""
 
 
 def pose_confidence(keypoints: NDArray[np.float32]) -> float:
