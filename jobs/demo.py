@@ -17,12 +17,12 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
     """Draw puppets, ingest and prepare them. Run again, it redoes nothing that is done."""
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
-    write_puppets(corpus, num_videos=num_videos, seed=7)
+    write_puppets(corpus, num_videos=num_videos, seed=7, seconds=3.0)
     config = configuration.load(None)
     options = Options(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
     with cluster(None):
         ingested = ingest(
-            [str(corpus / "videos")],
+            [str(corpus / "puppets.parquet")],
             str(out),
             objects=str(corpus / "objects.parquet"),
             config=config,

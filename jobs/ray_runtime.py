@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def cluster(address: str | None) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     if address is None:
         store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
-        ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store)
+        with _silent_stderr():
+            ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store)
     else:
         environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
@@ -47,3 +49,17 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Ray's native part reports the log level that it was given, whatever that is. Exceptions still get through."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

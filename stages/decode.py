@@ -28,8 +28,9 @@ class DecodeConfig:
     short_side_px: int = 256
     multiple: int = 8
     decoder: Literal["pyav", "decord"] = "pyav"
-    allowed_schemes: tuple[str, ...] = DEFAULT_SCHEMES
-    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    # As in `ProbeConfig`: a longer timeout makes nothing stale.
+    allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig, metadata={"in_key": False})
 
     def __post_init__(self) -> None:
         if self.multiple < 1 or self.short_side_px < self.multiple:

@@ -16,8 +16,9 @@ from stages.source import DEFAULT_SCHEMES, SourceFiles
 class ProbeConfig:
     """`allowed_schemes`: schemes of URIs that may be opened; `sandbox`: bounds on files and on what reads them."""
 
-    allowed_schemes: tuple[str, ...] = DEFAULT_SCHEMES
-    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    # What bounds the work decides whether there is a result, not which: a longer timeout makes nothing stale.
+    allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig, metadata={"in_key": False})
 
 
 class ProbeStage(Stage[ProbeConfig]):
