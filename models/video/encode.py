@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.codec.context import Flags as CodecFlags
-from av.container.core import Flags as ContainerFlags
 from numpy.typing import NDArray
 
 _TICKS_PER_SECOND = 90_000
@@ -62,8 +61,7 @@ def _encode(
     preset: str,
     ticks: list[int] | None,
 ) -> int:
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        container.flags = int(container.flags) | int(ContainerFlags.bitexact.value)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
         codec = stream.codec_context
         codec.flags |= CodecFlags.bitexact
