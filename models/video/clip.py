@@ -79,7 +79,5 @@ def check_clip_bytes(window: ClipWindow, width: int, height: int, limits: MediaL
     """Raise MediaError TooLarge if the decoded frames would not fit the limit."""
     num_bytes = window.num_frames * height * width * 3
     if num_bytes > limits.max_clip_bytes:
-        text = (
-            f"{window.num_frames} frames of {width} x {height} take {num_bytes} bytes, {limits.max_clip_bytes} allowed"
-        )
-        raise MediaError("TooLarge", text)
+        size = f"{window.num_frames} frames of {width} x {height}"
+        raise MediaError("TooLarge", f"{size} take {num_bytes} bytes, {limits.max_clip_bytes} are allowed")

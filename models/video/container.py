@@ -25,6 +25,9 @@ VIDEO_DECODERS = (
     *("mjpeg", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png"),
 )
 
+# H.264 asks to forget a picture that was never decoded, which is so after every seek to a keyframe of an open group.
+_HARMLESS = "mmco: unref short failure"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaLimits:
@@ -52,10 +55,35 @@ class VideoFile:
     log: list[tuple[int, str, str]]
     """What ffmpeg has reported as errors since the file was opened: level, component, message."""
 
+    def decode(self, packet: Any | None) -> list[Any]:
+        """Frames that come out of the decoder when `packet` goes in; None asks for the rest.
+
+        Raises:
+            MediaError: OutOfMemory or TooLarge (a picture in mid-stream), which the H.264 decoder reports as damage.
+            av.error.FFmpegError: the packet is damaged.
+        """
+        try:
+            frames: list[Any] = self.stream.codec_context.decode(packet)
+        except av.error.InvalidDataError as error:
+            told = "".join(text for _, _, text in self.log)
+            if "exceeds specified max pixel count" in told:
+                raise MediaError(
+                    "TooLarge", f"{self.path}: pictures grow beyond the number of pixels allowed"
+                ) from error
+            if "get_buffer() failed" in told:
+                raise MediaError("OutOfMemory", f"no memory left to decode {self.path}") from error
+            raise
+        return frames
+
+    def container_errors(self) -> list[str]:
+        """The messages of the demuxer, which works around much that is broken: cut-off clusters, impossible sizes."""
+        name = self.container.format.name
+        return [text.strip() for _, part, text in self.log if part == name and "not on whitelist" not in text]
+
     def decoder_errors(self) -> list[str]:
         """The messages of the video decoder. Some damage (a failed checksum of FFV1) shows nowhere else."""
         name = self.stream.codec_context.name
-        return [message.strip() for _, component, message in self.log if component == name]
+        return [text.strip() for _, part, text in self.log if part == name and not text.startswith(_HARMLESS)]
 
 
 @contextlib.contextmanager

@@ -157,15 +157,16 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
         starts = starts[timeline.ticks[starts] <= timeline.ticks[packet]]
         first = starts[-1] if len(starts) else 0
         is_needed[first : packet + 1] = True
-    if not timeline.has_pts:
-        # Frames are told apart by counting them, so all have to come out.
+    if not timeline.has_pts:  # frames are told apart by counting them, so all have to come out
         is_needed[: np.flatnonzero(is_needed)[-1] + _MAX_REORDER_FRAMES + 1] = True
     return _Plan(places, is_needed, timeline.ticks[chosen])
 
 
 def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
     plan = _plan(video.path, target.window, run.timeline)
-    if run.seek_ticks is not None:
+    if run.seek_ticks is None:
+        plan.is_needed[: np.flatnonzero(plan.is_needed)[-1]] = True  # no jump, for the same reason as no seek
+    else:
         video.container.seek(run.seek_ticks, stream=video.stream)
     writer = _ClipWriter(pixel_aspect(video), target)
     missing = set(plan.places)
@@ -206,10 +207,10 @@ def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Any:
             if plan.is_needed[position]:
                 if can_skip:
                     codec.skip_frame = "DEFAULT" if tick in plan.places else "NONREF"
-                outcome += codec.decode(packet)
+                outcome += video.decode(packet)
                 running = True
             if running and not plan.is_needed[position + 1 : position + 2].any():
-                outcome += codec.decode(None)
+                outcome += video.decode(None)
                 codec.flush_buffers()
                 codec.reorder_depth = reorder_depth  # else frames are lost until ffmpeg has learnt it again
                 running = False

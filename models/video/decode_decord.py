@@ -1,7 +1,7 @@
 """Decoding one clip with decord (the extra `decord`), for comparison and for pipelines built on its pixels.
 
 decord says nothing about damage: where PyAV marks a frame as corrupt, decord returns it as if it were sound. Only files
-that it cannot read at all are found. It turns no picture upright either, which is done here.
+that it cannot read at all are found. Most of its errors are on standard error only.
 """
 
 from __future__ import annotations
@@ -43,17 +43,15 @@ def decode_clip_decord(
     ranks = frames_on_display(path, window, timeline)
     width, height = working_size(info.width_px, info.height_px, short_side_px=short_side_px, multiple=multiple)
     check_clip_bytes(window, width, height, limits)
-    coded_width, coded_height = (height, width) if info.rotation_degrees % 180 else (width, height)
     frames = allocate((window.num_frames, height, width, 3))
     try:
-        reader = decord.VideoReader(path, num_threads=1, width=coded_width, height=coded_height)
+        reader = decord.VideoReader(path, num_threads=1, width=width, height=height)
         if len(reader) != len(shown_ticks):
             text = f"decord finds {len(reader)} frames in {path}, there are {len(shown_ticks)}"
             raise MediaError("MissingFrames", text)
         for first in range(0, window.num_frames, _BATCH_FRAMES):
             places = slice(first, first + _BATCH_FRAMES)
-            batch = reader.get_batch(ranks[places].tolist()).asnumpy()
-            frames[places] = np.rot90(batch, info.rotation_degrees // 90, axes=(1, 2))
+            frames[places] = reader.get_batch(ranks[places].tolist()).asnumpy()
     except (RuntimeError, decord.DECORDError) as error:
         raise MediaError("DecodeError", f"decord cannot decode {path}: {str(error).splitlines()[0]}") from error
     return DecodedClip(frames=frames, frame_seconds=shown_ticks[ranks].astype(np.float64) * timeline.tick_seconds)

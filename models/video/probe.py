@@ -157,11 +157,11 @@ def first_frame(video: VideoFile) -> Any:
     while (packet := next_packet(video, packets, num_read)) is not None:
         num_read += 1
         try:
-            if frames := video.stream.codec_context.decode(packet):
+            if frames := video.decode(packet):
                 return frames[0]
         except av.error.InvalidDataError as error:
             last_error = describe(error, video.log)
-    if frames := video.stream.codec_context.decode(None):
+    if frames := video.decode(None):
         return frames[0]
     raise MediaError("DecodeError", f"none of the {num_read} frames of {video.path} decodes: {last_error}")
 

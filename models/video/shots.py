@@ -69,8 +69,10 @@ def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
         if frame:
             changes.append(_change(images[-2], images[-1]))
         cut = frame - _FLASH_FRAMES
-        if cut > 0 and changes[cut] >= _MIN_CHANGE and not _is_flash(list(images), len(images) - 1 - _FLASH_FRAMES):
-            candidates.append(cut)
+        if cut > 0 and changes[cut] >= _MIN_CHANGE:
+            recent = list(images)
+            if not _is_flash(recent[: -1 - _FLASH_FRAMES], recent[-1 - _FLASH_FRAMES :], changes[cut]):
+                candidates.append(cut)
     for cut in range(max(1, len(changes) - _FLASH_FRAMES), len(changes)):  # too near the end to tell from a flash
         if changes[cut] >= _MIN_CHANGE:
             candidates.append(cut)
@@ -82,9 +84,9 @@ def _stands_out(changes: list[float], cut: int) -> bool:
     return not around or changes[cut] >= _MIN_RATIO * float(np.mean(around))
 
 
-def _is_flash(images: list[Image], cut: int) -> bool:
-    """Whether a frame shortly before `images[cut]` looks like one shortly after: then the same shot goes on."""
-    return any(_change(before, after) < _MIN_CHANGE / 2 for before in images[:cut] for after in images[cut:])
+def _is_flash(before: list[Image], after: list[Image], change: float) -> bool:
+    """Whether a frame just before the change looks much like one just after it: then the same shot goes on."""
+    return any(_change(one, other) < change / 2 for one in before for other in after)
 
 
 def _change(first: Image, second: Image) -> float:
@@ -132,6 +134,6 @@ def _decodable_frames(video: VideoFile, limits: MediaLimits) -> Iterator[Any]:
     for num_read in range(limits.max_frames):
         packet = next_packet(video, packets, num_read)
         with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet; the next may be sound
-            yield from codec.decode(packet)
+            yield from video.decode(packet)
         if packet is None:
             return

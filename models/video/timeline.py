@@ -98,6 +98,8 @@ class TimelineReader:
             MediaError: there is no frame to show, or no time to show it at.
         """
         path = self.video.path
+        if errors := self.video.container_errors():
+            raise MediaError("DecodeError", f"{path} is damaged: {errors[0]}")
         if not any(shown for *_, shown, _ in self.rows):
             raise MediaError("DecodeError", f"{path} holds no frame that can be shown, or no keyframe to start at")
         has_pts = has_presentation_times(self.video)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from models.video.sandbox import DecoderProcess, SandboxConfig
+
+
+@pytest.fixture(scope="session")
+def media() -> ModuleType:
+    """The generator of media files, `tests/hostile_media.py`."""
+    name = "hostile_media"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "hostile_media.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def cases(media: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Every file of the generator, by name."""
+    return {case.name: case for case in media.cases(tmp_path_factory.mktemp("media"))}
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[DecoderProcess]:
+    with DecoderProcess(SandboxConfig(decode_timeout_seconds=30, inspect_timeout_seconds=30)) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def driving() -> Path:
+    """Folder of real driving videos, beside the checkout."""
+    folder = Path(__file__).resolve().parents[4] / "shared" / "media" / "driving"
+    if not folder.is_dir():
+        pytest.skip("the real driving videos are not beside this checkout")
+    return folder
