@@ -97,6 +97,9 @@ class SourceFiles:
             with os.fdopen(handle, "wb") as file, _open_remote(uri, scheme) as (stream, stated_bytes, etag):
                 self._check_size(uri, stated_bytes or 0)
                 num_bytes = self._copy(uri, stream, file)
+            if stated_bytes is not None and num_bytes != stated_bytes:
+                text = f"{_shown(uri)} broke off after {num_bytes} of {stated_bytes} bytes"
+                raise BadRow(Reason.UNREADABLE_SOURCE, text)
         except BaseException:
             Path(path).unlink()
             raise
@@ -166,15 +169,18 @@ def _open_remote(uri: str, scheme: str) -> Iterator[tuple[BinaryIO, int | None, 
         with _reading(uri):
             response = open_http(uri)
         with contextlib.closing(response):
-            yield response, response.length, response.headers.get("ETag")
+            yield response, response.length, _bare(response.headers.get("ETag"))
         return
     with _reading(uri):
         filesystem, path = fsspec.core.url_to_fs(uri)
         info = filesystem.info(path)
         stream = filesystem.open(path, "rb")
     with contextlib.closing(stream):
-        etag = info.get("ETag") or info.get("etag")
-        yield stream, info.get("size"), str(etag).strip('"') if etag else None
+        yield stream, info.get("size"), _bare(info.get("ETag") or info.get("etag"))
+
+
+def _bare(etag: str | None) -> str | None:
+    return etag.strip('"') if etag else None
 
 
 @contextlib.contextmanager

@@ -75,8 +75,12 @@ def encode(
     fps: Fraction | int = FPS,
 ) -> Path:
     """Write `frames` to `path`; frame i is shown at i / fps, or at `ticks_ms[i]` milliseconds."""
-    with av.open(str(path), "w", format=container, options=container_options or {}) as output:
-        stream = output.add_stream(codec, rate=fps, options={"threads": "1", **(options or {})})
+    # The same bytes every time: no random ids in the container, and none of x264's rate control that reads ahead.
+    steady = {"threads": "1", **({"mbtree": "0"} if codec == "libx264" else {})}
+    with av.open(
+        str(path), "w", format=container, options={"fflags": "+bitexact", **(container_options or {})}
+    ) as output:
+        stream = output.add_stream(codec, rate=fps, options={**steady, **(options or {})})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
         if ticks_ms is not None:
