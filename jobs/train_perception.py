@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import platform
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +67,22 @@ class TrainPerceptionConfig:
             raise ValueError(f"networks must name 'figure', 'object' or both, got {self.networks}")
         if not 0 <= self.first_seed <= self.first_seed + self.num_videos <= FIRST_HELDOUT_SEED:
             raise ValueError(f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.first_seed}")
+
+
+def from_command_line(
+    work: Path, *, out: Path | None, figure_steps: int | None, object_steps: int | None
+) -> dict[str, float]:
+    """What `zoetrope train perception` runs: `train_perception`, with progress on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    config = TrainPerceptionConfig(work=work)
+    return train_perception(
+        replace(
+            config,
+            out=config.out if out is None else out,
+            figure=config.figure if figure_steps is None else replace(config.figure, steps=figure_steps),
+            object=config.object if object_steps is None else replace(config.object, steps=object_steps),
+        )
+    )
 
 
 def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:

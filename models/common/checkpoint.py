@@ -103,6 +103,7 @@ def save_checkpoint(
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors makes files that only their owner may read
     temporary.replace(path)
 
 

@@ -20,6 +20,9 @@ from models.perception.puppet_frames import CHARACTER, OUTSIDE
 HIDDEN_WEIGHT = 0.5
 """A keypoint behind something counts half: where it is can only be guessed."""
 
+RELIEF_UNIT = 0.1
+"""Height of relief, in body heights, at which a pixel counts twice."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FigureBatch:
@@ -99,7 +102,8 @@ def mask_loss(logits_BSS: Tensor, truth_BSS: Tensor, weight_B: Tensor) -> Tensor
 def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
     """Mean absolute error on the character, there also of its relief (depth less the character's mean), and elsewhere.
 
-    The relief is what orders limbs; it counts most.
+    The relief is what orders limbs; it counts most, and where it is high: thin limbs before a broad body would else be
+    cheap to overlook.
     """
     inside = batch.inside * batch.depth_weight[:, None, None]
     body = batch.character * inside
@@ -107,7 +111,9 @@ def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
     area_B = body.sum((1, 2)).clamp(min=1)
     error = depth_BSS - batch.depth
     mean_B = (error * body).sum((1, 2)) / area_B
-    relief_B = ((error - mean_B[:, None, None]).abs() * body).sum((1, 2)) / area_B
+    true_mean_B = (batch.depth * body).sum((1, 2)) / area_B
+    emphasis = body * (1 + ((batch.depth - true_mean_B[:, None, None]).abs() / RELIEF_UNIT).clamp(max=4))
+    relief_B = ((error - mean_B[:, None, None]).abs() * emphasis).sum((1, 2)) / emphasis.sum((1, 2)).clamp(min=1)
     shown = (body.sum((1, 2)) > 0).float()
     far = (error.abs() * scenery).sum() / scenery.sum().clamp(min=1)
     return ((relief_B * 4 + mean_B.abs()) * shown).sum() / shown.sum().clamp(min=1) + 0.3 * far

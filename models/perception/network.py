@@ -16,6 +16,9 @@ from torch.nn import functional
 DEPTH_OFFSET = 4.0
 """What the depth head adds to: about the depth of a puppet in body heights, so that bfloat16 resolves its relief."""
 
+REACH = 2
+"""How many cells around the likeliest one a keypoint's place is averaged over."""
+
 # B batch, C channels, H W feature pixels, S side of the square input in pixels, K keypoints, L = H·W tokens
 
 
@@ -49,7 +52,7 @@ class Pose(NamedTuple):
     log_share: Tensor
     """(B, L, K) logarithm of each keypoint's distribution over the places of the stride-4 map, row by row."""
     xy: Tensor
-    """(B, K, 2) expected place under that distribution, pixels of the input."""
+    """(B, K, 2) place of the keypoint, pixels of the input."""
     presence: Tensor
     """(B, K) logit of "the character has this keypoint, and it is inside the image"."""
 
@@ -150,9 +153,8 @@ class PerceptionNet(nn.Module):
     def pose(self, y4_BCHW: Tensor) -> Pose:
         """Keypoints from the stride-4 features.
 
-        A keypoint is trained as a choice among places and read as the expected place (the integral of Sun et al. 2018,
-        arXiv:1711.08229); gradients reach `log_share_BLK` and the presence only. The presence of a keypoint is read off
-        the features where the keypoint was found.
+        A keypoint is trained as a choice among places; gradients reach `log_share` and the presence only. The presence
+        of a keypoint is read off the features where the keypoint was found.
         """
         y4 = functional.relu(self.pose_features(y4_BCHW), inplace=True)
         y4_BLC = y4.permute(0, 2, 3, 1).flatten(1, 2)
@@ -164,8 +166,7 @@ class PerceptionNet(nn.Module):
             share_BLK = log_share_BLK.detach().exp()
             seen_BKC = (y4_BLC.float().transpose(1, 2) @ share_BLK).transpose(1, 2)
             presence_BK = (seen_BKC * self.presence_weight).sum(-1) + self.presence_bias
-            xy_BK2 = (_centres(*y4.shape[-2:]).T @ share_BLK).transpose(1, 2)
-        return Pose(log_share_BLK, xy_BK2, presence_BK)
+        return Pose(log_share_BLK, _places(log_share_BLK.detach(), *y4.shape[-2:]), presence_BK)
 
     def dense(self, x2_BCHW: Tensor, y4_BCHW: Tensor) -> Tensor:
         """Stride-2 features that the depth and mask heads share."""
@@ -188,7 +189,17 @@ def _double(x_BCHW: Tensor) -> Tensor:
     return functional.interpolate(x_BCHW, scale_factor=2, mode="nearest")
 
 
-def _centres(height: int, width: int) -> Tensor:
-    """(H·W, 2) x, y of the cells of a stride-4 map; cell i covers input pixels 4i … 4i + 3, with 4i + 1.5 between."""
-    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([xs, ys], dim=-1).flatten(0, 1).float() * 4 + 1.5
+def _places(log_share_BLK: Tensor, height: int, width: int) -> Tensor:
+    """(B, K, 2) x, y: the expected place (Sun et al. 2018, arXiv:1711.08229) in the 5 x 5 cells around the likeliest.
+
+    Over the whole map, a hand that may be the left or the right one would be expected between the two.
+    """
+    best_BK = log_share_BLK.argmax(1)
+    rows_BK = (best_BK // width).clamp(REACH, height - 1 - REACH)
+    columns_BK = (best_BK % width).clamp(REACH, width - 1 - REACH)
+    steps = torch.arange(-REACH, REACH + 1, device=best_BK.device)
+    rows_BNK = (rows_BK[:, None] + steps.repeat_interleave(len(steps))[:, None]).contiguous()
+    columns_BNK = (columns_BK[:, None] + steps.repeat(len(steps))[:, None]).contiguous()
+    share_BNK = log_share_BLK.gather(1, rows_BNK * width + columns_BNK).softmax(1)
+    # A cell of the stride-4 map covers input pixels 4i … 4i + 3, with 4i + 1.5 between.
+    return torch.stack([(share_BNK * columns_BNK).sum(1), (share_BNK * rows_BNK).sum(1)], dim=-1) * 4 + 1.5

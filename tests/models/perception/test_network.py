@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.perception.network import PerceptionNet, PerceptionNetConfig
+from models.perception.network import PerceptionNet, PerceptionNetConfig, _places
 
 TINY = PerceptionNetConfig(input_px=64, widths=(8, 8, 16, 16, 16), num_keypoints=5)
 
@@ -28,14 +28,21 @@ def test_shapes_of_every_head() -> None:
 
 
 @torch.inference_mode()
-def test_keypoint_is_the_mean_place_of_its_distribution_in_input_pixels() -> None:
+@pytest.mark.parametrize(("x", "y"), [(9.5, 13.5), (10.7, 12.2), (50.0, 5.0), (33.0, 54.5)])
+def test_a_keypoint_is_read_at_its_peak_in_input_pixels(x: float, y: float) -> None:
+    centres = torch.arange(16) * 4 + 1.5  # a cell covers input pixels 4i … 4i + 3
+    peak = torch.exp(-((centres[None] - x) ** 2 + (centres[:, None] - y) ** 2) / 20)
+    other = 0.7 * torch.exp(-((centres[None] - 58) ** 2 + (centres[:, None] - 40) ** 2) / 20)
+    share = (peak + other + 1e-9).flatten()
+    found = _places((share / share.sum()).log()[None, :, None], 16, 16)
+    torch.testing.assert_close(found[0, 0], torch.tensor([x, y]), atol=0.35, rtol=0)
+
+
+@torch.inference_mode()
+def test_distributions_sum_to_one() -> None:
     network = tiny()
     pose = network.pose(network.features(torch.randn(2, 3, 64, 64))[1])
-    share = pose.log_share.exp().unflatten(1, (16, 16))
-    torch.testing.assert_close(share.sum((1, 2)), torch.ones(2, 5))
-    centres = torch.arange(16) * 4 + 1.5  # the middle of input pixels 4i … 4i + 3
-    torch.testing.assert_close(pose.xy[..., 0], torch.einsum("bhwk,w->bk", share, centres))
-    torch.testing.assert_close(pose.xy[..., 1], torch.einsum("bhwk,h->bk", share, centres))
+    torch.testing.assert_close(pose.log_share.exp().sum(1), torch.ones(2, 5))
 
 
 def test_every_parameter_is_trained() -> None:
