@@ -40,7 +40,10 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
         with _silent_stderr():
-            ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store)
+            # "local": a cluster that happens to run on this machine is joined only when its address is given.
+            ray.init(
+                "local", include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store
+            )
     else:
         environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)

@@ -38,7 +38,7 @@ with dataset_lock(ledger.storage, "job"):
     manifest = Manifest(url=str(root / "manifest.parquet"), id_column="clip_id", required=toy.REQUIRED, optional=toy.OPTIONAL)
     plan = Plan(manifest, ledger, key_columns=["value"], pipeline=job.pipeline_key)
     if plan.num_pending:
-        ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=100 << 20)
+        ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=100 << 20)
         configure_ray_data()
         run(plan, steps, job, RunLimits(rows_per_block=2, rows_per_round=8))
     counts = plan.counts()
@@ -51,7 +51,7 @@ FAULTS = {**dict.fromkeys(VALUES, "slow"), "c03": "bad", "c11": "raise"}
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", DRIVER, str(root), str(Path(__file__).with_name("toy.py"))]
+    arguments = [sys.executable, "-c", DRIVER, str(root), toy.__file__]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 

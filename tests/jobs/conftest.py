@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+from small_jobs import Corpus, options, small_config
+
+from jobs.console import Console
+from jobs.ingest import ingest
+from jobs.prepare import prepare
+from jobs.puppets import write_puppets
+
+
+@pytest.fixture(scope="session")
+def corpus(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    root = tmp_path_factory.mktemp("corpus")
+    puppets = root / "puppets"
+    write_puppets(puppets, num_videos=3, seed=11, size_px=(192, 144), fps=12, seconds=1.5)
+    config, how, console = small_config(), options(root), Console(json_only=True)
+    ingested = ingest(
+        [str(puppets / "puppets.parquet")],
+        str(root),
+        objects=str(puppets / "objects.parquet"),
+        config=config,
+        options=how,
+        console=console,
+    )
+    prepared = prepare(str(root / "clips"), str(root / "prepared"), config=config, options=how, console=console)
+    return Corpus(root=root, puppets=puppets, ingested=ingested, prepared=prepared)

@@ -1,0 +1,39 @@
+"""Whole jobs at small size, for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs import config as configuration
+from jobs.config import JobConfig
+from jobs.job import JobResult, Options
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Puppets drawn, ingested and prepared once for all tests that only look."""
+
+    root: Path
+    puppets: Path
+    ingested: JobResult
+    prepared: JobResult
+
+    @property
+    def clips(self) -> Path:
+        return self.root / "clips"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "prepared"
+
+
+def small_config(*assignments: str) -> JobConfig:
+    """Small pictures and half a CPU a worker, so that a test takes seconds."""
+    small = ("prepare.decode.short_side_px=128", "ingest.cut.min_frames=6", "workers.default.cpus=0.5", "workers.default.actors=1")
+    return configuration.load(None, [*small, *assignments])
+
+
+def options(root: Path, **changes: object) -> Options:
+    """MLflow in the test's own folder."""
+    return Options(tracking_uri=f"sqlite:///{root / 'mlflow.db'}", **changes)  # type: ignore[arg-type]
