@@ -23,6 +23,7 @@ from models.video.encode import write_h264
 
 logger = logging.getLogger(__name__)
 
+_BODIES: tuple[Body, ...] = ("human", "anthropomorphic")
 _MAX_VIDEOS = 1_000_000
 _WELL_VISIBLE = 0.8  # of the largest area that an object shows in a shot
 _SMALLEST_OBJECT_PX = 24
@@ -65,7 +66,7 @@ class _Task:
     video_id: str
     seed: int
     split: Split
-    body: Body | None
+    body: Body
     size_px: tuple[int, int]
     fps: float
     num_frames: int
@@ -83,7 +84,7 @@ def write_puppets(
     seconds: float = 4.0,
     num_processes: int = 2,
 ) -> PuppetCorpus:
-    """Draw `num_videos` puppet videos of `size_px` (height, width).
+    """Draw `num_videos` puppet videos of `size_px` (height, width), of one kind of body or of both by turns.
 
     Writes, under `out`:
 
@@ -91,7 +92,8 @@ def write_puppets(
     - `truth/<video_id>.npz`: the exact ground truth (`models.puppets.truth_file` reads it).
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot where the object is well
       visible, and its box (x0, y0, x1, y1) there, centres of its outermost pixels.
-    - `puppets.parquet`: one row per video; `uri` is relative to `out`.
+    - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` makes a video's spec again from
+      `seed`, `split` and `body`, the size and the duration.
 
     The same arguments write the same bytes, so an interrupted run is completed by running it again.
 
@@ -118,7 +120,7 @@ def write_puppets(
             video_id=f"puppet-{split}-{seed}-{index:05d}",
             seed=seed * _MAX_VIDEOS + index,
             split=split,
-            body=body,
+            body=body or _BODIES[index % len(_BODIES)],
             size_px=size_px,
             fps=fps,
             num_frames=num_frames,

@@ -41,7 +41,7 @@ def walk_across(p: float, a: float) -> Pose:
     along = hold(lap + 0.25, 1.3)
     pose = walk_in_place(p, a)
     turn = cosine(lap + 0.25)
-    pose.root = (0.42 * along, pose.root[1], 0.0)
+    pose.root = (0.33 * along, pose.root[1], 0.0)
     pose.yaw = 1.15 * math.tanh(5.0 * turn)
     return pose
 

@@ -196,7 +196,7 @@ def _draw_tail(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, k
     axes = skeleton.pelvis_axes
     back = float(axes[2, 2]) < 0.0
     layer = drawing.layer(key + (0.015 if back else -0.06), "tail")
-    swing = 0.5 * math.sin(4.5 * seconds)
+    swing = 0.22 * math.sin(4.5 * seconds)
     depth = p.torso_depth
     root = skeleton.pelvis + axes @ vector(0.0, 0.02, -0.8 * depth)
     if look.tail == "tuft":

@@ -58,12 +58,10 @@ def draw_front_hair(skull: Skull) -> None:
     head, look = skull.surface, skull.look
     layer = skull.drawing.layer(skull.key + 1e-4, "hair")
     if look.hair == "mohawk":
-        points = np.concatenate([[head.point(0.0, y, z)] for y, z in _ARC_TOP])
-        ridge = np.concatenate([[head.point(0.0, y * 1.5, z * 1.3)] for y, z in _ARC_TOP])
-        width = 0.14 * float(head.radii[0])
-        sides = [head.axes[:, 0] * (s * width) for s in (-1.0, 1.0)]
-        cloud = np.concatenate([points + side for side in sides] + [ridge + 0.5 * side for side in sides])
-        layer.hull(cloud, float(head.centre[2]), look.hair_colour)
+        for angle in np.linspace(0.75, 2.7, 6):
+            root = head.point(0.0, 0.92 * math.sin(angle), 0.92 * math.cos(angle))
+            tip = head.point(0.0, 1.42 * math.sin(angle), 1.32 * math.cos(angle))
+            layer.capsule(root, tip, 0.22 * skull.size, 0.04 * skull.size, look.hair_colour, shade=False)
         return
     hair = Surface(head.centre, head.axes, (1.02 * head.radii[0], 1.02 * head.radii[1], 1.02 * head.radii[2]))
     lon = np.linspace(-math.pi, math.pi, 60, endpoint=False)
@@ -77,9 +75,6 @@ def draw_front_hair(skull: Skull) -> None:
     gleam = hair.patch(hair.directions(np.concatenate((band, under))))
     if gleam is not None and hair.facing(-0.35, 0.95) > 0.15:
         layer.decal(gleam, shine, convex=False)
-
-
-_ARC_TOP = [(math.sin(a), math.cos(a)) for a in np.linspace(0.7, 2.9, 8)]
 
 
 def _hairline(style: str, lon: Points) -> Points:

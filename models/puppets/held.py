@@ -24,7 +24,7 @@ _GRIPS: dict[str, tuple[Triple, float]] = {
     "flower": ((0.3, -0.05, 0.62), 0.9),
     "balloon": ((0.42, 0.05, 0.5), 0.95),
     "umbrella": ((0.3, -0.15, 0.55), 1.0),
-    "book": ((-0.12, -0.22, 0.62), 0.3),
+    "book": ((-0.02, -0.3, 0.6), 0.6),
 }
 
 
@@ -77,7 +77,8 @@ def draw_held(
         canopy = drawing.layer(key - 0.05, "object", owner=owner)
         _umbrella(layer, canopy, item, grip, axes)
     else:
-        _book(layer, 0.5 * (skeleton.arms[0].hand[9] + skeleton.arms[1].hand[9]), axes, item)
+        between = 0.5 * (skeleton.arms[0].hand[9] + skeleton.arms[1].hand[9])
+        _book(layer, between + axes[:, 1] * (0.35 * item.size), axes, item)
 
 
 def _flower(layer: Layer, grip: Vector, axes: Matrix, item: ObjectSpec, *, sway: float) -> None:

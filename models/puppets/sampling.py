@@ -31,7 +31,7 @@ _OBJECT_COLOURS: tuple[tuple[Colour, Colour], ...] = (
     ((196, 140, 90), (110, 160, 90)),
 )
 _LEAVES: Colour = (84, 156, 86)
-_HELD_SIZES = {"ball": 0.09, "flower": 0.055, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.08}
+_HELD_SIZES = {"ball": 0.09, "flower": 0.07, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.11}
 _NEARBY_SIZES = {"box": 0.1, "chair": 0.12, "plant": 0.08, "ball": 0.07, "lamp": 0.09, "barrel": 0.1}
 _SPINNING = frozenset({"turn", "ballet", "walk_across"})
 

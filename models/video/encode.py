@@ -17,6 +17,9 @@ _TICKS_PER_SECOND = 90_000
 _MAX_FPS_DENOMINATOR = 1001
 _BT601 = 6  # what swscale converts RGB to by default; written down so that players convert back with the same matrix
 _LIMITED_RANGE = 1
+# With B-frames or a macroblock tree, x264's lookahead reads memory that it has not written: the same frames give other
+# bytes from one call to the next. Without either the bytes are the same.
+_REPRODUCIBLE = {"bf": "0", "rc-lookahead": "0"}
 
 
 def write_h264(
@@ -62,7 +65,9 @@ def _encode(
     ticks: list[int] | None,
 ) -> int:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+        stream = container.add_stream(
+            "libx264", rate=rate, options={"crf": str(crf), "preset": preset, **_REPRODUCIBLE}
+        )
         codec = stream.codec_context
         codec.flags |= CodecFlags.bitexact
         codec.thread_count = 1  # x264's output depends on the number of threads

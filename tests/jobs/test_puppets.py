@@ -28,6 +28,7 @@ def test_videos_truth_and_tables_fit_together(tmp_path: Path) -> None:
     assert (corpus.num_videos, corpus.num_frames, corpus.num_object_prompts) == (6, 48, len(prompts))
     assert len({row["video_id"] for row in puppets}) == 6
     assert prompts
+    assert [row["body"] for row in puppets] == ["human", "anthropomorphic"] * 3
     for row in puppets:
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", row["video_id"])
         assert row["uri"] == f"videos/{row['video_id']}.mp4"
@@ -37,7 +38,7 @@ def test_videos_truth_and_tables_fit_together(tmp_path: Path) -> None:
         assert [frame.time for frame in frames] == truth.frame_seconds.tolist()
         assert truth.character_mask.shape == (8, 96, 72)
         assert len(truth.shot_starts_seconds) == row["num_shots"]
-        spec = sample_spec(row["seed"], size_px=(96, 72), duration_seconds=1.0)
+        spec = sample_spec(row["seed"], body=row["body"], size_px=(96, 72), duration_seconds=1.0)
         assert (spec.character.recipe, spec.motion.name) == (row["character"], row["motion"])
     for prompt in prompts:
         truth = read_truth(tmp_path / "truth" / f"{prompt['video_id']}.npz")
