@@ -27,7 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-train_app = typer.Typer(help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None)
+train_app = typer.Typer(
+    help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(train_app, name="train")
 
 Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
@@ -35,7 +37,9 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAM
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, as key.key=value; may be repeated.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows by id.")]
-MaxFailed = Annotated[str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")]
+MaxFailed = Annotated[
+    str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
 TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [sqlite:///mlflow.db].")
@@ -46,7 +50,9 @@ RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running
 
 @app.command()
 def ingest(
-    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")
+    ],
     out: Out,
     objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
     config: ConfigFile = None,
@@ -73,12 +79,16 @@ def ingest(
         ray_address=ray_address,
     )
     loaded = configuration.load(config, set_ or ())
-    _finish(lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json)
+    _finish(
+        lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json
+    )
 
 
 @app.command()
 def prepare(
-    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")],
+    clips: Annotated[
+        str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")
+    ],
     out: Out,
     config: ConfigFile = None,
     set_: Set = None,
@@ -110,8 +120,12 @@ def prepare(
 @app.command()
 def retry(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
-    reason: Annotated[list[str] | None, typer.Option("--reason", help="Only rows that failed for this; repeatable.")] = None,
-    stage: Annotated[list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")] = None,
+    reason: Annotated[
+        list[str] | None, typer.Option("--reason", help="Only rows that failed for this; repeatable.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")
+    ] = None,
     dry_run: DryRun = False,
     max_failed: MaxFailed = None,
     as_json: Json = False,
@@ -152,7 +166,8 @@ def report(
 
 @app.command()
 def compact(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")], as_json: Json = False
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    as_json: Json = False,
 ) -> None:
     """Merge committed rows into data files. Jobs do this themselves; after a crash the next one does."""
     from jobs.maintenance import compact as run
@@ -176,15 +191,21 @@ def puppets(
 
 @train_app.command()
 def perception(
-    work: Annotated[Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")],
+    work: Annotated[
+        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
-    figure_steps: Annotated[int | None, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = None,
+    figure_steps: Annotated[
+        int | None, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")
+    ] = None,
     object_steps: Annotated[int | None, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = None,
 ) -> None:
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
     from jobs.train_perception import from_command_line
 
-    typer.echo(json.dumps(from_command_line(work, out=out, figure_steps=figure_steps, object_steps=object_steps), indent=1))
+    typer.echo(
+        json.dumps(from_command_line(work, out=out, figure_steps=figure_steps, object_steps=object_steps), indent=1)
+    )
 
 
 @app.command()

@@ -43,8 +43,8 @@ class Options:
     """What the command line says about how to run, as opposed to what to compute.
 
     Args:
-        max_failed: a number of rows or a percentage; beyond it the job stops and its exit code is 1. None: the job file's
-            `limits.max_failed`, else 10%.
+        max_failed: a number of rows or a percentage; beyond it the job stops and its exit code is 1. None: the job
+            file's `limits.max_failed`, else 10%.
         limit: consider only the first rows by id.
         retry: run matching failed rows again.
         run_rows: off to account and report only.
@@ -137,7 +137,9 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             retry=options.retry,
         )
         max_failed = _max_failed(options.max_failed, job.config, plan.total)
-        console.line(f"{job.verb}: {plan.total} rows, {plan.total - plan.num_pending} done before, {plan.num_pending} to do")
+        console.line(
+            f"{job.verb}: {plan.total} rows, {plan.total - plan.num_pending} done before, {plan.num_pending} to do"
+        )
         for notice in job.notices:
             console.notice(notice)
         if options.dry_run:

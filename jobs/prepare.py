@@ -25,7 +25,12 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         ManifestError: the clips cannot be used.
     """
     settings = config.prepare
-    backends = (settings.pose.backend, settings.depth.backend, settings.character_mask.backend, settings.object_masks.backend)
+    backends = (
+        settings.pose.backend,
+        settings.depth.backend,
+        settings.character_mask.backend,
+        settings.object_masks.backend,
+    )
     job = Job(
         verb="prepare",
         arguments={"clips": clips, "out": out},

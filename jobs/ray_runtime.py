@@ -24,7 +24,7 @@ def cluster(address: str | None) -> Iterator[None]:
     """A Ray cluster for the time of a job; one that is already initialised in this process is used as it is.
 
     Args:
-        address: of a running cluster (`ray://host:10001`, `auto`), which is sent this checkout as its working directory;
+        address: of a running cluster (`ray://host:10001`, `auto`), which is sent this checkout as its working folder;
             None starts a cluster on this machine, whose dashboard is off.
     """
     if ray.is_initialized():
@@ -32,8 +32,9 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # What Ray announces at each start (progress bars off, arguments in the object store, authentication on) is no news to
-    # whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning brings it back.
+    # What Ray announces at each start (progress bars off, arguments in the object store, authentication on) is no
+    # news to whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning
+    # brings it back.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from pipelines.ledger import Ledger
 from pipelines.manifest import Manifest, ManifestError
 from pipelines.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
-from pipelines.steps import Step, Workers
 from pipelines.sources import folder_of
+from pipelines.steps import Step, Workers
 from pipelines.storage import Storage
+from stages.base import Stage
 from stages.cut import CutConfig, CutStage
 from stages.outcome import Status
 from stages.probe import ProbeConfig, ProbeStage
@@ -41,7 +42,7 @@ class IngestConfig:
 
 def steps(config: IngestConfig, workers: Mapping[str, Workers]) -> list[Step]:
     """Probe, then cut."""
-    stages = [ProbeStage(config.probe), CutStage(config.cut)]
+    stages: list[Stage[Any]] = [ProbeStage(config.probe), CutStage(config.cut)]
     return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]
 
 
@@ -55,8 +56,8 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> int:
         videos: compacted ledger of videos.
         clips: folder of the clips.
         objects_url: Parquet or CSV table of object prompts: `video_id` or `uri`, `object_id`, `seconds`, and `box`
-            (x0, y0, x1, y1) or `points`, in pixels of the video as displayed. Relative URIs start at the table's folder.
-            A prompt goes to each clip that spans its time.
+            (x0, y0, x1, y1) or `points`, in pixels of the video as displayed. Relative URIs start at the
+            table's folder. A prompt goes to each clip that spans its time.
 
     Raises:
         ManifestError: the table of prompts cannot be used.
@@ -118,7 +119,7 @@ def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
     faults = {
         "video_id IS NULL AND uri IS NULL": "neither video_id nor uri",
         "box IS NULL AND points IS NULL": "neither box nor points",
-        "box IS NOT NULL AND (len(box) != 4 OR box[1] >= box[3] OR box[2] >= box[4])": "a box that is not x0 < x1, y0 < y1",
+        "box IS NOT NULL AND (len(box) != 4 OR box[1] >= box[3] OR box[2] >= box[4])": "a box without x0 < x1, y0 < y1",
         "NOT isfinite(seconds)": "a time that is not a number",
     }
     for condition, fault in faults.items():

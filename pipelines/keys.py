@@ -30,7 +30,8 @@ def _plain(value: Any) -> Any:
 
 
 def stage_keys(stages: Sequence[Stage[Any]]) -> dict[str, str]:
-    """Key of each stage's output for any given row: its code version, configuration, weights, and the stages it reads from.
+    """Key of each stage's output for any given row: its code version, configuration, weights, and the stages it
+    reads from.
 
     A changed setting changes the key of its stage and of all that depend on it, and of no other. A field declared with
     `field(metadata={"in_key": False})` (a timeout, say) decides whether there is a result, not which, and changes none.

@@ -91,7 +91,9 @@ class Ledger:
         return self.storage.names(PARTS, suffix=".parquet")
 
     def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """SQL for all compacted rows, with `filename`; compact first if parts may be about. Empty string when there are none."""
+        """SQL for all compacted rows, with `filename`; compact first if parts may be about. Empty string when there
+        are none.
+        """
         names = self.data_names()
         if not names:
             return ""
@@ -129,7 +131,8 @@ class Ledger:
 
         Each data file is replaced in one step: newer rows take the place of older ones with the same id, and new ids
         fill the last file before another is begun. Parts are deleted after the file that holds their rows is published.
-        Killed anywhere, it finds the rest of the parts next time; those whose rows were already moved replace themselves.
+        Killed anywhere, it finds the rest of the parts next time; those whose rows were already moved replace
+        themselves.
         """
         parts = self.part_names()
         moved = 0

@@ -64,7 +64,9 @@ class Manifest:
         elif fs.exists(path):
             paths = [path]
         else:
-            raise ManifestError(f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files")
+            raise ManifestError(
+                f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files"
+            )
         reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
         if reader is None:
             raise ManifestError(f"{self.url} is neither .parquet nor .csv")
@@ -110,7 +112,8 @@ class Manifest:
             raise ManifestError(f"{self.url}: a row has no {' and no '.join(empty)}: {row}")
 
     def check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str, among: str) -> None:
-        """Check the ids of the rows in `among` (a table with the id column), and that no other row of `relation` has them.
+        """Check the ids of the rows in `among` (a table with the id column), and that no other row of `relation` has
+        them.
 
         Rows that are done were checked when they were new; a planner passes those that are not.
 
@@ -124,7 +127,8 @@ class Manifest:
         ).fetchall()
         if bad:
             raise ManifestError(
-                f"{self.url}: {key} {bad[0][0][:60]!r} is not allowed; an id is 1 to 128 letters, digits, '.', '_' or '-'"
+                f"{self.url}: {key} {bad[0][0][:60]!r} is not allowed; "
+                "an id is 1 to 128 letters, digits, '.', '_' or '-'"
             )
         twice = connection.execute(
             f"SELECT {key}, count(*) FROM (SELECT {key} FROM {relation} SEMI JOIN {among} USING ({key})) "  # noqa: S608

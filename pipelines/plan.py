@@ -1,7 +1,7 @@
 """Planning: the manifest minus the ledger.
 
-Everything here is a query over files, by DuckDB, so that planning a corpus of millions needs neither minutes nor memory;
-only the rows about to run are ever Python objects.
+Everything here is a query over files, by DuckDB, so that planning a corpus of millions needs neither minutes nor
+memory; only the rows about to run are ever Python objects.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Plan:
     """What there is to do: the manifest's rows without a committed row of the same work.
 
     The work is the same when the id, the columns in `key_columns` (the source's fingerprint among them) and the
-    pipeline's key are. Columns are compared as they are: DuckDB's hash is faster, but finds one in a hundred similar texts
-    equal.
+    pipeline's key are. Columns are compared as they are: DuckDB's hash is faster, but finds one in a hundred similar
+    texts equal.
 
     Args:
         manifest: the rows to account for.

@@ -58,5 +58,5 @@ STAGES: dict[str, type[Stage[Any]]] = {
 
 
 def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
-    """Decode → pose → depth → structured depth → character mask → object masks → shape-agnostic mask → quality → select."""
+    """The steps, in the order of `STAGES`."""
     return [Step(stage=kind(getattr(config, name)), workers=workers[name]) for name, kind in STAGES.items()]

@@ -75,8 +75,9 @@ def run(
     """Run every pending row of `plan` and commit its outcome.
 
     At the end of each round, rows that never came back (their worker was killed, each time) are run again, one to a
-    block, so that a row that kills its worker takes no other with it; those that still do not come back are committed as
-    failed. Ray must be initialised, and the dataset's lock held. What was done is counted in `tally` as it happens.
+    block, so that a row that kills its worker takes no other with it; those that still do not come back are
+    committed as failed. Ray must be initialised, and the dataset's lock held. What was done is counted in `tally` as
+    it happens.
 
     Raises:
         TooManyFailuresError: `limits.max_failed` was passed.
@@ -118,7 +119,9 @@ def _run_round(
             spec.ledger.commit(spec.fail(row, Reason.CRASH, message, "worker"), spec.schema)
         except OSError as error:
             raise _output_error(spec, str(error)) from error
-        _count(tally, {"id": row[id_column], "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"})
+        _count(
+            tally, {"id": row[id_column], "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"}
+        )
         _stop_if_too_many(tally, limits)
 
 
@@ -133,7 +136,9 @@ def _execute(
 ) -> set[str]:
     """One Ray Data execution; returns the ids that came back."""
     tables = [
-        pa.table({"row": pa.array([pack(row) for row in rows[i : i + rows_per_block]], pa.large_binary())}, schema=ROW_SCHEMA)
+        pa.table(
+            {"row": pa.array([pack(row) for row in rows[i : i + rows_per_block]], pa.large_binary())}, schema=ROW_SCHEMA
+        )
         for i in range(0, len(rows), rows_per_block)
     ]
     dataset = ray.data.from_arrow(tables)
@@ -208,8 +213,8 @@ def _stop_if_too_many(tally: Tally, limits: RunLimits) -> None:
 
 def _output_error(spec: WorkerSpec, error: str) -> OutputError:
     return OutputError(
-        f"cannot write to {spec.ledger.storage.url}: {error}; make room or fix its permissions and run the same command "
-        "again, which continues with the rows that are missing"
+        f"cannot write to {spec.ledger.storage.url}: {error}; make room or fix its permissions, and run the same "
+        "command again, which continues with the rows that are missing"
     )
 
 

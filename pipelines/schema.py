@@ -146,7 +146,9 @@ def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.A
 
 
 def to_row(table: pa.Table, index: int = 0) -> dict[str, Any]:
-    """One row of a table as stages expect it: lists of numbers, nested or not, are numpy arrays, maps are dictionaries."""
+    """One row of a table as stages expect it: lists of numbers, nested or not, are numpy arrays, maps are
+    dictionaries.
+    """
     row: dict[str, Any] = table.slice(index, 1).to_pylist(maps_as_pydicts="strict")[0]
     for field in table.schema:
         leaf = field.type

@@ -16,7 +16,23 @@ import pyarrow as pa
 from pipelines.manifest import Manifest, ManifestError
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+    [
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
+    ]
 )
 LIST_SUFFIXES = frozenset({".parquet", ".csv"})
 SOURCE_COLUMNS = {"video_id": pa.string(), "uri": pa.string(), "source_stamp": pa.string()}
@@ -26,9 +42,10 @@ STAT_THREADS = 32
 def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.Table:
     """One row per source file: `video_id`, `uri`, `source_stamp` (changes when the file does).
 
-    A folder is searched for files with a video's suffix, at any depth; a file named outright is taken whatever its suffix;
-    a `.parquet` or `.csv` list has a column `uri` and may have `video_id`. A list's relative URIs start at its folder.
-    URIs outside `allowed_schemes` are listed but not touched: they end as rows that failed with `NotAllowed`.
+    A folder is searched for files with a video's suffix, at any depth; a file named outright is taken whatever its
+    suffix; a `.parquet` or `.csv` list has a column `uri` and may have `video_id`. A list's relative URIs start at
+    its folder. URIs outside `allowed_schemes` are listed but not touched: they end as rows that failed with
+    `NotAllowed`.
 
     Raises:
         ManifestError: nothing there, or a list that cannot be used.
@@ -50,7 +67,9 @@ def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.
     with ThreadPoolExecutor(STAT_THREADS) as pool:
         stamps = list(pool.map(lambda uri: _stamp(uri, allowed), uris))
     ids = [entries[uri] or derived_id(uri) for uri in uris]
-    return pa.table({"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items())))
+    return pa.table(
+        {"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items()))
+    )
 
 
 def derived_id(uri: str) -> str:

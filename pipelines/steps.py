@@ -14,7 +14,8 @@ from stages.base import Stage
 class Workers:
     """What one worker of a step takes, and how many there are at most.
 
-    `actors` 0 means as many as the cluster has room for when the job starts. `gpus` below 1 should be 1/n, so that n workers fill a device.
+    `actors` 0 means as many as the cluster has room for when the job starts. `gpus` below 1 should be 1/n, so that n
+    workers fill a device.
     """
 
     actors: int = 0

@@ -88,9 +88,16 @@ class Storage:
             return
 
     def sweep_temporaries(self) -> None:
-        """Remove what writers that were killed left behind. Only with the lock held: a living writer's file is not safe."""
+        """Remove what writers that were killed left behind. Only with the lock held: a living writer's file is not
+        safe.
+        """
         if not self.is_local:
             return
-        for folder in (Path(self.root), Path(self.root) / "_parts", Path(self.root) / "_jobs", Path(self.root) / "_report"):
+        for folder in (
+            Path(self.root),
+            Path(self.root) / "_parts",
+            Path(self.root) / "_jobs",
+            Path(self.root) / "_report",
+        ):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)

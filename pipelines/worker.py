@@ -81,10 +81,12 @@ class Worker:
         _limit_threads(threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        rows = [self._process(pickle.loads(packed.as_py())) for packed in block.column("row")]  # noqa: S301  our own rows
+        """Results of the block's rows, or, before the last group of stages, the rows to hand on."""
+        rows = (pickle.loads(packed.as_py()) for packed in block.column("row"))  # noqa: S301  our own rows
+        # Row by row to the end: one clip's frames in memory, and what is done is committed before the next row begins.
         if not self.last:
-            return pa.Table.from_pylist([{"row": pack(row)} for row in rows], schema=ROW_SCHEMA)
-        return pa.Table.from_pylist([self._commit(row) for row in rows], schema=RESULT_SCHEMA)
+            return pa.Table.from_pylist([{"row": pack(self._process(row))} for row in rows], schema=ROW_SCHEMA)
+        return pa.Table.from_pylist([self._commit(self._process(row)) for row in rows], schema=RESULT_SCHEMA)
 
     def _process(self, row: Row) -> Row:
         if row.get("status", Status.OK) != Status.OK or row.get("_committed"):
@@ -141,7 +143,9 @@ class Worker:
         def give_up() -> None:
             message = f"the row took longer than {limit:g} s; raise limits.row_timeout_seconds if it needs them"
             try:
-                self.spec.ledger.commit(self.spec.fail(row, Reason.TIMEOUT, message, self.stages[0].name), self.spec.schema)
+                self.spec.ledger.commit(
+                    self.spec.fail(row, Reason.TIMEOUT, message, self.stages[0].name), self.spec.schema
+                )
             finally:
                 os._exit(1)
 

@@ -15,9 +15,9 @@ ConfigT = TypeVar("ConfigT")
 class Stage(ABC, Generic[ConfigT]):
     """One row transform. Subclasses state what they read and write; the pipeline checks the list before Ray starts.
 
-    `config` is a frozen keyword-only dataclass whose fields are plain values: it is hashed, together with `version`, the
-    digests from `weights` and the stages whose columns are read, into the key that decides what a changed setting makes
-    stale. Raise `version` when the code of a stage changes what it computes.
+    `config` is a frozen keyword-only dataclass whose fields are plain values: it is hashed, together with `version`,
+    the digests from `weights` and the stages whose columns are read, into the key that decides what a changed
+    setting makes stale. Raise `version` when the code of a stage changes what it computes.
     """
 
     name: ClassVar[str]

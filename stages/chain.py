@@ -27,7 +27,9 @@ def stages_to_run(stages: Sequence[Stage[Any]], reusable: frozenset[str]) -> lis
     return chosen[::-1]
 
 
-def reuse(row: Row, previous: Mapping[str, Any], stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -> frozenset[str]:
+def reuse(
+    row: Row, previous: Mapping[str, Any], stages: Sequence[Stage[Any]], keys: Mapping[str, str]
+) -> frozenset[str]:
     """Copy into `row` what `previous`, the row of an earlier run, holds of unchanged stages; returns their names."""
     old_keys: Mapping[str, str] = previous.get("stage_keys") or {}
     same: set[str] = set()
@@ -39,11 +41,13 @@ def reuse(row: Row, previous: Mapping[str, Any], stages: Sequence[Stage[Any]], k
     return frozenset(same)
 
 
-def run_row(row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reusable: frozenset[str] = frozenset()) -> Row:
+def run_row(
+    row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reusable: frozenset[str] = frozenset()
+) -> Row:
     """`row` taken through `stages`; what happened is in its outcome columns, and nothing is raised.
 
-    Adds `status` and, unless it is ok, `stage`, `reason` and `message`; extends `stage_keys` (the stages whose columns the
-    row holds) and `seconds_by_stage`.
+    Adds `status` and, unless it is ok, `stage`, `reason` and `message`; extends `stage_keys` (the stages whose
+    columns the row holds) and `seconds_by_stage`.
     """
     kept: dict[str, str] = {**row.get("stage_keys", {}), **{name: keys[name] for name in reusable}}
     seconds: dict[str, float] = dict(row.get("seconds_by_stage", {}))
@@ -55,7 +59,9 @@ def run_row(row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reu
         except BadRow as bad:
             row |= outcome(bad.status, stage.name, bad.reason, bad.message)
         except MemoryError as error:
-            row |= outcome(Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory")
+            row |= outcome(
+                Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory"
+            )
         except Exception:  # noqa: BLE001  anything else is recorded with its traceback, and counts against the job's limit
             row |= outcome(Status.FAILED, stage.name, Reason.UNEXPECTED_ERROR, traceback.format_exc())
         else:
@@ -67,7 +73,9 @@ def run_row(row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reu
 
 
 def outcome(status: Status, stage: str, reason: Reason, message: str) -> Row:
-    """The outcome columns of a row that ends here. The end of a long message is kept: that is where a traceback says why."""
+    """The outcome columns of a row that ends here. The end of a long message is kept: that is where a traceback says
+    why.
+    """
     if len(message) > MESSAGE_CHARS:
         message = "…" + message[-MESSAGE_CHARS:]
     return {"status": status.value, "stage": stage, "reason": reason.value, "message": message}

@@ -32,14 +32,20 @@ class CutConfig:
         stride = self.num_frames if self.stride_frames is None else self.stride_frames
         if not 1 <= self.min_frames <= self.num_frames or stride < 1:
             raise ValueError(
-                f"expected 1 <= min_frames <= num_frames and stride_frames >= 1, got {self.min_frames}, {self.num_frames}, {stride}"
+                "expected 1 <= min_frames <= num_frames and stride_frames >= 1, "
+                f"got {self.min_frames}, {self.num_frames}, {stride}"
             )
         if not self.target_fps > 0 or not self.shot_margin_seconds >= 0:
-            raise ValueError(f"expected target_fps > 0 and shot_margin_seconds >= 0, got {self.target_fps}, {self.shot_margin_seconds}")
+            raise ValueError(
+                "expected target_fps > 0 and shot_margin_seconds >= 0, "
+                f"got {self.target_fps}, {self.shot_margin_seconds}"
+            )
 
 
 class CutStage(Stage[CutConfig]):
-    """Windows that each lie inside one shot. Frame i of a window is on display at `start_seconds + i · frame_step / fps`."""
+    """Windows that each lie inside one shot. Frame i of a window is on display at `start_seconds + i · frame_step /
+    fps`.
+    """
 
     name = "cut"
     reads: ClassVar[frozenset[str]] = frozenset(
@@ -48,6 +54,11 @@ class CutStage(Stage[CutConfig]):
     writes: ClassVar[frozenset[str]] = frozenset({"windows"})
 
     def process(self, row: Row) -> Row:
+        """`windows` of the row's shots.
+
+        Raises:
+            Rejected: no shot is long enough for one.
+        """
         config = self.config
         frame_step = max(1, math.floor(row["fps"] / config.target_fps + 0.5))
         spacing_seconds = frame_step / row["fps"]
@@ -55,9 +66,9 @@ class CutStage(Stage[CutConfig]):
         starts = list(row["shot_starts_seconds"]) or [row["start_seconds"]]
         ends = [*starts[1:], row["start_seconds"] + row["duration_seconds"]]
         windows = []
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            start += config.shot_margin_seconds if number > 0 else 0.0
-            end -= config.shot_margin_seconds if number < len(starts) - 1 else 0.0
+        for number, (shot_start, shot_end) in enumerate(zip(starts, ends, strict=True)):
+            start = shot_start + (config.shot_margin_seconds if number > 0 else 0.0)
+            end = shot_end - (config.shot_margin_seconds if number < len(starts) - 1 else 0.0)
             # The last frame must still be on display inside the shot; a thousandth of a frame forgives rounding.
             available = math.floor((end - start) / spacing_seconds + 1e-3)
             for offset in range(0, available, stride):

@@ -16,7 +16,14 @@ def ray_cluster() -> Iterator[None]:
 
     # Test modules are not importable in a worker; what they define travels by value.
     ray.cloudpickle.register_pickle_by_value(toy)
-    ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=200 << 20)
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+        object_store_memory=200 << 20,
+    )
     configure_ray_data()
     yield
     ray.shutdown()

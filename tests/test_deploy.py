@@ -60,7 +60,11 @@ def test_versions_agree() -> None:
     """The images, and what CI pins, are the same Ray."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
     image = load("ray_cluster.yaml")["docker"]["image"]
-    assert image.split(":")[1].split("-")[0] == pins["ray"] == load("deploy/rayjob.yaml")["spec"]["rayClusterSpec"]["rayVersion"]
+    assert (
+        image.split(":")[1].split("-")[0]
+        == pins["ray"]
+        == load("deploy/rayjob.yaml")["spec"]["rayClusterSpec"]["rayVersion"]
+    )
 
 
 def test_the_job_file_loads() -> None:

@@ -1,7 +1,7 @@
 """Peak memory of `zoetrope prepare`, driver, Ray and workers together, at two corpus sizes: it must not grow.
 
-Proportional set size, summed over the whole process tree and sampled while the command runs, so that memory which processes
-share (Ray's object store, the interpreter) counts once.
+Proportional set size, summed over the whole process tree and sampled while the command runs, so that memory which
+processes share (Ray's object store, the interpreter) counts once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ def proportional_bytes(process: psutil.Process) -> int:
 
 def peak_mb(manifest: Path, out: Path) -> tuple[float, float]:
     """Peak in MB, and seconds, of one command."""
-    command = [sys.executable, "-m", "jobs.cli", "prepare", str(manifest), "--out", str(out), "--json", "--max-failed", "100%"]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.cli",
+        "prepare",
+        str(manifest),
+        "--out",
+        str(out),
+        "--json",
+        "--max-failed",
+        "100%",
+    ]
     command += ["--tracking-uri", f"sqlite:///{out.parent}/mlflow.db", "--set", "prepare.decode.short_side_px=128"]
     started = time.perf_counter()
     peak = 0

@@ -1,9 +1,9 @@
 """Planning a resume: 1,000,000 clips of which 99% are done, against DuckDB's own anti-join over the same files.
 
 The peer answers the same question in one query: which rows have no committed row with the same id and the same inputs
-(fingerprint, window, prompts). Ours also checks the manifest (types, ids, duplicates), numbers the pending rows, and finds
-the old row whose stages each could reuse. An anti-join on ids alone, which would not notice a changed source, is timed
-beside it for scale.
+(fingerprint, window, prompts). Ours also checks the manifest (types, ids, duplicates), numbers the pending rows, and
+finds the old row whose stages each could reuse. An anti-join on ids alone, which would not notice a changed source, is
+timed beside it for scale.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import duckdb
 from pipelines.ledger import Ledger
 from pipelines.manifest import Manifest, columns_of
 from pipelines.plan import Plan
-KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "objects")
+from pipelines.prepare import KEY_COLUMNS
 from pipelines.schema import CLIP_COLUMNS
 from pipelines.storage import Storage
 
@@ -32,20 +32,31 @@ PIPELINE = "0123456789abcdef"
 def make_corpus(root: Path, rows: int) -> None:
     """A manifest, and a ledger of the same clips less every hundredth."""
     (root / "out").mkdir()
-    prompt = "CAST([] AS STRUCT(object_id VARCHAR, seconds DOUBLE, box DOUBLE[], points STRUCT(x DOUBLE, y DOUBLE, positive BOOLEAN)[])[])"
+    kind = (
+        "STRUCT(object_id VARCHAR, seconds DOUBLE, box DOUBLE[], points STRUCT(x DOUBLE, y DOUBLE, positive BOOLEAN)[])"
+    )
     clips = f"""
-        SELECT 'video-' || (i // 8) || '.' || lpad((i % 8)::VARCHAR, 5, '0') AS clip_id, 'video-' || (i // 8) AS video_id,
-               's3://corpus/raw/video-' || (i // 8) || '.mp4' AS uri, 'sha256:' || sha256((i // 8)::VARCHAR) AS fingerprint,
+        SELECT 'video-' || (i // 8) || '.' || lpad((i % 8)::VARCHAR, 5, '0') AS clip_id,
+               'video-' || (i // 8) AS video_id,
+               's3://corpus/raw/video-' || (i // 8) || '.mp4' AS uri,
+               'sha256:' || sha256((i // 8)::VARCHAR) AS fingerprint,
                1000000 + i AS size_bytes, 1080::INT AS width_px, 1920::INT AS height_px, 25.0::DOUBLE AS fps,
-               (i % 8) * 4.0::DOUBLE AS start_seconds, 48::INT AS num_frames, 2::INT AS frame_step, {prompt} AS objects
+               (i % 8) * 4.0::DOUBLE AS start_seconds, 48::INT AS num_frames, 2::INT AS frame_step,
+               CAST([] AS {kind}[]) AS objects
         FROM range({rows}) t(i)"""
     with duckdb.connect() as connection:
         connection.execute(f"COPY ({clips}) TO '{root}/clips.parquet'")
-        outcome = f"'{PIPELINE}' AS pipeline_key, sha256(clip_id) AS work_key, 'ok' AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS stage, 1 AS attempts"
+        outcome = (
+            f"'{PIPELINE}' AS pipeline_key, sha256(clip_id) AS work_key, 'ok' AS status, NULL::VARCHAR AS reason, "
+            "NULL::VARCHAR AS stage, 1 AS attempts"
+        )
         kept = f"SELECT *, {outcome} FROM '{root}/clips.parquet' WHERE hash(clip_id) % 100 != 0"
-        # Prepared rows carry half a megabyte each; their keys lie in as many files as that makes of a part of the corpus.
+        # Prepared rows carry half a megabyte each; their keys lie in as many files as that makes of a part of the
+        # corpus.
         for number in range(20):
-            connection.execute(f"COPY ({kept} AND size_bytes % 20 = {number}) TO '{root}/out/rows-{number:06d}.parquet'")
+            connection.execute(
+                f"COPY ({kept} AND size_bytes % 20 = {number}) TO '{root}/out/rows-{number:06d}.parquet'"
+            )
 
 
 def anti_join(root: Path, columns: Sequence[str]) -> tuple[int, float]:
@@ -54,7 +65,9 @@ def anti_join(root: Path, columns: Sequence[str]) -> tuple[int, float]:
     ledger = f"(SELECT {', '.join(columns)} FROM '{root}/out/rows-*.parquet')"
     started = time.perf_counter()
     with duckdb.connect() as connection:
-        pending = connection.sql(f"SELECT * FROM '{root}/clips.parquet' m ANTI JOIN {ledger} l ON {agree}").to_arrow_table()
+        pending = connection.sql(
+            f"SELECT * FROM '{root}/clips.parquet' m ANTI JOIN {ledger} l ON {agree}"
+        ).to_arrow_table()
     return pending.num_rows, time.perf_counter() - started
 
 

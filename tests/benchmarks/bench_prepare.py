@@ -1,9 +1,9 @@
 """Throughput of `prepare` against a hand-written multiprocessing loop over the same calls.
 
-Both run the same stages with the same settings over the same clips in the same number of processes, one thread each. The
-loop is the least that does the work: a pool, the stages, one Parquet file per clip. Ours also isolates faults, commits
-durably and accounts for every row. What each clip costs is the slope between two sizes; what starting costs is reported
-apart, because a corpus is large and a start is not.
+Both run the same stages with the same settings over the same clips in the same number of processes, one thread each.
+The loop is the least that does the work: a pool, the stages, one Parquet file per clip. Ours also isolates faults,
+commits durably and accounts for every row. What each clip costs is the slope between two sizes; what starting costs
+is reported apart, because a corpus is large and a start is not.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def ours(manifest: Path, out: Path) -> float:
     stages = [step.stage for step in pipeline]
     keys = stage_keys(stages)
     ledger = Ledger(Storage(str(out)), "clip_id")
-    clips = Manifest(url=str(manifest), id_column="clip_id", required=columns_of(CLIP_COLUMNS, list(CLIP_COLUMNS)), optional={})
+    clips = Manifest(
+        url=str(manifest), id_column="clip_id", required=columns_of(CLIP_COLUMNS, list(CLIP_COLUMNS)), optional={}
+    )
     plan = Plan(clips, ledger, key_columns=KEY_COLUMNS, pipeline=pipeline_key(keys))
     spec = WorkerSpec(
         stages=stages,
@@ -144,7 +146,9 @@ def main() -> None:
                 "ratio": round(slopes["loop"] / slopes["ours"], 3),
                 "fixed_seconds": round(fixed["ours"], 1),
                 "fixed_seconds_loop": round(fixed["loop"], 1),
-                "seconds": {f"{name}-{count}": [round(s, 1) for s in values] for (name, count), values in seconds.items()},
+                "seconds": {
+                    f"{name}-{count}": [round(s, 1) for s in values] for (name, count), values in seconds.items()
+                },
             }
         )
     )

@@ -46,15 +46,33 @@ USAGE = [
     (["prepare", "CLIPS", "--out", "OUT", "--speed", "9"], r"No such option: --speed"),
     (["preprae"], r"No such command 'preprae'."),
     (["prepare", "nowhere.parquet", "--out", "OUT"], r"nowhere.parquet does not exist; expected a Parquet or CSV file"),
-    (["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.decode.short_side=9"], "prepare.decode.short_side: no such key; did you mean short_side_px?"),
-    (["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.decode.short_side_px=big"], "prepare.decode.short_side_px: got 'big'"),
-    (["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.agnostic_mask.mode=both"], "prepare.agnostic_mask.mode: got 'both'"),
+    (
+        ["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.decode.short_side=9"],
+        "prepare.decode.short_side: no such key; did you mean short_side_px?",
+    ),
+    (
+        ["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.decode.short_side_px=big"],
+        "prepare.decode.short_side_px: got 'big'",
+    ),
+    (
+        ["prepare", "CLIPS", "--out", "OUT", "--set", "prepare.agnostic_mask.mode=both"],
+        "prepare.agnostic_mask.mode: got 'both'",
+    ),
     (["prepare", "CLIPS", "--out", "OUT", "--set", "nonsense"], "expected key.key=value"),
-    (["prepare", "CLIPS", "--out", "OUT", "--set", "workers.posse.gpus=1"], "workers.posse: no such stage; did you mean pose?"),
+    (
+        ["prepare", "CLIPS", "--out", "OUT", "--set", "workers.posse.gpus=1"],
+        "workers.posse: no such stage; did you mean pose?",
+    ),
     (["prepare", "CLIPS", "--out", "OUT", "--config", "missing.yaml"], "cannot read the job file missing.yaml"),
-    (["prepare", "CLIPS", "--out", "OUT", "--max-failed", "some"], "--max-failed some: expected a number of rows or a percentage"),
+    (
+        ["prepare", "CLIPS", "--out", "OUT", "--max-failed", "some"],
+        "--max-failed some: expected a number of rows or a percentage",
+    ),
     (["prepare", "CLIPS", "--out", "OUT", "--limit", "0"], "Invalid value for '--limit'"),
-    (["ingest", "nowhere", "--out", "OUT"], "nowhere does not exist; expected a folder, a glob, a video, or a .parquet or .csv list"),
+    (
+        ["ingest", "nowhere", "--out", "OUT"],
+        "nowhere does not exist; expected a folder, a glob, a video, or a .parquet or .csv list",
+    ),
     (["retry", "EMPTY"], "was not written by a zoetrope job"),
     (["retry", "EMPTY", "--reason", "Boredom"], "got the reasons ['Boredom'], expected some of"),
     (["compact", "EMPTY"], "was not written by a zoetrope job"),
@@ -92,11 +110,23 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     ],
 )
 def test_a_wrong_job_file_is_refused(
-    text: str, message: str, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    text: str,
+    message: str,
+    clips: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "job.yaml").write_text(text)
     code, _, err = run(
-        capsys, monkeypatch, "prepare", str(clips), "--out", str(tmp_path / "out"), "--config", str(tmp_path / "job.yaml")
+        capsys,
+        monkeypatch,
+        "prepare",
+        str(clips),
+        "--out",
+        str(tmp_path / "out"),
+        "--config",
+        str(tmp_path / "job.yaml"),
     )
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
@@ -105,7 +135,9 @@ def test_a_wrong_job_file_is_refused(
 def test_dry_run_writes_nothing(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, _ = run(capsys, monkeypatch, "prepare", str(clips), "--out", str(tmp_path / "out"), "--dry-run", "--json")
+    code, out, _ = run(
+        capsys, monkeypatch, "prepare", str(clips), "--out", str(tmp_path / "out"), "--dry-run", "--json"
+    )
     assert code == 0
     assert json.loads(out) == {"verb": "prepare", "rows": 1, "pending": 1, "dry_run": True}
     assert not list((tmp_path / "out").glob("**/*.parquet"))
@@ -119,7 +151,9 @@ def test_help_names_every_verb() -> None:
 
 def test_the_packages_are_ours() -> None:
     """The names are generic: an installed package of the same name must not shadow them."""
-    code = "import models, stages, pipelines, jobs; print(*(m.__file__ for m in (models, stages, pipelines, jobs)), sep='\\n')"
+    code = "import models, stages, pipelines, jobs\nfor m in (models, stages, pipelines, jobs): print(m.__file__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     root = Path(__file__).resolve().parents[2]
-    assert done.stdout.split() == [str(root / name / "__init__.py") for name in ("models", "stages", "pipelines", "jobs")]
+    assert done.stdout.split() == [
+        str(root / name / "__init__.py") for name in ("models", "stages", "pipelines", "jobs")
+    ]

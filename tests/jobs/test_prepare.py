@@ -66,7 +66,10 @@ def test_the_networks_see_what_was_drawn(corpus: Corpus) -> None:
         drawn, scale = truth.keypoints[shown], row["work_width_px"] / row["width_px"]
         distance = np.linalg.norm(np.array(row["keypoints"])[..., :2] - drawn[..., :2] * scale, axis=-1)
         there = drawn[..., 2] > 0
-        size = np.array([np.ptp(points[seen][:, :2], axis=0).max() for points, seen in zip(drawn, there, strict=True)]) * scale
+        size = (
+            np.array([np.ptp(points[seen][:, :2], axis=0).max() for points, seen in zip(drawn, there, strict=True)])
+            * scale
+        )
         assert np.mean((distance < 0.15 * size[:, None])[there]) > 0.8
         masks = rle.decode(row["character_mask"])
         true = [cv2.resize(m.astype(np.uint8), masks.shape[:0:-1]) > 0 for m in truth.character_mask[shown]]
@@ -77,7 +80,11 @@ def test_a_second_run_does_nothing_and_keeps_its_mlflow_run(corpus: Corpus) -> N
     before = rows(corpus.dataset)
     config = small_config()
     again = prepare(
-        str(corpus.clips), str(corpus.dataset), config=config, options=options(corpus.root), console=Console(json_only=True)
+        str(corpus.clips),
+        str(corpus.dataset),
+        config=config,
+        options=options(corpus.root),
+        console=Console(json_only=True),
     )
     assert (again.exit_code, again.summary["rows_run"]) == (0, 0)
     assert again.summary["mlflow_run_id"] == corpus.prepared.summary["mlflow_run_id"]
@@ -121,7 +128,9 @@ def test_a_threshold_redoes_its_stage_only(corpus: Corpus, tmp_path: Path) -> No
         (tmp_path / path.name).write_bytes(path.read_bytes())
     before = rows(tmp_path)
     config = small_config("prepare.select.min_motion_magnitude=1000")
-    done = prepare(str(corpus.clips), str(tmp_path), config=config, options=options(tmp_path), console=Console(json_only=True))
+    done = prepare(
+        str(corpus.clips), str(tmp_path), config=config, options=options(tmp_path), console=Console(json_only=True)
+    )
     assert done.summary["rejected"] == done.summary["rows"]
     after = rows(tmp_path)
     for clip_id, row in after.items():
@@ -192,7 +201,13 @@ def test_report_and_compact_work_on_a_finished_dataset(corpus: Corpus) -> None:
 
 def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
     """As a user: one clip, JSON on stdout, nothing else there."""
-    command = [str(Path(sys.executable).with_name("zoetrope")), "prepare", str(corpus.clips), "--out", str(tmp_path / "out")]
+    command = [
+        str(Path(sys.executable).with_name("zoetrope")),
+        "prepare",
+        str(corpus.clips),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     command += ["--limit", "1", "--json", "--set", "prepare.decode.short_side_px=64"]
     command += ["--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -219,7 +234,9 @@ def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
         ("size_bytes", 17, "SourceChanged"),
     ],
 )
-def test_a_hostile_row_fails_with_its_reason(corpus: Corpus, tmp_path: Path, column: str, value: Any, reason: str) -> None:
+def test_a_hostile_row_fails_with_its_reason(
+    corpus: Corpus, tmp_path: Path, column: str, value: Any, reason: str
+) -> None:
     """The stage that meets it, as a plain callable: what a whole job makes of failures is tested elsewhere."""
     from pipelines.keys import stage_keys
     from stages.chain import run_row
@@ -241,5 +258,11 @@ def test_manifest_columns_of_a_person_are_kept(corpus: Corpus, tmp_path: Path) -
     pq.write_table(table, tmp_path / "clips.parquet")
     config = small_config("prepare.decode.short_side_px=64")
     out = tmp_path / "out"
-    prepare(str(tmp_path / "clips.parquet"), str(out), config=config, options=options(tmp_path), console=Console(json_only=True))
+    prepare(
+        str(tmp_path / "clips.parquet"),
+        str(out),
+        config=config,
+        options=options(tmp_path),
+        console=Console(json_only=True),
+    )
     assert [row["caption"] for row in rows(out).values()] == ["a puppet dances"]

@@ -35,10 +35,11 @@ job = toy.spec_for(steps, ledger)
 with dataset_lock(ledger.storage, "job"):
     ledger.storage.sweep_temporaries()
     ledger.compact()
-    manifest = Manifest(url=str(root / "manifest.parquet"), id_column="clip_id", required=toy.REQUIRED, optional=toy.OPTIONAL)
+    url = str(root / "manifest.parquet")
+    manifest = Manifest(url=url, id_column="clip_id", required=toy.REQUIRED, optional=toy.OPTIONAL)
     plan = Plan(manifest, ledger, key_columns=["value"], pipeline=job.pipeline_key)
     if plan.num_pending:
-        ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=100 << 20)
+        ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
         configure_ray_data()
         run(plan, steps, job, RunLimits(rows_per_block=2, rows_per_round=8))
     counts = plan.counts()
@@ -60,7 +61,9 @@ def rows(root: Path) -> dict[str, dict[str, Any]]:
     found = list(toy.ledger_at(root / "out").rows())
     assert len({row["clip_id"] for row in found}) == len(found)
     return {
-        row["clip_id"]: {name: row[name] for name in ("value", "total", "size", "status", "reason", "stage", "work_key")}
+        row["clip_id"]: {
+            name: row[name] for name in ("value", "total", "size", "status", "reason", "stage", "work_key")
+        }
         for row in found
     }
 

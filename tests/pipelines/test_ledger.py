@@ -161,7 +161,8 @@ ledger.compact()
 have = {r["clip_id"] for r in ledger.rows(["clip_id"])}
 for i in range(4):
     if f"c{i}" not in have:
-        ledger.commit({"clip_id": f"c{i}", "value": i, "work_key": f"k{i}", "status": "ok", "committed_at": datetime.now(UTC)}, schema)
+        row = {"clip_id": f"c{i}", "value": i, "work_key": f"k{i}", "status": "ok", "committed_at": datetime.now(UTC)}
+        ledger.commit(row, schema)
     if i % 2:
         ledger.compact()
 """
@@ -207,16 +208,22 @@ def test_a_full_disk_refuses_the_row_and_keeps_the_rest(tmp_path: Path) -> None:
     """On a real file system of 1 MiB."""
     mount = tmp_path / "small"
     mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False
+    )
     if made.returncode != 0:
         pytest.skip(f"cannot mount a small file system here: {made.stderr.decode().strip()}")
     try:
         ledger = Ledger(Storage(str(mount)), "clip_id")
         ledger.commit(row("first", 1, 1), SCHEMA)
         (mount / "filler").write_bytes(b"\0" * (900 << 10))
-        with pytest.raises(OSError, match="No space left"):
+
+        def fill() -> None:
             for version in range(100):
                 ledger.commit(row(f"c{version:03d}", version, version), SCHEMA)
+
+        with pytest.raises(OSError, match="No space left"):
+            fill()
         committed = len(ledger.part_names())
         assert not list(mount.rglob("*.tmp"))
         (mount / "filler").unlink()

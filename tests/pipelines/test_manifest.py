@@ -28,7 +28,9 @@ def rows(url: object) -> list[dict[str, Any]]:
     with duckdb.connect() as connection:
         relation = manifest(url).relation(connection)
         manifest(url).check_ids(connection, relation, relation)
-        found: list[dict[str, Any]] = connection.sql(f"SELECT * FROM {relation} ORDER BY clip_id").to_arrow_table().to_pylist()
+        found: list[dict[str, Any]] = (
+            connection.sql(f"SELECT * FROM {relation} ORDER BY clip_id").to_arrow_table().to_pylist()
+        )
         return found
 
 
@@ -64,7 +66,14 @@ def test_csv_and_folders_are_read_too(tmp_path: Path) -> None:
         ({"num_frames": [8, 2**40]}, r"column 'num_frames' holds '1099511627776', expected INTEGER"),
         ({"num_frames": [[8], [9]]}, r"column 'num_frames' holds '\[8\]', expected INTEGER"),
         ({"num_frames": None}, r"lacks the columns \['num_frames'\]; it has \['clip_id', 'start_seconds'\]"),
-        ({"clip_id": pa.array([], pa.string()), "start_seconds": pa.array([], pa.float64()), "num_frames": pa.array([], pa.int32())}, "has no rows"),
+        (
+            {
+                "clip_id": pa.array([], pa.string()),
+                "start_seconds": pa.array([], pa.float64()),
+                "num_frames": pa.array([], pa.int32()),
+            },
+            "has no rows",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, changes: Any, message: str) -> None:
@@ -81,7 +90,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read as a table"):
         rows(tmp_path / "broken.parquet")
     (tmp_path / "m.txt").write_text("clip_id")
-    with pytest.raises(ManifestError, match="is neither .parquet nor .csv"):
+    with pytest.raises(ManifestError, match=r"is neither \.parquet nor \.csv"):
         rows(tmp_path / "m.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError, match=r"holds no \*.parquet file"):

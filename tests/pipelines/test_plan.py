@@ -27,7 +27,13 @@ def plan(root: Path, values: dict[str, int], pipeline: str = "p1", **options: ob
 
 
 def commit(root: Path, name: str, value: int, pipeline: str = "p1", status: str = "ok", **columns: object) -> None:
-    row = {"clip_id": name, "value": value, "work_key": f"{name}{value}{pipeline}", "pipeline_key": pipeline, "status": status}
+    row = {
+        "clip_id": name,
+        "value": value,
+        "work_key": f"{name}{value}{pipeline}",
+        "pipeline_key": pipeline,
+        "status": status,
+    }
     stamp = {"committed_at": datetime.now(UTC), "attempts": 1}
     Ledger(Storage(str(root / "out")), "clip_id").commit({**row, **stamp, **columns}, SCHEMA)
 

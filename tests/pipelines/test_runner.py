@@ -79,7 +79,12 @@ def test_a_changed_setting_redoes_only_the_stages_it_touches(tmp_path: Path) -> 
     plan, _, rows = job(tmp_path, values, steps=steps(select=toy.SelectConfig(max_total=5)))
     assert plan.num_pending == 4
     assert not log.exists()
-    assert {name: row["status"] for name, row in rows.items()} == {"c0": "ok", "c1": "ok", "c2": "rejected", "c3": "rejected"}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "c0": "ok",
+        "c1": "ok",
+        "c2": "rejected",
+        "c3": "rejected",
+    }
     assert rows["c1"]["total"] == 3.0
     # The stage in the middle: frames are made again because it reads them.
     pipeline = toy.steps(decode=toy.DecodeConfig(log=str(log)), total=toy.SumConfig(log=str(log), factor=2.0))
@@ -118,7 +123,7 @@ def test_retry_runs_matching_failures_again(tmp_path: Path) -> None:
 def test_too_many_failures_stop_the_job_and_keep_what_was_done(tmp_path: Path) -> None:
     values = {f"c{i:02d}": i for i in range(30)}
     faults = {f"c{i:02d}": "bad" for i in range(5)}
-    with pytest.raises(TooManyFailuresError, match="--max-failed allows 2.*c00: DecodeError: asked for"):
+    with pytest.raises(TooManyFailuresError, match=r"--max-failed allows 2.*c00: DecodeError: asked for"):
         job(tmp_path, values, faults, limits=RunLimits(rows_per_block=1, max_failed=2))
     ids = [row["clip_id"] for row in toy.ledger_at(tmp_path / "out").rows()]
     assert len(ids) == len(set(ids)) >= 3
@@ -133,7 +138,13 @@ def test_steps_with_other_workers_hand_rows_over(tmp_path: Path) -> None:
 
     pipeline[1:] = [Step(stage=step.stage, workers=Workers(actors=1, cpus=0.25)) for step in pipeline[1:]]
     _, _, rows = job(tmp_path, {f"c{i}": i for i in range(5)}, {"c2": "bad"}, steps=pipeline)
-    assert {name: row["total"] for name, row in rows.items()} == {"c0": 0.0, "c1": 3.0, "c2": None, "c3": 9.0, "c4": 12.0}
+    assert {name: row["total"] for name, row in rows.items()} == {
+        "c0": 0.0,
+        "c1": 3.0,
+        "c2": None,
+        "c3": 9.0,
+        "c4": 12.0,
+    }
     files = list((tmp_path / "out").glob("rows-*.parquet"))
     assert pq.read_table(files[0]).num_rows == 5
     assert not list((tmp_path / "out" / "_parts").glob("*.parquet"))

@@ -14,7 +14,9 @@ def test_equal_neighbours_share_a_worker() -> None:
 def test_the_list_is_checked_before_anything_starts() -> None:
     steps = toy.steps()
     check(steps, ["value", "fault"])
-    with pytest.raises(ValueError, match=r"stage 'sum' reads \['frames'\], which neither the manifest nor an earlier stage"):
+    with pytest.raises(
+        ValueError, match=r"stage 'sum' reads \['frames'\], which neither the manifest nor an earlier stage"
+    ):
         check(steps[1:], ["value", "fault"])
     with pytest.raises(ValueError, match="two stages are named 'decode'"):
         check([steps[0], steps[0]], ["value", "fault"])

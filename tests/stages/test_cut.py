@@ -48,7 +48,9 @@ def test_every_window_lies_inside_one_shot(
     bounds = [start]
     for length in shots:
         bounds.append(bounds[-1] + length)
-    config = CutConfig(num_frames=num_frames, min_frames=2, stride_frames=stride, target_fps=12, shot_margin_seconds=margin)
+    config = CutConfig(
+        num_frames=num_frames, min_frames=2, stride_frames=stride, target_fps=12, shot_margin_seconds=margin
+    )
     try:
         windows = CutStage(config).process(video(fps, sum(shots), bounds[:-1], start))["windows"]
     except Rejected:

@@ -30,7 +30,12 @@ class Corpus:
 
 def small_config(*assignments: str) -> JobConfig:
     """Small pictures and half a CPU a worker, so that a test takes seconds."""
-    small = ("prepare.decode.short_side_px=128", "ingest.cut.min_frames=6", "workers.default.cpus=0.5", "workers.default.actors=1")
+    small = (
+        "prepare.decode.short_side_px=128",
+        "ingest.cut.min_frames=6",
+        "workers.default.cpus=0.5",
+        "workers.default.actors=1",
+    )
     return configuration.load(None, [*small, *assignments])
 
 

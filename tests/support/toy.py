@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +45,7 @@ class SelectConfig:
 
 def note(log: str | None, text: str) -> None:
     if log is not None:
-        with open(log, "a") as file:
+        with Path(log).open("a") as file:
             file.write(text + "\n")
 
 
@@ -96,7 +97,11 @@ class SelectStage(Stage[SelectConfig]):
 
 
 def steps(
-    *, decode: DecodeConfig | None = None, total: SumConfig | None = None, select: SelectConfig | None = None, actors: int = 1
+    *,
+    decode: DecodeConfig | None = None,
+    total: SumConfig | None = None,
+    select: SelectConfig | None = None,
+    actors: int = 1,
 ) -> list[Step]:
     workers = Workers(actors=actors, cpus=0.5)
     stages: list[Stage[Any]] = [
