@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from jobs import config as configuration
@@ -35,5 +36,6 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
     console.line("")
     console.line(f"open the report:    {Path(prepared.summary['report']).resolve()}")
     console.line(f"read the dataset:   {(out / 'prepared').resolve()} (any Parquet reader)")
-    console.line(f"browse the MLflow:  mlflow ui --backend-store-uri {options.tracking_uri}")
+    mlflow = Path(sys.executable).with_name("mlflow")
+    console.line(f"browse the runs:    {mlflow} ui --backend-store-uri {options.tracking_uri}")
     return prepared
