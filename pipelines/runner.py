@@ -89,8 +89,15 @@ def run(
         try:
             _run_round(rows, steps, spec, limits, tally, on_progress)
         finally:
-            spec.ledger.compact()
+            _compact(spec)
     return tally
+
+
+def _compact(spec: WorkerSpec) -> None:
+    try:
+        spec.ledger.compact()
+    except OSError as error:
+        raise _output_error(spec, str(error)) from error
 
 
 def _run_round(
