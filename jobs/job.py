@@ -26,7 +26,7 @@ from pipelines.ledger import Counts, Ledger
 from pipelines.lock import dataset_lock
 from pipelines.manifest import Manifest
 from pipelines.plan import Plan, Retry
-from pipelines.runner import OutputError, Tally, TooManyFailuresError, run
+from pipelines.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.schema import dataset_schema
 from pipelines.steps import Step, check
 from pipelines.storage import Storage
@@ -211,7 +211,7 @@ def _run_rows(
     try:
         with cluster(options.ray_address), console.progress(plan.num_pending) as advance:
             tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
-    except (TooManyFailuresError, OutputError) as stopped:
+    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
         return tally, str(stopped)
     return tally, None
 

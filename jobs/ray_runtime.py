@@ -36,8 +36,9 @@ def cluster(address: str | None) -> Iterator[None]:
     # news to whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning
     # brings it back.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray Data logs the traceback of every exception that it also raises.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     if address is None:
         store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
         with _silent_stderr():

@@ -76,9 +76,12 @@ class Ledger:
         pq.write_table(to_table(row, schema), buffer, compression="zstd")
         self.storage.publish(f"{PARTS}/{row['work_key']}.parquet", buffer.getvalue())
 
-    def is_committed(self, work_key: str) -> bool:
-        """Whether a part with this key is there: a worker that is retried skips what its predecessor finished."""
-        return self.storage.exists(f"{PARTS}/{work_key}.parquet")
+    def committed(self, work_key: str) -> dict[str, Any] | None:
+        """The row committed under this key and not yet compacted, if any: a retried worker skips what is finished."""
+        try:
+            return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
+        except FileNotFoundError:
+            return None
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

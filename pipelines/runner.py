@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 import ray.data
+import ray.exceptions
 
 from pipelines.plan import Plan
 from pipelines.steps import Group, Step, Workers, fuse
@@ -59,6 +60,10 @@ class TooManyFailuresError(RuntimeError):
     """More rows failed than the job allows. What was done is committed; the rest is still pending."""
 
 
+class RayStoppedError(RuntimeError):
+    """Ray could not go on: workers that cannot start (weights that are not there), or a cluster that is gone."""
+
+
 class OutputError(RuntimeError):
     """The output's storage refuses rows. What was done is committed; the rest is still pending."""
 
@@ -82,6 +87,7 @@ def run(
     Raises:
         TooManyFailuresError: `limits.max_failed` was passed.
         OutputError: a row could not be written.
+        RayStoppedError: workers could not be started, or the cluster is gone.
     """
     tally = tally if tally is not None else Tally()
     for start in range(0, plan.num_pending, limits.rows_per_round):
@@ -111,10 +117,9 @@ def _run_round(
     id_column = spec.ledger.id_column
     rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
     for attempt in range(limits.crash_retries + 1):
-        per_block = limits.rows_per_block if attempt == 0 else 1
-        returned = _execute(rows, steps, spec, limits, per_block, tally, on_progress)
-        rows = [row for row in rows if row[id_column] not in returned]
-        rows = [row for row in rows if not spec.ledger.is_committed(row["work_key"])]
+        returned = _execute(rows, steps, spec, limits, tally, on_progress, isolated=attempt > 0)
+        rows = [row for row in rows if row[id_column] not in returned and not _count_committed(row, spec, tally)]
+        _stop_if_too_many(tally, limits)
         if not rows:
             return
         log.warning("%d rows did not come back: their worker died (attempt %d)", len(rows), attempt + 1)
@@ -137,11 +142,13 @@ def _execute(
     steps: Sequence[Step],
     spec: WorkerSpec,
     limits: RunLimits,
-    rows_per_block: int,
     tally: Tally,
     on_progress: Callable[[Tally], None],
+    *,
+    isolated: bool,
 ) -> set[str]:
-    """One Ray Data execution; returns the ids that came back."""
+    """One Ray Data execution; returns the ids that came back. `isolated`: no row shares a block or a worker's queue."""
+    rows_per_block = 1 if isolated else limits.rows_per_block
     tables = [
         pa.table(
             {"row": pa.array([pack(row) for row in rows[i : i + rows_per_block]], pa.large_binary())}, schema=ROW_SCHEMA
@@ -152,21 +159,29 @@ def _execute(
     groups = fuse(steps)
     for group in groups:
         last = group is groups[-1]
-        dataset = _map(dataset, spec, group, num_groups=len(groups), last=last, num_blocks=len(tables))
+        pool = _pool(group.workers, len(tables), len(groups))
+        if isolated:
+            # A task that waits at a worker fails with it, and that would use up its one retry.
+            pool["max_tasks_in_flight_per_actor"] = 1
+        dataset = _map(dataset, spec, group, num_groups=len(groups), last=last, pool=pool)
     returned: set[str] = set()
-    for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for result in batch.to_pylist():
-            if result["commit_error"]:
-                raise _output_error(spec, result["commit_error"])
-            returned.add(result["id"])
-            _count(tally, result)
-        on_progress(tally)
-        _stop_if_too_many(tally, limits)
+    try:
+        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for result in batch.to_pylist():
+                if result["commit_error"]:
+                    raise _output_error(spec, result["commit_error"])
+                returned.add(result["id"])
+                _count(tally, result)
+            on_progress(tally)
+            _stop_if_too_many(tally, limits)
+    except ray.exceptions.RayError as error:
+        cause = str(error).strip().rsplit("\n", 1)[-1]
+        raise RayStoppedError(f"Ray stopped the job: {cause}") from error
     return returned
 
 
 def _map(
-    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, num_blocks: int
+    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """`dataset` through the workers of one group of stages."""
     with warnings.catch_warnings():
@@ -180,7 +195,7 @@ def _map(
             batch_size=None if num_groups == 1 else 1,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ray.data.ActorPoolStrategy(**_pool(group.workers, num_blocks, num_groups)),
+            compute=ray.data.ActorPoolStrategy(**pool),
             num_cpus=group.workers.cpus,
             num_gpus=group.workers.gpus or None,
             memory=group.workers.memory_gib * 2**30 or None,
@@ -208,6 +223,19 @@ def _count(tally: Tally, result: dict[str, Any]) -> None:
         if len(tally.first_failures) < 5:
             last_line = (result["message"] or "").strip().rsplit("\n", 1)[-1]
             tally.first_failures.append(f"{result['id']}: {result['reason']}: {last_line}")
+
+
+def _count_committed(row: Row, spec: WorkerSpec, tally: Tally) -> bool:
+    """Whether a row that did not come back was committed all the same: its worker died after it, or ended itself."""
+    done = spec.ledger.committed(row["work_key"])
+    if done is None:
+        return False
+    seconds = json.dumps(done["seconds_by_stage"] or {})
+    _count(tally, {"id": row[spec.ledger.id_column], **{k: done[k] for k in _OUTCOME}, "seconds": seconds})
+    return True
+
+
+_OUTCOME = ("status", "reason", "message")
 
 
 def _stop_if_too_many(tally: Tally, limits: RunLimits) -> None:

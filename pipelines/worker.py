@@ -91,9 +91,10 @@ class Worker:
     def _process(self, row: Row) -> Row:
         if row.get("status", Status.OK) != Status.OK or row.get("_committed"):
             return row
-        if self.spec.ledger.is_committed(row["work_key"]):
-            # A worker that died later in this block had finished this row.
-            return {**row, "_committed": True}
+        finished = self.spec.ledger.committed(row["work_key"])
+        if finished is not None:
+            # By a worker that died later in this block, or ended itself because of this row.
+            return {**finished, "_committed": True}
         with self._watchdog(row):
             if "_reusable" not in row:
                 row["_reusable"] = self._reuse(row)
@@ -131,7 +132,7 @@ class Worker:
             "stage": row.get("stage"),
             "reason": row.get("reason"),
             "message": row.get("message"),
-            "seconds": json.dumps(row.get("seconds_by_stage", {})),
+            "seconds": json.dumps(row.get("seconds_by_stage") or {}),
             "commit_error": commit_error,
         }
 

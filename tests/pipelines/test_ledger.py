@@ -109,7 +109,10 @@ def test_committing_the_same_work_twice_is_one_row(tmp_path: Path) -> None:
     ledger = Ledger(Storage(str(tmp_path)), "clip_id")
     ledger.commit(row("a", 1, 1), SCHEMA)
     ledger.commit(row("a", 1, 1), SCHEMA)
-    assert ledger.is_committed("a-1")
+    found = ledger.committed("a-1")
+    assert found is not None
+    assert found["value"] == 1
+    assert ledger.committed("a-2") is None
     assert ledger.compact() == 1
     assert seen_by_any_reader(tmp_path) == {"a": 1}
 

@@ -9,7 +9,7 @@ import toy
 
 from pipelines.manifest import Manifest
 from pipelines.plan import Plan, Retry
-from pipelines.runner import RunLimits, TooManyFailuresError, run
+from pipelines.runner import RayStoppedError, RunLimits, TooManyFailuresError, run
 from pipelines.steps import Step
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -104,7 +104,8 @@ def test_a_killed_worker_costs_its_row_only(tmp_path: Path) -> None:
 
 def test_a_hung_row_times_out(tmp_path: Path) -> None:
     values = {f"c{i}": i for i in range(4)}
-    plan, _, rows = job(tmp_path, values, {"c1": "hang"}, row_timeout_seconds=2.0)
+    plan, tally, rows = job(tmp_path, values, {"c1": "hang"}, row_timeout_seconds=2.0)
+    assert (tally.rows, tally.failed) == (4, 1)
     assert rows["c1"]["reason"] == "Timeout"
     assert sum(row["status"] == "ok" for row in rows.values()) == 3
     assert plan.counts().accounted
@@ -130,6 +131,13 @@ def test_too_many_failures_stop_the_job_and_keep_what_was_done(tmp_path: Path) -
     plan, _, rows = job(tmp_path, values, faults)
     assert len(rows) == 30
     assert plan.counts().failed == 5
+
+
+def test_workers_that_cannot_start_end_the_job_with_their_reason(tmp_path: Path) -> None:
+    pipeline = toy.steps()
+    pipeline[1] = Step(stage=toy.UnopenableStage(toy.SumConfig()), workers=pipeline[1].workers)
+    with pytest.raises(RayStoppedError, match=r"Ray stopped the job: FileNotFoundError: no weights at nowhere$"):
+        job(tmp_path, {"c1": 1}, steps=pipeline)
 
 
 def test_steps_with_other_workers_hand_rows_over(tmp_path: Path) -> None:

@@ -85,6 +85,11 @@ class SumStage(Stage[SumConfig]):
         return {"total": float(row["frames"].sum() * self.config.factor)}
 
 
+class UnopenableStage(SumStage):
+    def open(self) -> None:
+        raise FileNotFoundError("no weights at nowhere")
+
+
 class SelectStage(Stage[SelectConfig]):
     name = "select"
     reads: ClassVar[frozenset[str]] = frozenset({"total"})
