@@ -14,11 +14,15 @@ from jobs.puppets import write_puppets
 from jobs.ray_runtime import cluster
 
 
+SEED = 87
+"""Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
+
+
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
     """Draw puppets, ingest and prepare them. Run again, it redoes nothing that is done."""
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
-    write_puppets(corpus, num_videos=num_videos, seed=7, seconds=3.0)
+    write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
     config = configuration.load(None)
     options = Options(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
     with cluster(None):
