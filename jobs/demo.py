@@ -13,7 +13,6 @@ from jobs.prepare import prepare
 from jobs.puppets import write_puppets
 from jobs.ray_runtime import cluster
 
-
 SEED = 87
 """Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
 
