@@ -267,7 +267,7 @@ def _publish_report(end: JobEnd, record: tracking.Run) -> str | None:
     html = end.job.report(end)
     end.ledger.storage.publish("_report/report.html", html.encode())
     record.file("report.html", html.encode())
-    return end.ledger.storage.path("_report/report.html")
+    return end.ledger.storage.url_of("_report/report.html")
 
 
 def _record(end: JobEnd, record: tracking.Run) -> None:

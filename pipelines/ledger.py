@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.schema import to_row, to_table
-from pipelines.storage import Storage
+from pipelines.storage import Storage, register_file_system, store_errors
 
 PARTS = "_parts"
 TARGET_FILE_BYTES = 32 << 20
@@ -105,12 +105,8 @@ class Ledger:
 
     def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """Path under which DuckDB opens `name`; registers the file system when it is not the local one."""
-        if self.storage.is_local:
-            return self.storage.path(name)
-        protocol = self.storage.url.split("://", 1)[0]
-        if protocol not in connection.list_filesystems():
-            connection.register_filesystem(self.storage.fs)
-        return f"{self.storage.url}/{name}"
+        register_file_system(connection, self.storage.fs)
+        return self.storage.url_of(name)
 
     def read_row(self, name: str, row_id: str) -> dict[str, Any] | None:
         """One compacted row, reading only the row group that holds it."""
@@ -221,7 +217,8 @@ class Ledger:
         return pq.read_table(io.BytesIO(self.storage.read(name)), columns=columns)
 
     def _size(self, name: str) -> int:
-        return int(self.storage.fs.size(self.storage.path(name)))
+        with store_errors(self.storage.url):
+            return int(self.storage.fs.size(self.storage.path(name)))
 
 
 _PARTS_PER_PASS = 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.storage import Storage
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
 """A lease on an object store that was not renewed for this long belongs to a job that died."""
@@ -73,7 +76,11 @@ def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
 
     def renew() -> None:
         while not stop.wait(LEASE_SECONDS / 4):
-            storage.publish(name, json.dumps({**holder, "renewed_at": time.time()}).encode())
+            try:
+                storage.publish(name, json.dumps({**holder, "renewed_at": time.time()}).encode())
+            except OSError as error:
+                # The next one may go through; the lease outlives three that do not.
+                log.warning("the lease on %s could not be renewed: %s", storage.url, error)
 
     storage.publish(name, json.dumps(holder).encode())
     thread = threading.Thread(target=renew, name="lease", daemon=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
+
+from pipelines.storage import is_local, open_file_system, register_file_system, store_errors
 
 ID_PATTERN = "^[A-Za-z0-9._-]{1,128}$"
 SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}
@@ -52,27 +54,27 @@ class Manifest:
         return relation
 
     def _raw(self, connection: duckdb.DuckDBPyConnection) -> str:
-        fs, path = fsspec.core.url_to_fs(self.url)
-        local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
-        if not local:
-            connection.register_filesystem(fs)
+        fs, path = open_file_system(self.url)
+        register_file_system(connection, fs)
+        with store_errors(self.url):
+            paths = self._files(fs, path)
+        reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
+        if reader is None:
+            raise ManifestError(f"{self.url} is neither .parquet nor .csv")
+        urls = paths if is_local(fs) else [fs.unstrip_protocol(p) for p in paths]
+        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
+        return f"{reader}([{quoted}], union_by_name=true)"
+
+    def _files(self, fs: Any, path: str) -> list[str]:
         if fs.isdir(path):
             found = [str(p) for p in fs.glob(f"{path.rstrip('/')}/*.parquet")]
             paths = sorted(p for p in found if not p.rsplit("/", 1)[-1].startswith(("_", ".")))
             if not paths:
                 raise ManifestError(f"{self.url} holds no *.parquet file; was the job that writes it run?")
-        elif fs.exists(path):
-            paths = [path]
-        else:
-            raise ManifestError(
-                f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files"
-            )
-        reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
-        if reader is None:
-            raise ManifestError(f"{self.url} is neither .parquet nor .csv")
-        urls = paths if local else [fs.unstrip_protocol(p) for p in paths]
-        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
-        return f"{reader}([{quoted}], union_by_name=true)"
+            return paths
+        if fs.exists(path):
+            return [path]
+        raise ManifestError(f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files")
 
     def _conversions(self, connection: duckdb.DuckDBPyConnection, raw: str, present: Mapping[str, str]) -> list[str]:
         """One SELECT expression per column, each checked to lose nothing."""

@@ -93,17 +93,13 @@ def run(
     for start in range(0, plan.num_pending, limits.rows_per_round):
         rows = plan.rows(start, limits.rows_per_round)
         try:
-            _run_round(rows, steps, spec, limits, tally, on_progress)
-        finally:
-            _compact(spec)
+            try:
+                _run_round(rows, steps, spec, limits, tally, on_progress)
+            finally:
+                spec.ledger.compact()
+        except OSError as error:
+            raise _output_error(spec, str(error)) from error
     return tally
-
-
-def _compact(spec: WorkerSpec) -> None:
-    try:
-        spec.ledger.compact()
-    except OSError as error:
-        raise _output_error(spec, str(error)) from error
 
 
 def _run_round(
@@ -127,10 +123,7 @@ def _run_round(
             rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
     for row in rows:
         message = f"the worker died each time this row ran ({row['attempts']} attempts); its log has the cause"
-        try:
-            spec.ledger.commit(spec.fail(row, Reason.CRASH, message, "worker"), spec.schema)
-        except OSError as error:
-            raise _output_error(spec, str(error)) from error
+        spec.ledger.commit(spec.fail(row, Reason.CRASH, message, "worker"), spec.schema)
         _count(
             tally, {"id": row[id_column], "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"}
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
 
 from pipelines.manifest import Manifest, ManifestError
+from pipelines.storage import is_local, open_file_system, store_errors
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -52,20 +52,23 @@ def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.
     """
     allowed = frozenset(allowed_schemes)
     entries: dict[str, str | None] = {}
+    known: dict[str, str] = {}
     for pattern in patterns:
         if PurePosixPath(pattern).suffix.lower() in LIST_SUFFIXES:
-            found = _from_list(pattern)
-        else:
-            found = ((uri, None) for uri in _from_storage(pattern))
-        for uri, video_id in found:
-            entries[uri] = video_id or entries.get(uri)
+            for uri, video_id in _from_list(pattern):
+                entries[uri] = video_id or entries.get(uri)
+            continue
+        with store_errors(pattern):
+            known.update(_from_storage(pattern))
+        for uri in known:
+            entries.setdefault(uri, None)
     if not entries:
         raise ManifestError(
             f"no video found in {', '.join(patterns)}; looked for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
         )
     uris = sorted(entries)
     with ThreadPoolExecutor(STAT_THREADS) as pool:
-        stamps = list(pool.map(lambda uri: _stamp(uri, allowed), uris))
+        stamps = list(pool.map(lambda uri: known.get(uri) or _stamp(uri, allowed), uris))
     ids = [entries[uri] or derived_id(uri) for uri in uris]
     return pa.table(
         {"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items()))
@@ -78,22 +81,24 @@ def derived_id(uri: str) -> str:
     return f"{stem}-{hashlib.sha256(uri.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def _from_storage(pattern: str) -> Iterator[str]:
+def _from_storage(pattern: str) -> dict[str, str]:
+    """URIs and their stamps, which come with the listing: asking a store for each object again would take hours."""
     try:
-        fs, path = fsspec.core.url_to_fs(pattern)
+        fs, path = open_file_system(pattern)
     except ValueError as error:
         raise ManifestError(f"{pattern}: {error}") from error
-    local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
     if any(mark in path for mark in "*?[") and not fs.exists(path):
-        paths = [str(p) for p in fs.glob(path) if not fs.isdir(p)]
+        found = fs.glob(path, detail=True)
+        folders = {name for name in found if found[name]["type"] == "directory" or (is_local(fs) and fs.isdir(name))}
+        infos = {name: found[name] for name in found.keys() - folders}
     elif fs.isdir(path):
-        paths = [p for p in map(str, fs.find(path)) if PurePosixPath(p).suffix.lower() in VIDEO_SUFFIXES]
+        found = fs.find(path, detail=True)
+        infos = {name: found[name] for name in found if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES}
     elif fs.exists(path):
-        paths = [str(path)]
+        infos = {path: fs.info(path)}
     else:
         raise ManifestError(f"{pattern} does not exist; expected a folder, a glob, a video, or a .parquet or .csv list")
-    for found in paths:
-        yield found if local else str(fs.unstrip_protocol(found))
+    return {name if is_local(fs) else str(fs.unstrip_protocol(name)): _stamp_of(info) for name, info in infos.items()}
 
 
 def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
@@ -109,9 +114,8 @@ def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
 
 def folder_of(url: str) -> str:
     """The folder a table lies in, where its relative URIs start: a plain path when local, else a URL."""
-    fs, path = fsspec.core.url_to_fs(url)
-    local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
-    return (str(path) if local else str(fs.unstrip_protocol(path))).rsplit("/", 1)[0]
+    fs, path = open_file_system(url)
+    return (path if is_local(fs) else str(fs.unstrip_protocol(path))).rsplit("/", 1)[0]
 
 
 def _stamp(uri: str, allowed: frozenset[str]) -> str:
@@ -120,10 +124,14 @@ def _stamp(uri: str, allowed: frozenset[str]) -> str:
     if scheme not in allowed or "\0" in uri:
         return ""
     try:
-        fs, path = fsspec.core.url_to_fs(uri)
-        info = fs.info(path)
-    except (OSError, ValueError, ImportError):
+        fs, path = open_file_system(uri)
+        with store_errors(uri):
+            return _stamp_of(fs.info(path))
+    except (OSError, ValueError):
         # Missing or unreachable: its worker finds out again and says so in the row.
         return ""
+
+
+def _stamp_of(info: Mapping[str, Any]) -> str:
     tag = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
     return f"{info.get('size')}:{tag}"

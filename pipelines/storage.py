@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fsspec
+
+
+def open_file_system(url: str) -> tuple[Any, str]:
+    """The file system of `url` and the path on it. Listings are not cached: other processes write there too.
+
+    Raises:
+        ValueError: no such protocol, or the package for it is not installed.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        raise ValueError(f"{url}: {error} (pip install 'zoetrope[s3]' brings what s3:// needs)") from error
+    return fs, str(path)
+
+
+def is_local(fs: Any) -> bool:
+    """Whether `fs` is this machine's own disk."""
+    return isinstance(fs, fsspec.implementations.local.LocalFileSystem)
+
+
+def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None:
+    """Let DuckDB open the URLs of `fs`; twice does no harm."""
+    name = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    if not is_local(fs) and name not in connection.list_filesystems():
+        connection.register_filesystem(fs)
+
+
+@contextlib.contextmanager
+def store_errors(url: str) -> Iterator[None]:
+    """Stores have exceptions of their own, for missing credentials or an endpoint that is down: they become OSError."""
+    try:
+        yield
+    except (OSError, ValueError, MemoryError):
+        raise
+    except Exception as error:
+        raise OSError(f"{url}: {type(error).__name__}: {str(error)[:300]}") from error
 
 
 class Storage:
@@ -18,9 +57,9 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        self.fs, root = fsspec.core.url_to_fs(url)
-        self.root = str(root).rstrip("/")
-        self.is_local = isinstance(self.fs, fsspec.implementations.local.LocalFileSystem)
+        self.fs, root = open_file_system(url)
+        self.root = root.rstrip("/")
+        self.is_local = is_local(self.fs)
         self.url = self.root if self.is_local else str(self.fs.unstrip_protocol(self.root))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -31,6 +70,10 @@ class Storage:
         """Full path of `name` on the file system."""
         return f"{self.root}/{name}"
 
+    def url_of(self, name: str) -> str:
+        """How `name` is called outside: a path when local, else a URL."""
+        return f"{self.url}/{name}"
+
     def publish(self, name: str, data: bytes) -> None:
         """Write `data` as `name`, replacing what was there, in one atomic step.
 
@@ -38,7 +81,8 @@ class Storage:
             OSError: the storage refused it (full, read-only, unreachable). What was there before is untouched.
         """
         if not self.is_local:
-            self.fs.pipe_file(self.path(name), data)
+            with store_errors(self.url):
+                self.fs.pipe_file(self.path(name), data)
             return
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,19 +105,20 @@ class Storage:
 
     def read(self, name: str) -> bytes:
         """The whole of `name`. Raises FileNotFoundError."""
-        return bytes(self.fs.cat_file(self.path(name)))
+        with store_errors(self.url):
+            return bytes(self.fs.cat_file(self.path(name)))
 
     def exists(self, name: str) -> bool:
         """Whether `name` is there now."""
-        self.fs.invalidate_cache()
-        return bool(self.fs.exists(self.path(name)))
+        with store_errors(self.url):
+            return bool(self.fs.exists(self.path(name)))
 
     def names(self, folder: str = "", suffix: str = "") -> list[str]:
         """Names of the visible files directly in `folder`, sorted. Empty when there is no such folder."""
-        self.fs.invalidate_cache()
         base = self.path(folder).rstrip("/")
         try:
-            found = self.fs.ls(base, detail=True)
+            with store_errors(self.url):
+                found = self.fs.ls(base, detail=True)
         except FileNotFoundError:
             return []
         leaves = (str(entry["name"]).rsplit("/", 1)[-1] for entry in found if entry["type"] == "file")
@@ -83,7 +128,8 @@ class Storage:
     def delete(self, name: str) -> None:
         """Remove `name`; it may be gone already."""
         try:
-            self.fs.rm_file(self.path(name))
+            with store_errors(self.url):
+                self.fs.rm_file(self.path(name))
         except FileNotFoundError:
             return
 
