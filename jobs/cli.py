@@ -68,7 +68,7 @@ def ingest(
     """Probe videos, find their shots, cut them into clips: OUT/videos and OUT/clips."""
     from jobs import config as configuration
     from jobs.ingest import ingest as run
-    from jobs.job import Options
+    from jobs.spec import Options
 
     options = Options(
         max_failed=max_failed,
@@ -102,8 +102,8 @@ def prepare(
 ) -> None:
     """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
     from jobs import config as configuration
-    from jobs.job import Options
     from jobs.prepare import prepare as run
+    from jobs.spec import Options
 
     options = Options(
         max_failed=max_failed,
@@ -134,8 +134,8 @@ def retry(
     ray_address: RayAddress = None,
 ) -> None:
     """Run a dataset's failed rows again, with the manifest and the settings of its last job."""
-    from jobs.job import Options
     from jobs.maintenance import retry as run
+    from jobs.spec import Options
     from pipelines.plan import Retry
 
     options = Options(
@@ -157,8 +157,8 @@ def report(
     experiment: Experiment = "zoetrope",
 ) -> None:
     """Write a dataset's HTML report anew. No row is run."""
-    from jobs.job import Options
     from jobs.maintenance import report as run
+    from jobs.spec import Options
 
     options = Options(tracking_uri=tracking_uri, experiment=experiment)
     _finish(lambda console: run(dataset, options=options, console=console), as_json)

@@ -8,10 +8,10 @@ from pathlib import Path
 from jobs import config as configuration
 from jobs.console import Console
 from jobs.ingest import ingest
-from jobs.job import JobResult, Options
 from jobs.prepare import prepare
 from jobs.puppets import write_puppets
 from jobs.ray_runtime import cluster
+from jobs.spec import JobResult, Options
 
 SEED = 87
 """Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""

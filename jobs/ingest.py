@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from jobs.config import JobConfig
 from jobs.console import Console
-from jobs.job import Job, JobResult, Options, run_job
+from jobs.job import run_job
 from jobs.report.build import job_report
+from jobs.spec import Job, JobResult, Options
 from pipelines.ingest import KEY_COLUMNS, WRITTEN, steps, write_clips
 from pipelines.ledger import Ledger
 from pipelines.manifest import Manifest, columns_of

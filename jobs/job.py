@@ -9,8 +9,7 @@ import math
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,14 +20,14 @@ from jobs.config import JobConfig, resolved
 from jobs.console import Console
 from jobs.ray_runtime import cluster
 from jobs.redact import redact_text
+from jobs.spec import Job, JobEnd, JobResult, Options
 from pipelines.keys import pipeline_key, stage_keys
-from pipelines.ledger import Counts, Ledger
+from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
-from pipelines.manifest import Manifest
-from pipelines.plan import Plan, Retry
+from pipelines.plan import Plan
 from pipelines.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.schema import dataset_schema
-from pipelines.steps import Step, check
+from pipelines.steps import check
 from pipelines.storage import Storage
 from pipelines.worker import WorkerSpec
 
@@ -36,81 +35,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MAX_FAILED = "10%"
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """What the command line says about how to run, as opposed to what to compute.
-
-    Args:
-        max_failed: a number of rows or a percentage; beyond it the job stops and its exit code is 1. None: the job
-            file's `limits.max_failed`, else 10%.
-        limit: consider only the first rows by id.
-        retry: run matching failed rows again.
-        run_rows: off to account and report only.
-        tracking_uri, experiment: where MLflow records the run; None: `sqlite:///mlflow.db` in the current folder.
-        ray_address: of a running cluster; None: one is started for the job.
-    """
-
-    max_failed: str | None = None
-    limit: int | None = None
-    dry_run: bool = False
-    run_rows: bool = True
-    retry: Retry | None = None
-    tracking_uri: str | None = None
-    experiment: str = "zoetrope"
-    ray_address: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """What to compute.
-
-    Args:
-        verb: `ingest`, `prepare`, …
-        arguments: what `zoetrope retry` needs to run the same again: the verb's own arguments.
-        out: URL of the dataset to write.
-        notices: sentences a person must read before trusting the results.
-        finish: called with the compacted ledger after the rows are done; returns lines to print.
-        report: called with everything known at the end; returns the report's HTML.
-    """
-
-    verb: str
-    arguments: dict[str, Any]
-    out: str
-    manifest: Manifest
-    id_column: str
-    key_columns: Sequence[str]
-    written: dict[str, Any]
-    steps: Sequence[Step]
-    config: JobConfig
-    notices: Sequence[str] = ()
-    finish: Callable[[Ledger], Sequence[str]] = lambda _: ()
-    report: Callable[[JobEnd], str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobEnd:
-    """What a job came to."""
-
-    job: Job
-    job_id: str
-    counts: Counts
-    tally: Tally
-    seconds: float
-    started_at: datetime
-    provenance: dict[str, Any]
-    ledger: Ledger
-    error: str | None
-    mlflow_run_id: str | None = None
-
-
-@dataclass(kw_only=True, slots=True)
-class JobResult:
-    """What the command line prints, and its exit code."""
-
-    exit_code: int
-    summary: dict[str, Any] = field(default_factory=dict)
 
 
 def run_job(job: Job, options: Options, console: Console) -> JobResult:
@@ -235,7 +159,7 @@ def _dry_run(job: Job, plan: Plan, console: Console) -> dict[str, Any]:
         workers = step.workers
         amount = workers.actors or "as many as fit"
         console.line(f"  {step.stage.name}: {amount} workers, {workers.cpus:g} CPU, {workers.gpus:g} GPU each")
-    console.line("dry run: nothing was written")
+    console.line("dry run: no row was run")
     return {"verb": job.verb, "rows": plan.total, "pending": plan.num_pending, "dry_run": True}
 
 

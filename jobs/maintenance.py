@@ -12,8 +12,8 @@ import pydantic
 from jobs.config import JobConfig
 from jobs.console import Console
 from jobs.ingest import ingest
-from jobs.job import JobResult, Options
 from jobs.prepare import prepare
+from jobs.spec import JobResult, Options
 from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
 from pipelines.storage import Storage

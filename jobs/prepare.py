@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jobs.config import JobConfig
 from jobs.console import Console
-from jobs.job import Job, JobResult, Options, run_job
+from jobs.job import run_job
 from jobs.report.build import prepare_report
+from jobs.spec import Job, JobResult, Options
 from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from pipelines.manifest import Manifest, columns_of
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps

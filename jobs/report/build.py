@@ -19,7 +19,7 @@ from stages.outcome import BadRow, Status
 from stages.select import thresholds
 
 if TYPE_CHECKING:
-    from jobs.job import JobEnd
+    from jobs.spec import JobEnd
 
 log = logging.getLogger(__name__)
 

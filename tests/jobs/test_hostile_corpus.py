@@ -15,8 +15,8 @@ from small_jobs import options, small_config
 
 from jobs.console import Console
 from jobs.ingest import ingest
-from jobs.job import JobResult
 from jobs.prepare import prepare
+from jobs.spec import JobResult
 from stages.outcome import Reason
 
 NUM_MUTATED = 12

@@ -17,7 +17,7 @@ from ray.cluster_utils import Cluster
 
 from jobs import config as configuration
 from jobs.console import Console
-from jobs.job import Options
+from jobs.spec import Options
 from jobs.prepare import prepare
 
 clips, out = sys.argv[1:]

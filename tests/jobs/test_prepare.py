@@ -18,9 +18,9 @@ from small_jobs import Corpus, options, small_config
 
 from jobs.console import Console
 from jobs.ingest import ingest
-from jobs.job import Options
 from jobs.maintenance import compact, report, retry
 from jobs.prepare import prepare
+from jobs.spec import Options
 from models.masks import rle
 from models.puppets.truth_file import read_truth
 from pipelines.plan import Retry

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs import config as configuration
 from jobs.config import JobConfig
-from jobs.job import JobResult, Options
+from jobs.spec import JobResult, Options
 
 
 @dataclass(frozen=True)

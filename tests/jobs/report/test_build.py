@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from jobs.config import JobConfig
-from jobs.job import Job, JobEnd
 from jobs.report.build import NUM_SHEETS, job_report, prepare_report
+from jobs.spec import Job, JobEnd
 from models.video.encode import write_h264
 from pipelines.ledger import Counts, Ledger
 from pipelines.manifest import Manifest
