@@ -38,9 +38,12 @@ def ingest(
     videos = Storage(f"{out.rstrip('/')}/videos")
     clips = Storage(f"{out.rstrip('/')}/clips")
     table = find_sources(sources, config.ingest.probe.allowed_schemes)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    videos.publish("_jobs/sources.parquet", buffer.getvalue())
+
+    def write_manifest() -> None:
+        # With the lock held: a job that is refused must not change what the one that runs accounts for.
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        videos.publish("_jobs/sources.parquet", buffer.getvalue())
 
     def finish(ledger: Ledger) -> Sequence[str]:
         count = write_clips(ledger, clips, objects)
@@ -52,7 +55,7 @@ def ingest(
         arguments=arguments,
         out=videos.url,
         manifest=Manifest(
-            url=_url(videos, "_jobs/sources.parquet"),
+            url=videos.url_of("_jobs/sources.parquet"),
             id_column="video_id",
             required=columns_of(SOURCE_COLUMNS, list(SOURCE_COLUMNS)),
             optional={},
@@ -62,11 +65,8 @@ def ingest(
         written=WRITTEN,
         steps=steps(config.ingest, config.workers_by_stage([ProbeStage.name, CutStage.name])),
         config=config,
+        write_manifest=write_manifest,
         finish=finish,
         report=job_report,
     )
     return run_job(job, options, console)
-
-
-def _url(storage: Storage, name: str) -> str:
-    return storage.path(name) if storage.is_local else f"{storage.url}/{name}"

@@ -52,6 +52,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         ledger.compact()
         stages = [step.stage for step in job.steps]
         keys = stage_keys(stages)
+        job.write_manifest()
         plan = Plan(
             job.manifest,
             ledger,

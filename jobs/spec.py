@@ -48,6 +48,7 @@ class Job:
         arguments: what `zoetrope retry` needs to run the same again: the verb's own arguments.
         out: URL of the dataset to write.
         notices: sentences a person must read before trusting the results.
+        write_manifest: called before planning, with the dataset's lock held.
         finish: called with the compacted ledger after the rows are done; returns lines to print.
         report: called with everything known at the end; returns the report's HTML.
     """
@@ -62,6 +63,7 @@ class Job:
     steps: Sequence[Step]
     config: JobConfig
     notices: Sequence[str] = ()
+    write_manifest: Callable[[], None] = lambda: None
     finish: Callable[[Ledger], Sequence[str]] = lambda _: ()
     report: Callable[[JobEnd], str] | None = None
 

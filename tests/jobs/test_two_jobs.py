@@ -12,7 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_jobs import Corpus
+from small_jobs import Corpus, options, small_config
+
+from jobs.console import Console
+from jobs.ingest import ingest
+from pipelines.lock import DatasetBusyError, dataset_lock
+from pipelines.storage import Storage
 
 ZOETROPE = str(Path(sys.executable).with_name("zoetrope"))
 SETTINGS = ("prepare.decode.short_side_px=64", "workers.default.actors=1", "limits.rows_per_block=1")
@@ -63,3 +68,19 @@ def test_the_second_job_is_refused_and_later_does_the_rest(corpus: Corpus, tmp_p
     summary = json.loads(third.stdout)
     assert (summary["rows"], summary["rows_run"], summary["not_run"]) == (12, 4, 0)
     assert ids_of(out) == names
+
+
+def test_a_refused_ingest_leaves_the_sources_of_the_running_one(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").write_bytes(b"not looked into")
+    running = Storage(str(tmp_path / "out" / "videos"))
+    running.publish("_jobs/sources.parquet", b"of the running job")
+    with dataset_lock(running, "running"), pytest.raises(DatasetBusyError, match='"job_id": "running"'):
+        ingest(
+            [str(tmp_path / "b.mp4")],
+            str(tmp_path / "out"),
+            objects=None,
+            config=small_config(),
+            options=options(tmp_path),
+            console=Console(json_only=True),
+        )
+    assert running.read("_jobs/sources.parquet") == b"of the running job"
