@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,6 +23,7 @@ from models.video.clip import (
 )
 from models.video.container import MediaLimits, VideoFile, describe, open_video
 from models.video.errors import MediaError
+from models.video.holes import hole_finder
 from models.video.pixels import RgbScaler
 from models.video.probe import display_size, pixel_aspect, rotation_degrees
 from models.video.timeline import Timeline, next_packet, read_timeline
@@ -181,18 +184,18 @@ def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
     return DecodedClip(frames=writer.frames, frame_seconds=plan.ticks.astype(np.float64) * run.timeline.tick_seconds)
 
 
-def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Any:
+def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterator[tuple[int, Any]]:
     """Yield (presentation tick, frame) for every frame that the needed packets give, in order of display.
 
     Raises:
-        MediaError: CorruptFrames if a packet or a frame is damaged, or the decoder reports an error.
+        MediaError: DecodeError if a packet does not decode, CorruptFrames if it does and is damaged all the same.
     """
     codec = video.stream.codec_context
     reorder_depth = codec.reorder_depth
+    has_hole = hole_finder(codec)
     # Non-reference pictures between wanted ones need no decoding. Only H.264 means by it that nothing refers to them.
     can_skip = codec.name == "h264" and timeline.has_pts
     counted = iter(timeline.shown_ticks())
-    num_errors = len(video.decoder_errors())
     packets = video.container.demux(video.stream)
     running = False
     for position in range(-timeline.num_skipped, int(np.flatnonzero(plan.is_needed)[-1]) + 1):
@@ -202,31 +205,47 @@ def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Any:
         tick = int(timeline.ticks[position])
         if packet is None or (timeline.has_pts and timeline.is_shown[position] and packet.pts != tick):
             raise MediaError("DecodeError", f"{video.path}: reading it twice gave different packets at {position}")
-        outcome: list[Any] = []
-        try:
+        frames: list[Any] = []
+        with _damage_at(video, tick * timeline.tick_seconds):
             if plan.is_needed[position]:
+                if timeline.is_corrupt[position]:
+                    raise _Damaged("a piece of the file is missing")
+                if has_hole(bytes(packet)):
+                    raise _Damaged("zeros in place of data")
                 if can_skip:
                     codec.skip_frame = "DEFAULT" if tick in plan.places else "NONREF"
-                outcome += video.decode(packet)
+                frames += video.decode(packet)
                 running = True
             if running and not plan.is_needed[position + 1 : position + 2].any():
-                outcome += video.decode(None)
+                frames += video.decode(None)
                 codec.flush_buffers()
                 codec.reorder_depth = reorder_depth  # else frames are lost until ffmpeg has learnt it again
                 running = False
-        except av.error.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            seconds = tick * timeline.tick_seconds
-            text = f"{video.path} cannot be decoded at {seconds:.4f} s: {describe(error, video.log)}"
-            raise MediaError("DecodeError", text) from error
-        errors = video.decoder_errors()[num_errors:]
-        if errors or timeline.is_corrupt[position] or any(frame.is_corrupt for frame in outcome):
-            seconds = tick * timeline.tick_seconds
-            text = f"{video.path} is damaged near {seconds:.4f} s: {errors[0] if errors else 'parts had to be guessed'}"
-            raise MediaError("CorruptFrames", text)
-        for frame in outcome:
+            if any(frame.is_corrupt for frame in frames):
+                raise _Damaged("the decoder had to guess parts of the picture")
+        for frame in frames:
             yield (frame.pts if timeline.has_pts else int(next(counted))), frame
+
+
+class _Damaged(Exception):  # noqa: N818 (what was found, on its way to becoming a MediaError)
+    """A packet or what came of it is not sound."""
+
+
+@contextlib.contextmanager
+def _damage_at(video: VideoFile, seconds: float) -> Iterator[None]:
+    """Turn what goes wrong inside, or is only reported in ffmpeg's log, into a MediaError that says where."""
+    num_errors = len(video.decoder_errors())
+    try:
+        yield
+        if errors := video.decoder_errors()[num_errors:]:
+            raise _Damaged(errors[0])
+    except _Damaged as damage:
+        raise MediaError("CorruptFrames", f"{video.path} is damaged near {seconds:.4f} s: {damage}") from damage
+    except av.error.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        text = f"{video.path} cannot be decoded at {seconds:.4f} s: {describe(error, video.log)}"
+        raise MediaError("DecodeError", text) from error
 
 
 class _ClipWriter:
@@ -248,8 +267,7 @@ class _ClipWriter:
             check_clip_bytes(target.window, width, height, target.limits)
             self.quarter_turns = rotation // 90
             self.frames = target.allocate((target.window.num_frames, height, width, 3))
-        height, width = self.frames.shape[1:3]
-        coded_size = (height, width) if self.quarter_turns % 2 else (width, height)
-        upright = np.rot90(self.scaler(frame, *coded_size), self.quarter_turns)
-        for place in places:
-            self.frames[place] = upright
+        first, *repeats = places
+        self.scaler.write(frame, np.rot90(self.frames[first], -self.quarter_turns))  # a view: it is turned back
+        for place in repeats:
+            self.frames[place] = self.frames[first]

@@ -114,7 +114,9 @@ def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, Small
             if tick is None or tick <= last_tick:
                 continue
             last_tick = tick
-            yield tick * float(video.stream.time_base), scaler(frame, _WIDTH_PX, _HEIGHT_PX)
+            small = np.empty((_HEIGHT_PX, _WIDTH_PX, 3), dtype=np.uint8)
+            scaler.write(frame, small)
+            yield tick * float(video.stream.time_base), small
 
 
 def _counted_ticks(path: str, limits: MediaLimits) -> Iterator[int] | None:

@@ -152,7 +152,7 @@ def test_damage_elsewhere_does_not_touch_a_clip(media, tmp_path):
     with av.open(str(path)) as video:
         packet = [packet for packet in video.demux(video=0) if packet.size][17]
         start, stop = packet.pos + 8, packet.pos + packet.size
-    path.write_bytes(media.flip_bytes(data, count=30, seed=5, start=start, stop=stop))
+    path.write_bytes(media.flip_bytes(data, count=30, seed=1, start=start, stop=stop))
     for first, sound in ((0, True), (12, False), (24, True)):
         window = ClipWindow(start_seconds=first / 25, num_frames=12, frame_step=1, fps=25)
         if sound:
