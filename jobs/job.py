@@ -93,7 +93,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             tally, error = _run_rows(job, plan, spec, max_failed, options, console)
             counts = plan.counts()
             plan.close()
-            lines = job.finish(ledger)
+            lines, error = _finish(job, ledger, error)
             end = JobEnd(
                 job=job,
                 job_id=job_id,
@@ -106,7 +106,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
                 error=error,
                 mlflow_run_id=record.run_id,
             )
-            report_path = _publish_report(end, record)
+            report_path = _publish_report(end, record, console)
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
@@ -186,12 +186,25 @@ def _publish_run(storage: Storage, run_id: str | None) -> None:
         storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
 
 
-def _publish_report(end: JobEnd, record: tracking.Run) -> str | None:
+def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
+    """What the verb does after the rows. Storage that refuses it is an error of the job, which ends in order."""
+    try:
+        return job.finish(ledger), error
+    except OSError as refused:
+        return (), error or f"{refused}; make room or fix its permissions, and run the same command again"
+
+
+def _publish_report(end: JobEnd, record: tracking.Run, console: Console) -> str | None:
     if end.job.report is None:
         return None
     html = end.job.report(end)
-    end.ledger.storage.publish("_report/report.html", html.encode())
     record.file("report.html", html.encode())
+    try:
+        end.ledger.storage.publish("_report/report.html", html.encode())
+    except OSError as refused:
+        # The rows are what the job is for; they are committed.
+        console.error(f"no report: {refused}; `zoetrope report {end.ledger.storage.url}` writes it when there is room")
+        return None
     return end.ledger.storage.url_of("_report/report.html")
 
 

@@ -94,6 +94,10 @@ class Storage:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
+        except OSError as error:
+            # A full disk does not say where it is full.
+            error.filename = error.filename or str(target)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
         # The rename itself must survive a power cut, or a row that was reported done would come undone.

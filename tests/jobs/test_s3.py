@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -67,7 +68,11 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     for path in sorted((folder / "videos").glob("*.mp4")):
         fs.pipe_file(f"bucket/videos/{path.name}", path.read_bytes())
     fs.pipe_file("bucket/videos/notes.txt", b"no video")
-    fs.pipe_file("bucket/objects.parquet", (folder / "objects.parquet").read_bytes())
+    prompts = pq.read_table(folder / "objects.parquet").to_pylist()
+    # Named by where they lie, beside the table: a folder that is listed gives videos ids of its own.
+    named = [{**prompt, "video_id": None, "uri": f"videos/{prompt['video_id']}.mp4"} for prompt in prompts]
+    with fs.open("bucket/objects.parquet", "wb") as file:
+        pq.write_table(pa.Table.from_pylist(named), file)
     yield Bucket(environment=environment, fs=fs, folder=folder, server=server)
     server.kill()
     server.wait()
