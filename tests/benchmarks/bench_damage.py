@@ -86,7 +86,9 @@ DAMAGES: dict[str, Damage] = {
 
 def hostile_media() -> ModuleType:
     """The generator of the tests, which can encode anything."""
-    spec = importlib.util.spec_from_file_location("hostile_media", Path(__file__).parents[1] / "hostile_media.py")
+    spec = importlib.util.spec_from_file_location(
+        "hostile_media", Path(__file__).parents[1] / "support" / "hostile_media.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     sys.modules["hostile_media"] = importlib.util.module_from_spec(spec)

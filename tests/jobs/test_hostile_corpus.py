@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
+import hostile_media as media
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,17 +22,6 @@ NUM_MUTATED = 12
 REASONS = frozenset(reason.value for reason in Reason)
 OURS = frozenset({"UnexpectedError", "Crash", "Timeout", "OutOfMemory", "InvalidRow"})
 """Reasons that would be faults of this project if a file could bring them about."""
-
-
-def hostile_media() -> Any:
-    name = "hostile_media"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "hostile_media.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 def rows_of(dataset: Path, id_column: str) -> dict[str, dict[str, Any]]:
@@ -66,7 +54,6 @@ def end_of(row: dict[str, Any]) -> str:
 
 @pytest.mark.slow
 def test_each_file_ends_as_one_row_with_its_reason(ray_cluster: None, tmp_path: Path) -> None:
-    media = hostile_media()
     (tmp_path / "media").mkdir()
     cases = media.cases(tmp_path / "media")
     expected = {case.name: case.expected for case in cases}

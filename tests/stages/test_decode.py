@@ -1,31 +1,16 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
+import hostile_media as media
 import numpy as np
 import pytest
 
 from stages.decode import DecodeConfig, DecodeStage
 from stages.outcome import BadRow, Reason
-
-
-@pytest.fixture(scope="module")
-def media() -> ModuleType:
-    name = "hostile_media"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "hostile_media.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +22,7 @@ def stage() -> Iterator[DecodeStage]:
 
 
 @pytest.fixture
-def row(media, tmp_path) -> dict:
+def row(tmp_path) -> dict:
     path = media.encode(tmp_path / "a.mp4", media.numbered_frames(24))
     return {
         "uri": str(path),
@@ -49,7 +34,7 @@ def row(media, tmp_path) -> dict:
     }
 
 
-def test_a_row_gets_its_frames(stage, media, row):
+def test_a_row_gets_its_frames(stage, row):
     made = stage(row)
     assert made["frames"].shape == (6, 32, 48, 3)
     assert made["frames"].dtype == np.uint8

@@ -1,31 +1,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
 import fsspec
+import hostile_media as media
 import pytest
 
 from models.video.container import MediaLimits
 from models.video.sandbox import SandboxConfig
 from stages.outcome import BadRow, Reason
 from stages.probe import ProbeConfig, ProbeStage
-
-
-@pytest.fixture(scope="module")
-def media() -> ModuleType:
-    name = "hostile_media"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "hostile_media.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +22,7 @@ def stage() -> Iterator[ProbeStage]:
     made.close()
 
 
-def test_a_row_gets_the_facts(stage, media, tmp_path):
+def test_a_row_gets_the_facts(stage, tmp_path):
     path = media.encode(tmp_path / "a.mp4", media.numbered_frames(12))
     path.write_bytes(media.set_rotation(path.read_bytes(), 90))
     row = stage({"video_id": "a", "uri": str(path)})
@@ -61,7 +46,7 @@ def test_a_row_gets_the_facts(stage, media, tmp_path):
     }
 
 
-def test_the_same_content_has_the_same_fingerprint_wherever_it_is(stage, media, tmp_path):
+def test_the_same_content_has_the_same_fingerprint_wherever_it_is(stage, tmp_path):
     path = media.encode(tmp_path / "a.mp4", media.numbered_frames(4))
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/a.mp4", path.read_bytes())
@@ -70,7 +55,7 @@ def test_the_same_content_has_the_same_fingerprint_wherever_it_is(stage, media, 
     filesystem.store.clear()
 
 
-def test_a_store_that_names_versions_gives_the_fingerprint(stage, media, tmp_path, monkeypatch):
+def test_a_store_that_names_versions_gives_the_fingerprint(stage, tmp_path, monkeypatch):
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/b.mp4", media.encode(tmp_path / "b.mp4", media.numbered_frames(4)).read_bytes())
     info = type(filesystem).info

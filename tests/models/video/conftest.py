@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hostile_media
 import pytest
 
 from models.video.sandbox import DecoderProcess, SandboxConfig
@@ -13,15 +12,8 @@ from models.video.sandbox import DecoderProcess, SandboxConfig
 
 @pytest.fixture(scope="session")
 def media() -> ModuleType:
-    """The generator of media files, `tests/hostile_media.py`."""
-    name = "hostile_media"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "hostile_media.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    """The generator of media files, `tests/support/hostile_media.py`."""
+    return hostile_media
 
 
 @pytest.fixture(scope="session")
