@@ -48,6 +48,14 @@ def test_a_blink_of_another_scene_is_two_cuts():
     assert find_cuts(frames) == [20, 25]
 
 
+def test_a_large_figure_that_moves_in_jerks_is_no_cut():
+    frames = [np.full((36, 64, 3), (120, 190, 240), dtype=np.uint8) for _ in range(30)]
+    for number, frame in enumerate(frames):
+        left = 10 + 14 * (number // 6 % 2)
+        frame[6:, left : left + 24] = (220, 40, 40)
+    assert find_cuts(frames) == []
+
+
 def test_lights_that_dim_are_no_cut():
     frames = [(frame * (1 - number / 60)).astype(np.uint8) for number, frame in enumerate(scene(8, 50))]
     assert find_cuts(frames) == []
