@@ -13,7 +13,7 @@ from jobs.console import Console
 from jobs.job import run_job
 from jobs.report.build import job_report
 from jobs.spec import Job, JobResult, Options
-from pipelines.ingest import KEY_COLUMNS, WRITTEN, steps, write_clips
+from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
 from pipelines.ledger import Ledger
 from pipelines.manifest import Manifest, columns_of
 from pipelines.sources import SOURCE_COLUMNS, find_sources
@@ -37,6 +37,8 @@ def ingest(
     """
     videos = Storage(f"{out.rstrip('/')}/videos")
     clips = Storage(f"{out.rstrip('/')}/clips")
+    if objects is not None:
+        check_objects(objects)
     table = find_sources(sources, config.ingest.probe.allowed_schemes)
 
     def write_manifest() -> None:
@@ -46,8 +48,12 @@ def ingest(
         videos.publish("_jobs/sources.parquet", buffer.getvalue())
 
     def finish(ledger: Ledger) -> Sequence[str]:
-        count = write_clips(ledger, clips, objects)
-        return [f"clips:   {clips.url} ({count} clips)"]
+        written = write_clips(ledger, clips, objects)
+        lines = [f"clips:   {clips.url} ({written.num_clips} clips)"]
+        if written.num_prompts_unused:
+            unused = f"{written.num_prompts_unused} of {written.num_prompts} object prompts"
+            lines.append(f"note: {unused} name no video of this dataset, or a time in none of its clips")
+        return lines
 
     arguments: dict[str, Any] = {"sources": list(sources), "out": out, "objects": objects}
     job = Job(

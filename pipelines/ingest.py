@@ -46,8 +46,17 @@ def steps(config: IngestConfig, workers: Mapping[str, Workers]) -> list[Step]:
     return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]
 
 
-def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> int:
-    """Make `clips` what the committed `videos` say; returns the number of clips.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipsWritten:
+    """What `write_clips` did. `num_prompts_unused`: those whose video is not there, or that fall between its clips."""
+
+    num_clips: int
+    num_prompts: int
+    num_prompts_unused: int
+
+
+def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> ClipsWritten:
+    """Make `clips` what the committed `videos` say.
 
     Each data file of `videos` becomes the file of the same name in `clips`, replaced in one step, so that this can be
     killed and run again at any point.
@@ -67,18 +76,30 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> int:
         metadata={"zoetrope": json.dumps({"dataset": "clips", "schema_version": SCHEMA_VERSION})},
     )
     names = videos.data_names()
-    num_clips = 0
+    num_clips = num_prompts = 0
+    used: set[tuple[Any, ...]] = set()
     with duckdb.connect() as connection:
         prompts = _prompts(connection, objects_url) if objects_url else ""
+        if prompts:
+            num_prompts = connection.execute(f"SELECT count(*) FROM {prompts}").fetchall()[0][0]  # noqa: S608
         for name in names:
             rows = _clip_rows(_read_ok(videos, name), _prompts_of(connection, videos, name, prompts))
             buffer = io.BytesIO()
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=4096)
             clips.publish(name, buffer.getvalue())
             num_clips += len(rows)
+            used |= {(row["video_id"], p["object_id"], p["seconds"]) for row in rows for p in row["objects"]}
     for stale in set(clips.names(suffix=".parquet")) - set(names):
         clips.delete(stale)
-    return num_clips
+    return ClipsWritten(
+        num_clips=num_clips, num_prompts=num_prompts, num_prompts_unused=max(0, num_prompts - len(used))
+    )
+
+
+def check_objects(url: str) -> None:
+    """Check a table of object prompts. Raises ManifestError, before any work is done for it."""
+    with duckdb.connect() as connection:
+        _prompts(connection, url)
 
 
 def _read_ok(videos: Ledger, name: str) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ class DecodeStage(Stage[DecodeConfig]):
     """A window of a source file to its frames, (T, H, W, 3) uint8 RGB at the working size."""
 
     name = "decode"
-    reads = frozenset({"uri", "size_bytes", "start_seconds", "num_frames", "frame_step", "fps"})
+    reads = frozenset({"uri", "size_bytes", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps"})
     writes = frozenset({"frames", "frame_seconds", "work_width_px", "work_height_px"})
     transient = frozenset({"frames"})
 
@@ -64,6 +64,9 @@ class DecodeStage(Stage[DecodeConfig]):
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
         source = self.sources.open(row["uri"], size_bytes=row["size_bytes"])
+        if source.etag and row["fingerprint"].startswith("etag:") and row["fingerprint"] != f"etag:{source.etag}":
+            text = f"{row['uri']} is now {source.etag}, it was {row['fingerprint']}; run ingest again"
+            raise BadRow(Reason.SOURCE_CHANGED, text)
         try:
             clip = self.decoder.decode(
                 source.path,

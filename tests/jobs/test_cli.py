@@ -73,6 +73,7 @@ USAGE = [
         ["ingest", "nowhere", "--out", "OUT"],
         "nowhere does not exist; expected a folder, a glob, a video, or a .parquet or .csv list",
     ),
+    (["ingest", "EMPTY", "--out", "OUT", "--objects", "CLIPS"], "lacks the columns ['object_id', 'seconds']"),
     (["retry", "EMPTY"], "was not written by a zoetrope job"),
     (["retry", "EMPTY", "--reason", "Boredom"], "got the reasons ['Boredom'], expected some of"),
     (["compact", "EMPTY"], "was not written by a zoetrope job"),

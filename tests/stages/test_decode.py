@@ -27,6 +27,7 @@ def row(tmp_path) -> dict:
     return {
         "uri": str(path),
         "size_bytes": path.stat().st_size,
+        "fingerprint": "sha256:0",
         "start_seconds": 4 / 25,
         "num_frames": 6,
         "frame_step": 3,
