@@ -14,11 +14,14 @@ from models.perception.augment import FigureSample, ObjectSample
 from models.perception.embedded import to_input
 from models.perception.network import PerceptionNet
 from models.perception.puppet_frames import CHARACTER, OUTSIDE
+from models.pose.skeleton import LIMBS
 
 # B batch, K keypoints, S side of the square in pixels, L places of the stride-4 map
 
-HIDDEN_WEIGHT = 0.5
-"""A keypoint behind something counts half: where it is can only be guessed."""
+ORDER_MARGIN = 0.04
+"""Limbs nearer to each other in depth than this, in body heights, are not ordered."""
+NUM_LIMB_POINTS = 8
+_LIMB_ENDS = [list(ends) for name, ends in LIMBS.items() if name not in ("shoulders", "hips")]
 
 RELIEF_UNIT = 0.1
 """Height of relief, in body heights, at which a pixel counts twice."""
@@ -58,15 +61,15 @@ def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tenso
         pose = network.pose(y4)
         y2 = network.dense(x2, y4)
         depth, mask = network.depth(y2), network.mask(y2)
-    visibility = batch.keypoints[..., 2]
-    weight = (visibility > 0).float() * torch.where(visibility > 1, 1.0, HIDDEN_WEIGHT)
-    place = place_loss(pose.log_share, batch.keypoints[..., :2]) * weight
-    presence = functional.binary_cross_entropy_with_logits(pose.presence, (visibility > 0).float())
+    present = (batch.keypoints[..., 2] > 0).float()
+    place = place_loss(pose.log_share, batch.keypoints[..., :2]) * present
+    presence = functional.binary_cross_entropy_with_logits(pose.presence, present)
     return {
-        "keypoints": place.sum() / weight.sum().clamp(min=1) * 0.5,
-        "presence": presence,
+        "keypoints": place.sum() / present.sum().clamp(min=1) * 0.5,
+        "presence": presence * 2.0,
         "mask": mask_loss(mask, batch.character, batch.mask_weight),
         "depth": depth_loss(depth, batch) * 2.0,
+        "order": order_loss(depth, batch) * 1.5,
     }
 
 
@@ -117,6 +120,28 @@ def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
     shown = (body.sum((1, 2)) > 0).float()
     far = (error.abs() * scenery).sum() / scenery.sum().clamp(min=1)
     return ((relief_B * 4 + mean_B.abs()) * shown).sum() / shown.sum().clamp(min=1) + 0.3 * far
+
+
+def order_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
+    """Ranking loss (Chen et al. 2016, arXiv:1604.03901) between the mean depths along every two visible limbs."""
+    ends = batch.keypoints[:, _LIMB_ENDS]  # (B, limbs, 2, 3)
+    along = torch.linspace(0.05, 0.95, NUM_LIMB_POINTS)[:, None]
+    points = ends[:, :, :1, :2] * (1 - along) + ends[:, :, 1:, :2] * along  # (B, limbs, points, 2)
+    side = depth_BSS.shape[-1]
+    columns, rows = points.round().long().clamp(0, side - 1).unbind(-1)
+    index = (rows * side + columns).flatten(1)
+
+    def sampled(maps_BSS: Tensor) -> Tensor:
+        return maps_BSS.flatten(1).gather(1, index).view_as(rows)
+
+    on_body = sampled(batch.character * batch.inside)
+    num_points = on_body.sum(-1)
+    usable = (num_points >= NUM_LIMB_POINTS // 2) & (ends[..., 2] > 1).all(-1) & (batch.depth_weight > 0)[:, None]
+    found, true = ((sampled(maps) * on_body).sum(-1) / num_points.clamp(min=1) for maps in (depth_BSS, batch.depth))
+    gap_found, gap_true = (values[:, :, None] - values[:, None] for values in (found, true))
+    counted = (usable[:, :, None] & usable[:, None] & (gap_true > ORDER_MARGIN)).float()
+    loss = functional.softplus(-gap_found / ORDER_MARGIN)
+    return (loss * counted).sum() / counted.sum().clamp(min=1)
 
 
 def object_losses(network: PerceptionNet, samples: Sequence[ObjectSample]) -> dict[str, Tensor]:

@@ -17,8 +17,10 @@ from models.puppets import PuppetFrame
 
 PCK_SHARE = 0.1
 """A keypoint is right within this share of the character's size, the larger side of the box around its keypoints."""
-DEPTH_MARGIN = 0.05
-"""Two limbs differ clearly in depth when their true mean depths are this far apart, in body heights."""
+DEPTH_MARGIN = 0.1
+"""Two limbs differ clearly in depth when their true mean depths are this far apart, in body heights: about the
+thickness of an arm and a half."""
+FINE_DEPTH_MARGIN = 0.05
 MIN_LIMB_PIXELS = 6
 _PAIRED_LIMBS = tuple(name for name in LIMBS if name not in ("shoulders", "hips"))
 _NOTHING = np.zeros((0, 2), np.float32)
@@ -33,7 +35,10 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
     truth = np.stack([puppet.keypoints for puppet in puppets])
     right, present, visible = _correct(keypoints, truth)
     ious = [iou(mask, puppet.character_mask) for mask, puppet in zip(masks, puppets, strict=True)]
-    order = np.concatenate([limb_order(depth, puppet) for depth, puppet in zip(depths, puppets, strict=True)])
+    order, fine_order = (
+        np.concatenate([limb_order(d, puppet, margin=margin) for d, puppet in zip(depths, puppets, strict=True)])
+        for margin in (DEPTH_MARGIN, FINE_DEPTH_MARGIN)
+    )
     return {
         "pck": _share(right, present),
         "pck_visible": _share(right, visible),
@@ -44,13 +49,14 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
         "character_iou": float(np.mean(ious)),
         "character_iou_worst_tenth": float(np.mean(np.sort(ious)[: max(1, len(ious) // 10)])),
         "limb_depth_order": float(order.mean()) if len(order) else 0.0,
+        "limb_depth_order_fine": float(fine_order.mean()) if len(fine_order) else 0.0,
         "limb_pairs": float(len(order)),
         **{f"{name}_ms_per_frame": 1000 * value / len(puppets) for name, value in seconds.items()},
     }
 
 
-def limb_order(depth: NDArray[np.float32], puppet: PuppetFrame) -> NDArray[np.bool_]:
-    """For every pair of limbs that differ clearly in true depth: is the predicted order the true one?
+def limb_order(depth: NDArray[np.float32], puppet: PuppetFrame, *, margin: float = DEPTH_MARGIN) -> NDArray[np.bool_]:
+    """For every pair of limbs at least `margin` apart in true depth: is the predicted order the true one?
 
     The predicted depth of a limb is the mean over its visible pixels, a line between its two keypoints as thick as
     1/40 of the character; limbs with a hidden end or fewer than `MIN_LIMB_PIXELS` pixels are left out.
@@ -60,7 +66,7 @@ def limb_order(depth: NDArray[np.float32], puppet: PuppetFrame) -> NDArray[np.bo
     true = np.array([puppet.limb_depths[name] for name in names])
     found = np.array([depth[places[name]].mean() for name in names])
     first, second = np.triu_indices(len(names), 1)
-    clear = np.abs(true[first] - true[second]) >= DEPTH_MARGIN
+    clear = np.abs(true[first] - true[second]) >= margin
     right: NDArray[np.bool_] = (np.sign(true[first] - true[second]) == np.sign(found[first] - found[second]))[clear]
     return right
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from models.perception.augment import FigureSample
-from models.perception.losses import FigureBatch, depth_loss, mask_loss, place_loss
+from models.perception.losses import FigureBatch, depth_loss, mask_loss, order_loss, place_loss
 from models.perception.puppet_frames import CHARACTER, OUTSIDE, SCENERY
+from models.pose.skeleton import LIMBS
 
 
 def batch(depth_weight: float = 1.0) -> FigureBatch:
@@ -66,3 +68,29 @@ def test_depth_loss_counts_the_relief_of_the_character_and_nothing_in_the_bars()
     assert float(depth_loss(shifted, truth)) == pytest.approx(0.1, abs=1e-5)
     assert float(depth_loss(bent, truth)) > float(depth_loss(shifted, truth))
     assert float(depth_loss(truth.depth + 1, batch(depth_weight=0.0))) == 0
+
+
+def test_order_loss_asks_only_for_the_order_of_limbs_that_differ() -> None:
+    keypoints = np.zeros((133, 3), np.float32)
+    for name, column in (("left_forearm", 10), ("right_forearm", 20), ("left_thigh", 25)):
+        first, second = LIMBS[name]
+        keypoints[first], keypoints[second] = (column, 4, 2), (column, 28, 2)
+    depth = np.full((32, 32), 4.0, np.float32)
+    depth[:, 8:13], depth[:, 18:23], depth[:, 24:27] = 3.8, 4.2, 4.21
+    sample = FigureSample(
+        image=np.zeros((32, 32, 3), np.uint8),
+        labels=np.full((32, 32), CHARACTER, np.uint8),
+        depth=depth,
+        keypoints=keypoints,
+        mask_weight=1.0,
+        depth_weight=1.0,
+    )
+    truth = FigureBatch.of([sample])
+    right, wrong, flat = truth.depth, 8 - truth.depth, torch.full_like(truth.depth, 4.0)
+    assert float(order_loss(right, truth)) < 0.01
+    assert float(order_loss(wrong, truth)) > 5
+    assert float(order_loss(flat, truth)) == pytest.approx(math.log(2), abs=1e-4)
+    hidden = keypoints.copy()
+    hidden[:, 2] = 1
+    nothing = FigureBatch.of([replace(sample, keypoints=hidden)])
+    assert float(order_loss(wrong, nothing)) == 0

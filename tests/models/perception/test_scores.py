@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.masks.boxes import bounding_boxes
 from models.perception.scores import figure_scores, iou, limb_order, object_scores, tracking_scores
 from models.puppets import PuppetFrame, render_frame, sample_spec
 
@@ -31,9 +32,11 @@ class Oracle:
         return np.stack([p.character_mask for p in self._find(frames)])
 
     def segment(self, frame: np.ndarray, prompt) -> np.ndarray:
-        masks = self._find(frame[None])[0].object_masks.values()
-        x, y = ((np.array(prompt.box).reshape(2, 2).mean(0) - 0.5) if prompt.box else prompt.positive[0]).astype(int)
-        return next((mask for mask in masks if mask[y, x]), np.zeros_like(frame[..., 0], bool))
+        masks = [mask for mask in self._find(frame[None])[0].object_masks.values() if mask.any()]
+        if prompt.box is not None:
+            return next(mask for mask in masks if np.array_equal(bounding_boxes(mask[None])[0], prompt.box))
+        x, y = prompt.positive[0].astype(int)
+        return next(mask for mask in masks if mask[y, x])
 
     def track(self, frames: np.ndarray, prompts) -> np.ndarray:
         return np.stack([self.segment(frame, prompts[0]) for frame in frames])
@@ -76,9 +79,9 @@ def test_object_scores_prompt_every_object(puppets: list[PuppetFrame]) -> None:
     num_objects = sum(mask.mean() >= 0.001 for p in puppets for mask in p.object_masks.values())
     scores = object_scores(Oracle(puppets), puppets)
     assert scores["objects"] == num_objects > 0
-    assert scores["object_iou_point"] == 1
+    assert scores["object_iou_point"] == scores["object_iou_box"] == 1
     clip = next(p for p in puppets if p.object_masks)
-    assert 0 < tracking_scores(Oracle(puppets), [[clip, clip]])["object_iou_tracked"] <= 1
+    assert tracking_scores(Oracle(puppets), [[clip, clip]])["object_iou_tracked"] == 1
 
 
 def test_iou() -> None:
