@@ -54,8 +54,9 @@ stored in half precision and run in single precision.
 |---|---|---|---|---|---|
 {files}
 
-Trained by `zoetrope train perception` on puppet videos drawn by `models/puppets`; nothing else was seen. Steps
-include the runs that a run continued; minutes, machine and settings are those of the last.
+Trained by `jobs/train_perception.py` (`zoetrope train perception`) on puppet videos drawn by `models/puppets`; nothing
+else was seen. Steps include the runs that a run continued (on other puppets, with other settings and weights of the
+losses); date, minutes, machine and settings are those of the last.
 
 {runs}
 
