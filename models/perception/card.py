@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.common.checkpoint import file_digest, read_metadata
 from models.perception.embedded import KNOWS_PUPPETS_ONLY
-from models.perception.scores import DEPTH_MARGIN, FINE_DEPTH_MARGIN, PCK_SHARE
+from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("pck", f"keypoints within {PCK_SHARE} of the character's size (PCK), all that are in the frame", "0.90"),
@@ -28,7 +28,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
         f"pairs of limbs at least {DEPTH_MARGIN} body heights apart in depth, in the right order",
         "0.90",
     ),
-    ("limb_depth_order_fine", f"the same, at least {FINE_DEPTH_MARGIN} body heights apart", ""),
+    ("limb_depth_order_clear", f"the same, at least {CLEAR_DEPTH_MARGIN} body heights apart", ""),
     ("object_iou_box", "object mask, prompted by a box, mean IoU", ""),
     ("object_iou_point", "object mask, prompted by one point, mean IoU", ""),
     ("object_iou_tracked", "object mask, prompted by a box and followed for a second, mean IoU", ""),

@@ -17,10 +17,10 @@ from models.puppets import PuppetFrame
 
 PCK_SHARE = 0.1
 """A keypoint is right within this share of the character's size, the larger side of the box around its keypoints."""
-DEPTH_MARGIN = 0.1
-"""Two limbs differ clearly in depth when their true mean depths are this far apart, in body heights: about the
-thickness of an arm and a half."""
-FINE_DEPTH_MARGIN = 0.05
+DEPTH_MARGIN = 0.05
+"""Two limbs differ in depth when their true mean depths are this far apart, in body heights: nearly the thickness of an
+arm."""
+CLEAR_DEPTH_MARGIN = 0.1
 MIN_LIMB_PIXELS = 6
 _PAIRED_LIMBS = tuple(name for name in LIMBS if name not in ("shoulders", "hips"))
 _NOTHING = np.zeros((0, 2), np.float32)
@@ -35,9 +35,9 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
     truth = np.stack([puppet.keypoints for puppet in puppets])
     right, present, visible = _correct(keypoints, truth)
     ious = [iou(mask, puppet.character_mask) for mask, puppet in zip(masks, puppets, strict=True)]
-    order, fine_order = (
+    order, clear_order = (
         np.concatenate([limb_order(d, puppet, margin=margin) for d, puppet in zip(depths, puppets, strict=True)])
-        for margin in (DEPTH_MARGIN, FINE_DEPTH_MARGIN)
+        for margin in (DEPTH_MARGIN, CLEAR_DEPTH_MARGIN)
     )
     return {
         "pck": _share(right, present),
@@ -49,7 +49,7 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
         "character_iou": float(np.mean(ious)),
         "character_iou_worst_tenth": float(np.mean(np.sort(ious)[: max(1, len(ious) // 10)])),
         "limb_depth_order": float(order.mean()) if len(order) else 0.0,
-        "limb_depth_order_fine": float(fine_order.mean()) if len(fine_order) else 0.0,
+        "limb_depth_order_clear": float(clear_order.mean()) if len(clear_order) else 0.0,
         "limb_pairs": float(len(order)),
         **{f"{name}_ms_per_frame": 1000 * value / len(puppets) for name, value in seconds.items()},
     }
@@ -59,7 +59,9 @@ def limb_order(depth: NDArray[np.float32], puppet: PuppetFrame, *, margin: float
     """For every pair of limbs at least `margin` apart in true depth: is the predicted order the true one?
 
     The predicted depth of a limb is the mean over its visible pixels, a line between its two keypoints as thick as
-    1/40 of the character; limbs with a hidden end or fewer than `MIN_LIMB_PIXELS` pixels are left out.
+    1/40 of the character; limbs with a hidden end or fewer than `MIN_LIMB_PIXELS` pixels are left out. Where another
+    part covers the middle of a limb that is its depth: the true depth map itself orders 0.976 of the pairs as the
+    limbs are at a margin of 0.05, and 0.999 at 0.1.
     """
     places = _limb_pixels(puppet)
     names = [name for name in _PAIRED_LIMBS if name in places and name in puppet.limb_depths]
