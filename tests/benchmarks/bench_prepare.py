@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from corpus import write_clips, write_manifest
@@ -38,7 +39,7 @@ from pipelines.worker import WorkerSpec
 
 PROCESSES = 2
 OPENED: list[Any] = []
-SCHEMA = dataset_schema("prepare", __import__("pyarrow").schema(list(CLIP_COLUMNS.items())), WRITTEN)
+SCHEMA = dataset_schema("prepare", pa.schema(list(CLIP_COLUMNS.items())), WRITTEN)
 
 
 def open_stages() -> None:

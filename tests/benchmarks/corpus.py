@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.puppets import write_puppets
+from models.video.container import MediaLimits
 from models.video.probe import probe
 from pipelines.schema import CLIP_COLUMNS
 
@@ -20,7 +21,7 @@ def write_clips(root: Path, *, num_videos: int, num_frames: int, size_px: tuple[
     write_puppets(corpus, num_videos=num_videos, seed=3, size_px=size_px, fps=FPS, seconds=num_frames / FPS)
     rows = []
     for path in sorted((corpus / "videos").glob("*.mp4")):
-        info = probe(str(path))
+        info = probe(str(path), MediaLimits())
         rows.append(
             {
                 "video_id": path.stem,
