@@ -45,7 +45,7 @@ def store_errors(url: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # nothing is swallowed: it goes on under a name that callers can expect
         raise OSError(f"{url}: {type(error).__name__}: {str(error)[:300]}") from error
 
 

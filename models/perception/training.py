@@ -88,7 +88,7 @@ def train(
             group["lr"] = config.rate(step)
         parts = losses(material)
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         _average(average, network.state_dict(), min(config.average, (1 + step) / (10 + step)))
