@@ -57,6 +57,7 @@ class TrainPerceptionConfig:
     first_seed: int = 0
     num_videos: int = 4000
     frames_per_video: int = 4
+    improvised_share: float = 0.6
     negative_share: float = 0.12
     heldout_videos: int = 200
     heldout_clips: int = 12
@@ -100,6 +101,7 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
         num_videos=config.num_videos,
         frames_per_video=config.frames_per_video,
         side_px=FIGURE.input_px,
+        improvised_share=config.improvised_share,
     )
     frames = _rendered(frames_config, config.work / "frames", processes=config.render_processes)
     for name in config.networks:
@@ -222,6 +224,7 @@ def _train_one(
             "training_frames": len(choice),
             "first_seed": config.first_seed,
             "negative_share": config.negative_share,
+            "improvised_share": config.improvised_share,
             "continued": config.start_from is not None,
         },
     }

@@ -30,13 +30,18 @@ SIZES_PX: Final = ((384, 384), (288, 384), (384, 288), (216, 384), (384, 216))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetFramesConfig:
-    """Which frames: `num_videos` specs from `first_seed` on, `frames_per_video` moments of each."""
+    """Which frames: `num_videos` specs from `first_seed` on, `frames_per_video` moments of each.
+
+    `improvised_share`: of the videos, those that show random poses in place of a motion of the split. Without them a
+    network learns the few authored motions by heart, and orders the limbs of others wrongly.
+    """
 
     split: Split
     first_seed: int
     num_videos: int
     frames_per_video: int
     side_px: int = 192
+    improvised_share: float = 0.0
 
     @property
     def num_frames(self) -> int:
@@ -104,7 +109,12 @@ def render_frames(config: PuppetFramesConfig, frames: PuppetFrames, videos: Iter
             continue
         seed = config.first_seed + video
         rng = np.random.default_rng(seed)
-        spec = sample_spec(seed, split=config.split, size_px=SIZES_PX[rng.integers(len(SIZES_PX))])
+        spec = sample_spec(
+            seed,
+            split=config.split,
+            size_px=SIZES_PX[rng.integers(len(SIZES_PX))],
+            improvised=bool(rng.random() < config.improvised_share),
+        )
         for index in range(here.start, here.stop):
             _store(frames, index, render_frame(spec, rng.uniform(0.0, spec.duration_seconds)), rng)
 

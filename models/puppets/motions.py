@@ -1,4 +1,4 @@
-"""The motions by name, split into train and held-out."""
+"""The motions by name, split into train and held-out, and one that improvises."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from models.puppets import dances, everyday
+from models.puppets.improvised import improvise
 from models.puppets.pose import Pose
 
 Motion = Callable[[float, float], Pose]
@@ -36,4 +37,5 @@ TRAIN_MOTIONS = _by_name(
     everyday.stand,
 )
 HELDOUT_MOTIONS = _by_name(dances.floss, dances.ballet, everyday.kick, everyday.pick_up, everyday.cheer)
-MOTIONS: Mapping[str, Motion] = MappingProxyType({**TRAIN_MOTIONS, **HELDOUT_MOTIONS})
+MOTIONS: Mapping[str, Motion] = MappingProxyType({**TRAIN_MOTIONS, **HELDOUT_MOTIONS, **_by_name(improvise)})
+"""All; `improvise` is drawn only when it is asked for."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 from models.puppets.characters import sample_character
 from models.puppets.held import HELD_KINDS
+from models.puppets.improvised import PHASES
 from models.puppets.motions import HELDOUT_MOTIONS, TRAIN_MOTIONS
 from models.puppets.nearby import NEARBY_KINDS
 from models.puppets.scenery import KINDS
@@ -44,11 +46,13 @@ def sample_spec(
     size_px: tuple[int, int] = (192, 192),
     num_shots: int | None = None,
     duration_seconds: float = 4.0,
+    improvised: bool = False,
 ) -> PuppetVideoSpec:
     """Decide everything about one puppet video.
 
     `size_px`: (height, width). `body` and `num_shots` are drawn where None: half of the characters are human, and one
-    video in six has two shots. The same arguments always give the same spec.
+    video in six has two shots. `improvised`: random poses in place of a motion of the split. The same arguments always
+    give the same spec.
 
     Raises:
         ValueError: a size below 32 pixels, a number of shots other than 1 or 2, an unknown split or body, or a duration
@@ -68,6 +72,8 @@ def sample_spec(
     rng = random.Random(f"puppet-{split}-{seed}")
     character = sample_character(rng, split, body or ("human" if rng.random() < 0.5 else "anthropomorphic"))
     motion = _motion(rng, split)
+    if improvised:
+        motion = replace(motion, name="improvise", phase=rng.uniform(0.0, PHASES))
     objects = _objects(rng, character, motion)
     wants = num_shots or (2 if rng.random() < 1.0 / 6.0 else 1)
     aspect = height / width
