@@ -181,11 +181,29 @@ def puppets(
     videos: Annotated[int, typer.Option("--videos", min=1, help="How many.")] = 8,
     seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same videos.")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="Characters and motions kept out of training.")] = False,
+    improvised: Annotated[
+        float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
+    ] = 0.0,
+    size: Annotated[
+        tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
+    ] = (320, 448),
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 16.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 4.0,
 ) -> None:
     """Draw videos of cartoon characters, with exact ground truth beside them."""
     from jobs.puppets import write_puppets
 
-    write_puppets(out, num_videos=videos, seed=seed, split="heldout" if held_out else "train")
+    width, height = size
+    write_puppets(
+        out,
+        num_videos=videos,
+        seed=seed,
+        split="heldout" if held_out else "train",
+        size_px=(height, width),
+        fps=fps,
+        seconds=seconds,
+        improvised_share=improvised,
+    )
     typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
 
 
@@ -195,17 +213,34 @@ def perception(
         Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
-    figure_steps: Annotated[
-        int | None, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
     ] = None,
-    object_steps: Annotated[int | None, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = None,
+    networks: Annotated[
+        list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
+    ] = None,
+    figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
+    object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
+    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 0,
 ) -> None:
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
-    from jobs.train_perception import from_command_line
+    from jobs.train_perception import TrainPerceptionConfig, from_command_line
+    from models.perception.embedded import CHECKPOINTS
+    from models.perception.training import LoopConfig
 
-    typer.echo(
-        json.dumps(from_command_line(work, out=out, figure_steps=figure_steps, object_steps=object_steps), indent=1)
+    config = TrainPerceptionConfig(
+        work=work,
+        out=CHECKPOINTS if out is None else out,
+        start_from=start_from,
+        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
+        figure=LoopConfig(steps=figure_steps),
+        object=LoopConfig(steps=object_steps),
+        num_videos=videos,
+        first_seed=first_seed,
     )
+    typer.echo(json.dumps(from_command_line(config, learning_rate=learning_rate), indent=1))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class _Task:
     size_px: tuple[int, int]
     fps: float
     num_frames: int
+    improvised: bool
 
 
 def write_puppets(
@@ -83,8 +85,11 @@ def write_puppets(
     fps: float = 16.0,
     seconds: float = 4.0,
     num_processes: int = 2,
+    improvised_share: float = 0.0,
 ) -> PuppetCorpus:
     """Draw `num_videos` puppet videos of `size_px` (height, width), of one kind of body or of both by turns.
+
+    `improvised_share` of the videos show random poses in place of a motion of the split: material to train on.
 
     Writes, under `out`:
 
@@ -93,7 +98,7 @@ def write_puppets(
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot where the object is well
       visible, and its box (x0, y0, x1, y1) there, centres of its outermost pixels.
     - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` makes a video's spec again from
-      `seed`, `split` and `body`, the size and the duration.
+      `seed`, `split` and `body`, the size and the duration (`improvised` where the motion is `improvise`).
 
     The same arguments write the same bytes, so an interrupted run is completed by running it again.
 
@@ -109,6 +114,8 @@ def write_puppets(
     num_frames = round(seconds * fps)
     if fps <= 0 or num_frames < 1:
         raise ValueError(f"{seconds} s at {fps} frames per second gives no frame, expected at least one")
+    if not 0 <= improvised_share <= 1:
+        raise ValueError(f"improvised_share is {improvised_share}, expected 0 to 1")
     if num_processes < 1:
         raise ValueError(f"num_processes is {num_processes}, expected 1 or more")
     out = Path(out)
@@ -124,6 +131,7 @@ def write_puppets(
             size_px=size_px,
             fps=fps,
             num_frames=num_frames,
+            improvised=random.Random(f"improvised-{seed}-{index}").random() < improvised_share,
         )
         for index in range(num_videos)
     ]
@@ -158,6 +166,7 @@ def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         body=task.body,
         size_px=task.size_px,
         duration_seconds=task.num_frames / task.fps,
+        improvised=task.improvised,
     )
     times = [index / task.fps for index in range(task.num_frames)]
     frames = [render_frame(spec, time) for time in times]

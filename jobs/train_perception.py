@@ -35,7 +35,7 @@ FIGURE = PerceptionNetConfig(widths=(16, 48, 96, 160, 192))
 OBJECT = PerceptionNetConfig(
     input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
 )
-FIRST_HELDOUT_SEED = 1_000_000
+FIRST_HELDOUT_SEED = 5_000_000
 VIDEOS_PER_TASK = 8
 
 
@@ -70,20 +70,16 @@ class TrainPerceptionConfig:
             raise ValueError(f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.first_seed}")
 
 
-def from_command_line(
-    work: Path, *, out: Path | None, figure_steps: int | None, object_steps: int | None
-) -> dict[str, float]:
+def from_command_line(config: TrainPerceptionConfig, *, learning_rate: float | None = None) -> dict[str, float]:
     """What `zoetrope train perception` runs: `train_perception`, with progress on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = TrainPerceptionConfig(work=work)
-    return train_perception(
-        replace(
+    if learning_rate is not None:
+        config = replace(
             config,
-            out=config.out if out is None else out,
-            figure=config.figure if figure_steps is None else replace(config.figure, steps=figure_steps),
-            object=config.object if object_steps is None else replace(config.object, steps=object_steps),
+            figure=replace(config.figure, learning_rate=learning_rate),
+            object=replace(config.object, learning_rate=learning_rate),
         )
-    )
+    return train_perception(config)
 
 
 def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:

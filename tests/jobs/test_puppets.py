@@ -63,11 +63,28 @@ def test_the_split_and_the_body_are_kept(tmp_path: Path) -> None:
     assert {(row["split"], row["body"]) for row in rows} == {("heldout", "human")}
 
 
+def test_the_asked_share_improvises_whatever_the_body(tmp_path: Path) -> None:
+    write_puppets(tmp_path, num_videos=16, seed=2, num_processes=1, improvised_share=0.5, **(SMALL | {"seconds": 0.25}))
+    rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
+    improvised = [row for row in rows if row["motion"] == "improvise"]
+    assert 3 <= len(improvised) <= 13
+    assert {row["body"] for row in improvised} == {"human", "anthropomorphic"}
+    spec = sample_spec(
+        improvised[0]["seed"],
+        body=improvised[0]["body"],
+        size_px=(96, 72),
+        duration_seconds=0.25,
+        improvised=True,
+    )
+    assert spec.motion.name == "improvise"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"num_videos": 0}, "num_videos is 0"),
         ({"seed": -1}, "seed is -1"),
+        ({"improvised_share": 1.1}, "improvised_share is 1.1"),
         ({"size_px": (95, 72)}, "even numbers"),
         ({"seconds": 0.0}, "no frame"),
         ({"fps": -8.0, "seconds": -1.0}, "no frame"),
