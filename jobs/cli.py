@@ -184,6 +184,7 @@ def puppets(
     improvised: Annotated[
         float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
     ] = 0.0,
+    still_camera: Annotated[bool, typer.Option("--still-camera", help="It neither pans nor swings nor zooms.")] = False,
     size: Annotated[
         tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
     ] = (320, 448),
@@ -203,6 +204,7 @@ def puppets(
         fps=fps,
         seconds=seconds,
         improvised_share=improvised,
+        still_camera=still_camera,
     )
     typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
 

@@ -72,6 +72,7 @@ class _Task:
     fps: float
     num_frames: int
     improvised: bool
+    still_camera: bool
 
 
 def write_puppets(
@@ -86,10 +87,12 @@ def write_puppets(
     seconds: float = 4.0,
     num_processes: int = 2,
     improvised_share: float = 0.0,
+    still_camera: bool = False,
 ) -> PuppetCorpus:
     """Draw `num_videos` puppet videos of `size_px` (height, width), of one kind of body or of both by turns.
 
     `improvised_share` of the videos show random poses in place of a motion of the split: material to train on.
+    `still_camera`: it moves in none of them.
 
     Writes, under `out`:
 
@@ -132,6 +135,7 @@ def write_puppets(
             fps=fps,
             num_frames=num_frames,
             improvised=random.Random(f"improvised-{seed}-{index}").random() < improvised_share,
+            still_camera=still_camera,
         )
         for index in range(num_videos)
     ]
@@ -167,6 +171,7 @@ def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         size_px=task.size_px,
         duration_seconds=task.num_frames / task.fps,
         improvised=task.improvised,
+        still_camera=task.still_camera,
     )
     times = [index / task.fps for index in range(task.num_frames)]
     frames = [render_frame(spec, time) for time in times]

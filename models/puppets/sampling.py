@@ -47,12 +47,13 @@ def sample_spec(
     num_shots: int | None = None,
     duration_seconds: float = 4.0,
     improvised: bool = False,
+    still_camera: bool = False,
 ) -> PuppetVideoSpec:
     """Decide everything about one puppet video.
 
     `size_px`: (height, width). `body` and `num_shots` are drawn where None: half of the characters are human, and one
-    video in six has two shots. `improvised`: random poses in place of a motion of the split. The same arguments always
-    give the same spec.
+    video in six has two shots. `improvised`: random poses in place of a motion of the split.
+    `still_camera`: it neither pans nor swings nor zooms. The same arguments always give the same spec.
 
     Raises:
         ValueError: a size below 32 pixels, a number of shots other than 1 or 2, an unknown split or body, or a duration
@@ -82,6 +83,8 @@ def sample_spec(
         start = round(duration_seconds * rng.uniform(0.4, 0.6), 3)
         other_than = frozenset({shots[0].scenery.kind})
         shots.append(_shot(rng, character, motion, start=start, aspect=aspect, other_than=other_than))
+    if still_camera:
+        shots = [replace(shot, pan=0.0, sway=0.0, zoom=0.0) for shot in shots]
     return PuppetVideoSpec(
         seed=seed,
         split=split,

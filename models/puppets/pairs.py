@@ -1,0 +1,69 @@
+"""Cross-identity pairs with a true answer: one character's motion, and another one doing exactly the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from models.puppets.render import pose_at
+from models.puppets.sampling import sample_spec
+from models.puppets.spec import Body, PuppetVideoSpec, Split
+
+_OTHER_SEED = 500_000_000
+"""Between the seeds of a target and of what drives it: no corpus is that large."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PuppetPair:
+    """Who is animated, and by whom.
+
+    `target`: the character to animate, in its own place; its first frame is the reference picture, and all of its
+    frames are what the animation should be. `driving`: another character in another place with the motion of the
+    target, moment for moment.
+    """
+
+    target: PuppetVideoSpec
+    driving: PuppetVideoSpec
+
+
+def sample_pair(
+    seed: int,
+    *,
+    split: Split = "heldout",
+    body: Body | None = None,
+    size_px: tuple[int, int] = (192, 192),
+    duration_seconds: float = 2.0,
+) -> PuppetPair:
+    """Draw a pair: one shot each, whole figures that face the camera in their first frame, no objects, a camera that
+    stands still; the driving one is human.
+
+    `body` of the target; `size_px`: (height, width). The same arguments always give the same pair.
+    """
+    target = _whole_figure(seed, split, body, size_px, duration_seconds)
+    driving = _whole_figure(seed + _OTHER_SEED, split, "human", size_px, duration_seconds)
+    turned = replace(driving.shots[0], yaw_offset=target.shots[0].yaw_offset)
+    return PuppetPair(target=target, driving=replace(driving, motion=target.motion, shots=(turned,)))
+
+
+def _whole_figure(
+    seed: int, split: Split, body: Body | None, size_px: tuple[int, int], duration_seconds: float
+) -> PuppetVideoSpec:
+    """The first spec, in steps that meet no other pair's seeds, that is no close-up and begins with the face."""
+    while True:
+        spec = sample_spec(
+            seed,
+            split=split,
+            body=body,
+            size_px=size_px,
+            num_shots=1,
+            duration_seconds=duration_seconds,
+            still_camera=True,
+        )
+        if spec.shots[0].scale <= 1.0 and _shows_its_face(spec):
+            return replace(spec, objects=())
+        seed += 2 * _OTHER_SEED
+
+
+def _shows_its_face(spec: PuppetVideoSpec) -> bool:
+    yaw = spec.motion.yaw + spec.shots[0].yaw_offset + pose_at(spec, spec.shots[0], 0.0).yaw
+    return math.cos(yaw) > 0.5
