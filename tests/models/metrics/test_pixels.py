@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models.metrics.pixels import IDENTICAL_DB, psnr
+
+GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "metrics"
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden metrics are not beside this checkout")
+def test_psnr_is_the_published_corrected_one() -> None:
+    pairs = json.loads((GOLDEN / "case.json").read_text())["pairs"]
+    compared = 0
+    for name, scores in pairs.items():
+        found, truth = (cv2.imread(str(GOLDEN / f"{name}.{kind}.png")) for kind in ("gen", "gt"))
+        if found.shape != truth.shape:
+            continue
+        assert psnr(found[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name
+        compared += 1
+    assert compared >= 5
+
+
+def test_every_frame_has_its_own() -> None:
+    truth = np.zeros((2, 4, 4, 3), np.uint8)
+    found = truth.copy()
+    found[1] += 51  # a fifth of the range
+    np.testing.assert_allclose(psnr(found, truth), [IDENTICAL_DB, 20 * np.log10(5)])
+
+
+@pytest.mark.parametrize(
+    ("found", "truth"),
+    [
+        (np.zeros((1, 4, 4, 3), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)),
+        (np.zeros((1, 4, 4, 3)), np.zeros((1, 4, 4, 3))),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(found: np.ndarray, truth: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="frames"):
+        psnr(found, truth)
