@@ -69,7 +69,7 @@ def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tenso
         "presence": presence * 2.0,
         "mask": mask_loss(mask, batch.character, batch.mask_weight),
         "depth": depth_loss(depth, batch) * 2.0,
-        "order": order_loss(depth, batch) * 1.5,
+        "order": order_loss(depth, batch) * 2.5,
     }
 
 

@@ -28,7 +28,8 @@ def _pose(beat: int, a: float) -> Pose:
     left, right = _arm(rng, a), _arm(rng, a)
     if rng.random() < 0.25:
         right.hand, right.elbow = left.hand, left.elbow
-    _place_feet(rng, left, right, a)
+    forwards = _place_feet(rng, left, right, a)
+    lean = rng.uniform(-0.3, 1.1) if rng.random() < 0.2 else rng.gauss(0.03, 0.12)
     return Pose(
         left=left,
         right=right,
@@ -36,7 +37,7 @@ def _pose(beat: int, a: float) -> Pose:
         yaw=rng.uniform(-math.pi, math.pi) if rng.random() < 0.3 else rng.gauss(0.0, 0.4),
         sway=rng.uniform(-0.06, 0.06),
         crouch=rng.uniform(0.0, 0.45) if rng.random() < 0.3 else rng.uniform(0.0, 0.1),
-        lean=rng.uniform(-0.3, 1.1) if rng.random() < 0.3 else rng.uniform(-0.1, 0.2),
+        lean=lean - rng.uniform(0.0, 0.45) * forwards,  # the body leans against a leg in the air
         tilt=rng.uniform(-0.3, 0.3) * a,
         twist=rng.uniform(-0.6, 0.6) * a,
         head_yaw=rng.uniform(-0.5, 0.5),
@@ -48,28 +49,37 @@ def _pose(beat: int, a: float) -> Pose:
 
 
 def _arm(rng: random.Random, a: float) -> Side:
-    """The hand at rest, or somewhere the arm reaches."""
+    """The hand at rest, down on a long arm, or somewhere the arm reaches."""
     side = Side(curl=rng.random(), palm=rng.uniform(-0.6, 0.6))
     side.pointing = 1.0 if rng.random() < 0.15 else 0.0
-    if rng.random() < 0.15:
+    chance = rng.random()
+    if chance < 0.1:
         side.hand = REST_ARM
         return side
-    way = (rng.uniform(-0.6, 1.0), rng.uniform(-1.0, 1.0), rng.uniform(-0.5, 0.9))
-    reach = rng.uniform(0.45, 1.0) * min(a, 1.0) / max(math.hypot(*way), 1e-6)
+    if chance < 0.4:
+        way = (rng.uniform(-0.55, 0.6), -0.85, rng.uniform(-0.5, 0.6))
+        reach = rng.uniform(0.8, 1.0)
+    else:
+        way = (rng.uniform(-0.6, 1.0), rng.uniform(-1.0, 1.0), rng.uniform(-0.5, 0.9))
+        reach = rng.uniform(0.45, 1.0) * min(a, 1.0)
+    reach /= max(math.hypot(*way), 1e-6)
     side.hand = (way[0] * reach, way[1] * reach, way[2] * reach)
     side.elbow = (rng.uniform(-0.1, 1.0), rng.uniform(-1.0, 0.5), rng.uniform(-1.0, 0.2))
     return side
 
 
-def _place_feet(rng: random.Random, left: Side, right: Side, a: float) -> None:
-    """Both feet on the floor, near or apart, or one of them in the air."""
+def _place_feet(rng: random.Random, left: Side, right: Side, a: float) -> float:
+    """Both feet on the floor, near or apart, or one of them in the air; returns how far forwards that one is."""
     apart = rng.uniform(0.0, 0.35) if rng.random() < 0.5 else 0.0
     stride = rng.uniform(-0.3, 0.3) if rng.random() < 0.5 else 0.0
     left.foot, right.foot = (apart, 0.0, stride), (apart, 0.0, -stride)
-    if rng.random() < 0.4:
-        lifted = rng.choice((left, right))
-        lifted.foot = (rng.uniform(-0.1, 0.5) * a, rng.uniform(0.05, 0.6) * a, rng.uniform(-0.5, 0.8) * a)
-        lifted.toes = rng.uniform(-0.2, 0.9)
+    if rng.random() < 0.5:
+        return 0.0
+    lifted = rng.choice((left, right))
+    forwards = rng.uniform(-0.5, 0.8) * a
+    lifted.foot = (rng.uniform(-0.1, 0.5) * a, rng.uniform(0.05, 0.6) * a, forwards)
+    lifted.toes = rng.uniform(-0.2, 0.9)
+    return forwards
 
 
 def _between(first: PartT, second: PartT, share: float) -> PartT:
