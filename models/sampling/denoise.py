@@ -1,0 +1,111 @@
+"""The sampling loop: DDIM over overlapping windows with classifier-free guidance. It knows no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.sampling.schedule import NoiseSchedule, ddim_step
+from models.sampling.windows import Blend, blend_weights
+
+Windows = Sequence[Sequence[int]]
+
+
+class Denoiser(Protocol):
+    """A network with everything that does not depend on the step (reference, pose, image tokens) already in it."""
+
+    def __call__(self, latents_BCFHW: Tensor, t: int, windows: Windows, conditional: Sequence[bool], /) -> Tensor:
+        """The prediction for each row, of the shape of `latents_BCFHW`.
+
+        Row b holds the frames `windows[b]` of the clip at training step `t`, to be predicted with the conditions if
+        `conditional[b]`, without them otherwise.
+        """
+        ...
+
+
+def sample(
+    denoise: Denoiser,
+    latents_CFHW: Tensor,
+    *,
+    schedule: NoiseSchedule,
+    num_steps: int,
+    guidance_scale: float,
+    windows: Windows | Callable[[int], Windows],
+    blend: Blend = "uniform",
+    window_batch: int = 2,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Walks the noise of a clip down to its sample; the loop of the public pipelines.
+
+    At every step the predictions of all windows are averaged frame by frame, those with and those without conditions
+    apart; then guidance combines the two; then one DDIM step moves all frames.
+
+    Memory: a few tensors of the size of `latents_CFHW`, and one call of the network, whatever the clip's length.
+    The result does not depend on `window_batch`, as far as a row of the network's does not depend on the other rows of
+    its batch: convolution and matrix kernels chosen by batch size may differ in the last bits.
+
+    Args:
+        denoise: the network.
+        latents_CFHW: noise at the first step, float32; its device is where the sums are kept.
+        schedule: the noise schedule.
+        num_steps: nominal number of steps.
+        guidance_scale: s of uncond + s · (cond − uncond); at exactly 1 only the conditional half is computed.
+        windows: frame indices of each window, or a function of the step's index (0 first) that gives them.
+        blend: weights of a frame's predictions, see `blend_weights`.
+        window_batch: rows of a call of the network, a row being one window with conditions or one without: 2 is one
+          window in both halves of guidance.
+        on_step: called with (steps done, steps in all) after each step.
+
+    Returns:
+        The sample (C, F, H, W), float32.
+
+    Raises:
+        ValueError: windows that miss a frame; `window_batch` < 1; a prediction of another shape.
+    """
+    if window_batch < 1:
+        raise ValueError(f"window_batch must be at least 1, got {window_batch}")
+    timesteps = schedule.timesteps(num_steps)
+    halves = (True,) if guidance_scale == 1 else (False, True)
+    x = latents_CFHW
+    for index, t in enumerate(timesteps):
+        step_windows = windows(index) if callable(windows) else windows
+        mean = _mean_predictions(denoise, x, t, step_windows, halves, blend, window_batch)
+        prediction = mean[True] if guidance_scale == 1 else guide(mean[False], mean[True], guidance_scale)
+        x = ddim_step(schedule, prediction, t, schedule.previous(t, num_steps), x)
+        if on_step is not None:
+            on_step(index + 1, len(timesteps))
+    return x
+
+
+def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598) in the form uncond + s · (cond − uncond)."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def _mean_predictions(
+    denoise: Denoiser,
+    x_CFHW: Tensor,
+    t: int,
+    windows: Windows,
+    halves: Sequence[bool],
+    blend: Blend,
+    window_batch: int,
+) -> dict[bool, Tensor]:
+    """The prediction for all frames (C, F, H, W) without (False) and with (True) conditions."""
+    weights = blend_weights(windows, x_CFHW.shape[1], blend)
+    mean = {half: torch.zeros_like(x_CFHW) for half in halves}
+    rows = [(number, half) for number in range(len(windows)) for half in halves]
+    for first in range(0, len(rows), window_batch):
+        batch = rows[first : first + window_batch]
+        index = [torch.tensor(windows[number], device=x_CFHW.device) for number, _ in batch]
+        latents_BCFHW = torch.stack([x_CFHW[:, frames] for frames in index])
+        output = denoise(latents_BCFHW, t, [windows[number] for number, _ in batch], [half for _, half in batch])
+        if output.shape != latents_BCFHW.shape:
+            raise ValueError(f"the network must predict {tuple(latents_BCFHW.shape)}, got {tuple(output.shape)}")
+        # Rows are added one by one in the order of the windows, whatever the batch: sums have one order of rounding.
+        for (number, half), frames, row_CFHW in zip(batch, index, output.to(x_CFHW), strict=True):
+            mean[half].index_add_(1, frames, row_CFHW * weights[number].to(x_CFHW)[:, None, None])
+    return mean

@@ -1,0 +1,120 @@
+"""Context windows over a long clip: which frames the network sees together, and how their predictions are blended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Layout = Literal["closed_loop", "open_loop", "last_shifted"]
+Blend = Literal["uniform", "triangular"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowConfig:
+    """How a clip longer than one window is covered.
+
+    `size`, `overlap`: frames of a window, and frames that neighbours share.
+    `layout`: "closed_loop" runs on past the last frame into the first ones (Moore-AnimateAnyone, X-Dyna; right for
+      clips that loop, otherwise end and beginning mix); "open_loop" stops at the end, where its last window may still
+      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" moves the last window back to end
+      at the last frame (UniAnimate), so no window wraps.
+    `stride`: levels of the AnimateDiff schedule: level k takes every 2ᵏ-th frame. Not for "last_shifted".
+    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weighs a
+      prediction by its distance from its window's ends, so that there is no seam where a window begins or ends.
+    """
+
+    size: int
+    overlap: int
+    layout: Layout = "last_shifted"
+    stride: int = 1
+    blend: Blend = "uniform"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.size:
+            raise ValueError(f"window overlap must be from 0 to size - 1, got {self.overlap} with size {self.size}")
+        if self.stride < 1 or (self.stride > 1 and self.layout == "last_shifted"):
+            raise ValueError(
+                f"window stride must be 1, or more for a loop layout; got {self.stride} with {self.layout}"
+            )
+
+
+def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int = 0) -> list[list[int]]:
+    """Windows, each a list of frame indices, that together hold every frame; all of one length.
+
+    A clip no longer than one window is one window of its own length.
+
+    `step`: index of the sampling step; loop layouts begin elsewhere at each step (bit-reversal order, as AnimateDiff
+    does; the public character pipelines pass 0 always). `offset` moves every window of a loop layout by so many frames,
+    around the end of the clip (X-Dyna draws one per step).
+
+    Raises:
+        ValueError: `num_frames` < 1.
+    """
+    if num_frames < 1:
+        raise ValueError(f"a clip has at least 1 frame, got num_frames = {num_frames}")
+    if num_frames <= config.size:
+        return [list(range(num_frames))]
+    if config.layout == "last_shifted":
+        starts = range(0, num_frames - config.overlap, config.size - config.overlap)
+        return [
+            list(range(start, start + config.size))
+            for start in (min(start, num_frames - config.size) for start in starts)
+        ]
+    return _loop_windows(num_frames, config, step=step, offset=offset)
+
+
+def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
+    """The least number of frames ≥ `num_frames` that open-loop windows fit exactly.
+
+    MusePose repeats the last pose up to this length and drops the extra frames afterwards.
+    """
+    if num_frames <= size:
+        return num_frames
+    hop = size - overlap
+    return size + math.ceil((num_frames - size) / hop) * hop
+
+
+def blend_weights(windows: Sequence[Sequence[int]], num_frames: int, blend: Blend) -> list[Tensor]:
+    """For each window the weights (len(window),) float32 of its predictions; over all windows they sum to 1 per frame.
+
+    Raises:
+        ValueError: a frame is in no window.
+    """
+    totals = torch.zeros(num_frames, dtype=torch.float64)
+    raw = []
+    for window in windows:
+        place = torch.arange(len(window), dtype=torch.float64)
+        weights = torch.ones_like(place) if blend == "uniform" else torch.minimum(place + 1, len(window) - place)
+        totals.index_add_(0, torch.tensor(window), weights)
+        raw.append(weights)
+    if not bool((totals > 0).all()):
+        missing = torch.nonzero(totals == 0).flatten().tolist()
+        raise ValueError(f"windows must hold each of {num_frames} frames, but frames {missing[:10]} are in none")
+    return [(weights / totals[torch.tensor(window)]).float() for weights, window in zip(raw, windows, strict=True)]
+
+
+def _loop_windows(num_frames: int, config: WindowConfig, *, step: int, offset: int) -> list[list[int]]:
+    start = _bit_reversed_fraction(step)
+    shift = round(num_frames * start)
+    end = num_frames + shift - (0 if config.layout == "closed_loop" else config.overlap)
+    levels = min(config.stride, math.ceil(math.log2(num_frames / config.size)) + 1)
+    return [
+        [(index + offset) % num_frames for index in range(first, first + config.size * hop, hop)]
+        for hop in (1 << level for level in range(levels))
+        for first in range(int(start * hop) + shift, end, config.size * hop - config.overlap)
+    ]
+
+
+def _bit_reversed_fraction(value: int) -> float:
+    """0, 1/2, 1/4, 3/4, 1/8, …: the van der Corput sequence in base 2."""
+    fraction, place = 0.0, 0.5
+    while value:
+        fraction += place * (value & 1)
+        value >>= 1
+        place /= 2
+    return fraction
