@@ -72,7 +72,7 @@ class TrainPerceptionConfig:
 
 def from_command_line(config: TrainPerceptionConfig, *, learning_rate: float | None = None) -> dict[str, float]:
     """What `zoetrope train perception` runs: `train_perception`, with progress on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     if learning_rate is not None:
         config = replace(
             config,
