@@ -6,6 +6,7 @@ Velocity v = √ᾱ_t · ε − √(1 − ᾱ_t) · x_0 (Salimans and Ho 2022, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,15 +51,15 @@ class ScheduleConfig:
             )
         if self.zero_terminal_snr and self.prediction == "epsilon":
             raise ValueError(
-                "zero_terminal_snr needs prediction='v_prediction': at zero signal, noise tells nothing about the sample"
+                "zero_terminal_snr needs prediction='v_prediction': at zero signal the noise says nothing of the sample"
             )
 
 
 class NoiseSchedule:
     """ᾱ of every training step, and what follows from it.
 
-    Where `t` may be a tensor, it is int64 (B,), one step per row; an int is the same step for all rows. Results have the
-    dtype and device of the samples given.
+    Where `t` may be a tensor, it is int64 (B,), one step per row; an int is the same step for all rows. Results have
+    the dtype and device of the samples given.
     """
 
     def __init__(self, config: ScheduleConfig) -> None:
@@ -138,19 +139,20 @@ class NoiseSchedule:
         """√ᾱ and √(1 − ᾱ), shaped to multiply `like` (B, …)."""
         if isinstance(t, int):
             alpha = self.alpha_cumprod(t)
-            return alpha**0.5, (1 - alpha) ** 0.5
+            return math.sqrt(alpha), math.sqrt(1 - alpha)
         alphas = self.alphas_cumprod.to(t.device)[t].view(-1, *(1,) * (like.ndim - 1))
         return alphas.sqrt().to(like), (1 - alphas).sqrt().to(like)
 
 
 def ddim_step(schedule: NoiseSchedule, model_output: Tensor, t: int, t_previous: int, x_t: Tensor) -> Tensor:
-    """One step, to x at `t_previous` from a prediction for x_t: DDIM with η = 0 (Song et al. 2021, arXiv 2010.02502, equation 12).
+    """One step, to x at `t_previous`, from a prediction for x_t: DDIM with η = 0.
 
+    Song et al. 2021, arXiv 2010.02502, equation 12.
     With v-prediction this holds at ᾱ_t = 0 as well: there x_0 = −v and ε = x_t.
     """
     x0, noise = schedule.sample_and_noise(model_output, x_t, t)
     alpha = schedule.alpha_cumprod(t_previous)
-    return alpha**0.5 * x0 + (1 - alpha) ** 0.5 * noise
+    return math.sqrt(alpha) * x0 + math.sqrt(1 - alpha) * noise
 
 
 def _alphas_cumprod(config: ScheduleConfig) -> Tensor:
