@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.perception.augment import FigureSample
-from models.perception.losses import FigureBatch, depth_loss, mask_loss, order_loss, place_loss
+from models.perception.losses import FigureBatch, depth_loss, gap_loss, mask_loss, place_loss
 from models.perception.puppet_frames import CHARACTER, OUTSIDE, SCENERY
 from models.pose.skeleton import LIMBS
 
@@ -70,7 +70,7 @@ def test_depth_loss_counts_the_relief_of_the_character_and_nothing_in_the_bars()
     assert float(depth_loss(truth.depth + 1, batch(depth_weight=0.0))) == 0
 
 
-def test_order_loss_asks_only_for_the_order_of_limbs_that_differ() -> None:
+def test_gap_loss_asks_for_the_depth_differences_of_visible_limbs_and_no_more() -> None:
     keypoints = np.zeros((133, 3), np.float32)
     for name, column in (("left_forearm", 10), ("right_forearm", 20), ("left_thigh", 25)):
         first, second = LIMBS[name]
@@ -87,10 +87,13 @@ def test_order_loss_asks_only_for_the_order_of_limbs_that_differ() -> None:
     )
     truth = FigureBatch.of([sample])
     right, wrong, flat = truth.depth, 8 - truth.depth, torch.full_like(truth.depth, 4.0)
-    assert float(order_loss(right, truth)) < 0.01
-    assert float(order_loss(wrong, truth)) > 5
-    assert float(order_loss(flat, truth)) == pytest.approx(math.log(2), abs=1e-4)
+    assert float(gap_loss(right, truth)) == 0
+    assert float(gap_loss(right + 1.0, truth)) == pytest.approx(0, abs=1e-4)  # the character as a whole too far
+    # Gaps of 0.4 (counted as 0.3), 0.41 (as 0.3) and 0.01, each twice, and three limbs with themselves.
+    flat_gaps = 2 * (0.3 + 0.3 + 0.01) / 9 / 0.04
+    assert float(gap_loss(flat, truth)) == pytest.approx(flat_gaps, rel=1e-4)
+    assert float(gap_loss(wrong, truth)) == pytest.approx(2 * flat_gaps, rel=1e-4)
     hidden = keypoints.copy()
     hidden[:, 2] = 1
     nothing = FigureBatch.of([replace(sample, keypoints=hidden)])
-    assert float(order_loss(wrong, nothing)) == 0
+    assert float(gap_loss(wrong, nothing)) == 0
