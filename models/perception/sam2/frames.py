@@ -1,0 +1,53 @@
+"""Frames as SAM 2 wants them, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's, of colours in [0, 1]."""
+
+
+class Sam2Frames(Mapping[int, Tensor]):
+    """Frame number -> normalised picture (3, S, S), made when it is asked for.
+
+    The clip stays as it came (uint8, at its own size): a float copy of 80 frames at 1024 x 1024 would take a gigabyte.
+    The arithmetic is that of transformers' `Sam2VideoVideoProcessor`: the whole frame is resized to a square without
+    regard to its shape, bilinear with antialiasing, on uint8 and rounded to it; then (x - 255 mean) / (255 std). The
+    official package reads JPEG files through Pillow's bicubic filter instead; both trackers of this project get these.
+    """
+
+    def __init__(
+        self, frames_THWC: NDArray[np.uint8], *, side_px: int, device: torch.device | str = "cpu", dtype: torch.dtype
+    ) -> None:
+        self.frames_THWC = frames_THWC
+        self.side_px = side_px
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._mean = torch.tensor(MEAN, device=self.device).mul(255.0)[:, None, None]
+        self._std = torch.tensor(STD, device=self.device).mul(255.0)[:, None, None]
+
+    def __len__(self) -> int:
+        return len(self.frames_THWC)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.frames_THWC)))
+
+    def __getitem__(self, frame: int) -> Tensor:
+        frame_HWC = torch.from_numpy(np.ascontiguousarray(self.frames_THWC[frame]))
+        # The view (C, H, W) of channels-last memory is resized as it lies.
+        resized = functional.interpolate(
+            frame_HWC.permute(2, 0, 1)[None],
+            size=(self.side_px, self.side_px),
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
+        )[0]
+        return resized.to(self.device).float().sub_(self._mean).div_(self._std).to(self.dtype)

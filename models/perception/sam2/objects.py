@@ -1,0 +1,42 @@
+"""The masks of prompted objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.perception.embedded_objects import ObjectPrompt
+from models.perception.sam2.tracker import VideoTracker
+
+
+class TrackedObjects:
+    """Object masks from a video tracker and the manifest's prompts."""
+
+    def __init__(self, tracker: VideoTracker) -> None:
+        self.tracker = tracker
+
+    def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
+        """(T, H, W) bool: the masks of the one object that all the prompts point at."""
+        return self.track_all(frames_THWC, [prompts])[0]
+
+    def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
+        """(N, T, H, W) bool: the masks of several objects, for little more than the price of one."""
+        return self.tracker.track(frames_THWC, [merged(prompts) for prompts in objects])
+
+
+def merged(prompts: Sequence[ObjectPrompt]) -> list[ObjectPrompt]:
+    """At most one prompt to a frame, in order: points are put together, and of several boxes the last one counts."""
+    by_frame: dict[int, ObjectPrompt] = {}
+    for prompt in prompts:
+        earlier = by_frame.get(prompt.frame)
+        if earlier is not None:
+            prompt = ObjectPrompt(  # noqa: PLW2901 (it stands for the prompt from here on)
+                frame=prompt.frame,
+                box=earlier.box if prompt.box is None else prompt.box,
+                positive=np.concatenate([earlier.positive, prompt.positive]),
+                negative=np.concatenate([earlier.negative, prompt.negative]),
+            )
+        by_frame[prompt.frame] = prompt
+    return [by_frame[frame] for frame in sorted(by_frame)]

@@ -1,0 +1,148 @@
+"""SAM 2 video segmentation through transformers: prompted objects, followed through a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from models.perception.embedded_objects import ObjectPrompt
+from models.perception.pretrained import load_pretrained
+from models.perception.sam2.frames import Sam2Frames
+
+BOX_CORNER_LABELS = (2, 3)
+"""Labels of a box's first and last corner among the points."""
+
+
+class VideoTracker(Protocol):
+    """What follows prompted objects through a clip."""
+
+    def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
+        """(N, T, H, W): masks of each object, propagated both ways from its prompted frames."""
+
+
+class Sam2Tracker:
+    """Transformers' `Sam2VideoModel` without its processors, which need torchvision.
+
+    Each object has an inference session of its own, as the model treats objects independently; the sessions see the
+    frames through one cache, so that a frame's features, nearly all of the work, are computed once for all objects.
+    Frames of a session are made when they are needed, and sessions end with the call: memory is bounded by the clip.
+    """
+
+    def __init__(self, folder: Path, *, device: torch.device | str = "cpu") -> None:
+        """`folder`: a published folder (`config.json`, `model.safetensors`), as of facebook/sam2.1-hiera-large.
+
+        Weights and activations are bfloat16 on a CUDA device, as SAM 2 was published to run, else float32.
+
+        Raises:
+            CheckpointError: the folder is not that of a SAM 2 video model, or not all of it.
+        """
+        from transformers import Sam2VideoModel
+
+        self.device = torch.device(device)
+        self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.model = load_pretrained(Sam2VideoModel, folder).to(self.device, self.dtype)
+
+    @torch.inference_mode()
+    def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
+        """(N, T, H, W): masks of each object.
+
+        `objects`: for each object its prompts, at least one, at most one to a frame. All prompts are taken in first;
+        then the object is followed from its earliest prompted frame to the end, and from there back to the start.
+
+        Raises:
+            ValueError: an object has no prompt, two for one frame, or one outside the clip.
+        """
+        check_prompts(objects, num_frames=len(frames_THWC))
+        frames = Sam2Frames(frames_THWC, side_px=self.model.image_size, device=self.device, dtype=self.dtype)
+        masks = np.zeros((len(objects), *frames_THWC.shape[:3]), np.bool_)
+        cache = None
+        sessions = []
+        for prompts in objects:
+            session = self._session(frames, cache)
+            cache = session.cache
+            sessions.append(session)
+            for prompt in prompts:
+                self._prompt(session, prompt)
+        first = [min(prompt.frame for prompt in prompts) for prompts in objects]
+        for t in range(len(frames)):
+            for index, session in enumerate(sessions):
+                if t >= first[index]:
+                    masks[index, t] = self._step(session, t, reverse=False)
+        for t in reversed(range(max(first, default=0))):
+            for index, session in enumerate(sessions):
+                if t < first[index]:
+                    masks[index, t] = self._step(session, t, reverse=True)
+        return masks
+
+    def _session(self, frames: Sam2Frames, cache: Any) -> Any:
+        from transformers import Sam2VideoInferenceSession
+
+        height, width = frames.frames_THWC.shape[1:3]
+        session = Sam2VideoInferenceSession(
+            video_height=height,
+            video_width=width,
+            inference_device=self.device,
+            inference_state_device=self.device,
+            video_storage_device=self.device,
+            dtype=self.dtype,
+        )
+        session.processed_frames = frames
+        if cache is not None:
+            session.cache = cache
+        session.obj_id_to_idx(0)
+        return session
+
+    def _prompt(self, session: Any, prompt: ObjectPrompt) -> None:
+        points, labels = prompt_points(
+            prompt, width_px=session.video_width, height_px=session.video_height, side_px=self.model.image_size
+        )
+        inputs = {"point_coords": points.to(self.dtype)[None, None], "point_labels": labels[None, None]}
+        session.add_point_inputs(0, prompt.frame, inputs)
+        session.obj_with_new_inputs = [0]
+        self._step(session, prompt.frame, reverse=False)
+
+    def _step(self, session: Any, t: int, *, reverse: bool) -> NDArray[np.bool_]:
+        logits: Tensor = self.model(session, frame_idx=t, reverse=reverse).pred_masks
+        for kind in ("cond_frame_outputs", "non_cond_frame_outputs"):
+            # Four megabytes a frame that served the memory encoder and are not looked at again.
+            session.output_dict_per_obj[0][kind].get(t, {}).pop("high_res_masks", None)
+        return to_mask(logits, height_px=session.video_height, width_px=session.video_width)
+
+
+def check_prompts(objects: Sequence[Sequence[ObjectPrompt]], *, num_frames: int) -> None:
+    """Raise ValueError unless every object has prompts, at most one to a frame, all of them inside the clip."""
+    for prompts in objects:
+        frames = [prompt.frame for prompt in prompts]
+        if not frames or len(set(frames)) < len(frames) or min(frames) < 0 or max(frames) >= num_frames:
+            raise ValueError(
+                f"an object needs one or more prompts, each for another frame from 0 to {num_frames - 1}; got {frames}"
+            )
+
+
+def prompt_points(prompt: ObjectPrompt, *, width_px: int, height_px: int, side_px: int) -> tuple[Tensor, Tensor]:
+    """Points (N, 2) float32 in pixels of the S x S picture and their labels (N) int32: box corners, then points.
+
+    A pixel x of the frame becomes x S / W, as in the published code. SAM 2 names a box by its first and last pixel.
+    """
+    corners = np.zeros((0, 2), np.float32)
+    if prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        corners = np.array([(x0, y0), (max(x1 - 1, x0), max(y1 - 1, y0))], np.float32)
+    points = np.concatenate([corners, prompt.positive, prompt.negative]).astype(np.float32)
+    labels = [*BOX_CORNER_LABELS[: len(corners)], *[1] * len(prompt.positive), *[0] * len(prompt.negative)]
+    scale = np.array([side_px / width_px, side_px / height_px], np.float32)
+    return torch.from_numpy(points * scale), torch.tensor(labels, dtype=torch.int32)
+
+
+def to_mask(logits: Tensor, *, height_px: int, width_px: int) -> NDArray[np.bool_]:
+    """(H, W): where logits (1, 1, h, w), resized to the frame, are above 0."""
+    resized = functional.interpolate(logits.float(), (height_px, width_px), mode="bilinear", align_corners=False)
+    mask: NDArray[np.bool_] = (resized[0, 0] > 0).cpu().numpy()
+    return mask

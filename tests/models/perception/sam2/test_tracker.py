@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import Sam2VideoInferenceSession
+
+from models.common.checkpoint import CheckpointError
+from models.perception.embedded_objects import ObjectPrompt
+from models.perception.sam2 import tracker as tracker_module
+from models.perception.sam2.frames import Sam2Frames
+from models.perception.sam2.tracker import Sam2Tracker, prompt_points
+
+NONE = np.zeros((0, 2), np.float32)
+
+
+def clip(num_frames: int = 6) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (num_frames, 48, 80, 3), dtype=np.uint8)
+
+
+def box_prompt(frame: int, box: tuple[float, float, float, float] = (10, 8, 50, 40)) -> ObjectPrompt:
+    return ObjectPrompt(frame=frame, box=box, positive=NONE, negative=NONE)
+
+
+def point_prompt(frame: int, x: float, y: float) -> ObjectPrompt:
+    return ObjectPrompt(frame=frame, box=None, positive=np.array([[x, y]], np.float32), negative=NONE)
+
+
+@pytest.fixture(scope="module")
+def sam2(sam2_folder: Path) -> Sam2Tracker:
+    return Sam2Tracker(sam2_folder)
+
+
+def by_the_library(sam2: Sam2Tracker, frames: np.ndarray, prompts: list[ObjectPrompt]) -> np.ndarray:
+    """Masks by transformers' own loop over a clip that is held whole, as its documentation has it."""
+    pictures = Sam2Frames(frames, side_px=128, dtype=torch.float32)
+    session = Sam2VideoInferenceSession(
+        video=torch.stack([pictures[t] for t in range(len(frames))]),
+        video_height=48,
+        video_width=80,
+        dtype=torch.float32,
+    )
+    session.obj_id_to_idx(0)
+    masks = np.zeros(frames.shape[:3], bool)
+    with torch.inference_mode():
+        for prompt in prompts:
+            points, labels = prompt_points(prompt, width_px=80, height_px=48, side_px=128)
+            session.add_point_inputs(
+                0, prompt.frame, {"point_coords": points[None, None], "point_labels": labels[None, None]}
+            )
+            session.obj_with_new_inputs = [0]
+            sam2.model(session, frame_idx=prompt.frame)
+        for reverse in (False, True):
+            for out in sam2.model.propagate_in_video_iterator(session, reverse=reverse):
+                logits = torch.nn.functional.interpolate(out.pred_masks, (48, 80), mode="bilinear")
+                masks[out.frame_idx] = (logits[0, 0] > 0).numpy()
+    return masks
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [[box_prompt(0)], [box_prompt(2)], [box_prompt(4), point_prompt(1, 30, 20)]],
+    ids=["first", "middle", "two"],
+)
+def test_masks_are_those_of_the_librarys_own_loop(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
+    frames = clip()
+    expected = by_the_library(sam2, frames, prompts)
+    assert 0.05 < expected.mean() < 0.98
+    assert np.array_equal(sam2.track(frames, [prompts])[0], expected)
+
+
+def test_several_objects_share_the_features_and_nothing_else(
+    sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = clip()
+    objects = [[box_prompt(2)], [point_prompt(4, 60, 30)], [box_prompt(0, (40, 0, 80, 20))]]
+    alone = [sam2.track(frames, [prompts])[0] for prompts in objects]
+    computed: list[int] = []
+    real = type(sam2.model).get_image_features
+    monkeypatch.setattr(
+        type(sam2.model), "get_image_features", lambda self, *a, **k: computed.append(1) or real(self, *a, **k)
+    )
+    together = sam2.track(frames, objects)
+    assert np.array_equal(together, np.stack(alone))
+    # One to a frame of the way forward (6) and of the way back (3), and one to a prompt.
+    assert len(computed) <= 6 + 4 + 3
+
+
+def test_nothing_of_a_clip_stays_behind(sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[weakref.ref] = []
+    largest = 0
+
+    class Watched(Sam2Frames):
+        def __init__(self, *args, **kwargs) -> None:
+            super().__init__(*args, **kwargs)
+            seen.append(weakref.ref(self))
+
+    def step(self, session, t, *, reverse):
+        nonlocal largest
+        mask = real(self, session, t, reverse=reverse)
+        outputs = session.output_dict_per_obj[0].values()
+        largest = max(largest, sum("high_res_masks" in frame for kind in outputs for frame in kind.values()))
+        return mask
+
+    real = Sam2Tracker._step
+    monkeypatch.setattr(Sam2Tracker, "_step", step)
+    monkeypatch.setattr(tracker_module, "Sam2Frames", Watched)
+    sam2.track(clip(), [[box_prompt(1)]])
+    gc.collect()
+    assert [reference() for reference in seen] == [None]
+    assert largest == 0
+
+
+def test_one_frame_is_a_clip(sam2: Sam2Tracker) -> None:
+    assert sam2.track(clip(1), [[box_prompt(0)]]).shape == (1, 1, 48, 80)
+    assert sam2.track(clip(2), []).shape == (0, 2, 48, 80)
+
+
+def test_a_black_clip_has_masks_like_any_other(sam2: Sam2Tracker) -> None:
+    assert sam2.track(np.zeros((3, 48, 80, 3), np.uint8), [[box_prompt(1)]]).dtype == bool
+
+
+@pytest.mark.parametrize("prompts", [[], [box_prompt(6)], [box_prompt(-1)], [box_prompt(1), box_prompt(1)]])
+def test_prompts_belong_to_different_frames_of_the_clip(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
+    with pytest.raises(ValueError, match="another frame from 0 to 5"):
+        sam2.track(clip(), [prompts])
+
+
+def test_a_box_is_its_first_and_last_pixel_and_comes_before_the_points() -> None:
+    prompt = ObjectPrompt(
+        frame=0, box=(10, 8, 50, 40), positive=np.array([[20, 12]], np.float32), negative=np.array([[0, 0]], np.float32)
+    )
+    points, labels = prompt_points(prompt, width_px=80, height_px=64, side_px=160)
+    assert points.tolist() == [[20, 20], [98, 97.5], [40, 30], [0, 0]]
+    assert labels.tolist() == [2, 3, 1, 0]
+
+
+def test_a_truncated_file_is_one_message(sam2_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sam2"
+    shutil.copytree(sam2_folder, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="cannot load a Sam2VideoModel"):
+        Sam2Tracker(folder)
+
+
+@pytest.mark.weights
+def test_the_published_weights_follow_a_square(tmp_path: Path) -> None:
+    import os
+
+    folder = os.environ.get("ZOETROPE_TEST_SAM2")
+    if not folder:
+        pytest.skip("set ZOETROPE_TEST_SAM2 to a folder of facebook/sam2.1-hiera-tiny")
+    frames = np.full((4, 240, 320, 3), 60, np.uint8)
+    for t in range(4):
+        frames[t, 80:160, 100 + 8 * t : 180 + 8 * t] = (220, 40, 40)
+    masks = Sam2Tracker(Path(folder)).track(frames, [[box_prompt(1, (108, 80, 188, 160))]])[0]
+    truth = frames[..., 0] == 220
+    assert ((masks & truth).sum() / (masks | truth).sum()) > 0.9
