@@ -1,0 +1,267 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.pose.proportions import GROUPS, MAX_DISPROPORTION, NECK, with_centres
+from models.pose.retarget import Retargeted, retarget
+from models.pose.skeleton import BODY, FACE, FEET, INDEX, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+
+SIZES = {"driving_size_px": (240, 160), "reference_size_px": (480, 320)}
+LENGTHS_PX = {  # of a person of about 170 pixels
+    "shoulders": 40.0,
+    "hips": 24.0,
+    "torso": 52.0,
+    "neck": 26.0,
+    "upper_arms": 30.0,
+    "forearms": 26.0,
+    "thighs": 42.0,
+    "shins": 40.0,
+    "head": 8.0,
+    "hands": 9.0,
+    "feet": 12.0,
+}
+
+
+def skeleton(
+    lengths_px: dict[str, float], angles: NDArray[np.float64], neck: tuple[float, float]
+) -> NDArray[np.float32]:
+    """A whole skeleton (133, 3) whose limbs have the given lengths; (20,) angles in radians bend it.
+
+    Shoulders and hips are level; head, hands and feet are fans of points at their group's length or multiples of it.
+    """
+    xy = np.zeros((NUM_KEYPOINTS, 2))
+    bend = iter(angles)
+
+    def along(angle: float) -> NDArray[np.float64]:
+        return np.array([math.sin(angle), math.cos(angle)])  # 0 points down
+
+    def fan(start: NDArray[np.float64], points: list[int], length_px: float) -> None:
+        base = next(bend)
+        for k, point in enumerate(points):
+            xy[point] = start + (1 + k // 8) * length_px * along(base + 0.7 * k)
+
+    neck_xy = np.array(neck)
+    mid_hip = neck_xy + lengths_px["torso"] * along(0.2 * next(bend))
+    xy[INDEX["nose"]] = neck_xy - lengths_px["neck"] * along(0.3 * next(bend))
+    for side, sign, hand in (("left", 1, LEFT_HAND), ("right", -1, RIGHT_HAND)):
+        for root, width, joints, limbs in (
+            (neck_xy, "shoulders", ("shoulder", "elbow", "wrist"), ("upper_arms", "forearms")),
+            (mid_hip, "hips", ("hip", "knee", "ankle"), ("thighs", "shins")),
+        ):
+            xy[INDEX[f"{side}_{joints[0]}"]] = root + np.array([sign * lengths_px[width] / 2, 0.0])
+            for (parent, child), limb in zip(pairwise(joints), limbs, strict=True):
+                xy[INDEX[f"{side}_{child}"]] = xy[INDEX[f"{side}_{parent}"]] + lengths_px[limb] * along(next(bend))
+        fan(xy[INDEX[f"{side}_wrist"]], list(range(hand.start, hand.stop)), lengths_px["hands"])
+        toes = [INDEX[f"{side}_{part}"] for part in ("big_toe", "small_toe", "heel")]
+        fan(xy[INDEX[f"{side}_ankle"]], toes, lengths_px["feet"])
+    head = [INDEX[f"{side}_{part}"] for part in ("eye", "ear") for side in ("left", "right")]
+    fan(xy[INDEX["nose"]], [*head, *range(FACE.start, FACE.stop)], lengths_px["head"])
+    return np.concatenate([xy, np.full((NUM_KEYPOINTS, 1), 0.9)], axis=1).astype(np.float32)
+
+
+def dancing(lengths_px: dict[str, float], *, num_frames: int = 4, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return np.stack(
+        [skeleton(lengths_px, rng.uniform(-1.5, 1.5, 20), tuple(rng.uniform(60, 110, 2))) for _ in range(num_frames)]
+    )
+
+
+# Ratios of two of these stay within a factor of 4 of one another, so that none is out of proportion.
+proportions = st.fixed_dictionaries({name: st.floats(0.75, 1.5) for name in LENGTHS_PX}).map(
+    lambda factors: {name: length * factors[name] for name, length in LENGTHS_PX.items()}
+)
+
+
+def limb_vectors(keypoints: NDArray[np.float32], group: str) -> NDArray[np.float64]:
+    points, _ = with_centres(keypoints, 0.3)
+    return np.concatenate([points[..., [b], :] - points[..., [a], :] for a, b in GROUPS[group]], axis=-2)
+
+
+def assert_near(found: NDArray, expected: NDArray, *, px: float = 0.01) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=px)
+
+
+@settings(max_examples=50)
+@given(proportions, proportions, st.integers(0, 1000))
+def test_limbs_take_the_references_lengths_and_keep_their_directions(
+    driver: dict[str, float], character: dict[str, float], seed: int
+) -> None:
+    driving, reference = dancing(driver, seed=seed), dancing(character, num_frames=1, seed=seed + 1)[0]
+    found = retarget(driving, reference, **SIZES)
+    assert found.rule == "limbs"
+    for group in ("shoulders", "hips", "torso", "neck", "upper_arms", "forearms", "thighs", "shins"):
+        vectors, before = limb_vectors(found.keypoints, group), limb_vectors(driving, group)
+        assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], character[group]))
+        assert_near(vectors, before * character[group] / driver[group])
+    for group in ("head", "hands", "feet"):
+        assert_near(limb_vectors(found.keypoints, group), limb_vectors(driving, group) * found.ratios[group], px=0.02)
+
+
+def test_equal_proportions_change_nothing() -> None:
+    driving = dancing(LENGTHS_PX)
+    found = retarget(driving, driving[2], **SIZES)
+    assert (found.anchor_frame, found.rule) == (2, "limbs")
+    assert_near(found.keypoints, driving)
+    assert found.scale == pytest.approx(1)
+    assert all(ratio == pytest.approx(1) for ratio in found.ratios.values())
+
+
+def test_the_anchor_stands_where_the_reference_stands_and_movement_scales() -> None:
+    driving = np.stack([skeleton(LENGTHS_PX, np.zeros(20), (60 + 5 * t, 70)) for t in range(4)])
+    big = {name: 2 * length for name, length in LENGTHS_PX.items()}
+    found = retarget(driving, skeleton(big, np.zeros(20), (150, 160)), **SIZES)
+    points, _ = with_centres(found.keypoints, 0.3)
+    assert_near(points[:, NECK], np.array([[150 + 10 * t, 160] for t in range(4)]))
+
+
+@settings(max_examples=30)
+@given(st.floats(0.3, 3), st.floats(-100, 100), st.floats(-100, 100), st.integers(0, 100))
+def test_size_and_place_of_the_driving_skeleton_do_not_matter_those_of_the_reference_do(
+    zoom: float, dx: float, dy: float, seed: int
+) -> None:
+    def move(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (keypoints * np.float32([zoom, zoom, 1]) + np.float32([dx, dy, 0])).astype(np.float32)
+
+    driving = dancing(LENGTHS_PX, seed=seed)
+    reference = dancing({name: 1.3 * length for name, length in LENGTHS_PX.items()}, num_frames=1, seed=seed + 1)[0]
+    for rule in ("limbs", "similarity"):
+        plain = retarget(driving, reference, rule=rule, **SIZES)
+        assert_near(retarget(move(driving), reference, rule=rule, **SIZES).keypoints, plain.keypoints, px=0.05)
+        assert_near(retarget(driving, move(reference), rule=rule, **SIZES).keypoints, move(plain.keypoints), px=0.05)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, NUM_KEYPOINTS - 1), max_size=60), st.lists(st.integers(0, 16), max_size=12))
+def test_what_the_driving_misses_stays_missing_and_everything_else_is_finite(
+    driving_lacks: list[int], reference_lacks: list[int]
+) -> None:
+    driving, reference = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=9)[0]
+    driving[1:, driving_lacks] = np.nan, np.nan, 0.1
+    reference[reference_lacks] = -1, -1, 0
+    found = retarget(driving, reference, **SIZES).keypoints
+    missing = np.zeros((4, NUM_KEYPOINTS), bool)
+    missing[1:, driving_lacks] = True
+    assert not found[missing].any()
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[~missing][:, 2], driving[~missing][:, 2])
+
+
+def test_a_missing_joint_does_not_move_the_limbs_before_it() -> None:
+    driving, character = dancing(LENGTHS_PX), {name: 1.5 * length for name, length in LENGTHS_PX.items()}
+    reference = dancing(character, num_frames=1, seed=3)[0]
+    whole = retarget(driving, reference, **SIZES)
+    driving[3, INDEX["left_elbow"], 2] = 0
+    found = retarget(driving, reference, **SIZES)
+    # The forearm hangs from the shoulder now, here at the same scale as before.
+    seen = np.arange(NUM_KEYPOINTS) != INDEX["left_elbow"]
+    assert_near(found.keypoints[3, seen], whole.keypoints[3, seen])
+    driving[3, INDEX["left_shoulder"], 2] = 0
+    no_neck = retarget(driving, reference, **SIZES).keypoints
+    assert_near(no_neck[:3], whole.keypoints[:3])
+    assert_near(no_neck[3, INDEX["left_wrist"]], whole.keypoints[3, INDEX["left_wrist"]])
+
+
+def without(keypoints: NDArray[np.float32], *parts: str) -> NDArray[np.float32]:
+    keypoints = keypoints.copy()
+    for part in parts:
+        for name, index in INDEX.items():
+            if part in name:
+                keypoints[..., index, :] = 0
+    return keypoints
+
+
+def test_a_character_without_arms_and_legs_takes_the_overall_scale_for_them() -> None:
+    character = {name: 2 * length for name, length in LENGTHS_PX.items()} | {"neck": 100.0}
+    reference = without(
+        dancing(character, num_frames=1)[0], "elbow", "wrist", "hand", *("thumb", "index", "middle", "ring", "pinky")
+    )
+    reference = without(reference, "knee", "ankle", "toe", "heel")
+    found = retarget(dancing(LENGTHS_PX), reference, **SIZES)
+    assert found.rule == "limbs"
+    assert set(found.ratios) == {"shoulders", "hips", "torso", "neck", "head"}
+    assert found.scale == pytest.approx(sum(character[n] for n in list(LENGTHS_PX)[:4]) / (40 + 24 + 52 + 26), rel=1e-4)
+    for group in ("upper_arms", "thighs", "shins"):
+        vectors = limb_vectors(found.keypoints, group)
+        assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], found.scale * LENGTHS_PX[group]))
+
+
+def test_a_limb_seen_end_on_does_not_explode() -> None:
+    driving = dancing({**LENGTHS_PX, "forearms": 0.01})
+    found = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
+    assert found.ratios["forearms"] == pytest.approx(found.scale * MAX_DISPROPORTION)
+
+
+def test_the_rules_follow_one_another_as_the_reference_shows_less() -> None:
+    driving, reference = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=5)[0]
+    only_head = without(reference, "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    nothing = np.zeros_like(reference)
+    box = (10.0, 20.0, 110.0, 400.0)
+    used = [
+        retarget(driving, reference, **SIZES).rule,
+        retarget(driving, only_head, **SIZES).rule,
+        retarget(driving, nothing, reference_box=box, **SIZES).rule,
+        retarget(driving, nothing, **SIZES).rule,
+        retarget(driving, reference, rule="none", **SIZES).rule,
+    ]
+    assert used == ["limbs", "similarity", "box", "frame", "none"]
+
+
+def bounds(keypoints: NDArray[np.float32]) -> list[float]:
+    return [*keypoints[:, :2].min(axis=0), *keypoints[:, :2].max(axis=0)]
+
+
+def test_similarity_fits_the_box_of_what_both_have() -> None:
+    driving = dancing(LENGTHS_PX)
+    reference = driving[0] * np.float32([1.5, 1.5, 1]) + np.float32([7, -3, 0])
+    reference[FEET] = 0
+    driving[1:, BODY] = 0
+    found = retarget(driving, reference, rule="similarity", **SIZES)
+    assert (found.rule, found.anchor_frame) == ("similarity", 0)
+    assert found.scale == pytest.approx(1.5)
+    common = np.arange(NUM_KEYPOINTS)[reference[:, 2] > 0]
+    assert_near(found.keypoints[0, common], reference[common])
+
+
+def test_a_box_holds_the_whole_skeleton_on_its_lower_edge() -> None:
+    found = retarget(
+        dancing(LENGTHS_PX), np.zeros((NUM_KEYPOINTS, 3), np.float32), reference_box=(10, 20, 300, 60), **SIZES
+    )
+    x0, y0, x1, y1 = bounds(found.keypoints[found.anchor_frame])
+    assert (y0, y1) == (pytest.approx(20, abs=0.01), pytest.approx(60, abs=0.01))
+    assert (x0 + x1) / 2 == pytest.approx(155, abs=0.01)
+
+
+def test_with_no_reference_the_driving_frame_fits_into_the_reference_frame() -> None:
+    corners = np.zeros((1, NUM_KEYPOINTS, 3), np.float32)
+    corners[0, :2] = [[-0.5, -0.5, 1], [159.5, 239.5, 1]]
+    found = retarget(
+        corners, np.zeros((NUM_KEYPOINTS, 3), np.float32), driving_size_px=(240, 160), reference_size_px=(100, 200)
+    )
+    width = 160 * 100 / 240
+    assert_near(found.keypoints[0, :2, :2], [[100 - width / 2 - 0.5, -0.5], [100 + width / 2 - 0.5, 99.5]])
+
+
+def test_a_clip_without_anyone_stays_empty() -> None:
+    found: Retargeted = retarget(
+        np.zeros((3, NUM_KEYPOINTS, 3), np.float32), dancing(LENGTHS_PX, num_frames=1)[0], **SIZES
+    )
+    assert found.rule == "frame"
+    assert not found.keypoints.any()
+
+
+def test_refuses_other_shapes_and_empty_boxes() -> None:
+    one = dancing(LENGTHS_PX, num_frames=1)
+    with pytest.raises(ValueError, match=r"\(T, 133, 3\) with T >= 1, got \(0, 133, 3\)"):
+        retarget(one[:0], one[0], **SIZES)
+    with pytest.raises(ValueError, match=r"reference keypoints must be \(133, 3\), got \(1, 133, 3\)"):
+        retarget(one, one, **SIZES)
+    with pytest.raises(ValueError, match="x0 < x1"):
+        retarget(one, one[0], reference_box=(5, 0, 5, 9), **SIZES)
+    one[0, 3, 0] = np.inf
+    with pytest.raises(ValueError, match="finite"):
+        retarget(one, dancing(LENGTHS_PX)[0], **SIZES)
