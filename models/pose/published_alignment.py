@@ -120,7 +120,7 @@ def musepose_ratios(reference: Points, first: Points) -> Mapping[str, float]:
 
 
 def align_unianimate(driving: Points, reference: Points) -> Points:
-    """UniAnimate's `run_align_pose`: both axes scaled, then bone by bone from the neck, all measured on the first frame.
+    """UniAnimate's `run_align_pose`: both axes scaled, then bone by bone from the neck, measured on the first frame.
 
     The axes are scaled so that shoulder width and height of the torso agree. Missing points are -1 and move like any
     other value. A bone of which the first frame has neither end has no ratio: what hangs from it comes back with
