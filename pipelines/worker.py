@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipelines.ledger import Ledger
 from stages.base import Row, Stage
 from stages.chain import outcome, reuse, run_row, stages_to_run
-from stages.outcome import Reason, Status
+from stages.outcome import OutputRefusedError, Reason, Status
 
 ROW_SCHEMA = pa.schema([("row", pa.large_binary())])
 RESULT_SCHEMA = pa.schema(
@@ -89,7 +89,7 @@ class Worker:
         return pa.Table.from_pylist([self._commit(self._process(row)) for row in rows], schema=RESULT_SCHEMA)
 
     def _process(self, row: Row) -> Row:
-        if row.get("status", Status.OK) != Status.OK or row.get("_committed"):
+        if row.get("status", Status.OK) != Status.OK or row.get("_committed") or row.get("_refused"):
             return row
         finished = self.spec.ledger.committed(row["work_key"])
         if finished is not None:
@@ -100,7 +100,10 @@ class Worker:
                 row["_reusable"] = self._reuse(row)
             wanted = {stage.name for stage in stages_to_run(self.spec.stages, row["_reusable"])}
             stages = [stage for stage in self.stages if stage.name in wanted]
-            done = run_row(row, stages, self.spec.keys, row["_reusable"])
+            try:
+                done = run_row(row, stages, self.spec.keys, row["_reusable"])
+            except OutputRefusedError as refused:
+                return {**self._without_frames(row), "_refused": str(refused)}
         if not self.last and done["status"] != Status.OK:
             return self._without_frames(done)
         return done
@@ -118,8 +121,9 @@ class Worker:
         return {name: value for name, value in row.items() if name not in transient}
 
     def _commit(self, row: Row) -> dict[str, Any]:
-        commit_error = None
-        if not row.pop("_committed", False):
+        # A stage's file or the row itself: what the storage refuses stops the job.
+        commit_error = row.pop("_refused", None)
+        if not row.pop("_committed", False) and commit_error is None:
             try:
                 self.spec.ledger.commit(self.spec.finish(row), self.spec.schema)
             except OSError as error:

@@ -37,6 +37,12 @@ class Stage(ABC, Generic[ConfigT]):
     def open(self) -> None:
         """Load what `process` needs. Called once in each worker, never on the driver."""
 
+    def load(self, row: Row) -> bool:  # noqa: ARG002  for those that override it
+        """Load what this row needs beyond `open`, such as the model that it names; returns whether there was anything
+        to load. Called before `process`; its time is counted apart, as `<name>.load`.
+        """
+        return False
+
     @abstractmethod
     def process(self, row: Row) -> Row:
         """The new columns, exactly those of `writes`.

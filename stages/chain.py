@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.base import Row, Stage
-from stages.outcome import BadRow, Reason, Status
+from stages.outcome import BadRow, OutputRefusedError, Reason, Status
 
 MESSAGE_CHARS = 2000
 
@@ -44,10 +44,13 @@ def reuse(
 def run_row(
     row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reusable: frozenset[str] = frozenset()
 ) -> Row:
-    """`row` taken through `stages`; what happened is in its outcome columns, and nothing is raised.
+    """`row` taken through `stages`; what happened is in its outcome columns.
 
     Adds `status` and, unless it is ok, `stage`, `reason` and `message`; extends `stage_keys` (the stages whose
-    columns the row holds) and `seconds_by_stage`.
+    columns the row holds) and `seconds_by_stage`, where what a stage had to load for the row is counted apart.
+
+    Raises:
+        OutputRefusedError: a stage could not publish a file. Nothing else is raised.
     """
     kept: dict[str, str] = {**row.get("stage_keys", {}), **{name: keys[name] for name in reusable}}
     seconds: dict[str, float] = dict(row.get("seconds_by_stage", {}))
@@ -55,9 +58,15 @@ def run_row(
     for stage in stages:
         started = time.perf_counter()
         try:
+            if stage.load(row):
+                loaded = time.perf_counter()
+                seconds[f"{stage.name}.load"] = loaded - started
+                started = loaded
             row = stage(row)
         except BadRow as bad:
             row |= outcome(bad.status, stage.name, bad.reason, bad.message)
+        except OutputRefusedError:
+            raise
         except MemoryError as error:
             row |= outcome(
                 Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory"

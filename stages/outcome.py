@@ -18,6 +18,8 @@ class Reason(StrEnum):
 
     # the row itself
     INVALID_ROW = "InvalidRow"
+    UNKNOWN_MODEL = "UnknownModel"
+    MISSING_WEIGHTS = "MissingWeights"
     # the source
     NOT_FOUND = "NotFound"
     NOT_ALLOWED = "NotAllowed"
@@ -31,6 +33,7 @@ class Reason(StrEnum):
     CORRUPT_FRAMES = "CorruptFrames"
     MISSING_FRAMES = "MissingFrames"
     TOO_LARGE = "TooLarge"
+    NOT_AN_IMAGE = "NotAnImage"
     # the machine
     TIMEOUT = "Timeout"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -60,6 +63,12 @@ class BadRow(Exception):  # noqa: N818 (it names the row, and is an outcome more
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+
+
+class OutputRefusedError(Exception):
+    """The output's storage refuses a stage's file. No row can be recorded then: the worker tells the driver, which
+    stops the job.
+    """
 
 
 class Rejected(BadRow):

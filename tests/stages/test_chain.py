@@ -1,10 +1,11 @@
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 
 from stages.base import Row, Stage
 from stages.chain import reuse, run_row, stages_to_run
-from stages.outcome import BadRow, Reason, Rejected
+from stages.outcome import BadRow, OutputRefusedError, Reason, Rejected
 
 
 def stage(name: str, reads: str, writes: str, transient: str = "") -> Stage[None]:
@@ -53,6 +54,39 @@ def test_outcomes_instead_of_exceptions() -> None:
     assert odd["message"].rstrip().endswith("KeyError: 'nothing'")
     full = run_row({"uri": "x", "raise": "depth", "error": MemoryError()}, CHAIN, KEYS)
     assert full["reason"] == "OutOfMemory"
+
+
+def test_a_storage_that_refuses_is_no_outcome_of_the_row() -> None:
+    with pytest.raises(OutputRefusedError, match="full"):
+        run_row({"uri": "x", "raise": "pose", "error": OutputRefusedError("full")}, CHAIN, KEYS)
+
+
+class Loader(Stage[None]):
+    """Loads what the row names, unless it is loaded already."""
+
+    name = "loader"
+    reads: ClassVar[frozenset[str]] = frozenset({"model"})
+    writes: ClassVar[frozenset[str]] = frozenset()
+    loaded = ""
+
+    def load(self, row: Row) -> bool:
+        if row["model"] == self.loaded:
+            return False
+        if row["model"] == "lost":
+            raise BadRow(Reason.NOT_FOUND, "no such model")
+        self.loaded = row["model"]
+        return True
+
+    def process(self, row: Row) -> Row:
+        return {}
+
+
+def test_loading_is_counted_apart_and_only_where_something_was_loaded() -> None:
+    loader, keys = Loader(None), {"loader": "k"}
+    first, second, lost = (run_row({"model": name}, [loader], keys) for name in ("a", "a", "lost"))
+    assert list(first["seconds_by_stage"]) == ["loader.load", "loader"]
+    assert list(second["seconds_by_stage"]) == ["loader"]
+    assert (lost["stage"], lost["reason"]) == ("loader", "NotFound")
 
 
 def test_only_stages_with_the_same_key_are_reused() -> None:

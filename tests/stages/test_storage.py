@@ -4,8 +4,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipelines.ledger import Ledger
-from pipelines.storage import Storage
+from stages.storage import VIDEOS, Storage
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -43,11 +42,12 @@ def test_a_refused_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pyte
 
 
 def test_leftovers_of_killed_writers_are_swept(tmp_path: Path) -> None:
-    (tmp_path / "_parts").mkdir()
-    leftover = tmp_path / "_parts" / ".k.parquet.0123.tmp"
-    leftover.write_bytes(b"half")
+    leftovers = [tmp_path / folder / ".k.0123.tmp" for folder in ("_parts", VIDEOS)]
+    for leftover in leftovers:
+        leftover.parent.mkdir()
+        leftover.write_bytes(b"half")
     Storage(str(tmp_path)).sweep_temporaries()
-    assert not leftover.exists()
+    assert not any(leftover.exists() for leftover in leftovers)
 
 
 def test_a_storage_travels_to_other_processes() -> None:
@@ -55,4 +55,4 @@ def test_a_storage_travels_to_other_processes() -> None:
 
     storage = pickle.loads(pickle.dumps(Storage("memory://bucket/out")))
     assert (storage.url, storage.root) == ("memory:///bucket/out", "/bucket/out")
-    assert isinstance(Ledger(storage, "clip_id").data_names(), list)
+    assert isinstance(storage.names(), list)

@@ -1,0 +1,60 @@
+"""What every animation system is to whoever runs it: pictures in, a video out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+OnStep = Callable[[int, int], None]
+"""Called after each denoising step with the steps done and the steps in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnimationInputs:
+    """One request, as pixels of the output size.
+
+    `reference_HWC`: uint8 (H, W, 3) RGB, the character.
+    `pose_THWC`: uint8 (T, H, W, 3), skeleton drawings in the model's preset, one per frame to make.
+    `seed`: of the noise, which is drawn on the CPU, so that no device, batch or worker changes it.
+    `num_steps`, `guidance_scale`: None is the model's default.
+    `reference_pose_HWC`: the reference's own skeleton, for systems that look at it.
+    """
+
+    reference_HWC: NDArray[np.uint8]  # noqa: N815
+    pose_THWC: NDArray[np.uint8]  # noqa: N815
+    seed: int
+    num_steps: int | None = None
+    guidance_scale: float | None = None
+    reference_pose_HWC: NDArray[np.uint8] | None = None  # noqa: N815
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Animation:
+    """What came of a request.
+
+    `frames_THWC`: uint8 (T, H, W, 3) RGB.
+    `fallbacks`: what was done for want of memory, in order: `window_batch=2`, `vae_tiled`, `offloaded`.
+    """
+
+    frames_THWC: NDArray[np.uint8]  # noqa: N815
+    fallbacks: tuple[str, ...] = ()
+
+
+class Animator(Protocol):
+    """A loaded animation system.
+
+    `size_multiple`: both sides of the output are multiples of it. `pose_preset`: a key of
+    `models.pose.condition.PRESETS`, the drawing it was trained on.
+    """
+
+    name: str
+    size_multiple: int
+    pose_preset: str
+
+    def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+        """The animation. The same inputs give the same bits on the same device."""
+        ...
