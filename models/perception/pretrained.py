@@ -58,11 +58,11 @@ def _quiet() -> Iterator[None]:
     bars = reports.is_progress_bar_enabled()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
-    reports.disable_progress_bar()
+    reports.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         if bars:
-            reports.enable_progress_bar()
+            reports.enable_progress_bar()  # type: ignore[no-untyped-call]

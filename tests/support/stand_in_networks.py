@@ -62,3 +62,85 @@ def save_sam2(folder: Path, *, seed: int = 0) -> None:
         network = Sam2VideoModel(config).eval()
     randomise(network, seed=seed)
     network.save_pretrained(folder)
+
+
+class PyramidPose(nn.Module):
+    """A pose network in Sapiens' form, (B, 3, H, W) -> (B, K, H / 4, W / 4): its heatmaps are the picture's red."""
+
+    def __init__(self, num_keypoints: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_keypoints, 3, 1, 1))
+        with torch.no_grad():
+            self.weight[:, 0] = 58.5 / 255
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Red, 0–1, at a quarter of the size."""
+        size = [images.shape[2] // 4, images.shape[3] // 4]
+        small = nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=True)
+        return nn.functional.conv2d(small, self.weight) + 123.5 / 255
+
+
+class RedDepth(nn.Module):
+    """A depth network in Sapiens' form, (B, 3, H, W) -> (B, 1, H, W): the redder, the farther."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Red, 0–1."""
+        return (images[:, :1] * 58.5 + 123.5) / 255
+
+
+def save_torchscript(network: nn.Module, path: Path) -> None:
+    """A traced archive, as Sapiens' are."""
+    torch.jit.save(torch.jit.trace(network.eval(), torch.rand(2, 3, 64, 48)), str(path))
+
+
+def save_sapiens2(folder: Path, *, num_keypoints: int = 308, flip_pairs: list[list[int]] | None = None) -> None:
+    """`config.json` and `model.safetensors` of a Sapiens 2 pose network that sees 64 x 48 pixels."""
+    from transformers import Sapiens2Config, Sapiens2ForPoseEstimation
+
+    config = Sapiens2Config(
+        image_size=[64, 48],
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_attention_heads=1,
+        num_first_full_attention_layers=1,
+        num_last_full_attention_layers=0,
+        num_register_tokens=2,
+        num_labels=num_keypoints,
+        flip_pairs=flip_pairs,
+        head_config={"upsample_out_channels": [16, 16], "conv_out_channels": [16]},
+    )
+    network = Sapiens2ForPoseEstimation(config).eval()
+    randomise(network)
+    network.save_pretrained(folder)
+
+
+def save_depth_anything(folder: Path, *, metric: bool = False) -> None:
+    """`config.json` and `model.safetensors` of a Depth Anything of 42 x 42 pixels in patches of 14."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
+
+    config = DepthAnythingConfig(
+        backbone_config={
+            "model_type": "dinov2",
+            "image_size": 42,
+            "patch_size": 14,
+            "hidden_size": 16,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 2,
+            "mlp_ratio": 2,
+            "out_indices": [1, 2, 3, 4],
+            "reshape_hidden_states": False,
+            "apply_layernorm": True,
+        },
+        reassemble_hidden_size=16,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        patch_size=14,
+        depth_estimation_type="metric" if metric else "relative",
+        max_depth=20 if metric else 1,
+    )
+    network = DepthAnythingForDepthEstimation(config).eval()
+    randomise(network)
+    network.save_pretrained(folder)

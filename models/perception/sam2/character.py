@@ -94,7 +94,8 @@ class TrackedCharacter:
         prompts = [
             skeleton_prompt(keypoints[t], frame=t, width_px=size[0], height_px=size[1]) for t in sorted(prompted)
         ]
-        return self.tracker.track(frames_THWC, [prompts])[0]
+        masks: NDArray[np.bool_] = self.tracker.track(frames_THWC, [prompts])[0]
+        return masks
 
     def _parted(
         self, masks: NDArray[np.bool_], keypoints: NDArray[np.float32], points: list[NDArray[np.float32]]
@@ -135,7 +136,7 @@ def skeleton_points(keypoints_K3: NDArray[np.float32], *, width_px: int, height_
     middles = keypoints_K3[limbs, :2].mean(axis=1)
     torso = keypoints_K3[TORSO, :2].mean(axis=0, keepdims=True) if seen[TORSO].all() else np.zeros((0, 2))
     points = np.concatenate([torso, middles]).astype(np.float32)
-    inside: NDArray[np.bool_] = ((points >= -0.5) & (points <= np.array([width_px, height_px]) - 0.5)).all(axis=1)
+    inside = np.asarray((points >= -0.5) & (points <= np.array([width_px, height_px]) - 0.5)).all(axis=1)
     return points[inside]
 
 

@@ -85,7 +85,7 @@ class Sam2Tracker:
         from transformers import Sam2VideoInferenceSession
 
         height, width = frames.frames_THWC.shape[1:3]
-        session = Sam2VideoInferenceSession(
+        session: Any = Sam2VideoInferenceSession(
             video_height=height,
             video_width=width,
             inference_device=self.device,

@@ -1,0 +1,151 @@
+"""Whole-body keypoints by Sapiens (TorchScript) and Sapiens 2 (transformers)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.common.checkpoint import CheckpointError
+from models.perception.pretrained import load_pretrained
+from models.perception.sapiens.crop import Crops
+from models.perception.sapiens.heatmaps import decode
+from models.perception.sapiens.layout import NUM_PUBLISHED, disagreeing_pairs, to_wholebody
+from models.perception.torchscript import load_torchscript
+
+PersonBoxes = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Frames (T, H, W, 3) -> the character's box in each, (T, 4): x0, y0, x1, y1 in pixels, exclusive ends."""
+
+INPUT_PX = (1024, 768)
+"""Height and width of the published networks' input."""
+MEAN, STD = (123.5, 116.5, 103.5), (58.5, 57.0, 57.5)
+"""Of Sapiens' input, RGB 0–255."""
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of Sapiens 2's."""
+BATCH_FRAMES = 8
+
+
+def whole_frames(frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Boxes (T, 4) of the frames themselves: what the published code uses where nobody detects persons."""
+    height, width = frames_THWC.shape[1:3]
+    return np.tile(np.array([0, 0, width, height], np.float32), (len(frames_THWC), 1))
+
+
+def normalised(images_BHWC: NDArray[np.uint8], mean: Tensor, std: Tensor) -> Tensor:
+    """(B, 3, H, W) float32 on the device of `mean` and `std` (3, 1, 1); the pictures cross to it as bytes."""
+    images = torch.from_numpy(images_BHWC).to(mean.device).permute(0, 3, 1, 2)
+    return images.float().sub_(mean).div_(std)
+
+
+class HeatmapPose(ABC):
+    """Keypoints by a top-down heatmap network: crop, network, decode, layout."""
+
+    cubic_when_enlarged = False
+
+    def __init__(
+        self,
+        *,
+        input_px: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        device: torch.device | str,
+        boxes: PersonBoxes | None,
+    ) -> None:
+        self.height_px, self.width_px = input_px
+        self.mean = torch.tensor(mean, device=device)[:, None, None]
+        self.std = torch.tensor(std, device=device)[:, None, None]
+        self.boxes = boxes or whole_frames
+
+    @abstractmethod
+    def heatmaps(self, images_B3HW: Tensor) -> Tensor:
+        """(B, K, h, w) of normalised crops."""
+
+    @torch.inference_mode()
+    def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(T, 133, 3): x, y in pixels of the frames, score 0–1 (the heatmap's maximum).
+
+        Raises:
+            CheckpointError: the network gives another number of keypoints than 17, 133 or 308.
+        """
+        boxes = self.boxes(frames_THWC)
+        found = np.zeros((len(frames_THWC), 133, 3), np.float32)
+        for start in range(0, len(frames_THWC), BATCH_FRAMES):
+            batch = slice(start, start + BATCH_FRAMES)
+            crops = Crops.around(boxes[batch], width_px=self.width_px, height_px=self.height_px)
+            images = crops.cut(frames_THWC[batch], cubic_when_enlarged=self.cubic_when_enlarged)
+            heatmaps = self.heatmaps(normalised(images, self.mean, self.std))
+            if heatmaps.ndim != 4 or heatmaps.shape[1] not in NUM_PUBLISHED:
+                raise CheckpointError(
+                    f"expected heatmaps (frames, keypoints, height, width) of one of {NUM_PUBLISHED} keypoints from "
+                    f"a Sapiens pose network, got {tuple(heatmaps.shape)}"
+                )
+            xy, score = decode(heatmaps)
+            height, width = heatmaps.shape[2:]
+            points = crops.to_frame(xy.cpu().numpy(), width=width, height=height)
+            scores = score.clamp(0, 1).cpu().numpy()[..., None]
+            found[batch] = to_wholebody(np.concatenate([points, scores], axis=2).astype(np.float32))
+        return found
+
+
+class SapiensPose(HeatmapPose):
+    """A TorchScript file of Sapiens, `sapiens_*_{coco,coco_wholebody,goliath}_*_torchscript.pt2`; float32."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        allow_torchscript: bool,
+        device: torch.device | str = "cpu",
+        boxes: PersonBoxes | None = None,
+        input_px: tuple[int, int] = INPUT_PX,
+    ) -> None:
+        """Open the file. `boxes`: where the character is; without it, the network sees whole frames.
+
+        Raises:
+            CheckpointError: TorchScript is not allowed, or the file is absent or damaged.
+        """
+        super().__init__(input_px=input_px, mean=MEAN, std=STD, device=device, boxes=boxes)
+        self.network = load_torchscript(path, allowed=allow_torchscript, device=device)
+
+    def heatmaps(self, images_B3HW: Tensor) -> Tensor:
+        """(B, K, H / 4, W / 4)."""
+        heatmaps: Tensor = self.network(images_B3HW)
+        return heatmaps
+
+
+class Sapiens2Pose(HeatmapPose):
+    """Transformers' `Sapiens2ForPoseEstimation`, 308 keypoints; bfloat16 on a CUDA device, else float32."""
+
+    cubic_when_enlarged = True
+
+    def __init__(self, folder: Path, *, device: torch.device | str = "cpu", boxes: PersonBoxes | None = None) -> None:
+        """Load a published folder (facebook/sapiens2-pose-…).
+
+        Raises:
+            CheckpointError: the folder is not that of a Sapiens 2 pose network, not all of it, or of another keypoint
+                order than the 308 of Sapiens.
+        """
+        from transformers import Sapiens2ForPoseEstimation
+
+        network = load_pretrained(Sapiens2ForPoseEstimation, folder)
+        pairs = network.config.flip_pairs
+        if pairs and (wrong := disagreeing_pairs(pairs)):
+            raise CheckpointError(
+                f"{folder} orders its keypoints otherwise than Sapiens' 308: it does not mirror {wrong[0][0]} to "
+                f"{wrong[0][1]}"
+            )
+        size = network.config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        super().__init__(input_px=(height, width), mean=IMAGENET_MEAN, std=IMAGENET_STD, device=device, boxes=boxes)
+        self.dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+        self.network = network.to(device, self.dtype)
+
+    def heatmaps(self, images_B3HW: Tensor) -> Tensor:
+        """(B, 308, H / 4, W / 4)."""
+        heatmaps: Tensor = self.network(pixel_values=images_B3HW.to(self.dtype)).heatmaps
+        return heatmaps

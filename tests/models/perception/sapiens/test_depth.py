@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_in_networks import PyramidPose, RedDepth, save_torchscript
+
+from models.common.checkpoint import CheckpointError
+from models.perception.sapiens.depth import SapiensDepth
+
+
+def test_near_is_small_as_the_network_has_it(tmp_path: Path) -> None:
+    save_torchscript(RedDepth(), tmp_path / "depth.pt2")
+    frames = np.zeros((11, 40, 60, 3), np.uint8)
+    frames[..., 0] = np.linspace(0, 250, 60).astype(np.uint8)
+    frames[5:, ..., 0] //= 2
+    depth = SapiensDepth(tmp_path / "depth.pt2", allow_torchscript=True, input_px=(64, 48)).depth(frames)
+    assert depth.shape == (11, 40, 60)
+    assert depth.dtype == np.float32
+    assert np.abs(depth - frames[..., 0] / 255).max() < 0.03
+    assert depth[0, 0, 0] < depth[0, 0, -1]
+
+
+def test_another_network_is_named_as_such(tmp_path: Path) -> None:
+    save_torchscript(PyramidPose(17), tmp_path / "pose.pt2")
+    depth = SapiensDepth(tmp_path / "pose.pt2", allow_torchscript=True, input_px=(64, 48))
+    with pytest.raises(CheckpointError, match="expected depth"):
+        depth.depth(np.zeros((1, 8, 8, 3), np.uint8))
