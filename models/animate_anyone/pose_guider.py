@@ -1,0 +1,73 @@
+"""The pose guider: a light convolutional tower from skeleton drawings to features of the latent's size."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+PAPER_WIDTHS = (16, 32, 64, 128)
+
+
+class ReleasedPoseGuider(nn.Module):
+    """The public checkpoints' form, ControlNet's condition embedding (arXiv 2302.05543), 16 parameter tensors.
+
+    One level per width; each level but the last ends at half its resolution. The last layer begins at zero.
+    """
+
+    def __init__(self, widths: tuple[int, ...], out_channels: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for before, after in pairwise(widths):
+            self.blocks.append(nn.Conv2d(before, before, 3, padding=1))
+            self.blocks.append(nn.Conv2d(before, after, 3, padding=1, stride=2))
+        self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 3, padding=1))
+
+    def forward(self, pose_N3HW: Tensor) -> Tensor:
+        """Drawings with values 0–1 to features (N, out_channels, H / 8, W / 8) for four widths."""
+        x = functional.silu(self.conv_in(pose_N3HW))
+        for block in self.blocks:
+            x = functional.silu(block(x))
+        features: Tensor = self.conv_out(x)
+        return features
+
+
+class PaperPoseGuider(nn.Module):
+    """The form of arXiv 2311.17117, §3.2: four 4 × 4 convolutions of 16, 32, 64 and 128 channels, and a last layer that
+    begins at zero.
+
+    The paper gives all four a stride of 2, which is 1/16 of the picture, and adds the result to a latent of 1/8: the
+    fourth has stride 1 here.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        widths = (3, *PAPER_WIDTHS)
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(before, after, 4, stride=2 if index < 3 else 1, padding=1 if index < 3 else "same")
+            for index, (before, after) in enumerate(pairwise(widths))
+        )
+        for block in self.blocks:
+            assert isinstance(block, nn.Conv2d)
+            # "Initialised with Gaussian weights": a standard deviation that keeps the variance.
+            nn.init.kaiming_normal_(block.weight)
+            assert block.bias is not None
+            nn.init.zeros_(block.bias)
+        self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 1))
+
+    def forward(self, pose_N3HW: Tensor) -> Tensor:
+        """Drawings with values 0–1 to features (N, out_channels, H / 8, W / 8)."""
+        x = pose_N3HW
+        for block in self.blocks:
+            x = functional.silu(block(x))
+        features: Tensor = self.conv_out(x)
+        return features
+
+
+def _zero(conv: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv

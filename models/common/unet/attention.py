@@ -1,0 +1,73 @@
+"""Multi-head attention whose keys and values can be made once and used at every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values, each (N, heads, tokens, width of a head)."""
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention of tokens to themselves or to a context; parameters are named as diffusers' `Attention` names them."""
+
+    def __init__(self, width: int, *, num_heads: int, context_width: int | None = None) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ValueError(f"{num_heads} heads do not divide a width of {width}")
+        self.num_heads = num_heads
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(context_width or width, width, bias=False)
+        self.to_v = nn.Linear(context_width or width, width, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    @property
+    def output_bias(self) -> Tensor:
+        """(D): what comes out where all values are zero."""
+        bias = self.to_out[0].bias
+        assert isinstance(bias, Tensor)
+        return bias
+
+    def queries(self, x_NLD: Tensor) -> Tensor:
+        """(N, heads, L, width of a head)."""
+        return self._heads(self.to_q(x_NLD))
+
+    def keys_values(self, context_NLD: Tensor) -> KeysValues:
+        """Keys and values of a context."""
+        return self._heads(self.to_k(context_NLD)), self._heads(self.to_v(context_NLD))
+
+    def output(self, attended_NhLd: Tensor) -> Tensor:
+        """Heads joined and projected: (N, L, D)."""
+        joined: Tensor = self.to_out[0](attended_NhLd.transpose(1, 2).flatten(2))
+        return joined
+
+    def forward(self, x_NLD: Tensor, context: KeysValues | None = None) -> Tensor:
+        """(N, L, D): attention to `context`, or to the tokens themselves."""
+        keys, values = self.keys_values(x_NLD) if context is None else context
+        return self.output(attend(self.queries(x_NLD), keys, values))
+
+    def _heads(self, x_NLD: Tensor) -> Tensor:
+        return x_NLD.view(*x_NLD.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(q · kᵀ / √d) · v over (N, heads, tokens, d); keys and values of one row serve all rows."""
+    rows = len(queries)
+    if len(keys) == 1 < rows:
+        keys, values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
+    return functional.scaled_dot_product_attention(queries, keys, values)
+
+
+def joined(first: KeysValues, second: KeysValues) -> KeysValues:
+    """The tokens of both, side by side."""
+    return torch.cat([first[0], second[0]], 2), torch.cat([first[1], second[1]], 2)
+
+
+def per_frame(context: KeysValues, num_frames: int) -> KeysValues:
+    """Keys and values of clips (B, …) for each of their frames, (B · F, …); those of one clip stay as they are."""
+    keys, values = context
+    if len(keys) == 1 or num_frames == 1:
+        return context
+    return keys.repeat_interleave(num_frames, 0), values.repeat_interleave(num_frames, 0)

@@ -1,0 +1,92 @@
+"""Attention over the frames of a clip, pixel by pixel: the motion module of AnimateDiff (arXiv 2307.04725)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from diffusers.models.attention import FeedForward
+from torch import Tensor, nn
+
+from models.common.unet.attention import MultiHeadAttention
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemporalConfig:
+    """Temporal layers.
+
+    `max_frames`: frames that have a place in the table of positions, the most of a window.
+    `norm`: GroupNorm's statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the
+      frames (diffusers' `UNetMotionModel`): the same weights compute other numbers.
+    """
+
+    max_frames: int = 32
+    norm: Literal["per_frame", "pooled"] = "per_frame"
+    num_heads: int = 8
+
+
+class TemporalBlock(nn.Module):
+    """Two self-attentions over frames, and a feed-forward."""
+
+    def __init__(self, width: int, *, num_heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn1 = MultiHeadAttention(width, num_heads=num_heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.attn2 = MultiHeadAttention(width, num_heads=num_heads)
+        self.norm3 = nn.LayerNorm(width)
+        self.ff = FeedForward(width, activation_fn="geglu")
+
+    def forward(self, x_MFD: Tensor, positions_FD: Tensor) -> Tensor:
+        """(M, F, D): M pixels; positions are added to what each attention sees."""
+        x_MFD = x_MFD + self.attn1(self.norm1(x_MFD) + positions_FD)
+        x_MFD = x_MFD + self.attn2(self.norm2(x_MFD) + positions_FD)
+        out: Tensor = x_MFD + self.ff(self.norm3(x_MFD))
+        return out
+
+
+class TemporalTransformer(nn.Module):
+    """A motion module: attention over frames, added to them. It begins as the identity."""
+
+    positions: Tensor
+
+    def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int) -> None:
+        super().__init__()
+        self.config = config
+        self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
+        self.proj_in = nn.Linear(width, width)
+        self.transformer_blocks = nn.ModuleList([TemporalBlock(width, num_heads=config.num_heads)])
+        self.proj_out = nn.Linear(width, width)
+        nn.init.zeros_(self.proj_out.weight)
+        nn.init.zeros_(self.proj_out.bias)
+        self.register_buffer("positions", sinusoids(config.max_frames, width), persistent=False)
+
+    def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
+        """(N, C, H, W) with N = clips · frames, frames of a clip side by side.
+
+        Raises:
+            ValueError: more frames than `max_frames`.
+        """
+        if num_frames > self.config.max_frames:
+            raise ValueError(
+                f"a window has {num_frames} frames, the temporal layers know places for {self.config.max_frames}"
+            )
+        _, channels, height, width = x_NCHW.shape
+        clips = (-1, num_frames, channels, height, width)
+        if self.config.norm == "pooled":
+            normed = self.norm(x_NCHW.reshape(clips).transpose(1, 2)).transpose(1, 2)
+        else:
+            normed = self.norm(x_NCHW).reshape(clips)
+        x_MFC = normed.permute(0, 3, 4, 1, 2).flatten(0, 2)
+        x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), self.positions[:num_frames].to(x_MFC.dtype))
+        out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_frames, channels)
+        return x_NCHW + out_BHWFC.permute(0, 3, 4, 1, 2).flatten(0, 1)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """(length, width) float32: sines in even columns, cosines in odd ones, of wavelengths up to 10000 · 2π."""
+    place = torch.arange(length, dtype=torch.float64)[:, None]
+    angle = place / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+    return table[:, :width].float()
