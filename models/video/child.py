@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from models.video import messages
+from models.video.audio import read_audio
 from models.video.clip import ClipWindow, Frames
 from models.video.container import MediaLimits
 from models.video.decoders import DECODERS
@@ -65,6 +66,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
         limits = MediaLimits(**request["limits"])
         if request["call"] == "inspect":
             return {"inspection": dataclasses.asdict(inspect(request["path"], limits))}, None
+        if request["call"] == "audio":
+            return _audio(request, limits)
         return _decode(request, limits)
     except MediaError as error:
         return {"reason": error.reason, "message": error.message}, None
@@ -104,6 +107,21 @@ def _decode(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any
             os.close(fds.pop())
         raise
     return {"shape": clip.frames.shape, "frame_seconds": clip.frame_seconds.tolist()}, fds[0]
+
+
+def _audio(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any], int | None]:
+    samples = read_audio(
+        request["path"],
+        start_seconds=request["start_seconds"],
+        duration_seconds=request["duration_seconds"],
+        limits=limits,
+    )
+    if samples is None:
+        return {"shape": None}, None
+    fd = os.memfd_create("samples", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(samples.tobytes())
+    return {"shape": samples.shape}, fd
 
 
 if __name__ == "__main__":

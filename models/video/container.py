@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,36 @@ VIDEO_DECODERS = (
     *("h264", "hevc", "vvc", "libdav1d", "av1", "vp8", "libvpx-vp8", "vp9", "libvpx-vp9", "theora"),
     *("mpeg4", "mpeg1video", "mpeg2video", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"),
     *("mjpeg", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png"),
+)
+
+AUDIO_DECODERS = (
+    *(
+        "aac",
+        "mp3float",
+        "mp3",
+        "mp2float",
+        "mp2",
+        "opus",
+        "libopus",
+        "vorbis",
+        "libvorbis",
+        "flac",
+        "alac",
+        "ac3",
+        "eac3",
+    ),
+    *(
+        "wmav1",
+        "wmav2",
+        "amrnb",
+        "pcm_s16le",
+        "pcm_s16be",
+        "pcm_s24le",
+        "pcm_s24be",
+        "pcm_s32le",
+        "pcm_f32le",
+        "pcm_u8",
+    ),
 )
 
 # H.264 asks to forget a picture that was never decoded, which is so after every seek to a keyframe of an open group.
@@ -93,13 +123,22 @@ def open_video(path: str, limits: MediaLimits) -> Iterator[VideoFile]:
     Raises:
         MediaError: for whatever ffmpeg cannot read, here and inside the `with` block.
     """
+    options = {"codec_whitelist": ",".join(VIDEO_DECODERS), "max_pixels": str(limits.max_pixels)}
+    with open_container(path, limits, options) as (container, log):
+        yield VideoFile(path=path, container=container, stream=_video_stream(container, path, limits), log=log)
+
+
+@contextlib.contextmanager
+def open_container(
+    path: str, limits: MediaLimits, options: Mapping[str, str]
+) -> Iterator[tuple[Any, list[tuple[int, str, str]]]]:
+    """Open `path`, and nothing that it may name: PyAV's container, and what ffmpeg reports as errors.
+
+    Raises:
+        MediaError: for whatever ffmpeg cannot read, here and inside the `with` block.
+    """
     check_regular_file(path, limits)
-    options = {
-        "protocol_whitelist": "file",
-        "format_whitelist": ",".join(FORMATS),
-        "codec_whitelist": ",".join(VIDEO_DECODERS),
-        "max_pixels": str(limits.max_pixels),
-    }
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS), **options}
     with _error_log() as log:
         try:
             # "file:" keeps a name such as "concat:a.mp4|b.mp4" from being read as a protocol.
@@ -111,8 +150,7 @@ def open_video(path: str, limits: MediaLimits) -> Iterator[VideoFile]:
             raise MediaError("NotAVideo", f"{path} opens as none of {', '.join(FORMATS)}: {detail}") from error
         try:
             with container:
-                stream = _video_stream(container, path, limits)
-                yield VideoFile(path=path, container=container, stream=stream, log=log)
+                yield container, log
         except MemoryError as error:
             raise MediaError("OutOfMemory", f"no memory left to decode {path}") from error
         except (av.error.FFmpegError, UnicodeDecodeError) as error:

@@ -7,16 +7,21 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.codec.context import Flags as CodecFlags
 from numpy.typing import NDArray
 
+from models.video.audio import SAMPLE_RATE_HZ, Samples
+
 _TICKS_PER_SECOND = 90_000
 _MAX_FPS_DENOMINATOR = 1001
 _BT601 = 6  # what swscale converts RGB to by default; written down so that players convert back with the same matrix
 _LIMITED_RANGE = 1
+_AAC_BLOCK_SAMPLES = 1024
+_AUDIO_BITS_PER_SECOND = 128_000
 # With B-frames or a macroblock tree, x264's lookahead reads memory that it has not written: the same frames give other
 # bytes from one call to the next. Without either the bytes are the same.
 _REPRODUCIBLE = {"bf": "0", "rc-lookahead": "0"}
@@ -30,12 +35,13 @@ def write_h264(
     crf: int = 18,
     preset: str = "veryfast",
     timestamps_seconds: Sequence[float] | None = None,
+    audio: Samples | None = None,
 ) -> int:
     """Write RGB frames as H.264 (yuv420p) in an MP4 whose index comes first. Returns the number of frames.
 
     `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` where
-    those are given (rounded to 1/90000 s). The same input gives the same bytes. The file appears under its name only
-    when it is complete.
+    those are given (rounded to 1/90000 s). `audio` begins with the first frame and becomes AAC. The same input gives
+    the same bytes. The file appears under its name only when it is complete.
 
     Raises:
         ValueError: no frames; a frame that is not uint8 (H, W, 3), of odd size, or of another size than the first; fps
@@ -48,7 +54,7 @@ def write_h264(
     ticks = None if timestamps_seconds is None else _ticks(timestamps_seconds)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        count = _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks)
+        count = _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks, audio=audio)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -63,6 +69,7 @@ def _encode(
     crf: int,
     preset: str,
     ticks: list[int] | None,
+    audio: Samples | None,
 ) -> int:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
         stream = container.add_stream(
@@ -75,6 +82,7 @@ def _encode(
         codec.time_base = 1 / rate if ticks is None else Fraction(1, _TICKS_PER_SECOND)
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT601
         codec.color_range = _LIMITED_RANGE
+        sound = _AudioWriter(container, audio) if audio is not None else None
         count = 0
         for rgb in frames:
             if count == 0:
@@ -87,12 +95,71 @@ def _encode(
             frame.time_base = codec.time_base
             container.mux(stream.encode(frame))
             count += 1
+            if sound is not None:
+                sound.write_until(float(frame.pts * frame.time_base))
         if count == 0:
             raise ValueError("got no frames, expected at least one")
         if ticks is not None and count != len(ticks):
             raise ValueError(f"got {count} frames and {len(ticks)} timestamps; give one timestamp per frame")
         container.mux(stream.encode(None))
+        if sound is not None:
+            sound.finish()
     return count
+
+
+class _AudioWriter:
+    """Puts sound beside the frames it belongs to, as far as they have come."""
+
+    def __init__(self, container: Any, samples: Samples) -> None:
+        self.container = container
+        self.samples = samples
+        self.position = 0
+        self.stream = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="stereo")
+        self.stream.codec_context.flags |= CodecFlags.bitexact
+        self.stream.codec_context.bit_rate = _AUDIO_BITS_PER_SECOND
+
+    def write_until(self, seconds: float) -> None:
+        while self.position < min(len(self.samples), seconds * SAMPLE_RATE_HZ):
+            # AAC takes blocks of this length; only the last may be shorter.
+            block = self.samples[self.position : self.position + _AAC_BLOCK_SAMPLES]
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(block).reshape(1, -1), format="s16", layout="stereo"
+            )
+            frame.sample_rate = SAMPLE_RATE_HZ
+            frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
+            frame.pts = self.position
+            self.container.mux(self.stream.encode(frame))
+            self.position += len(block)
+
+    def finish(self) -> None:
+        self.write_until(len(self.samples) / SAMPLE_RATE_HZ)
+        self.container.mux(self.stream.encode(None))
+
+
+def check_h264(path: Path | str, *, num_frames: int, size_px: tuple[int, int], has_audio: bool = False) -> None:
+    """Decode the file at `path`, which we wrote, from beginning to end.
+
+    Args:
+        path: the file.
+        num_frames: how many frames must come out.
+        size_px: (height, width) that they must have.
+        has_audio: whether there must be sound.
+
+    Raises:
+        RuntimeError: it does not decode, or not to that.
+    """
+    try:
+        with av.open(str(path)) as container:
+            sizes = [(frame.height, frame.width) for frame in container.decode(video=0) if not frame.is_corrupt]
+            sound = bool(container.streams.audio)
+        if sound:
+            with av.open(str(path)) as container:
+                sound = sum(frame.samples for frame in container.decode(audio=0)) > 0
+    except av.error.FFmpegError as error:
+        raise RuntimeError(f"{path}, just written, does not decode: {error}") from error
+    if sizes != [size_px] * num_frames or sound != has_audio:
+        found = f"{len(sizes)} frames of {sorted(set(sizes))}, sound: {sound}"
+        raise RuntimeError(f"{path}, just written, has {found}; expected {num_frames} of {size_px}, sound: {has_audio}")
 
 
 def _ticks(timestamps_seconds: Sequence[float]) -> list[int]:

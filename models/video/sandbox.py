@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from models.video import messages
+from models.video.audio import CHANNELS, Samples
 from models.video.clip import ClipWindow, DecodedClip
 from models.video.container import MediaLimits
 from models.video.errors import MediaError
@@ -99,10 +100,31 @@ class DecoderProcess:
         if fd is None:
             raise RuntimeError("the decoder process sent no frames with its reply")
         try:
-            frames = _map_frames(fd, tuple(reply["shape"]), window)
+            frames = _map_array(fd, tuple(reply["shape"]), (window.num_frames, None, None, 3), np.uint8)
         finally:
             os.close(fd)
         return DecodedClip(frames=frames, frame_seconds=np.array(reply["frame_seconds"], dtype=np.float64))
+
+    def audio(self, path: str, *, start_seconds: float, duration_seconds: float) -> Samples | None:
+        """`models.video.audio.read_audio` in the child.
+
+        Raises:
+            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+        """
+        request = {
+            "call": "audio",
+            "path": path,
+            "start_seconds": start_seconds,
+            "duration_seconds": duration_seconds,
+        }
+        reply, fd = self._call(request, self.config.decode_timeout_seconds)
+        if fd is None:
+            return None
+        try:
+            samples: Samples = _map_array(fd, tuple(reply["shape"]), (None, CHANNELS), np.int16)
+        finally:
+            os.close(fd)
+        return samples
 
     def close(self) -> None:
         """End the child. The next call starts another."""
@@ -192,12 +214,13 @@ def _child_environment() -> dict[str, str]:
     return {**kept, **threads, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
 
 
-def _map_frames(fd: int, shape: tuple[int, ...], window: ClipWindow) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _map_array(fd: int, shape: tuple[int, ...], expected: tuple[int | None, ...], dtype: type[Any]) -> Any:
     """The array over the shared memory `fd`. Sealed first, lest the child shrink it under our feet (SIGBUS)."""
     with contextlib.suppress(PermissionError):
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    size = int(np.prod(shape))
-    if len(shape) != 4 or shape[0] != window.num_frames or shape[3] != 3 or os.fstat(fd).st_size != size:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    fits = len(shape) == len(expected) and all(want in (None, got) for got, want in zip(shape, expected, strict=True))
+    if not fits or os.fstat(fd).st_size != size:
         stored = os.fstat(fd).st_size
-        raise RuntimeError(f"the decoder process sent {stored} bytes as frames of shape {shape} for {window}")
-    return np.frombuffer(mmap.mmap(fd, size), dtype=np.uint8).reshape(shape)
+        raise RuntimeError(f"the decoder process sent {stored} bytes of shape {shape}, expected {expected}")
+    return np.frombuffer(mmap.mmap(fd, size), dtype=dtype).reshape(shape)
