@@ -1,0 +1,133 @@
+"""Networks in ONNX files, run by onnxruntime on the CPU or a CUDA device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.common.checkpoint import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+CUDA_PROVIDER = "CUDAExecutionProvider"
+CPU_PROVIDER = "CPUExecutionProvider"
+
+BATCH_IMAGES = 8
+"""Images in one run of a graph that takes any number."""
+
+Shape = tuple[int, ...]
+
+
+def missing_cuda() -> str | None:
+    """Why onnxruntime cannot run on a CUDA device here, and what to do; None where its CUDA provider is installed.
+
+    That the provider is installed does not mean that it starts: it also needs the CUDA and cuDNN it was built for.
+
+    Raises:
+        CheckpointError: onnxruntime is not installed.
+    """
+    available = _onnxruntime().get_available_providers()
+    if CUDA_PROVIDER in available:
+        return None
+    return (
+        f"the installed onnxruntime has no {CUDA_PROVIDER} (it has {', '.join(available)}): "
+        "replace the package onnxruntime by onnxruntime-gpu"
+    )
+
+
+class OnnxNetwork:
+    """An ONNX graph of one float32 input (N, …) and one or more outputs (N, …).
+
+    `inputs`: (B, …) float32, B being how many images it takes at once: what `run` reads. It is memory to be filled
+    again and again, as making 5 MB anew for each frame takes longer than filling them.
+    `provider`: what onnxruntime runs it with. Threads: as many as torch has when this is made.
+    """
+
+    def __init__(
+        self, path: Path, *, input_shape: Shape, output_shapes: Sequence[Shape], device: torch.device | str = "cpu"
+    ) -> None:
+        """Open the file and run it once on zeros.
+
+        `input_shape`, `output_shapes`: without N. When a CUDA device is asked for and onnxruntime cannot use it, the
+        network runs on the CPU, about a hundred times slower, and a warning says so.
+
+        Raises:
+            CheckpointError: onnxruntime is not installed; the file is absent, damaged, or of another input or output.
+        """
+        runtime = _onnxruntime()
+        if not path.is_file():
+            raise CheckpointError(f"no ONNX file at {path}")
+        device = torch.device(device)
+        complaint = missing_cuda() if device.type == "cuda" else None
+        providers: list[Any] = [CPU_PROVIDER]
+        if device.type == "cuda" and complaint is None:
+            providers.insert(0, (CUDA_PROVIDER, {"device_id": device.index or 0}))
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        try:
+            self.session = runtime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's exceptions share no base class but this
+            raise CheckpointError(
+                f"cannot open {path} as ONNX: {_first_line(error)}. It is damaged or of another format."
+            ) from error
+        self.path, self.input_shape, self.output_shapes = path, input_shape, tuple(output_shapes)
+        self.provider: str = self.session.get_providers()[0]
+        if device.type == "cuda" and self.provider != CUDA_PROVIDER:
+            complaint = complaint or f"its {CUDA_PROVIDER} did not start; see onnxruntime's own messages"
+            logger.warning("%s RUNS ON THE CPU, although %s was asked for: %s", path.name, device, complaint)
+        self.inputs = np.zeros((self._checked_batch(), *input_shape), np.float32)
+        self.run(1)
+
+    def run(self, num_images: int) -> list[NDArray[np.float32]]:
+        """The outputs (num_images, …) of the first images of `inputs`.
+
+        Raises:
+            CheckpointError: the graph fails, or an output has another shape than expected.
+        """
+        images = self.inputs[:num_images]
+        try:
+            outputs: list[NDArray[np.float32]] = self.session.run(None, {self.session.get_inputs()[0].name: images})
+        except Exception as error:
+            raise CheckpointError(f"{self.path} does not run on {images.shape}: {_first_line(error)}") from error
+        expected = [(num_images, *shape) for shape in self.output_shapes]
+        if (found := [output.shape for output in outputs]) != expected:
+            raise CheckpointError(f"{self.path} is of another network: expected outputs {expected}, got {found}")
+        return outputs
+
+    def _checked_batch(self) -> int:
+        """How many images to give the graph at once."""
+        inputs = self.session.get_inputs()
+        found = [(entry.type, tuple(entry.shape)) for entry in inputs]
+        if len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(inputs[0].shape) == len(self.input_shape) + 1:
+            batch, *rest = inputs[0].shape
+            # A dimension that the graph leaves open is a name or None.
+            fits = all(
+                got == want or not isinstance(got, int) for got, want in zip(rest, self.input_shape, strict=True)
+            )
+            if fits and (batch == 1 or not isinstance(batch, int)):
+                return 1 if batch == 1 else BATCH_IMAGES
+        raise CheckpointError(
+            f"{self.path} is of another network: expected one float32 input (1 or any number, "
+            f"{', '.join(map(str, self.input_shape))}), got {found}"
+        )
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise CheckpointError(
+            "ONNX files need onnxruntime: pip install 'zoetrope[onnx]', or onnxruntime-gpu for a CUDA device"
+        ) from error
+    return onnxruntime
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
