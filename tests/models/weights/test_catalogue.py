@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from models.weights.catalogue import ANIMATION_NEEDS, CATALOGUE
+from models.weights.entry import Hub, Loader, Weights
+from models.weights.resolve import entry, locate
+
+SUFFIXES = {
+    Loader.ONNX: {".onnx"},
+    Loader.TORCHSCRIPT: {".pt2"},
+    Loader.SAFETENSORS: {".safetensors"},
+    Loader.TRANSFORMERS: {".json", ".safetensors"},
+    Loader.DIFFUSERS: {".json", ".safetensors"},
+    Loader.TORCH: {".json", ".bin", ".pth", ".pt", ".ckpt"},
+    Loader.JSON: {".json", ".txt"},
+}
+
+
+@pytest.mark.parametrize("weights", CATALOGUE.values(), ids=str)
+def test_an_entry_is_sound(weights: Weights) -> None:
+    assert re.fullmatch(r"[a-z0-9.-]+", weights.name)
+    assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+", weights.repository)
+    assert weights.licence
+    assert {"." + file.name.rsplit(".", 1)[-1] for file in weights.files} <= SUFFIXES[weights.loader]
+    for file in weights.files:
+        assert ".." not in file.name
+        assert not file.name.startswith("/")
+        assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        # What a loader gets is one folder.
+        assert file.name.rpartition("/")[0] == weights.files[0].name.rpartition("/")[0]
+
+
+def test_what_is_not_for_commerce_says_so() -> None:
+    for weights in CATALOGUE.values():
+        if "NC" in weights.licence or "research" in weights.licence:
+            assert weights.commercial_use is False
+    assert {weights.system for weights in CATALOGUE.values() if weights.commercial_use is False} == {
+        "Sapiens",
+        "Depth Anything V2",
+        "Animate Anyone (MusePose)",
+    }
+
+
+def test_what_systems_need_is_in_the_catalogue() -> None:
+    assert all(entry(name) for names in ANIMATION_NEEDS.values() for name in names)
+
+
+def test_what_ships_is_there() -> None:
+    shipped = [weights for weights in CATALOGUE.values() if weights.hub is Hub.PACKAGE]
+    assert len(shipped) == 2
+    assert all(all(locate(weights, None).values()) for weights in shipped)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="no weights are named 'sam3'"):
+        entry("sam3")

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save
+
+from models.common.checkpoint import CheckpointError
+from models.weights.catalogue import CATALOGUE
+from models.weights.entry import File, Weights
+from models.weights.resolve import MissingWeightsError, fetch, find, place
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CONTENT = {
+    "config.json": b'{"a": 1}',
+    "model.safetensors": save({"a": torch.arange(6)}),
+}
+SAM2 = CATALOGUE["sam2.1-hiera-tiny"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Hugging Face cache of the test's own."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A hub that has `CONTENT` for every repository; what was downloaded from it."""
+    asked: list[str] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(body=True)
+
+        def answer(self, *, body: bool) -> None:
+            content = CONTENT.get(self.path.rpartition("/")[2])
+            self.send_response(200 if content else 404)
+            if content is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{hashlib.sha256(content or b"").hexdigest()}"')
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            if body and content:
+                self.wfile.write(content)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    real = huggingface_hub.hf_hub_download
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", functools.partial(real, endpoint=endpoint))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def fill(folder: Path, weights: Weights = SAM2, *, without: str = "") -> None:
+    for file in weights.files:
+        if file.name != without:
+            path = place(weights, file, folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(CONTENT[path.name])
+
+
+def test_a_folder_of_weights_comes_first(tmp_path: Path) -> None:
+    fill(tmp_path / "w")
+    found = find(SAM2, tmp_path / "w")
+    assert found.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
+    assert found.digests() == {
+        f"sam2.1-hiera-tiny/{name}": f"sha256:{hashlib.sha256(content).hexdigest()}"
+        for name, content in CONTENT.items()
+    }
+
+
+def test_offline_the_message_says_which_file_goes_where(tmp_path: Path) -> None:
+    fill(tmp_path / "w", without="model.safetensors")
+    with pytest.raises(MissingWeightsError) as missing:
+        find(SAM2, tmp_path / "w")
+    message = str(missing.value)
+    assert f"{tmp_path}/w/facebook/sam2.1-hiera-tiny/model.safetensors" in message
+    assert "https://huggingface.co/facebook/sam2.1-hiera-tiny/resolve/main/model.safetensors" in message
+    assert f"zoetrope weights fetch sam2.1-hiera-tiny --weights {tmp_path}/w" in message
+    assert "config.json" not in message
+    with pytest.raises(MissingWeightsError, match=r"none was given with --weights.*at DIR/facebook"):
+        find(SAM2, None)
+
+
+def test_a_download_fills_the_folder_and_is_not_repeated(tmp_path: Path, hub: list[str]) -> None:
+    fill(tmp_path / "w", without="model.safetensors")
+    found = find(SAM2, tmp_path / "w", download=True)
+    assert found.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
+    assert (found.path / "model.safetensors").read_bytes() == CONTENT["model.safetensors"]
+    assert hub == ["/facebook/sam2.1-hiera-tiny/resolve/main/model.safetensors"]
+    find(SAM2, tmp_path / "w", download=True)
+    assert len(hub) == 1
+
+
+def test_without_a_folder_the_cache_is_filled_and_found_again(cache: Path, hub: list[str]) -> None:
+    downloaded = find(SAM2, None, download=True)
+    assert downloaded.path.is_relative_to(cache)
+    assert downloaded.path.name == COMMIT
+    assert find(SAM2, cache / "nowhere").paths == downloaded.paths
+    assert len(hub) == 2
+
+
+def test_what_the_hub_does_not_have_is_one_message(tmp_path: Path, hub: list[str]) -> None:
+    with pytest.raises(MissingWeightsError, match=r"cannot download https://huggingface\.co/yzd-v/.*yolox_l\.onnx"):
+        find(CATALOGUE["dwpose-detector"], tmp_path, download=True)
+
+
+def test_no_network_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingWeightsError, match="cannot download"):
+        find(SAM2, tmp_path, download=True)
+
+
+def test_what_is_published_elsewhere_is_put_there_by_hand(tmp_path: Path) -> None:
+    unianimate = CATALOGUE["unianimate"]
+    for call in (lambda: find(unianimate, tmp_path, download=True), lambda: fetch(unianimate, tmp_path)):
+        with pytest.raises(MissingWeightsError, match=r"put https://modelscope\.cn/models/iic/unianimate/.* at "):
+            call()
+
+
+def test_a_wrong_digest_is_refused(tmp_path: Path) -> None:
+    pinned = dataclasses.replace(
+        SAM2, files=(File(name="config.json", sha256="0" * 64), File(name="model.safetensors"))
+    )
+    fill(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"is not the published config\.json.*expected sha256:{'0' * 64}"):
+        find(pinned, tmp_path).digests()
+
+
+def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path)
+    path = place(SAM2, SAM2.files[1], tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="but its header says"):
+        find(SAM2, tmp_path).digests()
