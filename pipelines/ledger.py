@@ -108,10 +108,10 @@ class Ledger:
         register_file_system(connection, self.storage.fs)
         return self.storage.url_of(name)
 
-    def read_row(self, name: str, row_id: str) -> dict[str, Any] | None:
-        """One compacted row, reading only the row group that holds it."""
+    def read_row(self, name: str, row_id: str, columns: list[str] | None = None) -> dict[str, Any] | None:
+        """One compacted row, or these columns of it, reading only the row group that holds it."""
         with self.storage.fs.open(self.storage.path(name), "rb") as file:
-            table = pq.read_table(file, filters=[(self.id_column, "==", row_id)])
+            table = pq.read_table(file, columns=columns, filters=[(self.id_column, "==", row_id)])
         return to_row(table) if table.num_rows else None
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:

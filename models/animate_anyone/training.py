@@ -1,0 +1,118 @@
+"""Animate Anyone as something to train, in the two stages of arXiv 2311.17117, §3.4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.animate_anyone.network import AnimateAnyone
+from models.appearance.image_encoder import ImageEncoder
+from models.appearance.vae import Vae
+from models.common.unet.temporal import TemporalTransformer
+from models.common.unet.unet import Level
+from models.sampling.schedule import NoiseSchedule
+from models.training.batch import SampleBatch
+from models.training.diffusion import add_noise
+from models.training.encodings import Encodings
+from models.training.recipe import TrainingRecipe
+
+
+class AnimateAnyoneTask:
+    """Stage 1: single frames; all learns but the temporal layers, which are off. Stage 2: clips; only the temporal
+    layers learn.
+
+    Rows drawn for condition dropout see no reference and a zero image token, as the unconditional half of guidance does
+    at inference; they keep their pose. Latents are the VAE's means, of targets as of references.
+
+    Args:
+        vae, image_encoder: read only; moved to `device`, on which the network is trained.
+        keep_bytes: memory for the encodings of pictures, each computed once. Of no use, and not taken, where the recipe
+            crops at random, because no picture comes back then.
+
+    Raises:
+        ValueError: an unknown stage, or one that does not go with the number of frames.
+    """
+
+    def __init__(
+        self,
+        network: AnimateAnyone,
+        recipe: TrainingRecipe,
+        *,
+        vae: Vae,
+        image_encoder: ImageEncoder,
+        device: torch.device,
+        keep_bytes: int = 0,
+    ) -> None:
+        _check(network, recipe)
+        self.network = network
+        self.recipe = recipe
+        self.schedule = NoiseSchedule(network.config.schedule)
+        self._device = device
+        network.denoiser.temporal = recipe.stage == 2
+        temporal = {id(parameter) for parameter in network.temporal_parameters()}
+        self._temporal_names = {name for name, p in network.named_parameters() if id(p) in temporal}
+        for frozen in (vae, image_encoder):
+            frozen.eval().requires_grad_(False).to(device)
+        keep_bytes = keep_bytes if recipe.sampling.min_crop_share == 1 else 0
+        self._latents = Encodings(vae.encode, device=device, keep_bytes=keep_bytes)
+        self._tokens = Encodings(image_encoder, device=device, keep_bytes=keep_bytes)
+
+    def learns(self, name: str) -> bool:
+        """Whether the stage trains the parameter of this name."""
+        return (name in self._temporal_names) == (self.recipe.stage == 2)
+
+    def shards(self) -> Sequence[nn.Module]:
+        """The ReferenceNet, and of the denoiser what is only ever called as a whole; its transformers are not."""
+        found: list[nn.Module] = []
+        for module in self.network.denoiser.modules():
+            if isinstance(module, Level):
+                found.extend(module.resnets)
+            elif isinstance(module, TemporalTransformer):
+                found.append(module)
+        return [*found, self.network.reference_net]
+
+    def row_losses(self, network: nn.Module, batch: SampleBatch) -> Tensor:
+        """(B) float32, the diffusion loss of each row."""
+        shape = batch.targets_BFHWC.shape
+        target_keys = [
+            (int(clip), int(frame), bool(mirrored))
+            for clip, frames, mirrored in zip(batch.clips_B, batch.target_frames_BF, batch.mirrored_B, strict=True)
+            for frame in frames
+        ]
+        reference_keys = [
+            (int(clip), int(frame), bool(mirrored))
+            for clip, frame, mirrored in zip(batch.clips_B, batch.reference_frames_B, batch.mirrored_B, strict=True)
+        ]
+        targets_NCHW = self._latents(batch.targets_BFHWC.reshape(-1, *shape[2:]), target_keys)
+        noisy = add_noise(
+            targets_NCHW.reshape(*shape[:2], *targets_NCHW.shape[1:]).transpose(1, 2),
+            batch.samples_B.tolist(),
+            schedule=self.schedule,
+            config=self.recipe.loss,
+            seed=self.recipe.seed,
+        )
+        poses_BFHWC = torch.from_numpy(batch.poses_BFHWC).to(self._device)
+        prediction = network(
+            noisy.noisy_BCFHW,
+            noisy.t_B,
+            self._tokens(batch.references_BHWC, reference_keys)[:, None],
+            poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
+            self._latents(batch.references_BHWC, reference_keys),
+            noisy.conditional_B,
+        )
+        return noisy.row_losses(prediction)
+
+
+def _check(network: AnimateAnyone, recipe: TrainingRecipe) -> None:
+    if recipe.stage not in (1, 2):
+        raise ValueError(f"Animate Anyone is trained in stages 1 and 2, got stage {recipe.stage}")
+    frames, most = recipe.sampling.num_frames, network.config.temporal.max_frames
+    if (frames > 1) != (recipe.stage == 2):
+        raise ValueError(
+            f"stage 1 learns from single frames and stage 2 from clips, got stage {recipe.stage} with "
+            f"sampling.num_frames {frames}"
+        )
+    if frames > most:
+        raise ValueError(f"sampling.num_frames is {frames}, the temporal layers know places for {most}")

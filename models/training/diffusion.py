@@ -1,0 +1,68 @@
+"""The diffusion loss, with every random number taken from the run's seed and the sample's number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.sampling.schedule import NoiseSchedule
+from models.training.clips import NOISE, stream
+from models.training.recipe import LossConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoisyBatch:
+    """Latents at random steps.
+
+    `noisy_BCFHW`, `target_BCFHW`: x_t and what the network is to predict for it. `t_B`: int64.
+    `conditional_B`: bool; False trains the row as guidance's unconditional half.
+    `weights_B`: float32, of each row's loss.
+    """
+
+    noisy_BCFHW: Tensor  # noqa: N815
+    target_BCFHW: Tensor  # noqa: N815
+    t_B: Tensor  # noqa: N815
+    conditional_B: Tensor  # noqa: N815
+    weights_B: Tensor  # noqa: N815
+
+    def row_losses(self, prediction_BCFHW: Tensor) -> Tensor:
+        """(B) float32: weighted mean squared error of each row."""
+        error = prediction_BCFHW.float() - self.target_BCFHW
+        return error.square().flatten(1).mean(1) * self.weights_B
+
+
+def add_noise(
+    latents_BCFHW: Tensor, samples: Sequence[int], *, schedule: NoiseSchedule, config: LossConfig, seed: int
+) -> NoisyBatch:
+    """Draw step, noise and condition dropout of every row.
+
+    `samples`: the number of each row's sample. They are drawn on the CPU one row at a time, so that neither the device
+    nor the other rows of a batch change them.
+    """
+    device = latents_BCFHW.device
+    noise = torch.empty(latents_BCFHW.shape, dtype=torch.float32)
+    steps, conditional = [], []
+    for row, sample in zip(noise, samples, strict=True):
+        rng = stream(seed, NOISE, sample)
+        steps.append(int(rng.integers(schedule.config.num_train_steps)))
+        conditional.append(bool(rng.uniform() >= config.condition_dropout))
+        row.copy_(torch.from_numpy(rng.standard_normal(row.shape, dtype="float32")))
+        if config.noise_offset:
+            offset = rng.standard_normal((row.shape[0], *(1,) * (row.ndim - 1)), dtype="float32")
+            row.add_(torch.from_numpy(offset), alpha=config.noise_offset)
+    noise, t_B = noise.to(device), torch.tensor(steps, device=device)
+    latents = latents_BCFHW.float()
+    return NoisyBatch(
+        noisy_BCFHW=schedule.add_noise(latents, noise, t_B),
+        target_BCFHW=schedule.target(latents, noise, t_B),
+        t_B=t_B,
+        conditional_B=torch.tensor(conditional, device=device),
+        weights_B=(
+            torch.ones(len(samples), device=device)
+            if config.snr_gamma is None
+            else schedule.min_snr_weights(t_B, gamma=config.snr_gamma)
+        ),
+    )

@@ -1,0 +1,48 @@
+"""What frozen networks make of pictures, computed once for each picture that comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.appearance.vae import to_images
+
+PictureKey = tuple[int, int, bool]
+"""Clip, frame, and whether it is mirrored."""
+
+
+class Encodings:
+    """Encodings of one kind.
+
+    Args:
+        encode: images (N, 3, H, W) with values −1 to 1, on `device`, to (N, …).
+        keep_bytes: memory for encodings of pictures that may come again; what no longer fits is computed every time.
+            Pictures are then encoded one by one, so that what is kept does not depend on which came together.
+    """
+
+    def __init__(self, encode: Callable[[Tensor], Tensor], *, device: torch.device, keep_bytes: int = 0) -> None:
+        self._encode = encode
+        self._device = device
+        self._room_bytes = keep_bytes
+        self._one_by_one = keep_bytes > 0
+        self._kept: dict[PictureKey, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, pictures_NHWC: NDArray[np.uint8], keys: Sequence[PictureKey]) -> Tensor:
+        """(N, …) of uint8 pictures that `keys` name."""
+        if not self._one_by_one:
+            return self._encode(to_images(pictures_NHWC).to(self._device))
+        return torch.cat([self._one(picture[None], key) for picture, key in zip(pictures_NHWC, keys, strict=True)])
+
+    def _one(self, picture_1HWC: NDArray[np.uint8], key: PictureKey) -> Tensor:
+        if key in self._kept:
+            return self._kept[key]
+        encoding = self._encode(to_images(picture_1HWC).to(self._device))
+        if encoding.nbytes <= self._room_bytes:
+            self._kept[key] = encoding
+            self._room_bytes -= encoding.nbytes
+        return encoding

@@ -1,0 +1,214 @@
+"""One optimizer step after another, on one process or on many."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.training import guard
+from models.training.average import WeightAverage
+from models.training.parallel import World
+from models.training.recipe import TrainingRecipe
+from models.training.state import copy_whole, load_optimizer_state, optimizer_state, whole
+
+BatchT = TypeVar("BatchT")
+TaskBatch_contra = TypeVar("TaskBatch_contra", contravariant=True)
+
+
+class TrainingTask(Protocol[TaskBatch_contra]):
+    """An animation system as something to train.
+
+    `network`: all that may learn. Nothing frozen that is only read (VAE, image encoder) belongs to it.
+    """
+
+    network: nn.Module
+
+    def learns(self, name: str) -> bool:
+        """Whether the stage trains the parameter of this name."""
+
+    def shards(self) -> Sequence[nn.Module]:
+        """Parts of the network that FSDP gathers one by one, innermost first."""
+
+    def row_losses(self, network: nn.Module, batch: TaskBatch_contra) -> Tensor:
+        """(B) float32, one loss per row; `network` is `self.network`, perhaps wrapped, and to be called once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepReport:
+    """One step. `step`: 1 first. `loss`: mean over the whole batch. `grad_norm`: before clipping."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingState:
+    """All that a run needs to go on.
+
+    `weights`: of the whole network, averaged where the recipe averages: what is used afterwards.
+    `own`: the weights that learn as they are, where `weights` holds their average.
+    `history`: (steps, 3) float64: loss, norm of the gradient and learning rate of every step so far.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    own: dict[str, Tensor]
+    optimizer: dict[str, dict[str, Any]]
+    history: Tensor
+
+
+class Trainer(Generic[BatchT]):
+    """A network, its optimizer and the average of its weights.
+
+    Raises:
+        ValueError: the recipe freezes nothing that there is, leaves nothing that learns, or asks for what the network
+            cannot do; the batch does not divide among the workers.
+    """
+
+    def __init__(self, task: TrainingTask[BatchT], recipe: TrainingRecipe, world: World) -> None:
+        self.task, self.recipe, self.world = task, recipe, world
+        self.step = 0
+        self._losses: list[float] = []
+        self._norms: list[float] = []
+        self._rates: list[float] = []
+        recipe.micro_batch(world.size)
+        network = task.network.to(world.device).train()
+        _choose(network, task, recipe)
+        if recipe.gradient_checkpointing:
+            _checkpoint_gradients(network)
+        self._wrapped = world.wrap(network, task.shards())
+        # After wrapping: FSDP puts parameters of its own in place.
+        self._learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(
+            [p for _, p in self._learning],
+            lr=recipe.optimizer.learning_rate,
+            betas=recipe.optimizer.betas,
+            weight_decay=recipe.optimizer.weight_decay,
+            fused=True,
+        )
+        self._average = WeightAverage(self._learning, decay=recipe.ema_decay) if recipe.ema_decay else None
+
+    @property
+    def num_learning(self) -> int:
+        """Numbers that learn."""
+        return sum(p.numel() for _, p in self._learning)
+
+    def train_step(self, micro_batches: Sequence[BatchT]) -> StepReport:
+        """Learn from one batch, this process's share of it, in its micro-batches.
+
+        Raises:
+            DivergedError: in all processes alike; the weights are those of the step before.
+        """
+        recipe, config = self.recipe, self.recipe.optimizer
+        rate = config.rate(self.step, recipe.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.world.device)
+        for index, batch in enumerate(micro_batches):
+            last = index == len(micro_batches) - 1
+            with self.world.accumulating(self._wrapped, last=last):
+                with torch.autocast(
+                    self.world.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"
+                ):
+                    losses = self.task.row_losses(self._wrapped, batch)
+                loss = losses.mean() / len(micro_batches)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
+            total += loss.detach()
+        norm = nn.utils.clip_grad_norm_([p for _, p in self._learning], config.max_grad_norm)
+        report = StepReport(
+            step=self.step + 1, loss=self.world.mean(total), grad_norm=float(whole(norm)), learning_rate=rate
+        )
+        guard.check(report.step, report.loss, report.grad_norm, self._losses, recipe.guard)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update(self.step)
+        for kept, value in zip(
+            (self._losses, self._norms, self._rates), (report.loss, report.grad_norm, rate), strict=True
+        ):
+            kept.append(value)
+        self.step += 1
+        return report
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[nn.Module]:
+        """The network as it would be used now: averaged, in evaluation mode, without gradients.
+
+        Under FSDP all processes must call it together.
+        """
+        self.task.network.eval()
+        try:
+            with torch.no_grad(), self._averaged():
+                yield self.task.network
+        finally:
+            self.task.network.train()
+
+    def state(self) -> TrainingState:
+        """A copy on the CPU; all processes must call it."""
+        own = {} if self._average is None else {name: whole(parameter) for name, parameter in self._learning}
+        with self._averaged():
+            weights = {name: whole(value) for name, value in self.task.network.state_dict().items()}
+        return TrainingState(
+            step=self.step,
+            weights=weights,
+            own=own,
+            optimizer=optimizer_state(self._optimizer, self._learning),
+            history=torch.tensor([self._losses, self._norms, self._rates], dtype=torch.float64).T.contiguous(),
+        )
+
+    def load(self, state: TrainingState) -> None:
+        """Go on from there.
+
+        Raises:
+            ValueError: it is of another network.
+        """
+        self._load_weights(state.weights)
+        if self._average is not None:
+            for name, average in self._average.weights.items():
+                copy_whole(average, state.weights[name])
+            for name, parameter in self._learning:
+                copy_whole(parameter, state.own[name])
+        load_optimizer_state(self._optimizer, self._learning, state.optimizer)
+        self._losses, self._norms, self._rates = state.history.T.tolist()
+        self.step = state.step
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._average is None else self._average.in_place()
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        expected = self.task.network.state_dict()
+        if expected.keys() != weights.keys():
+            strange = sorted(expected.keys() ^ weights.keys())
+            raise ValueError(
+                f"the checkpoint is of another network; it differs in {strange[:3]} ({len(strange)} in all)"
+            )
+        for name, value in expected.items():
+            copy_whole(value, weights[name])
+
+
+def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe) -> None:
+    """Parameters that the network itself has frozen stay so."""
+    names = [name for name, _ in network.named_parameters()]
+    for prefix in recipe.frozen:
+        if not any(name.startswith(prefix) for name in names):
+            raise ValueError(f"frozen: no parameter begins with '{prefix}'; the first is {names[0]}")
+    for name, parameter in network.named_parameters():
+        if not task.learns(name) or name.startswith(recipe.frozen):
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"nothing is left that learns in stage {recipe.stage} with frozen {list(recipe.frozen)}")
+
+
+def _checkpoint_gradients(network: nn.Module) -> None:
+    able = [module for module in network.modules() if hasattr(module, "gradient_checkpointing")]
+    if not able:
+        raise ValueError(f"{type(network).__name__} cannot checkpoint gradients; set gradient_checkpointing: false")
+    for module in able:
+        module.gradient_checkpointing = True  # type: ignore[assignment]  # nn.Module types attributes as tensors
