@@ -8,15 +8,18 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 import yaml
 
+from pipelines.animate import AnimationConfig
 from pipelines.ingest import IngestConfig
 from pipelines.prepare import PrepareConfig
 from pipelines.runner import RunLimits
 from pipelines.steps import Workers
+
+ConfigT = TypeVar("ConfigT")
 
 
 class ConfigError(ValueError):
@@ -28,13 +31,14 @@ class JobConfig:
     """Everything a job file may say. Each verb reads its own section.
 
     Args:
-        ingest, prepare: settings of the stages.
+        ingest, prepare, animate: settings of the stages.
         workers: resources per step, by the stage's name; `default` is for those not named.
         limits: what a job may spend.
     """
 
     ingest: IngestConfig = field(default_factory=IngestConfig)
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    animate: AnimationConfig = field(default_factory=AnimationConfig)
     workers: dict[str, Workers] = field(default_factory=dict)
     limits: RunLimits = field(default_factory=RunLimits)
 
@@ -53,14 +57,30 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
     Raises:
         ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        values = _read(path)
+    return validated(read(path, assignments, JobConfig), JobConfig)
+
+
+def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:
+    """What the file at `path` and the assignments say, as plain values not yet checked against the dataclass `kind`.
+
+    Raises:
+        ConfigError: the file is missing or no YAML mapping, or an assignment is malformed.
+    """
+    values: dict[str, Any] = {} if path is None else _read(path, kind)
     for assignment in assignments:
         _assign(values, assignment)
-    _refuse_unknown(values, JobConfig, "")
+    return values
+
+
+def validated(values: Mapping[str, Any], kind: type[ConfigT]) -> ConfigT:
+    """The dataclass `kind` of these values.
+
+    Raises:
+        ConfigError: a key is unknown, a value has the wrong type or range.
+    """
+    _refuse_unknown(values, kind, "")
     try:
-        return pydantic.TypeAdapter(JobConfig).validate_python(values)
+        return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -69,13 +89,13 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
         ) from error
 
 
-def resolved(config: JobConfig) -> dict[str, Any]:
+def resolved(config: Any) -> dict[str, Any]:
     """The whole configuration as plain values, defaults included."""
-    plain: dict[str, Any] = pydantic.TypeAdapter(JobConfig).dump_python(config, mode="json")
+    plain: dict[str, Any] = pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")
     return plain
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, kind: type[Any]) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -85,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise ConfigError(f"{path}: got a {type(loaded).__name__}, expected a mapping with {_field_names(JobConfig)}")
+        raise ConfigError(f"{path}: got a {type(loaded).__name__}, expected a mapping with {_field_names(kind)}")
     return loaded
 
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipelines.runner import Tally
 
 LOG_EVERY_SECONDS = 30.0
+LOOK_EVERY_SECONDS = 1.0
+
+LookAtRows = Callable[[], "Sequence[RowProgress]"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowProgress:
+    """How far one long row is, in steps."""
+
+    row_id: str
+    done: int
+    total: int
 
 
 class Console:
@@ -33,13 +47,15 @@ class Console:
         print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def progress(self, total: int) -> Iterator[Callable[[Tally], None]]:
-        """A bar on a terminal; a line every half minute elsewhere."""
+    def progress(self, total: int, rows: LookAtRows | None = None) -> Iterator[Callable[[Tally], None]]:
+        """A bar on a terminal, and one for each row in hand if `rows` tells of them; a line every half minute
+        elsewhere.
+        """
         if not self.stream.isatty():
             yield self._every_half_minute(total)
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as bar:
+        with Progress(*columns, transient=True) as bar, _watching(bar, rows):
             task = bar.add_task("running", total=total)
             yield lambda tally: bar.update(task, completed=tally.rows, description=f"{tally.failed} failed")
 
@@ -55,3 +71,34 @@ class Console:
                 self.line(f"  {tally.rows} of {total} rows, {tally.failed} failed, {rate:.2f} rows/s")
 
         return advance
+
+
+@contextlib.contextmanager
+def _watching(bar: Progress, rows: LookAtRows | None) -> Iterator[None]:
+    """Bars for the rows in hand, looked at from a thread of its own: the driver hears of a row when it is done."""
+    if rows is None:
+        yield
+        return
+    stop = threading.Event()
+
+    def watch() -> None:
+        tasks: dict[str, TaskID] = {}
+        while not stop.wait(LOOK_EVERY_SECONDS):
+            try:
+                seen = {row.row_id: row for row in rows()}
+            except (OSError, ValueError):  # a storage that hiccups costs a look, not the job
+                continue
+            for row_id in tasks.keys() - seen.keys():
+                bar.remove_task(tasks.pop(row_id))
+            for row_id, row in seen.items():
+                if row_id not in tasks:
+                    tasks[row_id] = bar.add_task(f"  {row_id[:40]}", total=row.total)
+                bar.update(tasks[row_id], completed=row.done)
+
+    thread = threading.Thread(target=watch, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

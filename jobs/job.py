@@ -24,7 +24,7 @@ from jobs.spec import Job, JobEnd, JobResult, Options
 from pipelines.keys import pipeline_key, stage_keys
 from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
-from pipelines.plan import Plan
+from pipelines.plan import PLANNED_COLUMNS, Plan
 from pipelines.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.schema import dataset_schema
 from pipelines.steps import check
@@ -46,7 +46,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     started, started_at = time.perf_counter(), datetime.now(UTC)
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
-    check(job.steps, [*job.manifest.required, *job.manifest.optional])
+    check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
     with dataset_lock(ledger.storage, job_id):
         ledger.storage.sweep_temporaries()
         ledger.compact()
@@ -60,6 +60,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             pipeline=pipeline_key(keys),
             limit=options.limit,
             retry=options.retry,
+            order_by=job.order_by,
         )
         max_failed = _max_failed(options.max_failed, job.config, plan.total)
         console.line(
@@ -107,6 +108,8 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
                 mlflow_run_id=record.run_id,
             )
             report_path = _publish_report(end, record, console)
+            for name, data in job.artifacts(ledger):
+                record.file(name, data)
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
@@ -134,7 +137,7 @@ def _run_rows(
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
-        with cluster(options.ray_address), console.progress(plan.num_pending) as advance:
+        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
             tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
     except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
         return tally, str(stopped)

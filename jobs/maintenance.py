@@ -9,6 +9,7 @@ from typing import Any
 
 import pydantic
 
+from jobs.animate import animate
 from jobs.config import JobConfig
 from jobs.console import Console
 from jobs.ingest import ingest
@@ -18,7 +19,7 @@ from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
 from pipelines.storage import Storage
 
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id"}
+ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id"}
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -62,6 +63,8 @@ def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult
     arguments: dict[str, Any] = memory["arguments"]
     if memory["verb"] == "ingest":
         return ingest(arguments.pop("sources"), **arguments, config=config, options=options, console=console)
+    if memory["verb"] == "animate":
+        return animate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
     return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from jobs.config import JobConfig
+from jobs.console import RowProgress
 from pipelines.ledger import Counts, Ledger
 from pipelines.manifest import Manifest
 from pipelines.plan import Retry
@@ -51,6 +52,9 @@ class Job:
         write_manifest: called before planning, with the dataset's lock held.
         finish: called with the compacted ledger after the rows are done; returns lines to print.
         report: called with everything known at the end; returns the report's HTML.
+        order_by: columns that pending rows are ordered by before their id.
+        progress: how far the rows in hand are, for whoever watches; None: rows are too short to ask.
+        artifacts: names and contents of further files for MLflow, from the compacted ledger.
     """
 
     verb: str
@@ -66,6 +70,9 @@ class Job:
     write_manifest: Callable[[], None] = lambda: None
     finish: Callable[[Ledger], Sequence[str]] = lambda _: ()
     report: Callable[[JobEnd], str] | None = None
+    order_by: Sequence[str] = ()
+    progress: Callable[[], Sequence[RowProgress]] | None = None
+    artifacts: Callable[[Ledger], Iterable[tuple[str, bytes]]] = lambda _: ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,8 @@ from pipelines.manifest import Manifest
 from stages.outcome import Reason, Status
 
 MEMORY_LIMIT = "1GB"
+PLANNED_COLUMNS = ("work_key",)
+"""Columns that a row has from its plan, besides those of its manifest; stages may read them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,7 @@ class Plan:
         pipeline: the pipeline's key.
         limit: consider only the first rows by id.
         retry: also take failed rows that match.
+        order_by: columns that pending rows are ordered by before their id, to bring together what belongs together.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Plan:
         pipeline: str,
         limit: int | None = None,
         retry: Retry | None = None,
+        order_by: Sequence[str] = (),
     ) -> None:
         self.ledger = ledger
         self.id_column = ledger.id_column
@@ -81,11 +85,11 @@ class Plan:
         self._source = source
         self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
         self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
-        self._find_pending(retry)
+        self._find_pending(retry, ", ".join((*order_by, self.id_column)))
         manifest.check_ids(self.connection, source, "pending")
         self.num_pending = self._count("SELECT count(*) FROM pending")
 
-    def _find_pending(self, retry: Retry | None) -> None:
+    def _find_pending(self, retry: Retry | None, order: str) -> None:
         ledger = self.ledger.relation(self.connection)
         if not ledger:
             select = f"SELECT *, NULL::VARCHAR AS previous_file, 0 AS attempts FROM {self._source}"  # noqa: S608
@@ -105,12 +109,12 @@ class Plan:
                 f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self._same_work()}"
             )
         self.connection.execute(
-            f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {self.id_column}) - 1 AS position, * "  # noqa: S608
+            f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, * "  # noqa: S608
             f"FROM ({select})"
         )
 
     def rows(self, start: int, count: int) -> list[dict[str, Any]]:
-        """Pending rows `start` … `start + count` by id, each with `work_key`, `attempts` so far and `previous_file`."""
+        """Pending rows from `start` on, in order, each with `work_key`, `attempts` so far and `previous_file`."""
         table = self._query(
             f"SELECT * EXCLUDE (position) FROM pending WHERE position >= {start:d} AND position < {start + count:d} "  # noqa: S608
             "ORDER BY position"

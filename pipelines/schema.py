@@ -61,6 +61,7 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "work_height_px": pa.int32(),
     "frame_seconds": pa.list_(pa.float64()),
     "keypoints": pa.list_(pa.list_(pa.list_(pa.float32()))),
+    "num_people": pa.list_(pa.int32()),
     "depth_png": pa.list_(pa.binary()),
     "depth_min": pa.float32(),
     "depth_max": pa.float32(),
@@ -77,6 +78,63 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "motion_magnitude": pa.float32(),
     "sharpness": pa.float32(),
     "identity_switches": pa.int32(),
+    "shot_cuts": pa.int32(),
+    "longest_absence_seconds": pa.float32(),
+}
+
+REQUEST_COLUMNS: dict[str, pa.DataType] = {
+    "request_id": pa.string(),
+    "reference_uri": pa.string(),
+    "driving_uri": pa.string(),
+    "start_seconds": pa.float64(),
+    "duration_seconds": pa.float64(),
+    "clip_id": pa.string(),
+    "clips_uri": pa.string(),
+    "model": pa.string(),
+    "seed": pa.int64(),
+    "num_steps": pa.int32(),
+    "guidance_scale": pa.float64(),
+    "width_px": pa.int32(),
+    "height_px": pa.int32(),
+}
+
+DRIVING_CLIP = pa.struct(
+    [
+        ("status", pa.string()),
+        *((name, CLIP_COLUMNS[name]) for name in ("uri", "fingerprint", "size_bytes", "start_seconds", "num_frames")),
+        *((name, CLIP_COLUMNS[name]) for name in ("frame_step", "fps")),
+        *((name, PREPARED_COLUMNS[name]) for name in ("work_width_px", "work_height_px")),
+        ("keypoints_file", pa.string()),
+    ]
+)
+
+RESOLVED_COLUMNS: dict[str, pa.DataType] = {
+    "reference_stamp": pa.string(),
+    "driving_stamp": pa.string(),
+    "clip": DRIVING_CLIP,
+    "clip_key": pa.string(),
+    "model_digest": pa.string(),
+}
+"""What a job adds to `requests` before it plans: the state of everything that they name."""
+
+RESULT_COLUMNS: dict[str, pa.DataType] = {
+    "video_uri": pa.string(),
+    "side_by_side_uri": pa.string(),
+    "video_bytes": pa.int64(),
+    "video_width_px": pa.int32(),
+    "video_height_px": pa.int32(),
+    "num_frames": pa.int32(),
+    "fps": pa.float64(),
+    "has_audio": pa.bool_(),
+    "frame_seconds": pa.list_(pa.float64()),
+    "reference_fingerprint": pa.string(),
+    "reference_keypoints": pa.list_(pa.list_(pa.float32())),
+    "driving_fingerprint": pa.string(),
+    "driving_width_px": pa.int32(),
+    "driving_height_px": pa.int32(),
+    "retarget_rule": pa.string(),
+    "fallbacks": pa.list_(pa.string()),
+    "device": pa.string(),
 }
 
 OUTCOME_COLUMNS: dict[str, pa.DataType] = {
@@ -97,8 +155,6 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "committed_at": pa.timestamp("us", tz="UTC"),
     "seconds_by_stage": pa.map_(pa.string(), pa.float32()),
 }
-
-COLUMNS = {**VIDEO_COLUMNS, **CLIP_COLUMNS, **PREPARED_COLUMNS, **OUTCOME_COLUMNS, **PROVENANCE_COLUMNS}
 
 
 def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.DataType]) -> pa.Schema:

@@ -39,10 +39,16 @@ SOURCE_COLUMNS = {"video_id": pa.string(), "uri": pa.string(), "source_stamp": p
 STAT_THREADS = 32
 
 
-def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.Table:
+def find_sources(
+    patterns: Sequence[str],
+    allowed_schemes: Iterable[str],
+    *,
+    noun: str = "video",
+    suffixes: frozenset[str] = VIDEO_SUFFIXES,
+) -> pa.Table:
     """One row per source file: `video_id`, `uri`, `source_stamp` (changes when the file does).
 
-    A folder is searched for files with a video's suffix, at any depth; a file named outright is taken whatever its
+    A folder is searched for files with one of the suffixes, at any depth; a file named outright is taken whatever its
     suffix; a `.parquet` or `.csv` list has a column `uri` and may have `video_id`. A list's relative URIs start at
     its folder. URIs outside `allowed_schemes` are listed but not touched: they end as rows that failed with
     `NotAllowed`.
@@ -59,20 +65,30 @@ def find_sources(patterns: Sequence[str], allowed_schemes: Iterable[str]) -> pa.
                 entries[uri] = video_id or entries.get(uri)
             continue
         with store_errors(pattern):
-            known.update(_from_storage(pattern))
+            known.update(_from_storage(pattern, suffixes))
         for uri in known:
             entries.setdefault(uri, None)
     if not entries:
         raise ManifestError(
-            f"no video found in {', '.join(patterns)}; looked for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
+            f"no {noun} found in {', '.join(patterns)}; looked for files ending in {' '.join(sorted(suffixes))}"
         )
     uris = sorted(entries)
-    with ThreadPoolExecutor(STAT_THREADS) as pool:
-        stamps = list(pool.map(lambda uri: known.get(uri) or _stamp(uri, allowed), uris))
+    missing = [uri for uri in uris if not known.get(uri)]
+    known.update(zip(missing, source_stamps(missing, allowed), strict=True))
+    stamps = [known[uri] for uri in uris]
     ids = [entries[uri] or derived_id(uri) for uri in uris]
     return pa.table(
         {"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items()))
     )
+
+
+def source_stamps(uris: Sequence[str], allowed_schemes: Iterable[str]) -> list[str]:
+    """What changes when the file does, for each of `uris`: size and time, or the store's own tag. Empty for what cannot
+    be looked at here: missing, unreachable, or of another scheme. Its worker finds out again and says so in the row.
+    """
+    allowed = frozenset(allowed_schemes)
+    with ThreadPoolExecutor(STAT_THREADS) as pool:
+        return list(pool.map(lambda uri: _stamp(uri, allowed), uris))
 
 
 def derived_id(uri: str) -> str:
@@ -81,7 +97,7 @@ def derived_id(uri: str) -> str:
     return f"{stem}-{hashlib.sha256(uri.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def _from_storage(pattern: str) -> dict[str, str]:
+def _from_storage(pattern: str, suffixes: frozenset[str]) -> dict[str, str]:
     """URIs and their stamps, which come with the listing: asking a store for each object again would take hours."""
     try:
         fs, path = open_file_system(pattern)
@@ -93,11 +109,11 @@ def _from_storage(pattern: str) -> dict[str, str]:
         infos = {name: found[name] for name in found.keys() - folders}
     elif fs.isdir(path):
         found = fs.find(path, detail=True)
-        infos = {name: found[name] for name in found if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES}
+        infos = {name: found[name] for name in found if PurePosixPath(name).suffix.lower() in suffixes}
     elif fs.exists(path):
         infos = {path: fs.info(path)}
     else:
-        raise ManifestError(f"{pattern} does not exist; expected a folder, a glob, a video, or a .parquet or .csv list")
+        raise ManifestError(f"{pattern} does not exist; expected a folder, a glob, a file, or a .parquet or .csv list")
     return {name if is_local(fs) else str(fs.unstrip_protocol(name)): _stamp_of(info) for name, info in infos.items()}
 
 
@@ -119,7 +135,6 @@ def folder_of(url: str) -> str:
 
 
 def _stamp(uri: str, allowed: frozenset[str]) -> str:
-    """Size and modification time, or the store's own tag; empty when the file cannot be looked at here."""
     scheme = uri.split("://", 1)[0] if "://" in uri else "file"
     if scheme not in allowed or "\0" in uri:
         return ""
@@ -128,7 +143,6 @@ def _stamp(uri: str, allowed: frozenset[str]) -> str:
         with store_errors(uri):
             return _stamp_of(fs.info(path))
     except (OSError, ValueError):
-        # Missing or unreachable: its worker finds out again and says so in the row.
         return ""
 
 

@@ -13,10 +13,12 @@ from jobs.config import resolved
 from jobs.report.render import ReportData, render_report
 from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
+from jobs.report.videos import ShownVideo, videos_to_show
 from pipelines.ledger import Ledger
 from stages.decode import DecodeStage
 from stages.outcome import BadRow, Status
 from stages.select import thresholds
+from stages.storage import VIDEOS
 
 if TYPE_CHECKING:
     from jobs.spec import JobEnd
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NUM_SHEETS = 8
+NUM_VIDEOS = 8
 NUM_REJECTED_SHEETS = 2
 """Of the sheets, at most so many show rejected clips."""
 _ROWS_PER_BATCH = 4096
-_SUMMARY_COLUMNS = ("uri", "status", "stage", "reason", "message", "attempts", "seconds_by_stage", *QUALITY_LABELS)
+_SUMMARY_COLUMNS = ("status", "stage", "reason", "message", "attempts", "seconds_by_stage", *QUALITY_LABELS)
+_REQUEST_URI = "concat_ws(', driven by ', reference_uri, coalesce(driving_uri, clip_id))"
 
 
 def job_report(end: JobEnd) -> str:
@@ -47,16 +51,27 @@ def prepare_report(end: JobEnd) -> str:
     return _render(end, noun="clips", sheets=sheets, notices=notices, limits=limits)
 
 
+def animate_report(end: JobEnd) -> str:
+    """HTML of an `animate` job, with some of its animations to play."""
+    videos = tuple(videos_to_show(end.ledger, NUM_VIDEOS))
+    notices: tuple[str, ...] = ()
+    if len(videos) < min(NUM_VIDEOS, end.counts.ok):
+        notices = (f"The other animations are not on this page; they are in {end.ledger.storage.url_of(VIDEOS)}.",)
+    return _render(end, noun="animations", videos=videos, notices=notices, uri=_REQUEST_URI)
+
+
 def _render(
     end: JobEnd,
     *,
     noun: str,
     sheets: tuple[ContactSheet, ...] = (),
+    videos: tuple[ShownVideo, ...] = (),
     notices: tuple[str, ...] = (),
     limits: Mapping[str, float] | None = None,
+    uri: str = "uri",
 ) -> str:
     job, counts = end.job, end.counts
-    summary = summarise(_summary_rows(end.ledger), id_column=job.id_column, thresholds=limits)
+    summary = summarise(_summary_rows(end.ledger, uri), id_column=job.id_column, thresholds=limits)
     others = summary.total - (counts.total - counts.not_run)
     if others > 0:
         notices += (f"The dataset also holds {others} rows that this manifest does not name; they are counted below.",)
@@ -86,11 +101,13 @@ def _render(
             notices=(*job.notices, *notices),
             error=end.error,
             sheets=sheets,
+            videos=videos,
         )
     )
 
 
-def _summary_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
+def _summary_rows(ledger: Ledger, uri: str) -> Iterator[dict[str, Any]]:
+    """What a summary is made of, from every row. `uri`: SQL for where a row comes from."""
     with duckdb.connect() as connection:
         relation = ledger.relation(connection)
         if not relation:
@@ -98,7 +115,8 @@ def _summary_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
         there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
         columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in there]
         # In the order of the ids: the same dataset gives the same examples.
-        query = f"SELECT {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
+        query = f"SELECT {uri}, {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
+        columns.insert(0, "uri")
         rows = connection.execute(query)
         while batch := rows.fetchmany(_ROWS_PER_BATCH):
             yield from (dict(zip(columns, values, strict=True)) for values in batch)

@@ -17,6 +17,7 @@ import yaml
 from jobs.redact import redact, redact_text
 from jobs.report.sheets import ContactSheet
 from jobs.report.summary import Histogram, Summary
+from jobs.report.videos import ShownVideo
 
 BARS_WIDTH = 240
 BARS_HEIGHT = 84
@@ -50,6 +51,7 @@ class ReportData:
     error: str | None = None
     """Why the job stopped early, if it did."""
     sheets: tuple[ContactSheet, ...] = ()
+    videos: tuple[ShownVideo, ...] = ()
 
     @property
     def not_run(self) -> int:
@@ -167,5 +169,5 @@ def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
 
 
-def _data_uri(webp: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
+def _data_uri(data: bytes, media_type: str = "image/webp") -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -12,24 +12,20 @@ GAP_PX = 6
 _GAP_GREY = 24
 
 
-def side_by_side(panels: Sequence[Sequence[NDArray[np.uint8]]], *, height_px: int) -> Iterator[NDArray[np.uint8]]:
+def side_by_side(panels: Sequence[Iterable[NDArray[np.uint8]]], *, height_px: int) -> Iterator[NDArray[np.uint8]]:
     """The frames of each panel in one row, scaled to one height: uint8 (height, width, 3) with even sides.
 
     Args:
-        panels: per panel, its frames, uint8 (H, W, 3), all of one size; a panel of one frame stands still.
+        panels: per panel, its frames, uint8 (H, W, 3), all of one size. Read one by one: a panel may be a generator.
         height_px: of the row; even.
 
     Raises:
         ValueError: an odd height, or panels of different lengths.
     """
-    num_frames = max(len(panel) for panel in panels)
-    lengths = [len(panel) for panel in panels]
-    if height_px % 2 or any(length not in (1, num_frames) for length in lengths):
-        raise ValueError(
-            f"expected an even height and panels of 1 or {num_frames} frames, got {height_px} and {lengths}"
-        )
-    for index in range(num_frames):
-        pictures = [_scaled(panel[index if len(panel) > 1 else 0], height_px) for panel in panels]
+    if height_px % 2:
+        raise ValueError(f"expected an even height, got {height_px}")
+    for frames in zip(*panels, strict=True):
+        pictures = [_scaled(frame, height_px) for frame in frames]
         width_px = sum(picture.shape[1] for picture in pictures) + GAP_PX * (len(pictures) - 1)
         row = np.full((height_px, width_px, 3), _GAP_GREY, np.uint8)
         left = 0

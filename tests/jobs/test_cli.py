@@ -71,7 +71,7 @@ USAGE = [
     (["prepare", "CLIPS", "--out", "OUT", "--limit", "0"], "Invalid value for '--limit'"),
     (
         ["ingest", "nowhere", "--out", "OUT"],
-        "nowhere does not exist; expected a folder, a glob, a video, or a .parquet or .csv list",
+        "nowhere does not exist; expected a folder, a glob, a file, or a .parquet or .csv list",
     ),
     (["ingest", "EMPTY", "--out", "OUT", "--objects", "CLIPS"], "lacks the columns ['object_id', 'seconds']"),
     (["retry", "EMPTY"], "was not written by a zoetrope job"),
@@ -103,7 +103,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     ("text", "message"),
     [
         ("prepare: [1]", "prepare: got [1]"),
-        ("- a", "got a list, expected a mapping with ingest, prepare, workers, limits"),
+        ("- a", "got a list, expected a mapping with ingest, prepare, animate, workers, limits"),
         ("prepare: {pose: {backend: magic}}", "unknown pose backend 'magic'"),
         ("a: b: c", "is not YAML"),
         ("limits: {rows_per_block: 0}", "limits must be positive"),

@@ -1,0 +1,51 @@
+"""`zoetrope pair`: pictures × clips → a table of requests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs.console import Console
+from jobs.spec import JobResult
+from pipelines.requests import pair as make_pairs
+from pipelines.sources import folder_of
+from pipelines.storage import Storage
+from stages.source import DEFAULT_SCHEMES
+
+
+def pair(
+    references: Sequence[str],
+    clips: str,
+    out: str,
+    *,
+    settings: Mapping[str, Any],
+    limit: int | None,
+    console: Console,
+) -> JobResult:
+    """Write a request for every picture and every clip.
+
+    Args:
+        references: folders, globs, files or lists of pictures.
+        clips: a dataset that `prepare` or `ingest` wrote, or videos.
+        out: the Parquet file to write.
+        settings: columns of requests that are the same in all: model, seed, …
+        limit: at most so many, spread over pictures and clips.
+        console: what it says.
+
+    Raises:
+        ManifestError: no picture, or neither clip nor video.
+        ValueError: `out` is no Parquet file.
+    """
+    name = PurePosixPath(out).name
+    if not name.endswith(".parquet"):
+        raise ValueError(f"--out {out}: expected the name of a file that ends in .parquet")
+    table = make_pairs(references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, limit=limit)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    Storage(folder_of(out)).publish(name, buffer.getvalue())
+    console.line(f"pair: {table.num_rows} requests in {out}")
+    return JobResult(exit_code=0, summary={"verb": "pair", "requests": table.num_rows, "out": out})

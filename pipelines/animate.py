@@ -1,0 +1,95 @@
+"""Animate: requests → videos. The ordered list, and the columns it writes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS
+from pipelines.steps import Step, Workers
+from stages.animate import AnimateConfig, AnimateStage
+from stages.animation_models import MODELS, Models
+from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
+from stages.base import Stage
+from stages.driving import DrivingConfig, DrivingStage
+from stages.pose import PoseConfig
+from stages.publish_animation import PublishAnimationConfig, PublishAnimationStage
+from stages.reference import ReferenceConfig, ReferenceStage
+from stages.request import RequestConfig, RequestStage
+from stages.skeleton import SkeletonConfig, SkeletonStage
+from stages.storage import Storage
+
+KEY_COLUMNS = tuple(
+    name
+    for name in (*REQUEST_COLUMNS, *RESOLVED_COLUMNS)
+    # A clip counts by `clip_key`, not by where it lies: a corpus may move.
+    if name not in ("request_id", "clip", "clips_uri")
+)
+"""What an animation depends on besides the pipeline."""
+
+WRITTEN = RESULT_COLUMNS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnimationConfig:
+    """Settings of `zoetrope animate`, one section per stage that has any."""
+
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    reference_pose: PoseConfig = field(default_factory=PoseConfig)
+    driving: DrivingConfig = field(default_factory=DrivingConfig)
+    driving_pose: PoseConfig = field(default_factory=PoseConfig)
+    skeleton: SkeletonConfig = field(default_factory=SkeletonConfig)
+    animate: AnimateConfig = field(default_factory=AnimateConfig)
+    publish: PublishAnimationConfig = field(default_factory=PublishAnimationConfig)
+
+
+STAGE_NAMES = tuple(
+    stage.name
+    for stage in (
+        RequestStage,
+        ReferenceStage,
+        ReferencePoseStage,
+        DrivingStage,
+        DrivingPoseStage,
+        SkeletonStage,
+        AnimateStage,
+        PublishAnimationStage,
+    )
+)
+"""In the order in which they run; the keys under `workers`."""
+
+
+def steps(
+    config: AnimationConfig,
+    workers: Mapping[str, Workers],
+    storage: Storage,
+    *,
+    models: Models = MODELS,
+    tell_progress: bool = False,
+) -> list[Step]:
+    """The steps, in the order of `STAGE_NAMES`.
+
+    Args:
+        config: their settings.
+        workers: by stage.
+        storage: the dataset, which takes the videos.
+        models: what requests may name.
+        tell_progress: workers write down how far long rows are.
+    """
+    animate = config.animate
+    if animate.device == "auto" and not workers[AnimateStage.name].gpus:
+        # A worker that was given no GPU may still see those of others.
+        animate = dataclasses.replace(animate, device="cpu")
+    stages: list[Stage[Any]] = [
+        RequestStage(RequestConfig(max_side_px=config.reference.max_side_px, weights=animate.weights), models),
+        ReferenceStage(config.reference, models),
+        ReferencePoseStage(config.reference_pose),
+        DrivingStage(config.driving),
+        DrivingPoseStage(config.driving_pose),
+        SkeletonStage(config.skeleton, models),
+        AnimateStage(animate, models, storage if tell_progress else None),
+        PublishAnimationStage(config.publish, storage),
+    ]
+    return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]

@@ -1,0 +1,225 @@
+"""Requests for animations: made of pictures × clips, and resolved into what there is to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.ledger import Ledger
+from pipelines.manifest import Manifest, ManifestError, columns_of, sql_type_of
+from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
+from pipelines.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.storage import Storage
+from stages.outcome import Status
+from stages.picture import SUFFIXES as PICTURE_SUFFIXES
+
+REQUIRED = ("request_id", "reference_uri")
+URI_COLUMNS = ("reference_uri", "driving_uri", "clips_uri")
+MAX_ID_CHARS = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestDefaults:
+    """What a request that says nothing asks for. None leaves it to the model, or to the picture's shape."""
+
+    model: str
+    seed: int = 0
+    num_steps: int | None = None
+    guidance_scale: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+def requests_manifest(url: str) -> Manifest:
+    """A table of requests, as a person or `zoetrope pair` writes it."""
+    optional = [name for name in REQUEST_COLUMNS if name not in REQUIRED]
+    return Manifest(
+        url=url,
+        id_column="request_id",
+        required=columns_of(REQUEST_COLUMNS, REQUIRED),
+        optional=columns_of(REQUEST_COLUMNS, optional),
+    )
+
+
+def one_request(reference: str, driving: str) -> pa.Table:
+    """The request to animate one picture by one video; local paths start at the current folder."""
+    reference, driving = absolute_uri(reference), absolute_uri(driving)
+    row = {
+        "request_id": request_id(derived_id(reference), derived_id(driving)),
+        "reference_uri": reference,
+        "driving_uri": driving,
+    }
+    return pa.Table.from_pylist([row], schema=pa.schema(list(REQUEST_COLUMNS.items())))
+
+
+def request_id(reference_id: str, driving_id: str) -> str:
+    """A readable id of a pair; where it would be too long, its end is a hash."""
+    name = f"{reference_id}.{driving_id}"
+    if len(name) <= MAX_ID_CHARS:
+        return name
+    return f"{name[: MAX_ID_CHARS - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def resolve(
+    requests: Manifest | pa.Table,
+    *,
+    defaults: RequestDefaults,
+    digest_of: Callable[[str], str | None],
+    reference_schemes: Iterable[str],
+    driving_schemes: Iterable[str],
+) -> pa.Table:
+    """Requests with what they leave open filled in, and with the state of everything that they name.
+
+    Relative URIs start at the manifest's folder. A picture or video that is not there has no stamp, a clip that is not
+    there is null, a model that is not there has no digest: such a row fails later, with its reason, and is new when
+    what it lacks has come.
+
+    Args:
+        requests: a manifest, or a table of `REQUEST_COLUMNS` with absolute URIs.
+        defaults: for what requests leave open.
+        digest_of: digest of a model by name; None if it cannot be loaded.
+        reference_schemes: schemes of pictures that may be looked at.
+        driving_schemes: schemes of videos that may be looked at.
+
+    Raises:
+        ManifestError: the manifest cannot be used.
+    """
+    with duckdb.connect() as connection:
+        if isinstance(requests, Manifest):
+            source, base = requests.relation(connection), folder_of(requests.url)
+        else:
+            connection.register("given", requests)
+            source, base = "given", ""
+        others = ", ".join(f'"{name}"' for name in _columns(connection, source) & RESOLVED_COLUMNS.keys())
+        source = f"(SELECT * EXCLUDE ({others}) FROM {source})" if others else source  # noqa: S608
+        replaced = [f"{_absolute_sql(name, base)} AS {name}" for name in URI_COLUMNS]
+        values = {name: value for name, value in asdict(defaults).items() if value is not None}
+        replaced += [f"coalesce({name}, ?) AS {name}" for name in values]
+        connection.execute(
+            f"CREATE TEMP TABLE requests AS SELECT * REPLACE ({', '.join(replaced)}) FROM {source}",  # noqa: S608
+            list(values.values()),
+        )
+        _register(connection, "reference_stamps", "reference_uri", lambda u: source_stamps(u, reference_schemes))
+        _register(connection, "driving_stamps", "driving_uri", lambda u: source_stamps(u, driving_schemes))
+        _register(connection, "digests", "model", lambda names: [digest_of(name) for name in names])
+        _find_clips(connection)
+        return connection.sql(
+            "SELECT r.*, s.value AS reference_stamp, d.value AS driving_stamp, c.clip, c.clip_key, "
+            "m.value AS model_digest FROM requests r "
+            "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
+            "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
+            "LEFT JOIN digests m ON m.name = r.model "
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
+        ).to_arrow_table()
+
+
+def pair(
+    references: Sequence[str],
+    clips: str,
+    *,
+    allowed_schemes: Iterable[str],
+    settings: Mapping[str, Any],
+    limit: int | None = None,
+) -> pa.Table:
+    """Requests to animate every picture by every clip.
+
+    Args:
+        references: folders, globs, files or lists of pictures.
+        clips: a dataset that `prepare` or `ingest` wrote, of which the clips that are ok are taken; or videos.
+        allowed_schemes: schemes of URIs that may be looked at.
+        settings: values for other columns, the same in each request.
+        limit: at most so many, spread over pictures and clips: a choice that stays the same.
+
+    Raises:
+        ManifestError: no picture, or neither clip nor video.
+    """
+    pictures = find_sources(references, allowed_schemes, noun="picture", suffixes=PICTURE_SUFFIXES)
+    with duckdb.connect() as connection:
+        connection.register("pictures", pictures)
+        ledger = Ledger(Storage(clips), "clip_id")
+        relation = "" if PurePosixPath(clips).suffix in LIST_SUFFIXES else ledger.relation(connection)
+        if relation:
+            where = f" WHERE status = '{Status.OK}'" if "status" in _columns(connection, relation) else ""
+            drivers = f"SELECT clip_id AS id, clip_id, ? AS clips_uri, NULL AS driving_uri FROM {relation}{where}"  # noqa: S608
+            connection.execute(f"CREATE TEMP TABLE drivers AS {drivers}", [ledger.storage.url])
+        else:
+            connection.register("videos", find_sources([clips], allowed_schemes))
+            connection.execute(
+                "CREATE TEMP TABLE drivers AS SELECT video_id AS id, NULL AS clip_id, NULL AS clips_uri, "
+                "uri AS driving_uri FROM videos"
+            )
+        if not connection.execute("SELECT count(*) FROM drivers").fetchall()[0][0]:
+            raise ManifestError(f"{clips} holds no clip that is ok; there is nothing to animate by")
+        order = "md5(concat(p.video_id, '.', d.id))" if limit is not None else "p.video_id, d.id"
+        columns = "p.video_id, p.uri, d.id, d.clip_id, d.clips_uri, d.driving_uri"
+        query = f"SELECT {columns} FROM pictures p CROSS JOIN drivers d ORDER BY {order}"  # noqa: S608
+        rows = connection.execute(query if limit is None else f"{query} LIMIT {limit:d}").fetchall()
+    made = [
+        {
+            **settings,
+            "request_id": request_id(picture_id, driver_id),
+            "reference_uri": uri,
+            "clip_id": clip_id,
+            "clips_uri": clips_uri,
+            "driving_uri": driving_uri,
+        }
+        for picture_id, uri, driver_id, clip_id, clips_uri, driving_uri in rows
+    ]
+    made.sort(key=lambda row: str(row["request_id"]))
+    return pa.Table.from_pylist(made, schema=pa.schema(list(REQUEST_COLUMNS.items())))
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, table: str, column: str, values: Callable[[list[str]], Sequence[str | None]]
+) -> None:
+    """A table `name`, `value` of what there is to know of each value of a column."""
+    found = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608
+    names = [name for (name,) in found.fetchall()]
+    connection.register(
+        table, pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values(names), pa.string())})
+    )
+
+
+def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
+    """A table `clips` of those that requests name, from the datasets that they name."""
+    kind = sql_type_of(RESOLVED_COLUMNS["clip"])
+    connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, clip_key VARCHAR, clip {kind})")
+    found = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
+    for (url,) in found.fetchall():
+        relation = Ledger(Storage(url), "clip_id").relation(connection)
+        if not relation:
+            continue
+        there = _columns(connection, relation)
+        # Clips that `ingest` wrote have no keypoints yet, and those that failed in `prepare` may have none.
+        pose_key = "stage_keys['pose']" if "stage_keys" in there else "NULL::VARCHAR"
+        values = {field.name: field.name if field.name in there else "NULL" for field in RESOLVED_COLUMNS["clip"]}
+        values["keypoints_file"] = f"CASE WHEN {pose_key} IS NOT NULL THEN filename END"
+        packed = ", ".join(f"{name} := {value}" for name, value in values.items())
+        parts = ("status", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps")
+        key = ", ".join(f"coalesce({values[name]}::VARCHAR, '')" for name in parts)
+        connection.execute(
+            f"INSERT INTO clips SELECT ?, clip_id, md5(concat_ws('|', {key}, coalesce({pose_key}, ''))), "  # noqa: S608
+            f"struct_pack({packed}) FROM {relation} "
+            "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
+            [url, url],
+        )
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
+    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+
+
+def absolute_uri(uri: str) -> str:
+    """`uri`, with a local path made to start at the root."""
+    return uri if "://" in uri else str(Path(uri).absolute())
+
+
+def _absolute_sql(column: str, base: str) -> str:
+    quoted = base.replace("'", "''")
+    return f"CASE WHEN {column} LIKE '%://%' OR {column} LIKE '/%' THEN {column} ELSE '{quoted}/' || {column} END"

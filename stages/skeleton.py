@@ -1,0 +1,59 @@
+"""The driving motion as drawings of the reference's own skeleton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+from models.pose.condition import PRESETS, draw_pose, draw_poses
+from models.pose.retarget import Rule, retarget
+from stages.animation_models import MODELS, Models
+from stages.base import Row, Stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkeletonConfig:
+    """`rule`: the retargeting rule to try first (`models.pose.retarget`); a coarser one follows where it cannot be."""
+
+    rule: Rule = "limbs"
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise ValueError(f"unknown rule '{self.rule}', expected one of {', '.join(get_args(Rule))}")
+
+
+class SkeletonStage(Stage[SkeletonConfig]):
+    """Driving keypoints to `skeleton_frames`, (T, H, W, 3) uint8 at the output size, drawn as the model knows them."""
+
+    name = "skeleton"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
+            *("video_width_px", "video_height_px", "model"),
+        }
+    )
+    writes: ClassVar[frozenset[str]] = frozenset({"skeleton_frames", "reference_skeleton", "retarget_rule"})
+    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_frames", "reference_skeleton"})
+
+    def __init__(self, config: SkeletonConfig, models: Models = MODELS) -> None:
+        super().__init__(config)
+        self.models = models
+
+    def process(self, row: Row) -> Row:
+        """The drawings, and the rule that was used in the end."""
+        preset = PRESETS[self.models[row["model"]].pose_preset]
+        height, width = row["video_height_px"], row["video_width_px"]
+        moved = retarget(
+            row["driving_keypoints"],
+            row["reference_keypoints"],
+            driving_size_px=(row["driving_height_px"], row["driving_width_px"]),
+            reference_size_px=(height, width),
+            rule=self.config.rule,
+        )
+        return {
+            "skeleton_frames": draw_poses(moved.keypoints, height_px=height, width_px=width, preset=preset),
+            "reference_skeleton": draw_pose(
+                row["reference_keypoints"], height_px=height, width_px=width, preset=preset
+            ),
+            "retarget_rule": moved.rule,
+        }
