@@ -48,6 +48,8 @@ class Reason(StrEnum):
     NO_MOTION = "NoMotion"
     BLURRED = "Blurred"
     IDENTITY_SWITCH = "IdentitySwitch"
+    SHOT_CUT = "ShotCut"
+    LONG_ABSENCE = "LongAbsence"
 
 
 class BadRow(Exception):  # noqa: N818 (it names the row, and is an outcome more than an error)

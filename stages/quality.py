@@ -20,6 +20,8 @@ QUALITY_COLUMNS = frozenset(
         "motion_magnitude",
         "sharpness",
         "identity_switches",
+        "shot_cuts",
+        "longest_absence_seconds",
     }
 )
 
@@ -40,12 +42,15 @@ class QualityStage(Stage[QualityConfig]):
         """All quality columns, finite numbers as `models.quality.measures` defines them."""
         frames, keypoints = row["frames"], row["keypoints"]
         masks = rle.decode(row["character_mask"])
+        frame_seconds = np.asarray(row["frame_seconds"], np.float64)
         return {
             "pose_confidence": measures.pose_confidence(keypoints),
             "person_share": measures.person_share(keypoints, masks),
             "keypoints_inside_mask": measures.keypoints_inside_mask(keypoints, masks),
             "mask_area_jump": measures.mask_area_jump(masks),
-            "motion_magnitude": measures.motion_magnitude(keypoints, np.asarray(row["frame_seconds"], np.float64)),
+            "motion_magnitude": measures.motion_magnitude(keypoints, frame_seconds),
             "sharpness": measures.sharpness(frames, masks),
             "identity_switches": measures.identity_switches(frames, masks),
+            "shot_cuts": measures.shot_cuts(frames),
+            "longest_absence_seconds": measures.longest_absence_seconds(keypoints, masks, frame_seconds),
         }

@@ -24,12 +24,16 @@ class SelectConfig:
     min_sharpness: float | None = 10.0
     """Sharp videos measure 500 and more; blurred by 1% of the character's size, 5 to 45."""
     max_identity_switches: int | None = 0
+    max_shot_cuts: int | None = 0
+    max_longest_absence_seconds: float | None = 2.0
 
 
 # In the order in which they are checked: what is wrong with a clip altogether comes before what is wrong with details.
 _CHECKS = (
     ("min_person_share", "person_share", operator.ge, Reason.NO_PERSON),
     ("min_pose_confidence", "pose_confidence", operator.ge, Reason.LOW_POSE_CONFIDENCE),
+    ("max_shot_cuts", "shot_cuts", operator.le, Reason.SHOT_CUT),
+    ("max_longest_absence_seconds", "longest_absence_seconds", operator.le, Reason.LONG_ABSENCE),
     ("max_identity_switches", "identity_switches", operator.le, Reason.IDENTITY_SWITCH),
     ("min_keypoints_inside_mask", "keypoints_inside_mask", operator.ge, Reason.KEYPOINTS_OUTSIDE_MASK),
     ("max_mask_area_jump", "mask_area_jump", operator.le, Reason.UNSTABLE_MASK),

@@ -24,7 +24,10 @@ QUALITY_LABELS: Mapping[str, str] = {
     "motion_magnitude": "Motion (sizes per second)",
     "sharpness": "Sharpness (Laplacian variance)",
     "identity_switches": "Identity switches",
+    "shot_cuts": "Shot cuts",
+    "longest_absence_seconds": "Longest time without a person (s)",
 }
+_COUNTS = frozenset({"identity_switches", "shot_cuts"})
 _SHARES = frozenset({"pose_confidence", "person_share", "keypoints_inside_mask", "mask_area_jump"})
 
 
@@ -169,7 +172,7 @@ def _histogram(
     top = float(values.max())
     if column in _SHARES:
         low, high, num_bins = 0.0, 1.0, NUM_BINS
-    elif column == "identity_switches":
+    elif column in _COUNTS:
         num_bins = min(NUM_BINS, max(6, int(top) + 1))
         low, high = -0.5, num_bins - 0.5
     else:  # long-tailed: the tail goes into the last bin

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.masks.boxes import bounding_boxes
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.skeleton import BODY
+from models.video.shots import find_cuts, shrunk
 
 MIN_PERSON_KEYPOINTS = 4
 """A person shows at least so many confident body keypoints (characters without limbs keep five on the head)."""
@@ -36,9 +37,30 @@ def pose_confidence(keypoints: NDArray[np.float32]) -> float:
 
 def person_share(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
     """Share of frames that show a person: enough confident body keypoints, and a mask of some area."""
+    return float(_shows_person(keypoints, masks).mean())
+
+
+def longest_absence_seconds(
+    keypoints: NDArray[np.float32], masks: NDArray[np.bool_], frame_seconds: NDArray[np.float64]
+) -> float:
+    """The longest time without a person: from a frame that shows none to the next that shows one, or the clip's end.
+
+    The last frame is taken to last as long as the one before it.
+    """
+    shown = _shows_person(keypoints, masks)
+    last = frame_seconds[-1:] + np.diff(frame_seconds[-2:])
+    ends = np.append(frame_seconds, last if len(last) else frame_seconds)
+    edges = np.diff(np.concatenate([[True], shown, [True]]).astype(np.int8))
+    starts, stops = np.flatnonzero(edges == -1), np.flatnonzero(edges == 1)
+    return float((ends[stops] - ends[starts]).max(initial=0.0))
+
+
+def _shows_person(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) bool."""
     posed = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1) >= MIN_PERSON_KEYPOINTS
     masked = masks.mean(axis=(1, 2)) >= MIN_PERSON_AREA_SHARE
-    return float((posed & masked).mean())
+    shows: NDArray[np.bool_] = posed & masked
+    return shows
 
 
 def keypoints_inside_mask(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
@@ -111,6 +133,11 @@ def sharpness(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> float:
         inside = cv2.resize(mask[y0:y1, x0:x1].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         variances.append(cv2.Laplacian(grey, cv2.CV_32F)[inside].var() if inside.any() else 0.0)
     return float(np.median(variances)) if variances else 0.0
+
+
+def shot_cuts(frames: NDArray[np.uint8]) -> int:
+    """How many cuts to another shot are within the clip."""
+    return len(find_cuts(shrunk(frames)))
 
 
 def identity_switches(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> int:

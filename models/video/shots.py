@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from models.video.container import MediaLimits, VideoFile, open_video
@@ -83,6 +84,12 @@ def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
         if is_wide[cut] and changes[cut] >= _MIN_CHANGE:
             candidates.append(cut)
     return [cut for cut in candidates if _stands_out(changes, cut)]
+
+
+def shrunk(frames_THWC: np.ndarray[Any, np.dtype[np.uint8]]) -> Iterator[SmallFrame]:
+    """Frames that are decoded already, as `find_cuts` takes them."""
+    for frame in frames_THWC:
+        yield cv2.resize(frame, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA)
 
 
 def _stands_out(changes: list[float], cut: int) -> bool:

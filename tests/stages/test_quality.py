@@ -17,6 +17,6 @@ def test_fills_every_quality_column_with_plain_numbers():
     assert {type(row[column]) for column in QUALITY_COLUMNS} == {float, int}
     assert row["pose_confidence"] == pytest.approx(0.8)
     assert row["person_share"] == row["keypoints_inside_mask"] == 1
-    assert row["mask_area_jump"] == row["identity_switches"] == 0
+    assert row["mask_area_jump"] == row["identity_switches"] == row["longest_absence_seconds"] == 0
     assert row["motion_magnitude"] == pytest.approx(10 / 36)
     assert row["sharpness"] > 100

@@ -13,6 +13,8 @@ GOOD = {
     "motion_magnitude": 0.4,
     "sharpness": 300.0,
     "identity_switches": 0,
+    "shot_cuts": 0,
+    "longest_absence_seconds": 0.25,
 }
 
 
@@ -30,6 +32,8 @@ def test_good_clip_passes_unchanged():
         ("motion_magnitude", 0.0, "min_motion_magnitude", Reason.NO_MOTION),
         ("sharpness", 1.0, "min_sharpness", Reason.BLURRED),
         ("identity_switches", 9, "max_identity_switches", Reason.IDENTITY_SWITCH),
+        ("shot_cuts", 1, "max_shot_cuts", Reason.SHOT_CUT),
+        ("longest_absence_seconds", 2.5, "max_longest_absence_seconds", Reason.LONG_ABSENCE),
     ],
 )
 def test_each_threshold_rejects_with_its_reason_and_can_be_turned_off(column, value, option, reason):

@@ -165,6 +165,23 @@ def test_change_of_light_is_not_a_switch():
     assert measures.identity_switches(frames, masks) == 0
 
 
+@given(st.lists(st.booleans(), min_size=2, max_size=30), st.integers(1, 8))
+def test_longest_absence_is_the_longest_run_of_frames_without_a_person(shown, fps):
+    _, keypoints, masks = clip([(60, 40)] * len(shown))
+    masks[~np.array(shown)] = False
+    runs = "".join("x" if one else "." for one in shown).split("x")
+    seconds = np.arange(len(shown)) / fps
+    found = measures.longest_absence_seconds(keypoints, masks, seconds)
+    assert found == pytest.approx(max(map(len, runs)) / fps)
+
+
+def test_shot_cuts_are_counted():
+    rng = np.random.default_rng(0)
+    shots = [np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(3)]
+    assert measures.shot_cuts(np.stack([shots[0]] * 8)) == 0
+    assert measures.shot_cuts(np.stack([shots[0]] * 8 + [shots[1]] * 8 + [shots[2]] * 8)) == 2
+
+
 @given(st.data(), st.integers(1, 4))
 def test_every_measure_is_finite_and_in_range(data, num_frames):
     shape = (num_frames, 7, 9)
@@ -183,6 +200,10 @@ def test_every_measure_is_finite_and_in_range(data, num_frames):
     assert 0 <= measures.identity_switches(frames, masks) < num_frames
     assert 0 <= measures.motion_magnitude(keypoints, seconds) < np.inf
     assert 0 <= measures.sharpness(frames, masks) < np.inf
+    assert 0 <= measures.shot_cuts(frames) < num_frames
+    absence = measures.longest_absence_seconds(keypoints, masks, seconds)
+    longest = seconds[-1] - seconds[0] + (seconds[-1] - seconds[-2] if num_frames > 1 else 0)
+    assert 0 <= absence <= longest + 1e-9
 
 
 def test_clip_without_a_person():
@@ -194,3 +215,4 @@ def test_clip_without_a_person():
     assert measures.motion_magnitude(keypoints, np.arange(5.0)) == 0
     assert measures.sharpness(frames, masks) == 0
     assert measures.identity_switches(frames, masks) == 0
+    assert measures.longest_absence_seconds(keypoints, masks, np.arange(5.0)) == 5
