@@ -24,7 +24,10 @@ class SelectConfig:
     min_sharpness: float | None = 10.0
     """Sharp videos measure 500 and more; blurred by 1% of the character's size, 5 to 45."""
     max_identity_switches: int | None = 0
-    max_shot_cuts: int | None = 0
+    max_shot_cuts: int | None = None
+    """Clips that `ingest` made lie within a shot; 0 is for manifests of another origin. In one puppet clip of 30, with
+    large figures that jump, a jump passes for a cut.
+    """
     max_longest_absence_seconds: float | None = 2.0
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -38,13 +39,14 @@ def test_good_clip_passes_unchanged():
 )
 def test_each_threshold_rejects_with_its_reason_and_can_be_turned_off(column, value, option, reason):
     row = {**GOOD, column: value}
+    config = SelectConfig(max_shot_cuts=0)
     with pytest.raises(Rejected) as caught:
-        SelectStage(SelectConfig())(row)
+        SelectStage(config)(row)
     assert caught.value.reason is reason
     assert caught.value.status is Status.REJECTED
     assert column in caught.value.message
     assert option in caught.value.message
-    assert SelectStage(SelectConfig(**{option: None}))(row) == row
+    assert SelectStage(replace(config, **{option: None}))(row) == row
 
 
 def test_a_value_on_the_threshold_passes():
@@ -54,7 +56,7 @@ def test_a_value_on_the_threshold_passes():
 
 def test_thresholds_by_column():
     on = thresholds(SelectConfig(min_sharpness=None, max_identity_switches=3))
-    assert on.keys() == GOOD.keys() - {"sharpness"}
+    assert on.keys() == GOOD.keys() - {"sharpness", "shot_cuts"}
     assert on["identity_switches"] == 3
 
 
