@@ -1,0 +1,50 @@
+"""What the first worker of a run tells the driver, which alone talks to MLflow and to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """`step`: steps done before. `num_learning`, `num_all`: numbers in the network that learn, and all."""
+
+    step: int
+    num_learning: int
+    num_all: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """After step `step`. `metrics`: means since the last of these."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A checkpoint. `weights`: name of its weights in the run's storage."""
+
+    step: int
+    weights: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleVideo:
+    """A video. `name`: in the run's storage."""
+
+    step: int
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diverged:
+    """The run has stopped. `message` names the step."""
+
+    message: str
+
+
+Event = Started | Progress | Saved | SampleVideo | Diverged
+Tell = Callable[[Event], None]

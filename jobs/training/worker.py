@@ -1,0 +1,170 @@
+"""What each worker of a training run does, and the only worker of one without Ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from jobs.training.animate_anyone import SampleVideos, new_task
+from jobs.training.checkpoints import CheckpointStore
+from jobs.training.config import TrainConfig
+from jobs.training.events import Diverged, Progress, SampleVideo, Saved, Started, Tell
+from models.training.batch import SampleBatch
+from models.training.guard import DivergedError
+from models.training.parallel import World
+from models.training.trainer import StepReport, Trainer, TrainingState
+from pipelines.storage import Storage
+from pipelines.training_batches import SampleSource, shares
+
+CURVES = "curves.parquet"
+MakeBatches = Callable[[SampleSource, Iterator[Sequence[int]]], Iterator[SampleBatch]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """All that a worker needs to know.
+
+    Args:
+        out: the run's storage.
+        start_from: weights to begin with, where `out` has no checkpoint.
+        facts: kept with every checkpoint, to be compared when the run is started again.
+    """
+
+    config: TrainConfig
+    source: SampleSource
+    out: str
+    start_from: str | None
+    facts: Mapping[str, Any]
+
+
+def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: Tell) -> None:
+    """Train from the last checkpoint, or from the start, to the last step.
+
+    Every worker computes the same steps and losses; the first alone writes and tells.
+
+    Raises:
+        UnusableClipError: a clip cannot be read any more.
+        OSError: a checkpoint cannot be written.
+    """
+    config, recipe = spec.config, spec.config.recipe
+    if config.workers.threads is not None:
+        torch.set_num_threads(config.workers.threads)
+    store = CheckpointStore(Storage(spec.out))
+    latest = store.latest()
+    task, vae, image_encoder = new_task(
+        config, start_from=None if latest is not None else spec.start_from, device=world.device
+    )
+    trainer = Trainer(task, recipe, world)
+    if latest is not None:
+        trainer.load(store.load(latest))
+    first = world.rank == 0
+    recorder = _Recorder(spec, store, tell) if first else None
+    if recorder is not None:
+        num_all = sum(parameter.numel() for parameter in task.network.parameters())
+        tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
+        if config.sample_videos.every_steps:
+            recorder.videos = SampleVideos(
+                config.model, _clips_to_show(spec), vae, image_encoder, device=world.device
+            )
+    numbers = shares(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
+    batches = make_batches(spec.source, numbers)
+    while trainer.step < recipe.steps:
+        began = time.perf_counter()
+        micro_batches = [next(batches) for _ in range(recipe.accumulation)]
+        waited = time.perf_counter() - began
+        try:
+            report = trainer.train_step(micro_batches)
+        except DivergedError as error:
+            # In all workers alike.
+            tell(Diverged(message=str(error)))
+            return
+        if recorder is not None:
+            recorder.step(report, seconds=time.perf_counter() - began, waited=waited)
+        save, show = _due(config, report.step)
+        if save or show:
+            state = trainer.state()
+            if recorder is not None:
+                recorder.state(state, save=save, show=show)
+
+
+def _due(config: TrainConfig, step: int) -> tuple[bool, bool]:
+    """Whether a checkpoint and videos are due after this step."""
+    last = step == config.recipe.steps
+    every = config.sample_videos.every_steps
+    return last or step % config.checkpoints.every_steps == 0, bool(every) and (last or step % every == 0)
+
+
+def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
+    settings, num_clips = spec.config.sample_videos, len(spec.source.corpus.clips)
+    count = min(settings.num_videos, num_clips)
+    maker = spec.source.maker()
+    try:
+        return [
+            maker.beginning(index * num_clips // count, num_frames=settings.num_frames) for index in range(count)
+        ]
+    finally:
+        maker.close()
+
+
+class _Recorder:
+    """Writes and tells for the run."""
+
+    def __init__(self, spec: RunSpec, store: CheckpointStore, tell: Tell) -> None:
+        self._spec, self._store, self._tell = spec, store, tell
+        self._recent: list[tuple[StepReport, float, float]] = []
+        self.videos: SampleVideos | None = None
+
+    def step(self, report: StepReport, *, seconds: float, waited: float) -> None:
+        config = self._spec.config
+        self._recent.append((report, seconds, waited))
+        if len(self._recent) < config.log_every_steps and report.step != config.recipe.steps:
+            return
+        total = sum(took for _, took, _ in self._recent)
+        self._tell(
+            Progress(
+                step=report.step,
+                metrics={
+                    "loss": float(np.mean([r.loss for r, *_ in self._recent])),
+                    "grad_norm": float(np.mean([r.grad_norm for r, *_ in self._recent])),
+                    "learning_rate": report.learning_rate,
+                    "samples_per_second": config.recipe.batch_size * len(self._recent) / total,
+                    "data_wait_share": sum(wait for *_, wait in self._recent) / total,
+                },
+            )
+        )
+        self._recent.clear()
+
+    def state(self, state: TrainingState, *, save: bool, show: bool) -> None:
+        spec, storage = self._spec, self._store.storage
+        if save:
+            record = self._store.save(
+                state, facts=spec.facts, metadata=dict(spec.facts), keep=spec.config.checkpoints.keep
+            )
+            storage.publish(CURVES, _curves(state))
+            self._tell(Saved(step=state.step, weights=record.weights))
+        if show and self.videos is not None:
+            for name in self.videos.write(state.weights, storage, step=state.step):
+                self._tell(SampleVideo(step=state.step, name=name))
+
+
+def _curves(state: TrainingState) -> bytes:
+    """Loss, norm of the gradient before clipping, and learning rate of every step, as Parquet."""
+    loss, grad_norm, learning_rate = state.history.T.numpy()
+    table = pa.table(
+        {
+            "step": np.arange(1, state.step + 1),
+            "loss": loss,
+            "grad_norm": grad_norm,
+            "learning_rate": learning_rate,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
