@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.masks.rle import encode
-from models.perception.embedded import embedded_weights
-from models.perception.embedded_objects import EmbeddedObjects, ObjectPrompt
-from stages.base import Row, Stage
+from models.perception.embedded_objects import ObjectPrompt
+from stages.backend import BackendConfig, BackendStage
+from stages.base import Row
 from stages.outcome import BadRow, Reason
-
-
-class ObjectMaskBackend(Protocol):
-    """What follows a prompted object through a clip."""
-
-    def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
-        """(T, H, W) bool: the masks of the one object that all the prompts point at."""
-
-
-BACKENDS: Mapping[str, Callable[[], ObjectMaskBackend]] = MappingProxyType({"embedded": EmbeddedObjects})
-"""Backend name -> what loads it."""
+from stages.perception_backends import OBJECT_MASKS, ObjectMaskBackend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectMasksConfig:
-    """`backend`: a key of `BACKENDS`."""
+class ObjectMasksConfig(BackendConfig):
+    """`backend`: embedded or sam2."""
 
-    backend: str = "embedded"
-
-    def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise ValueError(f"unknown object mask backend '{self.backend}', expected one of {sorted(BACKENDS)}")
+    signal: ClassVar = "object masks"
+    backends: ClassVar = OBJECT_MASKS
 
 
-class ObjectMasksStage(Stage[ObjectMasksConfig]):
+class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
     """Frames and prompts to run-length codes per object: one per frame, in the order in which objects are first named.
 
     Prompts with the same `object_id` point at the same object at different times. A prompt must lie in its clip: one
@@ -54,14 +40,6 @@ class ObjectMasksStage(Stage[ObjectMasksConfig]):
     )
     writes = frozenset({"object_masks"})
 
-    def weights(self) -> Mapping[str, str]:
-        """Digest of the checkpoint."""
-        return embedded_weights("object-masks")
-
-    def open(self) -> None:
-        """Load the network."""
-        self.backend = BACKENDS[self.config.backend]()
-
     def process(self, row: Row) -> Row:
         """`object_masks` of `frames`; an empty list where there are no prompts.
 
@@ -71,10 +49,13 @@ class ObjectMasksStage(Stage[ObjectMasksConfig]):
         objects: dict[str, list[ObjectPrompt]] = {}
         for prompt in row["objects"] if row["objects"] is not None else ():
             objects.setdefault(prompt["object_id"], []).append(_prompt(prompt, row))
+        if not objects:
+            return {"object_masks": []}
+        found = self.backend.track_all(row["frames"], list(objects.values()))
         return {
             "object_masks": [
-                {"object_id": object_id, "masks": encode(self.backend.track(row["frames"], prompts))}
-                for object_id, prompts in objects.items()
+                {"object_id": object_id, "masks": encode(masks)}
+                for object_id, masks in zip(objects, found, strict=True)
             ]
         }
 

@@ -87,6 +87,13 @@ class EmbeddedObjects:
                 self._walk(frames_THWC, masks, prompt, step=step, end=end)
         return masks
 
+    def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
+        """(N, T, H, W) bool: the masks of several objects."""
+        masks = np.zeros((len(objects), *frames_THWC.shape[:3]), np.bool_)
+        for index, prompts in enumerate(objects):
+            masks[index] = self.track(frames_THWC, prompts)
+        return masks
+
     def segment(self, frame_HWC: NDArray[np.uint8], prompt: ObjectPrompt) -> NDArray[np.bool_]:
         """(H, W): the object in the prompted frame itself. Points alone are asked twice, the second time with a box."""
         box = prompt.box

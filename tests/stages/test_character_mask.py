@@ -27,5 +27,5 @@ def test_mask_of_a_puppet_clip_in_run_lengths() -> None:
 
 def test_weights_and_backends() -> None:
     assert list(CharacterMaskStage(CharacterMaskConfig()).weights()) == ["embedded-character-mask"]
-    with pytest.raises(ValueError, match="unknown character mask backend 'sam2'"):
-        CharacterMaskConfig(backend="sam2")
+    with pytest.raises(ValueError, match="unknown character mask backend 'xmem'"):
+        CharacterMaskConfig(backend="xmem")

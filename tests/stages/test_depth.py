@@ -26,5 +26,5 @@ def test_depth_lives_in_memory_only() -> None:
 
 
 def test_unknown_backend_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown depth backend 'sapiens'"):
-        DepthConfig(backend="sapiens")
+    with pytest.raises(ValueError, match="unknown depth backend 'midas'"):
+        DepthConfig(backend="midas")

@@ -17,10 +17,11 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[list[ObjectPrompt]] = []
 
-    def track(self, frames_THWC: np.ndarray, prompts: list[ObjectPrompt]) -> np.ndarray:
-        self.calls.append(list(prompts))
-        masks = np.zeros(frames_THWC.shape[:3], bool)
-        masks[prompts[0].frame, 0, 0] = True
+    def track_all(self, frames_THWC: np.ndarray, objects: list[list[ObjectPrompt]]) -> np.ndarray:
+        self.calls += [list(prompts) for prompts in objects]
+        masks = np.zeros((len(objects), *frames_THWC.shape[:3]), bool)
+        for mask, prompts in zip(masks, objects, strict=True):
+            mask[prompts[0].frame, 0, 0] = True
         return masks
 
 
@@ -102,5 +103,5 @@ def test_prompts_that_make_no_sense_are_bad_rows(stage: ObjectMasksStage, bad: d
 
 def test_weights_and_backends() -> None:
     assert list(ObjectMasksStage(ObjectMasksConfig()).weights()) == ["embedded-object-masks"]
-    with pytest.raises(ValueError, match="unknown object mask backend 'sam2'"):
-        ObjectMasksConfig(backend="sam2")
+    with pytest.raises(ValueError, match="unknown object masks backend 'xmem'"):
+        ObjectMasksConfig(backend="xmem")

@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from models.perception.people import ClipPeople
 from models.puppets import render, sample_spec
 from stages.pose import PoseConfig, PoseStage
 
@@ -24,6 +26,23 @@ def test_keypoints_of_a_puppet_clip() -> None:
     assert np.median(np.linalg.norm(keypoints[visible][:, :2] - truth[visible][:, :2], axis=-1)) < 6
     assert keypoints[visible][:, 2].mean() > 0.7
     assert row["clip_id"] == "a"
+    assert row["num_people"] is None  # the embedded network looks for one character
+
+
+def test_a_backend_that_sees_several_persons_counts_them() -> None:
+    class TwoPeople:
+        def keypoints(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+            raise AssertionError("the persons would be looked for twice")
+
+        def people(self, frames: NDArray[np.uint8]) -> ClipPeople:
+            keypoints = np.full((len(frames), 133, 3), 0.5, np.float32)
+            return ClipPeople(keypoints=keypoints, num_people=np.full(len(frames), 2, np.int32))
+
+    stage = PoseStage(PoseConfig())
+    stage.backend = TwoPeople()
+    row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8)})
+    assert row["num_people"].tolist() == [2, 2, 2]
+    assert (row["keypoints"] == 0.5).all()
 
 
 def test_weights_are_known_without_opening() -> None:
@@ -33,5 +52,5 @@ def test_weights_are_known_without_opening() -> None:
 
 
 def test_unknown_backend_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"unknown pose backend 'dwposs', expected one of \['embedded'\]"):
+    with pytest.raises(ValueError, match="unknown pose backend 'dwposs', expected one of dwpose, embedded, sapiens"):
         PoseConfig(backend="dwposs")

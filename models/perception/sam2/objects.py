@@ -17,11 +17,6 @@ class TrackedObjects:
     def __init__(self, tracker: VideoTracker) -> None:
         self.tracker = tracker
 
-    def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
-        """(T, H, W) bool: the masks of the one object that all the prompts point at."""
-        masks: NDArray[np.bool_] = self.track_all(frames_THWC, [prompts])[0]
-        return masks
-
     def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
         """(N, T, H, W) bool: the masks of several objects, for little more than the price of one."""
         return self.tracker.track(frames_THWC, [merged(prompts) for prompts in objects])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from models.perception.sapiens.crop import Crops
 from models.perception.sapiens.heatmaps import decode
 from models.perception.sapiens.layout import NUM_PUBLISHED, disagreeing_pairs, to_wholebody
 from models.perception.torchscript import load_torchscript
-
-PersonBoxes = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Frames (T, H, W, 3) -> the character's box in each, (T, 4): x0, y0, x1, y1 in pixels, exclusive ends."""
+from models.pose.skeleton import NUM_KEYPOINTS
 
 INPUT_PX = (1024, 768)
 """Height and width of the published networks' input."""
@@ -54,28 +51,32 @@ class HeatmapPose(ABC):
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         device: torch.device | str,
-        boxes: PersonBoxes | None,
     ) -> None:
         self.height_px, self.width_px = input_px
         self.mean = torch.tensor(mean, device=device)[:, None, None]
         self.std = torch.tensor(std, device=device)[:, None, None]
-        self.boxes = boxes or whole_frames
 
     @abstractmethod
     def heatmaps(self, images_B3HW: Tensor) -> Tensor:
         """(B, K, h, w) of normalised crops."""
 
     @torch.inference_mode()
-    def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def keypoints(
+        self, frames_THWC: NDArray[np.uint8], boxes_T4: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """(T, 133, 3): x, y in pixels of the frames, score 0–1 (the heatmap's maximum).
+
+        `boxes_T4`: x0, y0, x1, y1 in pixels, exclusive ends, of the person in each frame. Where a row is NaN there is
+        nobody, and keypoints are 0; without boxes, the network sees whole frames.
 
         Raises:
             CheckpointError: the network gives another number of keypoints than 17, 133 or 308.
         """
-        boxes = self.boxes(frames_THWC)
-        found = np.zeros((len(frames_THWC), 133, 3), np.float32)
-        for start in range(0, len(frames_THWC), BATCH_FRAMES):
-            batch = slice(start, start + BATCH_FRAMES)
+        boxes = whole_frames(frames_THWC) if boxes_T4 is None else boxes_T4
+        found = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
+        seen = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+        for start in range(0, len(seen), BATCH_FRAMES):
+            batch = seen[start : start + BATCH_FRAMES]
             crops = Crops.around(boxes[batch], width_px=self.width_px, height_px=self.height_px)
             images = crops.cut(frames_THWC[batch], cubic_when_enlarged=self.cubic_when_enlarged)
             heatmaps = self.heatmaps(normalised(images, self.mean, self.std))
@@ -101,15 +102,14 @@ class SapiensPose(HeatmapPose):
         *,
         allow_torchscript: bool,
         device: torch.device | str = "cpu",
-        boxes: PersonBoxes | None = None,
         input_px: tuple[int, int] = INPUT_PX,
     ) -> None:
-        """Open the file. `boxes`: where the character is; without it, the network sees whole frames.
+        """Open the file.
 
         Raises:
             CheckpointError: TorchScript is not allowed, or the file is absent or damaged.
         """
-        super().__init__(input_px=input_px, mean=MEAN, std=STD, device=device, boxes=boxes)
+        super().__init__(input_px=input_px, mean=MEAN, std=STD, device=device)
         self.network = load_torchscript(path, allowed=allow_torchscript, device=device)
 
     def heatmaps(self, images_B3HW: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class Sapiens2Pose(HeatmapPose):
 
     cubic_when_enlarged = True
 
-    def __init__(self, folder: Path, *, device: torch.device | str = "cpu", boxes: PersonBoxes | None = None) -> None:
+    def __init__(self, folder: Path, *, device: torch.device | str = "cpu") -> None:
         """Load a published folder (facebook/sapiens2-pose-…).
 
         Raises:
@@ -141,7 +141,7 @@ class Sapiens2Pose(HeatmapPose):
             )
         size = network.config.image_size
         height, width = (size, size) if isinstance(size, int) else size
-        super().__init__(input_px=(height, width), mean=IMAGENET_MEAN, std=IMAGENET_STD, device=device, boxes=boxes)
+        super().__init__(input_px=(height, width), mean=IMAGENET_MEAN, std=IMAGENET_STD, device=device)
         self.dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         self.network = network.to(device, self.dtype)
 

@@ -44,10 +44,18 @@ def test_keypoints_are_where_the_picture_has_them(script: Path) -> None:
 def test_a_box_brings_the_network_nearer(script: Path) -> None:
     where = [(60.0, 40.0), (100.0, 50.0)]
     boxes = np.array([[x - 20, y - 30, x + 20, y + 30] for x, y in where], np.float32)
-    pose = SapiensPose(script, allow_torchscript=True, input_px=SMALL, boxes=lambda frames: boxes)
-    found = pose.keypoints(spots(where))
+    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
     assert np.abs(found[:, :, :2] - np.array(where)[:, None]).max() < 0.25
     assert (found[:, :, 2] > 0.9).all()
+
+
+def test_frames_without_a_box_have_no_keypoints(script: Path) -> None:
+    where = [(60.0, 40.0)] * (BATCH_FRAMES + 2)
+    boxes = np.full((len(where), 4), np.nan, np.float32)
+    boxes[1::2] = (40, 10, 80, 70)
+    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
+    assert not found[::2].any()
+    assert (found[1::2, :, 2] > 0.9).all()
 
 
 @pytest.mark.parametrize("num", [17, 308])
