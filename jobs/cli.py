@@ -6,13 +6,30 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jobs.console import Console
+from jobs.cli_options import (
+    ConfigFile,
+    DryRun,
+    Experiment,
+    Guidance,
+    Json,
+    Limit,
+    MaxFailed,
+    Model,
+    Out,
+    RayAddress,
+    Seed,
+    Set,
+    Size,
+    Steps,
+    TrackingUri,
+    finish,
+)
+from jobs.cli_train import train_app
 
 # Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
@@ -27,34 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-train_app = typer.Typer(
-    help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(train_app, name="train")
-
-Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, as key.key=value; may be repeated.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows by id.")]
-MaxFailed = Annotated[
-    str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
-TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [sqlite:///mlflow.db].")
-]
-Experiment = Annotated[str, typer.Option("--experiment", envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment.")]
-RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running cluster [one is started here].")]
-
-Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone].")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the noise [0].")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps [the model's].")]
-Guidance = Annotated[float | None, typer.Option("--guidance", min=0, help="Guidance scale [the model's].")]
-Size = Annotated[
-    tuple[int, int] | None,
-    typer.Option("--size", metavar="WIDTH HEIGHT", help="In pixels [the model's, in the picture's shape]."),
-]
 
 
 @app.command()
@@ -88,9 +78,7 @@ def ingest(
         ray_address=ray_address,
     )
     loaded = configuration.load(config, set_ or ())
-    _finish(
-        lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json
-    )
+    finish(lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json)
 
 
 @app.command()
@@ -123,7 +111,7 @@ def prepare(
         ray_address=ray_address,
     )
     loaded = configuration.load(config, set_ or ())
-    _finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
+    finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
 
 
 @app.command()
@@ -148,7 +136,7 @@ def pair(
         raise typer.BadParameter("expected pictures, and last the clips", param_hint="REFERENCES... CLIPS")
     *pictures, clips = references
     settings = _request_settings(model, seed, steps, guidance, size)
-    _finish(
+    finish(
         lambda console: run(pictures, clips, out, settings=settings, limit=limit, console=console),
         as_json,
     )
@@ -202,7 +190,7 @@ def animate(
     if keep_audio:
         assignments.append("animate.driving.keep_audio=true")
     loaded = configuration.load(config, assignments)
-    _finish(
+    finish(
         lambda console: run(
             out,
             requests=requests,
@@ -246,7 +234,7 @@ def retry(
         experiment=experiment,
         ray_address=ray_address,
     )
-    _finish(lambda console: run(dataset, options=options, console=console), as_json)
+    finish(lambda console: run(dataset, options=options, console=console), as_json)
 
 
 @app.command()
@@ -261,7 +249,7 @@ def report(
     from jobs.spec import Options
 
     options = Options(tracking_uri=tracking_uri, experiment=experiment)
-    _finish(lambda console: run(dataset, options=options, console=console), as_json)
+    finish(lambda console: run(dataset, options=options, console=console), as_json)
 
 
 @app.command()
@@ -272,7 +260,7 @@ def compact(
     """Merge committed rows into data files. Jobs do this themselves; after a crash the next one does."""
     from jobs.maintenance import compact as run
 
-    _finish(lambda console: run(dataset, console=console), as_json)
+    finish(lambda console: run(dataset, console=console), as_json)
 
 
 @app.command()
@@ -309,42 +297,6 @@ def puppets(
     typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
 
 
-@train_app.command()
-def perception(
-    work: Annotated[
-        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
-    ],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
-    start_from: Annotated[
-        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
-    ] = None,
-    networks: Annotated[
-        list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
-    ] = None,
-    figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
-    object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
-    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 0,
-) -> None:
-    """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
-    from jobs.train_perception import TrainPerceptionConfig, from_command_line
-    from models.perception.embedded import CHECKPOINTS
-    from models.perception.training import LoopConfig
-
-    config = TrainPerceptionConfig(
-        work=work,
-        out=CHECKPOINTS if out is None else out,
-        start_from=start_from,
-        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
-        figure=LoopConfig(steps=figure_steps),
-        object=LoopConfig(steps=object_steps),
-        num_videos=videos,
-        first_seed=first_seed,
-    )
-    typer.echo(json.dumps(from_command_line(config, learning_rate=learning_rate), indent=1))
-
-
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("demo"),
@@ -353,7 +305,7 @@ def demo(
     """Draw puppets, ingest and prepare them, and say where to look."""
     from jobs.demo import demo as run
 
-    _finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
+    finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
 
 
 def _request_settings(
@@ -364,14 +316,6 @@ def _request_settings(
     named = {"model": model, "seed": seed, "num_steps": steps, "guidance_scale": guidance}
     named |= {"width_px": width, "height_px": height}
     return {name: value for name, value in named.items() if value is not None}
-
-
-def _finish(run: Callable[[Console], Any], as_json: bool) -> None:
-    console = Console(json_only=as_json)
-    result = run(console)
-    if as_json:
-        print(json.dumps(result.summary))
-    raise typer.Exit(result.exit_code)
 
 
 def main() -> None:

@@ -85,12 +85,12 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             job.verb,
             uri=options.tracking_uri or tracking.sqlite_uri(Path()),
             experiment=options.experiment,
-            run_id=_earlier_run(ledger.storage),
+            run_id=earlier_run(ledger.storage),
         ) as record:
             record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            _publish_run(ledger.storage, record.run_id)
+            publish_run(ledger.storage, record.run_id)
             tally, error = _run_rows(job, plan, spec, max_failed, options, console)
             counts = plan.counts()
             plan.close()
@@ -177,14 +177,16 @@ def _remember(storage: Storage, job: Job, job_id: str) -> None:
     storage.publish("_jobs/last.json", json.dumps(memory, indent=1).encode())
 
 
-def _earlier_run(storage: Storage) -> str | None:
+def earlier_run(storage: Storage) -> str | None:
+    """Id of the MLflow run of an earlier start of the job that writes to `storage`."""
     if not storage.exists("_jobs/mlflow.json"):
         return None
     run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
     return run_id
 
 
-def _publish_run(storage: Storage, run_id: str | None) -> None:
+def publish_run(storage: Storage, run_id: str | None) -> None:
+    """Keep it for the next start."""
     if run_id:
         storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
 

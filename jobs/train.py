@@ -173,8 +173,8 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     ):
         if latest.facts[fact] != facts[fact]:
             raise ValueError(
-                f"{out} holds a run that was begun {what}; give this one another --out, and --start-from {out} to begin "
-                "with its weights"
+                f"{out} holds a run that was begun {what}; give this one another --out, and --start-from {out} to "
+                "begin with its weights"
             )
 
 
@@ -187,7 +187,8 @@ def _announce(console: Console, corpus: Corpus, config: TrainConfig, latest: Che
     )
     if corpus.num_too_short:
         console.notice(
-            f"{corpus.num_too_short} clips have fewer than the {recipe.sampling.span} frames of a sample and are left out"
+            f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "
+            "sample spans"
         )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.pose.condition import PRESETS
 from models.training.batch import SampleBatch
-from models.training.clips import CUT, ClipOrder, covering_short_side, cut_frames, cut_poses, draw_cut, stream
+from models.training.clips import CUT, ClipOrder, Cut, covering_short_side, cut_frames, cut_poses, draw_cut, stream
 from models.training.recipe import SamplingConfig
 from models.video.clip import working_size
 from pipelines.keys import digest
@@ -155,17 +155,33 @@ class SampleMaker:
         """
         return SampleBatch.of([self._sample(number) for number in numbers])
 
+    def beginning(self, clip: int, *, num_frames: int) -> SampleBatch:
+        """The first frames of a clip, or all if it is shorter, with the very first as reference.
+
+        Raises:
+            UnusableClipError: naming the clip.
+        """
+        row = self._row(clip)
+        frames = range(min(num_frames, row["num_frames"]))
+        cut = Cut(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
+        return self._made(-1, clip, row, cut)
+
     def close(self) -> None:
         """End the decoder process."""
         self._decode.close()
 
+    def _row(self, clip: int) -> Row:
+        row: Row = self._clips.slice(clip, 1).to_pylist()[0]
+        return row
+
     def _sample(self, number: int) -> SampleBatch:
         clip = self._order[number]
-        row: Row = self._clips.slice(clip, 1).to_pylist()[0]
-        cut = draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number))
-        wanted = [cut.reference, *cut.targets]
+        row = self._row(clip)
+        return self._made(number, clip, row, draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number)))
+
+    def _made(self, number: int, clip: int, row: Row, cut: Cut) -> SampleBatch:
         try:
-            frames, keypoints = self._wanted(clip, row, wanted)
+            frames, keypoints = self._wanted(clip, row, cut)
         except BadRow as error:
             raise UnusableClipError(
                 f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
@@ -191,18 +207,16 @@ class SampleMaker:
             mirrored_B=np.array([cut.mirrored]),
         )
 
-    def _wanted(self, clip: int, row: Row, wanted: list[int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Frames and keypoints at these places of a clip."""
+    def _wanted(self, clip: int, row: Row, cut: Cut) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Frames and keypoints of the reference and the targets."""
+        wanted = [cut.reference, *cut.targets]
         if self._keep:
             if clip not in self._kept:
                 self._kept[clip] = (self._frames(row, 0, row["num_frames"], 1), self._keypoints(row))
             frames, keypoints = self._kept[clip]
             return frames[wanted], keypoints[wanted]
-        reference, first = wanted[:2]
-        parts = [
-            self._frames(row, reference, 1, 1),
-            self._frames(row, first, self.sampling.num_frames, self.sampling.frame_step),
-        ]
+        step = cut.targets[1] - cut.targets[0] if len(cut.targets) > 1 else 1
+        parts = [self._frames(row, cut.reference, 1, 1), self._frames(row, cut.targets[0], len(cut.targets), step)]
         return np.concatenate(parts), self._keypoints(row)[wanted]
 
     def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,7 @@ class Storage:
             return
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A leading dot hides it from every Parquet reader; a name of its own keeps concurrent writers apart.
-        temporary = target.parent / f".{target.name[:80]}.{uuid.uuid4().hex}.tmp"
+        temporary = _temporary(target)
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -95,12 +95,47 @@ class Storage:
             raise
         finally:
             temporary.unlink(missing_ok=True)
-        # The rename itself must survive a power cut, or a row that was reported done would come undone.
-        folder = os.open(target.parent, os.O_RDONLY)
+        _flush_folder(target.parent)
+
+    @contextlib.contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """A local path to write a large file to. When the block ends well, the file is published as `name` in one step.
+
+        Raises:
+            OSError: the storage refused it. What was there before is untouched.
+        """
+        if not self.is_local:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / name.rsplit("/", 1)[-1]
+                yield path
+                with store_errors(self.url):
+                    self.fs.put_file(str(path), self.path(name))
+            return
+        target = Path(self.path(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(target)
         try:
-            os.fsync(folder)
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
         finally:
-            os.close(folder)
+            temporary.unlink(missing_ok=True)
+        _flush_folder(target.parent)
+
+    @contextlib.contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """A local path to read `name` from, for as long as the block lasts. Raises FileNotFoundError."""
+        if self.is_local:
+            path = Path(self.path(name))
+            path.stat()
+            yield path
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name.rsplit("/", 1)[-1]
+            with store_errors(self.url):
+                self.fs.get_file(self.path(name), str(path))
+            yield path
 
     def read(self, name: str) -> bytes:
         """The whole of `name`. Raises FileNotFoundError."""
@@ -147,3 +182,17 @@ class Storage:
         ):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    """A leading dot hides it from every Parquet reader; a name of its own keeps concurrent writers apart."""
+    return target.parent / f".{target.name[:80]}.{uuid.uuid4().hex}.tmp"
+
+
+def _flush_folder(folder: Path) -> None:
+    """A rename itself must survive a power cut, or a row that was reported done would come undone."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

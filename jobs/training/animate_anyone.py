@@ -68,8 +68,8 @@ def starting_network(model: ModelConfig, start_from: str | None) -> AnimateAnyon
             if storage.exists(PUBLISHED_FILES[0]):
                 return load_published(Path(start_from), model.shape)
             raise CheckpointError(
-                f"{start_from} is no run with a checkpoint, and holds no {PUBLISHED_FILES[0]}; give a .safetensors file, "
-                "the --out of a run, or a folder of published files"
+                f"{start_from} is no run with a checkpoint, and holds no {PUBLISHED_FILES[0]}; give a .safetensors "
+                "file, the --out of a run, or a folder of published files"
             )
         name = latest.weights
     network = AnimateAnyone(model.shape)

@@ -1,8 +1,8 @@
 """Checkpoints of a training run on any storage: each whole or not there, and the last few of them kept.
 
-    checkpoints/step-00001000/weights.safetensors   what is used afterwards
-    checkpoints/step-00001000/training.pt           what else a run continues from
-    checkpoints/step-00001000.json                  published last: a checkpoint is there when this is
+checkpoints/step-00001000/weights.safetensors   what is used afterwards
+checkpoints/step-00001000/training.pt           what else a run continues from
+checkpoints/step-00001000.json                  published last: a checkpoint is there when this is
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class ModelConfig:
     Args:
         size: its shape, and which VAE and image encoder it reads.
         network: another shape, in place of that of `size`.
-        appearance: folder of the VAE and the image encoder (`vae.safetensors`, `image_encoder.safetensors`); None: those
-            that ship with the embedded size, and for the others the published ones.
+        appearance: folder of the VAE and the image encoder (`vae.safetensors`, `image_encoder.safetensors`); None:
+            those that ship.
     """
 
     size: Size = "embedded"
@@ -170,8 +170,8 @@ _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
 
 
 def load(path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None) -> TrainConfig:
-    """The recipe at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the model's
-    size and the stage. `stage` wins over what the recipe says.
+    """The recipe at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the
+    model's size and the stage. `stage` wins over what the recipe says.
 
     Raises:
         ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.

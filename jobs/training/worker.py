@@ -61,7 +61,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
     task, vae, image_encoder = new_task(
         config, start_from=None if latest is not None else spec.start_from, device=world.device
     )
-    trainer = Trainer(task, recipe, world)
+    trainer: Trainer[SampleBatch] = Trainer(task, recipe, world)
     if latest is not None:
         trainer.load(store.load(latest))
     first = world.rank == 0
@@ -70,9 +70,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
         tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
         if config.sample_videos.every_steps:
-            recorder.videos = SampleVideos(
-                config.model, _clips_to_show(spec), vae, image_encoder, device=world.device
-            )
+            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), vae, image_encoder, device=world.device)
     numbers = shares(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
     batches = make_batches(spec.source, numbers)
     while trainer.step < recipe.steps:
@@ -106,9 +104,7 @@ def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
     count = min(settings.num_videos, num_clips)
     maker = spec.source.maker()
     try:
-        return [
-            maker.beginning(index * num_clips // count, num_frames=settings.num_frames) for index in range(count)
-        ]
+        return [maker.beginning(index * num_clips // count, num_frames=settings.num_frames) for index in range(count)]
     finally:
         maker.close()
 

@@ -21,12 +21,11 @@ TaskBatch_contra = TypeVar("TaskBatch_contra", contravariant=True)
 
 
 class TrainingTask(Protocol[TaskBatch_contra]):
-    """An animation system as something to train.
+    """An animation system as something to train."""
 
-    `network`: all that may learn. Nothing frozen that is only read (VAE, image encoder) belongs to it.
-    """
-
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """All that may learn. Nothing frozen that is only read (VAE, image encoder) belongs to it."""
 
     def learns(self, name: str) -> bool:
         """Whether the stage trains the parameter of this name."""

@@ -1,0 +1,95 @@
+"""The command line of training: `zoetrope train WHAT`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli_options import DryRun, Experiment, Json, Limit, Out, RayAddress, Set, TrackingUri, finish
+
+train_app = typer.Typer(
+    help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@train_app.command("animate-anyone")
+def animate_anyone(
+    prepared: Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")],
+    out: Out,
+    stage: Annotated[
+        int | None,
+        typer.Option("--stage", min=1, max=2, help="1: single frames, no temporal layers; 2: clips, only those [1]."),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--start-from",
+            help="Weights to begin with: the --out of another run, a .safetensors file, or a folder of published files "
+            "[random].",
+        ),
+    ] = None,
+    num_workers: Annotated[
+        int | None, typer.Option("--num-workers", min=0, help="Workers of Ray Train; 0: this process, without Ray [0].")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")] = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Train Animate Anyone on prepared clips. Killed, it continues with the same command."""
+    from jobs.spec import Options
+    from jobs.train import train
+    from jobs.training.config import load
+
+    assignments = [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
+    recipe = load(config, assignments, stage=stage)
+    options = Options(
+        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
+    )
+    finish(
+        lambda console: train(prepared, out, config=recipe, start_from=start_from, options=options, console=console),
+        as_json,
+    )
+
+
+@train_app.command()
+def perception(
+    work: Annotated[
+        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
+    ] = None,
+    networks: Annotated[
+        list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
+    ] = None,
+    figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
+    object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
+    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 0,
+) -> None:
+    """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
+    from jobs.train_perception import TrainPerceptionConfig, from_command_line
+    from models.perception.embedded import CHECKPOINTS
+    from models.perception.training import LoopConfig
+
+    config = TrainPerceptionConfig(
+        work=work,
+        out=CHECKPOINTS if out is None else out,
+        start_from=start_from,
+        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
+        figure=LoopConfig(steps=figure_steps),
+        object=LoopConfig(steps=object_steps),
+        num_videos=videos,
+        first_seed=first_seed,
+    )
+    typer.echo(json.dumps(from_command_line(config, learning_rate=learning_rate), indent=1))
