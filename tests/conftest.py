@@ -11,11 +11,13 @@ def ray_cluster() -> Iterator[None]:
     """One Ray for all tests that need it: starting one takes longer than most of them."""
     import ray
     import toy
+    import toy_animation
 
     from pipelines.runner import configure_ray_data
 
     # Test modules are not importable in a worker; what they define travels by value.
     ray.cloudpickle.register_pickle_by_value(toy)
+    ray.cloudpickle.register_pickle_by_value(toy_animation)
     ray.init(
         "local",
         num_cpus=2,

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipelines.ledger import Ledger
+from pipelines.manifest import ManifestError
+from pipelines.requests import (
+    MAX_ID_CHARS,
+    RequestDefaults,
+    one_request,
+    pair,
+    request_id,
+    requests_manifest,
+    resolve,
+)
+from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
+from pipelines.storage import Storage
+
+SCHEMES = ("file",)
+CLIP: dict[str, Any] = {
+    "video_id": "v",
+    "uri": "/videos/v.mp4",
+    "fingerprint": "sha256:0",
+    "size_bytes": 5,
+    "width_px": 96,
+    "height_px": 128,
+    "fps": 8.0,
+    "start_seconds": 0.5,
+    "num_frames": 6,
+    "frame_step": 1,
+}
+
+
+def prepared(root: Path, rows: dict[str, dict[str, Any]]) -> str:
+    """A dataset as `prepare` writes it, without the heavy columns."""
+    ledger = Ledger(Storage(str(root)), "clip_id")
+    schema = dataset_schema("prepare", pa.schema(list(CLIP_COLUMNS.items())), PREPARED_COLUMNS)
+    for number, (clip_id, changes) in enumerate(rows.items()):
+        row = {**CLIP, "clip_id": clip_id, "status": "ok", "work_width_px": 96, "work_height_px": 128}
+        row |= {"stage_keys": {"decode": "d", "pose": "p"}, "work_key": f"{number:032x}", "committed_at": number}
+        ledger.commit({**row, **changes}, schema)
+    ledger.compact()
+    return ledger.storage.url
+
+
+def requests(path: Path, *rows: dict[str, Any]) -> Path:
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str) -> list[dict[str, Any]]:
+    table = resolve(
+        requests_manifest(str(path)),
+        defaults=defaults or RequestDefaults(model="toy"),
+        digest_of=digests.get,
+        reference_schemes=SCHEMES,
+        driving_schemes=SCHEMES,
+    )
+    # As the job reads it back.
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return sorted(pq.read_table(buffer).to_pylist(), key=lambda row: str(row["request_id"]))
+
+
+def test_what_requests_leave_open_is_filled_in(tmp_path: Path) -> None:
+    path = requests(
+        tmp_path / "r.parquet",
+        {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model": None, "seed": None},
+        {"request_id": "b", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model": "other", "seed": 7},
+    )
+    defaults = RequestDefaults(model="toy", seed=3, num_steps=12, width_px=64)
+    a, b = resolved(path, defaults, toy="sha256:t")
+    assert (a["model"], a["seed"], a["num_steps"], a["width_px"], a["height_px"]) == ("toy", 3, 12, 64, None)
+    assert (b["model"], b["seed"]) == ("other", 7)
+    assert (a["model_digest"], b["model_digest"]) == ("sha256:t", None)
+
+
+def test_relative_uris_start_at_the_manifest_and_files_leave_their_stamp(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    row = {"request_id": "a", "reference_uri": "a.png", "driving_uri": "sub/a.mp4"}
+    path = requests(tmp_path / "r.parquet", row, {**row, "request_id": "b", "reference_uri": "s3://bucket/a.png"})
+    a, b = resolved(path)
+    assert a["reference_uri"] == str(tmp_path / "a.png")
+    assert a["driving_uri"] == str(tmp_path / "sub" / "a.mp4")
+    assert a["reference_stamp"].startswith(f"{(tmp_path / 'a.png').stat().st_size}:")
+    assert a["driving_stamp"] == ""
+    assert (b["reference_uri"], b["reference_stamp"]) == ("s3://bucket/a.png", "")
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert resolved(path)[0]["reference_stamp"] != a["reference_stamp"]
+
+
+def test_a_csv_with_columns_of_its_own_will_do(tmp_path: Path) -> None:
+    table = pa.table({"request_id": ["a"], "reference_uri": ["/a.png"], "driving_uri": ["/a.mp4"], "label": ["wave"]})
+    pa.csv.write_csv(table, tmp_path / "r.csv")
+    (row,) = resolved(tmp_path / "r.csv")
+    assert (row["label"], row["seed"]) == ("wave", 0)
+
+
+def test_clips_are_joined_and_known_by_what_they_are(tmp_path: Path) -> None:
+    rows = {
+        "good": {},
+        "bad": {"status": "failed", "stage_keys": {}, "work_width_px": None},
+        "other-pose": {"stage_keys": {"pose": "q"}},
+    }
+    url = prepared(tmp_path / "prepared", rows)
+    base = {"reference_uri": "/a.png", "clips_uri": "prepared"}
+    names = ("good", "bad", "other-pose", "nowhere")
+    path = requests(tmp_path / "r.parquet", *({**base, "request_id": name, "clip_id": name} for name in names))
+    by_id = {row["request_id"]: row for row in resolved(path)}
+    good = by_id["good"]["clip"]
+    assert by_id["good"]["clips_uri"] == url
+    assert {name: good[name] for name in ("status", "uri", "num_frames", "fps", "work_width_px")} == {
+        "status": "ok",
+        "uri": "/videos/v.mp4",
+        "num_frames": 6,
+        "fps": 8.0,
+        "work_width_px": 96,
+    }
+    assert good["keypoints_file"] == f"{url}/rows-000000.parquet"
+    assert (by_id["bad"]["clip"]["status"], by_id["bad"]["clip"]["keypoints_file"]) == ("failed", None)
+    assert (by_id["nowhere"]["clip"], by_id["nowhere"]["clip_key"]) == (None, None)
+    # The same clip with keypoints from elsewhere is other work; the same clip in another place is not.
+    assert by_id["good"]["clip_key"] != by_id["other-pose"]["clip_key"]
+    prepared(tmp_path / "moved", {"good": {"uri": "/elsewhere/v.mp4"}})
+    moved = requests(
+        tmp_path / "m.parquet", {**base, "request_id": "good", "clip_id": "good", "clips_uri": str(tmp_path / "moved")}
+    )
+    assert resolved(moved)[0]["clip_key"] == by_id["good"]["clip_key"]
+
+
+def test_clips_that_are_not_prepared_have_no_keypoints(tmp_path: Path) -> None:
+    rows = [{**CLIP, "clip_id": "c", "objects": []}]
+    Storage(str(tmp_path / "clips")).publish("rows-000000.parquet", _bytes(rows))
+    row = {"request_id": "a", "reference_uri": "/a.png", "clip_id": "c", "clips_uri": str(tmp_path / "clips")}
+    (found,) = resolved(requests(tmp_path / "r.parquet", row))
+    assert (found["clip"]["status"], found["clip"]["keypoints_file"], found["clip"]["num_frames"]) == (None, None, 6)
+
+
+def _bytes(rows: list[dict[str, Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(CLIP_COLUMNS.items()))), buffer)
+    return buffer.getvalue()
+
+
+def test_what_was_resolved_before_is_resolved_anew(tmp_path: Path) -> None:
+    row = {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model_digest": "old"}
+    assert resolved(requests(tmp_path / "r.parquet", row), toy="new")[0]["model_digest"] == "new"
+
+
+def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"lacks the columns \['reference_uri'\]"):
+        resolved(requests(tmp_path / "r.parquet", {"request_id": "a"}))
+    bad = {"request_id": "a", "reference_uri": "/a.png", "seed": "many"}
+    with pytest.raises(ManifestError, match="column 'seed' holds 'many', expected BIGINT"):
+        resolved(requests(tmp_path / "r.parquet", bad))
+
+
+def test_one_request_starts_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (row,) = one_request("a.png", "s3://bucket/b.mp4").to_pylist()
+    assert (row["reference_uri"], row["driving_uri"]) == (str(tmp_path / "a.png"), "s3://bucket/b.mp4")
+    assert row["request_id"].startswith("a-")
+    assert ".b-" in row["request_id"]
+
+
+def test_ids_of_pairs_stay_short_and_distinct() -> None:
+    assert request_id("a", "b") == "a.b"
+    long = {request_id("p" * 69, "c" * 120 + end) for end in "xy"}
+    assert len(long) == 2
+    assert all(len(name) <= MAX_ID_CHARS for name in long)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ("one.png", "two.jpg"):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / name)
+    (tmp_path / "pictures" / "notes.txt").write_text("no picture")
+    return tmp_path / "pictures"
+
+
+def make(pictures: Path, clips: object, **rest: Any) -> list[dict[str, Any]]:
+    table = pair([str(pictures)], str(clips), allowed_schemes=SCHEMES, settings=rest.pop("settings", {}), **rest)
+    assert table.schema.names == list(REQUEST_COLUMNS)
+    return list(table.to_pylist())
+
+
+def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Path) -> None:
+    url = prepared(tmp_path / "prepared", {"a": {}, "b": {}, "c": {"status": "rejected"}})
+    made = make(pictures, url, settings={"model": "toy", "seed": 4, "num_steps": 9})
+    assert len(made) == 4
+    assert {(row["reference_uri"].rsplit("/", 1)[-1], row["clip_id"]) for row in made} == {
+        (name, clip) for name in ("one.png", "two.jpg") for clip in "ab"
+    }
+    assert {(row["clips_uri"], row["driving_uri"]) for row in made} == {(url, None)}
+    assert {(row["model"], row["seed"], row["num_steps"], row["guidance_scale"]) for row in made} == {
+        ("toy", 4, 9, None)
+    }
+    assert len({row["request_id"] for row in made}) == 4
+
+
+def test_videos_drive_too(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "v.mp4").write_bytes(b"")
+    made = make(pictures, tmp_path / "videos")
+    assert [row["driving_uri"] for row in made] == [str(tmp_path / "videos" / "v.mp4")] * 2
+    assert made == make(pictures, tmp_path / "videos" / "v.mp4")
+
+
+def test_a_limit_spreads_over_both_and_stays_the_same(pictures: Path, tmp_path: Path) -> None:
+    url = prepared(tmp_path / "prepared", {f"c{i:02d}": {} for i in range(12)})
+    made = make(pictures, url, limit=8)
+    assert made == make(pictures, url, limit=8)
+    assert len(made) == 8
+    assert len({row["reference_uri"] for row in made}) == 2
+    assert len({row["clip_id"] for row in made}) > 4
+
+
+def test_nothing_to_pair_is_said(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError, match="no picture found in"):
+        make(tmp_path / "empty", tmp_path)
+    url = prepared(tmp_path / "prepared", {"c": {"status": "failed"}})
+    with pytest.raises(ManifestError, match="holds no clip that is ok"):
+        make(pictures, url)

@@ -1,0 +1,48 @@
+"""A puppet's picture and its driving video, for tests of animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.puppets import render, sample_spec
+from models.video.audio import SAMPLE_RATE_HZ
+from models.video.encode import write_h264
+
+FPS = 8
+NUM_FRAMES = 6
+SIZE_PX = (128, 96)
+"""Height and width of the videos."""
+
+
+def puppet_frames(seed: int, *, num_frames: int = NUM_FRAMES) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) of a human puppet."""
+    spec = sample_spec(seed, body="human", size_px=SIZE_PX, duration_seconds=2.0)
+    return np.stack([frame.rgb for frame in render(spec, fps=FPS, num_frames=num_frames)])
+
+
+def write_reference(path: Path, *, seed: int = 3) -> Path:
+    """A picture of a puppet."""
+    Image.fromarray(puppet_frames(seed, num_frames=1)[0]).save(path)
+    return path
+
+
+def write_driving(path: Path, *, seed: int = 8, num_frames: int = NUM_FRAMES, audio: bool = False) -> Path:
+    """A video of another puppet, with a tone if asked."""
+    time = np.arange(num_frames * SAMPLE_RATE_HZ // FPS) / SAMPLE_RATE_HZ
+    tone = np.round(9000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
+    sound = np.stack([tone, tone], axis=1) if audio else None
+    write_h264(path, puppet_frames(seed, num_frames=num_frames), fps=FPS, audio=sound)
+    return path
+
+
+def write_scenery(path: Path) -> Path:
+    """A video without anybody in it."""
+    rng = np.random.default_rng(0)
+    row = np.linspace(40, 200, SIZE_PX[1]).astype(np.uint8)
+    frames = [np.broadcast_to(row[None, :, None], (*SIZE_PX, 3)) // 2 + rng.integers(0, 4) for _ in range(NUM_FRAMES)]
+    write_h264(path, [frame.astype(np.uint8) for frame in frames], fps=FPS)
+    return path
