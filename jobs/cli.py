@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -12,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from jobs.cli_options import (
+    AllowTorchScript,
     ConfigFile,
+    Download,
     DryRun,
     Experiment,
     Guidance,
@@ -21,15 +22,19 @@ from jobs.cli_options import (
     MaxFailed,
     Model,
     Out,
+    Preset,
     RayAddress,
     Seed,
     Set,
     Size,
     Steps,
     TrackingUri,
+    WeightsFolder,
     finish,
+    perception_settings,
 )
 from jobs.cli_train import train_app
+from jobs.cli_weights import doctor, weights_app
 
 # Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
@@ -45,6 +50,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(train_app, name="train")
+app.add_typer(weights_app, name="weights")
+app.command()(doctor)
 
 
 @app.command()
@@ -87,6 +94,10 @@ def prepare(
         str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")
     ],
     out: Out,
+    preset: Preset = None,
+    weights: WeightsFolder = None,
+    allow_torchscript: AllowTorchScript = False,
+    download: Download = False,
     config: ConfigFile = None,
     set_: Set = None,
     dry_run: DryRun = False,
@@ -110,7 +121,10 @@ def prepare(
         experiment=experiment,
         ray_address=ray_address,
     )
-    loaded = configuration.load(config, set_ or ())
+    perception = perception_settings(
+        "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+    )
+    loaded = configuration.load(config, [*perception, *(set_ or ())])
     finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
 
 
@@ -151,7 +165,10 @@ def animate(
     reference: Annotated[str | None, typer.Option("--reference", help="Instead of a table: one picture.")] = None,
     driving: Annotated[str | None, typer.Option("--driving", help="The video that it is to move like.")] = None,
     model: Model = None,
-    weights: Annotated[str | None, typer.Option("--weights", help="Folder of published weights.")] = None,
+    preset: Preset = None,
+    weights: WeightsFolder = None,
+    allow_torchscript: AllowTorchScript = False,
+    download: Download = False,
     seed: Seed = None,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -183,10 +200,10 @@ def animate(
         experiment=experiment,
         ray_address=ray_address,
     )
-    assignments = list(set_ or ())
-    if weights is not None:
-        # JSON is YAML, and quotes whatever a path holds.
-        assignments.append(f"animate.animate.weights={json.dumps(weights)}")
+    assignments = perception_settings(
+        "animate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+    )
+    assignments += set_ or ()
     if keep_audio:
         assignments.append("animate.driving.keep_audio=true")
     loaded = configuration.load(config, assignments)

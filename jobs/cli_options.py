@@ -26,6 +26,18 @@ TrackingUri = Annotated[
 Experiment = Annotated[str, typer.Option("--experiment", envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment.")]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running cluster [one is started here].")]
 
+WeightsFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", envvar="ZOETROPE_WEIGHTS", help="Folder of published weights [only the Hugging Face cache]."
+    ),
+]
+AllowTorchScript = Annotated[
+    bool, typer.Option("--allow-torchscript", help="Open TorchScript files, which can run code of their own.")
+]
+Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in the README [embedded].")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch weights that are missing.")]
+
 Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone].")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the noise [0].")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps [the model's].")]
@@ -34,6 +46,15 @@ Size = Annotated[
     tuple[int, int] | None,
     typer.Option("--size", metavar="WIDTH HEIGHT", help="In pixels [the model's, in the picture's shape]."),
 ]
+
+
+def perception_settings(
+    verb: str, *, preset: str | None, weights: str | None, allow_torchscript: bool, download: bool
+) -> list[str]:
+    """The assignments that the options of perception stand for."""
+    said = {"preset": preset, "weights": weights, "allow_torchscript": allow_torchscript, "download": download}
+    # JSON is YAML, and quotes whatever a path holds.
+    return [f"{verb}.{key}={json.dumps(value)}" for key, value in said.items() if value]
 
 
 def finish(run: Callable[[Console], Any], as_json: bool) -> None:

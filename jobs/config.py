@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from jobs.presets import expand
 from pipelines.animate import AnimationConfig
 from pipelines.ingest import IngestConfig
 from pipelines.prepare import PrepareConfig
@@ -56,8 +57,11 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
 
     Raises:
         ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
+        ValueError: a preset is unknown.
     """
-    return validated(read(path, assignments, JobConfig), JobConfig)
+    values = read(path, assignments, JobConfig)
+    expand(values)
+    return validated(values, JobConfig)
 
 
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""What a job file may say about perception in one line, and the settings that it stands for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "embedded": {"pose": "embedded", "depth": "embedded", "masks": "embedded"},
+        "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2"},
+        "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2"},
+        "sapiens2-depthanything-sam2": {"pose": "sapiens2", "depth": "depth-anything", "masks": "sam2"},
+    }
+)
+"""Preset -> the backend of each signal."""
+
+SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "prepare": {"pose": "pose", "depth": "depth", "character_mask": "masks", "object_masks": "masks"},
+        "animate": {"reference_pose": "pose", "driving_pose": "pose"},
+    }
+)
+"""Verb -> the sections of its settings that name a backend, and the signal of each."""
+
+COMMON = ("weights", "device", "allow_torchscript", "download")
+"""Keys of those sections that may be said once, beside them."""
+
+
+def expand(values: dict[str, Any]) -> None:
+    """Replace `preset` and the common keys beside the sections by what they stand for in the sections, in place.
+
+    What a section says itself wins. `values`: what a person wrote, not checked yet.
+
+    Raises:
+        ValueError: there is no preset of this name.
+    """
+    for verb, sections in SECTIONS.items():
+        settings = values.get(verb)
+        if not isinstance(settings, dict):
+            continue
+        common = {key: settings.pop(key) for key in COMMON if key in settings}
+        name = settings.pop("preset", None)
+        if name is not None and (not isinstance(name, str) or name not in PRESETS):
+            close = difflib.get_close_matches(str(name), PRESETS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PRESETS)}"
+            raise ValueError(f"{verb}.preset: no preset is named {name!r}; {hint}")
+        for section, signal in sections.items():
+            own = settings.get(section, {})
+            backend = {"backend": PRESETS[name][signal]} if name is not None else {}
+            # Anything but a mapping is left for the check of the whole to refuse.
+            if isinstance(own, dict) and (merged := {**common, **backend, **own}):
+                settings[section] = merged
+        if verb == "animate" and isinstance(settings.get("animate", {}), dict):
+            shared = {key: common[key] for key in ("weights", "device") if key in common}
+            if shared or "animate" in settings:
+                settings["animate"] = {**shared, **settings.get("animate", {})}
