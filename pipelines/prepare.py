@@ -13,6 +13,13 @@ from stages.base import Stage
 from stages.character_mask import CharacterMaskConfig, CharacterMaskStage
 from stages.decode import DecodeConfig, DecodeStage
 from stages.depth import DepthConfig, DepthStage
+from stages.features import (
+    ClipEmbeddingsConfig,
+    ClipEmbeddingsStage,
+    FeatureConfig,
+    VaeLatentsConfig,
+    VaeLatentsStage,
+)
 from stages.object_masks import ObjectMasksConfig, ObjectMasksStage
 from stages.pose import PoseConfig, PoseStage
 from stages.quality import QualityConfig, QualityStage
@@ -38,6 +45,8 @@ class PrepareConfig:
     agnostic_mask: AgnosticMaskConfig = field(default_factory=AgnosticMaskConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    clip_embeddings: ClipEmbeddingsConfig = field(default_factory=ClipEmbeddingsConfig)
+    vae_latents: VaeLatentsConfig = field(default_factory=VaeLatentsConfig)
 
 
 STAGES: dict[str, type[Stage[Any]]] = {
@@ -52,11 +61,18 @@ STAGES: dict[str, type[Stage[Any]]] = {
         AgnosticMaskStage,
         QualityStage,
         SelectStage,
+        ClipEmbeddingsStage,
+        VaeLatentsStage,
     )
 }
 """In the order in which they run. A stage's name is its section in the configuration and its key under `workers`."""
 
 
 def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
-    """The steps, in the order of `STAGES`."""
-    return [Step(stage=kind(getattr(config, name)), workers=workers[name]) for name, kind in STAGES.items()]
+    """The steps, in the order of `STAGES`, without optional ones that are not asked for."""
+    sections = {name: getattr(config, name) for name in STAGES}
+    return [
+        Step(stage=STAGES[name](section), workers=workers[name])
+        for name, section in sections.items()
+        if not isinstance(section, FeatureConfig) or section.enabled
+    ]

@@ -80,6 +80,10 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "identity_switches": pa.int32(),
     "shot_cuts": pa.int32(),
     "longest_absence_seconds": pa.float32(),
+    "clip_embeddings": pa.list_(pa.binary()),
+    "clip_embedding_shape": pa.list_(pa.int32()),
+    "vae_latents": pa.list_(pa.binary()),
+    "vae_latent_shape": pa.list_(pa.int32()),
 }
 
 REQUEST_COLUMNS: dict[str, pa.DataType] = {

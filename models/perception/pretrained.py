@@ -14,9 +14,10 @@ NUM_NAMES_SHOWN = 5
 
 
 def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
-    """`architecture.from_pretrained(folder)` in evaluation mode, from safetensors only, every tensor accounted for.
+    """`architecture.from_pretrained(folder)` in evaluation mode, every tensor accounted for.
 
-    `architecture`: a model class of transformers or diffusers; `folder` holds `config.json` and its `*.safetensors`.
+    `architecture`: a model class of transformers or diffusers; `folder` holds `config.json` and its `*.safetensors`, or
+    where its publisher has none, `pytorch_model.bin`, of which only tensors are read.
 
     Raises:
         CheckpointError: the folder is absent, its files are damaged, or a tensor is missing, unexpected or misshapen.
@@ -26,10 +27,13 @@ def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
         raise CheckpointError(
             f"{folder} has no config.json: expected the published folder of a {architecture.__name__}"
         )
+    safe = any(folder.glob("*.safetensors")) or not (folder / "pytorch_model.bin").is_file()
+    if not safe:
+        options["weights_only"] = True
     try:
         with _quiet():
             network, info = architecture.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+                str(folder), local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
     except Exception as error:
         raise CheckpointError(f"cannot load a {architecture.__name__} from {folder}: {error}") from error

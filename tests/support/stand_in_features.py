@@ -1,0 +1,46 @@
+"""A small CLIP image encoder and a small VAE with random weights, saved as they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from stand_in_networks import randomise
+
+
+def save_image_encoder(folder: Path, *, safetensors: bool = True, hidden_act: str = "quick_gelu") -> None:
+    """`config.json` and the weights, as `model.safetensors` or `pytorch_model.bin`: 28 pixels, 12 values."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        image_size=28,
+        patch_size=14,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=12,
+        hidden_act=hidden_act,
+    )
+    network = CLIPVisionModelWithProjection(config).eval()
+    randomise(network)
+    network.save_pretrained(folder)
+    if not safetensors:
+        (folder / "model.safetensors").unlink()
+        torch.save(network.state_dict(), folder / "pytorch_model.bin")
+
+
+def save_vae(folder: Path) -> None:
+    """`config.json` and `diffusion_pytorch_model.safetensors` of a VAE in Stable Diffusion's form, 4 to 16 wide."""
+    from diffusers import AutoencoderKL
+
+    network = AutoencoderKL(
+        block_out_channels=(4, 8, 16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=2,
+    ).eval()
+    randomise(network)
+    network.save_pretrained(folder)
