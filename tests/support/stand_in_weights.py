@@ -1,0 +1,49 @@
+"""A folder of weights as a person would fill it, of small networks in the published forms."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
+from stand_in_onnx import save_detector, save_pose
+
+from models.weights.catalogue import CATALOGUE
+from models.weights.resolve import place
+
+MAKERS: Mapping[str, Callable[[Path], None]] = {
+    "dwpose-detector": save_detector,
+    "dwpose-pose": save_pose,
+    "sapiens-pose-17": lambda path: save_torchscript(PyramidPose(17), path),
+    "sapiens-pose-133": lambda path: save_torchscript(PyramidPose(133), path),
+    "sapiens-pose-308": lambda path: save_torchscript(PyramidPose(308), path),
+    "sapiens-depth": lambda path: save_torchscript(RedDepth(), path),
+    "sapiens2-pose": save_sapiens2,
+    "depth-anything-v2": save_depth_anything,
+    "sam2.1-hiera": save_sam2,
+}
+"""What makes the file, or where the catalogue has several, the folder; by the beginning of the entry's name."""
+
+
+def fill(folder: Path, names: Iterable[str]) -> None:
+    """Write stand-ins of these entries of the catalogue."""
+    for name in names:
+        weights = CATALOGUE[name]
+        path = place(weights, weights.files[0], folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make = next(make for beginning, make in MAKERS.items() if name.startswith(beginning))
+        make(path if len(weights.files) == 1 else path.parent)
+
+
+def forget_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take stand-ins for the published files, whose digests they cannot have."""
+    unpinned = {
+        name: dataclasses.replace(
+            weights, files=tuple(dataclasses.replace(file, sha256=None) for file in weights.files)
+        )
+        for name, weights in CATALOGUE.items()
+    }
+    monkeypatch.setattr("models.weights.resolve.CATALOGUE", MappingProxyType(unpinned))
