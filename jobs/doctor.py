@@ -74,8 +74,9 @@ def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[
     defaults = PrepareConfig()
     parts: dict[str, None] = {}
     for section, signal in SECTIONS["prepare"].items():
-        config = type(getattr(defaults, section))(backend=PRESETS[name][signal])
-        parts |= dict.fromkeys(config.parts)
+        if signal in PRESETS[name]:
+            config = type(getattr(defaults, section))(backend=PRESETS[name][signal])
+            parts |= dict.fromkeys(config.parts)
     missing = _missing(tuple(parts), folder, allow_torchscript=allow_torchscript)
     if any(CATALOGUE[part].loader is Loader.ONNX for part in parts) and not _onnxruntime():
         missing.append("the package onnxruntime (pip install -e '.[onnx]')")

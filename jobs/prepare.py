@@ -31,6 +31,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         settings.depth.backend,
         settings.character_mask.backend,
         settings.object_masks.backend,
+        *(feature.backend for feature in (settings.clip_embeddings, settings.vae_latents) if feature.enabled),
     )
     job = Job(
         verb="prepare",

@@ -19,11 +19,18 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "prepare": {"pose": "pose", "depth": "depth", "character_mask": "masks", "object_masks": "masks"},
+        "prepare": {
+            "pose": "pose",
+            "depth": "depth",
+            "character_mask": "masks",
+            "object_masks": "masks",
+            "clip_embeddings": "features",
+            "vae_latents": "features",
+        },
         "animate": {"reference_pose": "pose", "driving_pose": "pose"},
     }
 )
-"""Verb -> the sections of its settings that name a backend, and the signal of each."""
+"""Verb -> the sections of its settings that name a backend, and the signal of each. Presets leave features alone."""
 
 COMMON = ("weights", "device", "allow_torchscript", "download")
 """Keys of those sections that may be said once, beside them."""
@@ -49,7 +56,8 @@ def expand(values: dict[str, Any]) -> None:
             raise ValueError(f"{verb}.preset: no preset is named {name!r}; {hint}")
         for section, signal in sections.items():
             own = settings.get(section, {})
-            backend = {"backend": PRESETS[name][signal]} if name is not None else {}
+            preset = PRESETS[name] if name is not None else {}
+            backend = {"backend": preset[signal]} if signal in preset else {}
             # Anything but a mapping is left for the check of the whole to refuse.
             if isinstance(own, dict) and (merged := {**common, **backend, **own}):
                 settings[section] = merged

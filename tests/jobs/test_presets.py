@@ -48,6 +48,8 @@ def test_what_a_section_says_itself_wins(tmp_path: Path) -> None:
     assert config.prepare.depth.weights == config.prepare.pose.weights == "/models"
     assert config.prepare.object_masks.weights == "/mine"
     assert config.prepare.pose.device == "cpu"
+    assert config.prepare.vae_latents.weights == "/models"
+    assert not config.prepare.vae_latents.enabled
 
 
 def test_requests_have_presets_too(tmp_path: Path) -> None:
