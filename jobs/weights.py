@@ -64,7 +64,7 @@ def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscrip
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")
             fetch(weights, folder)
         found = find(weights, folder)
-        found.digests()
+        found.verify()
         console.line(f"{weights.name}: {found.path}")
     return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in chosen]})
 

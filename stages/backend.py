@@ -104,7 +104,10 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
             CheckpointError: a file is missing, damaged, or not the one that was published.
         """
         if self._digests is None:
-            self._digests = self._read_digests(self._find())
+            found = self._find()
+            for weights in found:
+                weights.verify()
+            self._digests = self._read_digests(found)
         return self._digests
 
     def open(self) -> None:
@@ -114,8 +117,9 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
             CheckpointError: this machine has no such files, or others than the machine that planned the job.
         """
         found = self._find()
-        if self._digests is not None and (own := self._read_digests(found)) != self._digests:
-            name = next(name for name, digest in self._digests.items() if own[name] != digest)
+        planned, own = self.weights(), self._read_digests(found)
+        if planned != own:
+            name = next(name for name, digest in planned.items() if own[name] != digest)
             raise CheckpointError(f"{name} on this worker is not the file that the job was planned with")
         config = self.config
         loading = Loading(

@@ -31,15 +31,13 @@ class Found:
         return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent
 
     def digests(self) -> dict[str, str]:
-        """`sha256:…` of every file, by `name/file`.
+        """`sha256:…` of every file, by `name/file`."""
+        return {f"{self.weights.name}/{path.name}": file_digest(path) for path in self.paths}
 
-        Raises:
-            CheckpointError: a file is damaged, or is not the one that the catalogue names.
-        """
-        return {
-            f"{self.weights.name}/{path.name}": verified_digest(self.weights, file, path)
-            for file, path in zip(self.weights.files, self.paths, strict=True)
-        }
+    def verify(self) -> None:
+        """Raise CheckpointError where a file is damaged, or is not the one that the catalogue names."""
+        for file, path in zip(self.weights.files, self.paths, strict=True):
+            verified_digest(self.weights, file, path)
 
 
 def entry(name: str) -> Weights:

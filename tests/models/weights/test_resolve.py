@@ -146,7 +146,7 @@ def test_a_wrong_digest_is_refused(tmp_path: Path) -> None:
     )
     fill(tmp_path)
     with pytest.raises(CheckpointError, match=rf"is not the published config\.json.*expected sha256:{'0' * 64}"):
-        find(pinned, tmp_path).digests()
+        find(pinned, tmp_path).verify()
 
 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     path = place(SAM2, SAM2.files[1], tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="but its header says"):
-        find(SAM2, tmp_path).digests()
+        find(SAM2, tmp_path).verify()
