@@ -94,15 +94,22 @@ class AnimateAnyoneTask:
             seed=self.recipe.seed,
         )
         poses_BFHWC = torch.from_numpy(batch.poses_BFHWC).to(self._device)
-        prediction = network(
+        inputs = (
             noisy.noisy_BCFHW,
             noisy.t_B,
             self._tokens(batch.references_BHWC, reference_keys)[:, None],
             poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
             self._latents(batch.references_BHWC, reference_keys),
-            noisy.conditional_B,
         )
-        return noisy.row_losses(prediction)
+        if self.recipe.stage == 1 and not noisy.conditional_B.any():
+            # Nothing would need the ReferenceNet, which has to take part: one more row does, for nothing.
+            prediction = network(*(torch.cat([rows, rows[:1]]) for rows in inputs), _one_more(noisy.conditional_B))
+            return noisy.row_losses(prediction[:-1]) + 0 * prediction[-1].sum()
+        return noisy.row_losses(network(*inputs, noisy.conditional_B))
+
+
+def _one_more(conditional_B: Tensor) -> Tensor:
+    return torch.cat([conditional_B, torch.ones_like(conditional_B[:1])])
 
 
 def _check(network: AnimateAnyone, recipe: TrainingRecipe) -> None:

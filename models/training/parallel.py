@@ -34,10 +34,11 @@ class World:
         if self.size == 1:
             return network
         if self.strategy == "ddp":
-            # Rows without conditions leave the parts that make conditions without gradients, now and then all rows do.
+            # Networks have parameters that nothing depends on, kept for the sake of published checkpoints.
             return DistributedDataParallel(
                 network, device_ids=[self.device] if self.device.type == "cuda" else None, find_unused_parameters=True
             )
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # which is all FSDP takes
         mesh = init_device_mesh(self.device.type, (self.size,))
         for shard in shards:
             fully_shard(shard, mesh=mesh)

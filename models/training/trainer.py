@@ -34,7 +34,11 @@ class TrainingTask(Protocol[TaskBatch_contra]):
         """Parts of the network that FSDP gathers one by one, innermost first."""
 
     def row_losses(self, network: nn.Module, batch: TaskBatch_contra) -> Tensor:
-        """(B) float32, one loss per row; `network` is `self.network`, perhaps wrapped, and to be called once."""
+        """(B) float32, one loss per row; `network` is `self.network`, perhaps wrapped, and to be called once.
+
+        The same parameters must take part whatever the rows: FSDP joins gradients as they come, and a worker whose rows
+        leave a part out would give others than the next.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from line_task import LineTask, recipe, run
+
+from models.training.parallel import World
+from models.training.trainer import Trainer, TrainingState
+
+HALFWAY = 4
+
+
+def _worker(rank: int, folder: str, strategy: str, accumulation: int) -> None:
+    """Half of a run, and the other half by a trainer that loads the state of the first."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/{strategy}", rank=rank, world_size=2)
+    world = World(rank=rank, size=2, strategy=strategy)  # type: ignore[arg-type]
+    first = Trainer(LineTask(), recipe(accumulation=accumulation), world)
+    losses = run(first, HALFWAY)
+    second = Trainer(LineTask(), recipe(accumulation=accumulation), world)
+    second.load(first.state())
+    losses += run(second)
+    state = second.state()
+    if rank == 0:
+        torch.save({"losses": losses, "weights": state.weights, "history": state.history}, f"{folder}/{strategy}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "accumulation"), [("ddp", 2), ("fsdp", 1)])
+def test_two_workers_equal_one_with_the_same_batch(tmp_path: Path, strategy: str, accumulation: int) -> None:
+    torch.multiprocessing.spawn(_worker, args=(str(tmp_path), strategy, accumulation), nprocs=2)
+    alone = Trainer(LineTask(), recipe(), World())
+    losses = run(alone)
+    made = torch.load(tmp_path / f"{strategy}.pt", weights_only=True)
+    assert made["losses"] == pytest.approx(losses, rel=1e-4)
+    state: TrainingState = alone.state()
+    for name, value in state.weights.items():
+        assert torch.allclose(made["weights"][name], value, atol=1e-5), name
+    # Norms of gradients are those of the whole batch, not of a worker's part.
+    assert torch.allclose(made["history"], state.history, rtol=1e-4)
