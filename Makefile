@@ -14,7 +14,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not full_size"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

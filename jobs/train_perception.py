@@ -35,7 +35,7 @@ FIGURE = PerceptionNetConfig(widths=(16, 48, 96, 160, 192))
 OBJECT = PerceptionNetConfig(
     input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
 )
-FIRST_HELDOUT_SEED = 5_000_000
+FIRST_HELDOUT_SEED = 6_000_000
 VIDEOS_PER_TASK = 8
 
 
@@ -99,7 +99,7 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
         side_px=FIGURE.input_px,
         improvised_share=config.improvised_share,
     )
-    frames = _rendered(frames_config, config.work / "frames", processes=config.render_processes)
+    frames = rendered(frames_config, config.work / "frames", processes=config.render_processes)
     for name in config.networks:
         network, metadata = _train_one(name, config, frames)
         save_checkpoint(
@@ -149,7 +149,8 @@ def heldout_clip(seed: int) -> list[PuppetFrame]:
     return [render_frame(spec, t / 12) for t in range(12)]
 
 
-def _rendered(config: PuppetFramesConfig, folder: Path, *, processes: int) -> PuppetFrames:
+def rendered(config: PuppetFramesConfig, folder: Path, *, processes: int) -> PuppetFrames:
+    """The frames of a set, drawn where they are missing."""
     frames = open_frames(config, folder)
     missing = np.flatnonzero(~frames.done.reshape(config.num_videos, -1).all(axis=1))
     if len(missing):

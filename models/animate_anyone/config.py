@@ -66,7 +66,7 @@ EMBEDDED = AnimateAnyoneConfig(
     unet=UNetConfig(
         in_channels=8,
         out_channels=8,
-        widths=(64, 128, 192),
+        widths=(48, 80, 112),
         attention=(True, True, True),
         layers_per_block=1,
         num_heads=4,
@@ -74,7 +74,7 @@ EMBEDDED = AnimateAnyoneConfig(
         norm_groups=16,
     ),
     temporal=TemporalConfig(max_frames=32, num_heads=4),
-    pose_widths=(16, 32, 48, 64),
+    pose_widths=(8, 16, 32, 48),
     reference_latents=True,
     schedule=ScheduleConfig(betas="scaled_linear"),
     windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -64,11 +65,42 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
         CheckpointError: the file is absent or damaged, a key is missing or unexpected, or a tensor has another shape.
             The module is then left as it was.
     """
+    fill(module, read_tensors(path), path)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a `.safetensors` file, or of a file of `torch.save` (`.pth`, `.pt`, `.ckpt`, `.bin`) that holds a
+    state dict, bare or under `state_dict`, with or without the `module.` that data-parallel training puts before names.
+
+    Nothing but tensors is ever unpickled.
+
+    Raises:
+        CheckpointError: the file is absent, damaged, or holds something else.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except (FileNotFoundError, SafetensorError, OSError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason}") from error
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{path} holds a {type(loaded).__name__}, expected a state dict of tensors")
+    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+
+
+def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Fill `module` with tensors read from `path`, cast to the module's own dtypes.
+
+    A module on the `meta` device takes the tensors themselves, as they are.
+
+    Raises:
+        CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then left as it
+            was.
+    """
     expected = module.state_dict()
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
@@ -83,7 +115,8 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
             f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
             "It belongs to another network or another configuration of it."
         )
-    module.load_state_dict(tensors, strict=True)
+    on_meta = any(value.is_meta for value in expected.values())
+    module.load_state_dict(tensors, strict=True, assign=on_meta)
 
 
 def save_checkpoint(

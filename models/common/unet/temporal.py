@@ -86,7 +86,8 @@ class TemporalTransformer(nn.Module):
 
 def sinusoids(length: int, width: int) -> Tensor:
     """(length, width) float32: sines in even columns, cosines in odd ones, of wavelengths up to 10000 · 2π."""
-    place = torch.arange(length, dtype=torch.float64)[:, None]
-    angle = place / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    # On the CPU even while a network is made on the meta device: no checkpoint brings the table back.
+    place = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
+    angle = place / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
     table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
     return table[:, :width].float()

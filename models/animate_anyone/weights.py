@@ -1,0 +1,88 @@
+"""Checkpoints of Animate Anyone: the public implementations' files, and the project's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.animate_anyone.config import EMBEDDED, AnimateAnyoneConfig
+from models.animate_anyone.network import AnimateAnyone
+from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
+from models.common.unet.temporal import sinusoids
+
+CHECKPOINT = Path(__file__).parent / "checkpoints" / "embedded.safetensors"
+PUBLISHED_FILES = ("denoising_unet.pth", "motion_module.pth", "reference_unet.pth", "pose_guider.pth")
+
+_POSITIONS = ".pos_encoder.pe"
+_RENAMED = (
+    (r"\.temporal_transformer\.", "."),
+    (r"\.attention_blocks\.0\.", ".attn1."),
+    (r"\.attention_blocks\.1\.", ".attn2."),
+    (r"\.norms\.0\.", ".norm1."),
+    (r"\.norms\.1\.", ".norm2."),
+    (r"\.ff_norm\.", ".norm3."),
+)
+
+
+def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
+    """The networks from the four files of Moore-AnimateAnyone or MusePose, every tensor accounted for.
+
+    As in the public code, temporal layers may also lie in `denoising_unet.pth`, and win over those of
+    `motion_module.pth`, which may then be absent.
+
+    Raises:
+        CheckpointError: a file is absent or damaged; a tensor is missing, unexpected or misshapen; there are no
+            temporal layers in any file; a table of positions is not the sinusoid that the networks compute.
+    """
+    paths = {name: folder / name for name in PUBLISHED_FILES}
+    denoiser = _renamed(read_tensors(paths["denoising_unet.pth"]), paths["denoising_unet.pth"])
+    if paths["motion_module.pth"].exists():
+        motion = _renamed(read_tensors(paths["motion_module.pth"]), paths["motion_module.pth"])
+        denoiser = motion | denoiser
+    if not any(".motion_modules." in key for key in denoiser):
+        raise CheckpointError(
+            f"no temporal layers: {paths['motion_module.pth']} is absent and {paths['denoising_unet.pth']} holds none. "
+            "Without them every frame is made alone, and the video flickers; put motion_module.pth there"
+        )
+    with torch.device("meta"):
+        network = AnimateAnyone(config)
+    fill(network.denoiser, denoiser, paths["denoising_unet.pth"])
+    fill(network.reference_net, read_tensors(paths["reference_unet.pth"]), paths["reference_unet.pth"])
+    fill(network.pose_guider, read_tensors(paths["pose_guider.pth"]), paths["pose_guider.pth"])
+    return network.eval()
+
+
+def load_embedded(path: Path = CHECKPOINT) -> AnimateAnyone:
+    """The embedded networks from a checkpoint of `zoetrope train animate-anyone`.
+
+    Raises:
+        CheckpointError: the file is absent or damaged, or is not of these networks.
+    """
+    network = AnimateAnyone(EMBEDDED)
+    load_checkpoint(network, path)
+    return network.eval()
+
+
+def _renamed(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Published names as those of the networks; tables of positions are checked and left out."""
+    renamed = {}
+    for key, tensor in tensors.items():
+        if key.endswith(_POSITIONS):
+            _check_positions(key, tensor, path)
+            continue
+        if ".motion_modules." in key:
+            for pattern, name in _RENAMED:
+                key = re.sub(pattern, name, key)  # noqa: PLW2901 (a key renamed in steps)
+        renamed[key] = tensor
+    return renamed
+
+
+def _check_positions(key: str, table: Tensor, path: Path) -> None:
+    expected = sinusoids(table.shape[-2], table.shape[-1])
+    # Half-precision files round the table.
+    if table.ndim != 3 or not torch.allclose(table[0].float(), expected, atol=2e-3):
+        raise CheckpointError(f"{path}: {key} {tuple(table.shape)} is no table of sinusoidal positions")

@@ -1,0 +1,75 @@
+"""A picture as one token: CLIP's image encoder, the published one or the embedded one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from models.appearance.vae import CHECKPOINTS
+from models.common.checkpoint import load_checkpoint
+from models.perception.pretrained import load_pretrained
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+EMBEDDED_IMAGE_ENCODER = {
+    "image_size": 64,
+    "patch_size": 8,
+    "hidden_size": 96,
+    "intermediate_size": 192,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "projection_dim": 64,
+}
+
+
+class ImageEncoder(nn.Module):
+    """CLIP's image encoder with its projection. Parameters are those of transformers' class."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: CLIPVisionModelWithProjection) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(CLIP_DEVIATION)[:, None, None], persistent=False)
+
+    def forward(self, images_N3HW: Tensor) -> Tensor:
+        """(N, D) embeddings of images with values −1 to 1, squeezed into the encoder's square whatever their shape, as
+        the public pipelines do.
+        """
+        side = int(self.network.config.image_size)
+        square = functional.interpolate(images_N3HW, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
+        seen = (square / 2 + 0.5 - self.mean) / self.deviation
+        embeddings: Tensor = self.network(pixel_values=seen.to(self.network.dtype)).image_embeds
+        return embeddings
+
+
+def new_embedded_image_encoder() -> ImageEncoder:
+    """The embedded encoder's network with random weights."""
+    return ImageEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**EMBEDDED_IMAGE_ENCODER)))
+
+
+def published_image_encoder(folder: Path) -> ImageEncoder:
+    """CLIP's image encoder from its published folder.
+
+    Raises:
+        CheckpointError: the folder is absent or not whole.
+    """
+    return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder)).eval()
+
+
+def embedded_image_encoder(folder: Path = CHECKPOINTS) -> ImageEncoder:
+    """The encoder that ships; it tells puppets apart.
+
+    Raises:
+        CheckpointError: its file is absent or damaged.
+    """
+    encoder = new_embedded_image_encoder()
+    load_checkpoint(encoder.network, folder / "image_encoder.safetensors")
+    return encoder.eval()

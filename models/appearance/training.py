@@ -1,0 +1,61 @@
+"""What the embedded VAE and image encoder are trained to minimise, and on which pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from models.appearance.image_encoder import ImageEncoder
+from models.appearance.vae import Vae, to_images
+
+Rng = np.random.Generator
+
+KL_WEIGHT = 1e-5
+EDGE_WEIGHT = 0.5
+TEMPERATURE = 0.1
+
+
+def random_crops(frames_NHWC: NDArray[np.uint8], indices: NDArray[np.int64], rng: Rng, *, side_px: int) -> Tensor:
+    """(len(indices), 3, side, side), −1 to 1: squares of frames at a random place and size, half of them mirrored."""
+    crops = np.empty((len(indices), side_px, side_px, 3), np.uint8)
+    for crop, index in zip(crops, indices, strict=True):
+        frame = frames_NHWC[index]
+        side = int(rng.integers(side_px, len(frame) + 1))
+        y, x = rng.integers(0, len(frame) - side + 1, 2)
+        square = cv2.resize(frame[y : y + side, x : x + side], (side_px, side_px), interpolation=cv2.INTER_AREA)
+        crop[:] = square[:, ::-1] if rng.random() < 0.5 else square
+    return to_images(crops)
+
+
+def vae_losses(vae: Vae, images_N3HW: Tensor, noise_seed: int) -> dict[str, Tensor]:
+    """Mean absolute errors of pixels and of the differences between neighbours, and the KL divergence from a normal
+    distribution (Kingma and Welling 2014, arXiv 1312.6114).
+    """
+    images_N3HW = images_N3HW.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, log_variance = vae.distribution(images_N3HW)
+        noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(noise_seed))
+        latents = mean.float() + (0.5 * log_variance.float()).exp() * noise
+        decoded = vae.decode(latents * vae.config.latent_scale)
+    mean, log_variance, decoded = mean.float(), log_variance.float().clamp(-30, 20), decoded.float()
+    error = decoded - images_N3HW
+    edges = [error.diff(dim=axis).abs().mean() for axis in (2, 3)]
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum((1, 2, 3)).mean()
+    return {
+        "pixels": error.abs().mean() + error.square().mean(),
+        "edges": (edges[0] + edges[1]) * EDGE_WEIGHT,
+        "divergence": divergence * KL_WEIGHT,
+    }
+
+
+def encoder_losses(encoder: ImageEncoder, first_N3HW: Tensor, second_N3HW: Tensor) -> dict[str, Tensor]:
+    """Two pictures of one character are to be closer than two of any other (InfoNCE, arXiv 1807.03748)."""
+    both = functional.normalize(encoder(torch.cat([first_N3HW, second_N3HW])), dim=1)
+    first, second = both.chunk(2)
+    alike = first @ second.T / TEMPERATURE
+    place = torch.arange(len(first))
+    return {"alike": (functional.cross_entropy(alike, place) + functional.cross_entropy(alike.T, place)) / 2}

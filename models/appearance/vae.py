@@ -1,0 +1,154 @@
+"""Pictures to latents and back: a Stable Diffusion VAE, the published one or the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.common.checkpoint import load_checkpoint
+from models.perception.pretrained import load_pretrained
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+LATENT_PX = 8
+"""Pixels along the side of a latent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VaeConfig:
+    """Shape of a VAE; the defaults are Stable Diffusion 1.x's.
+
+    `patch_px`: squares of so many pixels go in as one point with all their colours, so that a small network need not
+    work at the full resolution; each level but the last halves the resolution once more.
+    `latent_scale`: latents times this have unit variance.
+    """
+
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    layers_per_block: int = 2
+    latent_channels: int = 4
+    norm_groups: int = 32
+    patch_px: int = 1
+    latent_scale: float = 0.18215
+
+    def __post_init__(self) -> None:
+        if self.patch_px * 2 ** (len(self.widths) - 1) != LATENT_PX:
+            raise ValueError(
+                f"patches of {self.patch_px} px and {len(self.widths)} levels do not make latents of {LATENT_PX} px"
+            )
+
+
+EMBEDDED_VAE = VaeConfig(
+    widths=(32, 64, 96), layers_per_block=1, latent_channels=8, norm_groups=8, patch_px=2, latent_scale=1.0
+)
+
+
+class Vae(nn.Module):
+    """Encoder and decoder. Parameters are those of diffusers' `AutoencoderKL`."""
+
+    def __init__(self, config: VaeConfig, network: AutoencoderKL | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network if network is not None else _new_network(config)
+
+    def encode(self, images_N3HW: Tensor) -> Tensor:
+        """Means of the latents (N, C, H / 8, W / 8), of unit variance, of images with values −1 to 1.
+
+        Raises:
+            ValueError: a side that is no multiple of 8.
+        """
+        mean, _ = self.distribution(images_N3HW)
+        return mean * self.config.latent_scale
+
+    def distribution(self, images_N3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance of the latents, as the network has them, unscaled."""
+        if images_N3HW.shape[2] % LATENT_PX or images_N3HW.shape[3] % LATENT_PX:
+            raise ValueError(f"images must have sides that are multiples of {LATENT_PX}, got {images_N3HW.shape[2:]}")
+        posterior = self.network.encode(functional.pixel_unshuffle(images_N3HW, self.config.patch_px)).latent_dist
+        return posterior.mean, posterior.logvar
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """Images (N, 3, H, W), about −1 to 1, of latents of unit variance."""
+        decoded: Tensor = self.network.decode(latents_NCHW / self.config.latent_scale).sample
+        return functional.pixel_shuffle(decoded, self.config.patch_px)
+
+    def tile(self, *, on: bool) -> None:
+        """Encode and decode large pictures in overlapping tiles: less memory, and seams that blending hides."""
+        if on:
+            self.network.enable_tiling()
+        else:
+            self.network.disable_tiling()
+
+
+def _new_network(config: VaeConfig) -> AutoencoderKL:
+    levels = len(config.widths)
+    colours = 3 * config.patch_px**2
+    return AutoencoderKL(
+        in_channels=colours,
+        out_channels=colours,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=config.widths,
+        layers_per_block=config.layers_per_block,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.norm_groups,
+    )
+
+
+def published_vae(folder: Path) -> Vae:
+    """Stable Diffusion's VAE (`sd-vae-ft-mse`) from its published folder.
+
+    Raises:
+        CheckpointError: the folder is absent or not whole.
+    """
+    return Vae(VaeConfig(), load_pretrained(AutoencoderKL, folder)).eval()
+
+
+def embedded_vae(folder: Path = CHECKPOINTS) -> Vae:
+    """The VAE that ships; it knows puppets.
+
+    Raises:
+        CheckpointError: its file is absent or damaged.
+    """
+    vae = Vae(EMBEDDED_VAE)
+    load_checkpoint(vae.network, folder / "vae.safetensors")
+    return vae.eval()
+
+
+def to_images(frames_THWC: NDArray[np.uint8]) -> Tensor:
+    """uint8 (T, H, W, 3) RGB to float32 (T, 3, H, W), −1 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_frames(images_N3HW: Tensor) -> NDArray[np.uint8]:
+    """Images of about −1 to 1 to uint8 (N, H, W, 3) RGB."""
+    scaled = (images_N3HW.float() / 2 + 0.5).clamp(0, 1) * 255
+    frames: NDArray[np.uint8] = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return frames
+
+
+@torch.no_grad()
+def decode_frames(vae: Vae, latents_NCHW: Tensor, *, batch: int) -> Iterator[NDArray[np.uint8]]:
+    """uint8 frames (n, H, W, 3), n ≤ `batch` at a time, so that memory is that of one batch."""
+    for first in range(0, len(latents_NCHW), batch):
+        yield to_frames(vae.decode(latents_NCHW[first : first + batch]))
+
+
+@torch.no_grad()
+def standardise(vae: Vae, mean_C: Tensor, deviation_C: Tensor) -> None:
+    """Build a shift and scale of each latent channel into the convolutions around it, so that latents of pictures with
+    these means and deviations have mean 0 and variance 1, and decode to the same pictures.
+    """
+    quant, post = vae.network.quant_conv, vae.network.post_quant_conv
+    channels = len(mean_C)
+    post.bias += (post.weight[:, :, 0, 0] * mean_C).sum(1)
+    post.weight *= deviation_C[:, None, None]
+    quant.weight[:channels] /= deviation_C[:, None, None, None]
+    quant.bias[:channels] = (quant.bias[:channels] - mean_C) / deviation_C
+    quant.bias[channels:] -= 2 * deviation_C.log()
