@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ import ray.exceptions
 
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
-from pipelines.training_data import Corpus, SampleMaker, TrainingDataConfig
+from pipelines.training_data import Corpus, SampleMaker, TrainingDataConfig, UnusableClipError
 
 _BLOCK_BYTES = 16 << 20
 """Samples are made in blocks of about this size: large ones by several workers at once, small ones together, because a
@@ -96,7 +96,7 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
     dataset.context.execution_options.preserve_order = True
     batches = dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=config.prefetch_batches)
     made = 0
-    for columns in batches:
+    for columns in _named(batches):
         batch = SampleBatch.from_columns(columns)
         if not np.array_equal(batch.samples_B, wanted[made : made + size]):
             raise RuntimeError(
@@ -104,6 +104,18 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
             )
         made += size
         yield batch
+
+
+def _named(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a worker says of a clip, in place of where in the worker it said so."""
+    try:
+        yield from batches
+    except ray.exceptions.RayTaskError as error:
+        said = f"{UnusableClipError.__name__}: "
+        for line in str(error).splitlines():
+            if said in line:
+                raise UnusableClipError(line.partition(said)[2]) from error
+        raise
 
 
 class _Samples:

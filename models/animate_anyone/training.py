@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -101,15 +101,13 @@ class AnimateAnyoneTask:
             poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
             self._latents(batch.references_BHWC, reference_keys),
         )
-        if self.recipe.stage == 1 and not noisy.conditional_B.any():
-            # Nothing would need the ReferenceNet, which has to take part: one more row does, for nothing.
-            prediction = network(*(torch.cat([rows, rows[:1]]) for rows in inputs), _one_more(noisy.conditional_B))
-            return noisy.row_losses(prediction[:-1]) + 0 * prediction[-1].sum()
-        return noisy.row_losses(network(*inputs, noisy.conditional_B))
-
-
-def _one_more(conditional_B: Tensor) -> Tensor:
-    return torch.cat([conditional_B, torch.ones_like(conditional_B[:1])])
+        predict: Callable[..., Tensor] = network
+        if self.recipe.stage == 2 or noisy.conditional_B.any():
+            return noisy.row_losses(predict(*inputs, noisy.conditional_B))
+        # Nothing would need the ReferenceNet, which has to take part: one more row does, for nothing.
+        conditional_B = torch.cat([noisy.conditional_B, torch.ones_like(noisy.conditional_B[:1])])
+        prediction = predict(*(torch.cat([rows, rows[:1]]) for rows in inputs), conditional_B)
+        return noisy.row_losses(prediction[:-1]) + 0 * prediction[-1].sum()
 
 
 def _check(network: AnimateAnyone, recipe: TrainingRecipe) -> None:

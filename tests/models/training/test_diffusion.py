@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.sampling.schedule import NoiseSchedule, ScheduleConfig
+from models.training.diffusion import add_noise
+from models.training.recipe import LossConfig
+
+SCHEDULE = NoiseSchedule(ScheduleConfig())
+PLAIN = LossConfig(noise_offset=0.0, snr_gamma=None, condition_dropout=0.0)
+
+
+def test_a_row_draws_the_same_whatever_rows_it_comes_with() -> None:
+    latents = torch.randn(4, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    together = add_noise(latents, [5, 6, 7, 8], schedule=SCHEDULE, config=LossConfig(), seed=1)
+    alone = add_noise(latents[2:3], [7], schedule=SCHEDULE, config=LossConfig(), seed=1)
+    for name in ("noisy_BCFHW", "target_BCFHW", "t_B", "conditional_B", "weights_B"):
+        assert torch.equal(getattr(alone, name)[0], getattr(together, name)[2]), name
+    other = add_noise(latents[2:3], [7], schedule=SCHEDULE, config=LossConfig(), seed=2)
+    assert not torch.equal(other.noisy_BCFHW, alone.noisy_BCFHW)
+
+
+def test_the_target_is_the_velocity_of_the_noise_that_was_added() -> None:
+    latents = torch.randn(16, 4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    batch = add_noise(latents, range(16), schedule=SCHEDULE, config=PLAIN, seed=0)
+    back, noise = SCHEDULE.sample_and_noise(batch.target_BCFHW, batch.noisy_BCFHW, batch.t_B)
+    assert torch.allclose(back, latents, atol=1e-4)
+    assert float(noise.mean()) == pytest.approx(0.0, abs=0.05)
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
+    assert torch.equal(batch.row_losses(batch.target_BCFHW), torch.zeros(16))
+
+
+def test_condition_dropout_takes_its_share_of_rows_one_by_one() -> None:
+    latents = torch.zeros(1000, 1, 1, 1, 1)
+    config = LossConfig(condition_dropout=0.25)
+    conditional = add_noise(latents, range(1000), schedule=SCHEDULE, config=config, seed=0).conditional_B
+    assert 0.2 < float((~conditional).float().mean()) < 0.3
+    assert add_noise(latents, range(1000), schedule=SCHEDULE, config=PLAIN, seed=0).conditional_B.all()
+
+
+def test_noise_offset_moves_whole_channels() -> None:
+    latents = torch.zeros(200, 3, 2, 16, 16)
+    with_offset, without = (
+        add_noise(
+            latents,
+            range(200),
+            schedule=SCHEDULE,
+            config=LossConfig(noise_offset=offset, snr_gamma=None, condition_dropout=0.0),
+            seed=0,
+        )
+        for offset in (0.5, 0.0)
+    )
+    _, noise = SCHEDULE.sample_and_noise(with_offset.target_BCFHW, with_offset.noisy_BCFHW, with_offset.t_B)
+    _, plain = SCHEDULE.sample_and_noise(without.target_BCFHW, without.noisy_BCFHW, without.t_B)
+    moved = noise - plain
+    # One number for each channel of a row, the same for its frames and pixels.
+    assert float((moved - moved.mean((2, 3, 4), keepdim=True)).abs().max()) < 1e-4
+    assert float(moved.mean((2, 3, 4)).std()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_rows_are_weighted_by_their_signal_to_noise_ratio() -> None:
+    latents = torch.randn(32, 2, 1, 4, 4)
+    config = LossConfig(noise_offset=0.0, snr_gamma=5.0, condition_dropout=0.0)
+    weighted = add_noise(latents, range(32), schedule=SCHEDULE, config=config, seed=0)
+    plain = add_noise(latents, range(32), schedule=SCHEDULE, config=PLAIN, seed=0)
+    prediction = torch.zeros_like(latents)
+    expected = plain.row_losses(prediction) * SCHEDULE.min_snr_weights(plain.t_B, gamma=5.0)
+    assert torch.allclose(weighted.row_losses(prediction), expected)
+    assert float(weighted.weights_B.min()) < 1.0

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from models.training.recipe import GuardConfig, LossConfig, OptimizerConfig, SamplingConfig, TrainingRecipe
+
+
+def test_the_rate_warms_up_and_decays() -> None:
+    constant = OptimizerConfig(learning_rate=1.0, warmup_steps=4)
+    assert [constant.rate(step, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    cosine = OptimizerConfig(learning_rate=1.0, warmup_steps=0, decay="cosine", final_share=0.1)
+    assert cosine.rate(0, 100) == pytest.approx(1.0)
+    assert cosine.rate(50, 100) == pytest.approx(0.55)
+    assert cosine.rate(100, 100) == pytest.approx(0.1)
+
+
+def test_a_batch_divides_among_workers_and_micro_batches() -> None:
+    recipe = TrainingRecipe(batch_size=12, accumulation=2)
+    assert [recipe.micro_batch(workers) for workers in (1, 2, 3)] == [6, 3, 2]
+    with pytest.raises(ValueError, match="batch_size 12 must be a multiple of workers x accumulation = 4 x 2"):
+        recipe.micro_batch(4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate > 0"),
+        (OptimizerConfig, {"decay": "linear"}, "unknown decay 'linear'"),
+        (LossConfig, {"condition_dropout": 1.0}, "condition_dropout must be"),
+        (LossConfig, {"snr_gamma": 0.0}, "snr_gamma > 0 or null"),
+        (SamplingConfig, {"height_px": 100}, "multiples of 8"),
+        (SamplingConfig, {"num_frames": 0}, "num_frames and frame_step >= 1"),
+        (SamplingConfig, {"min_crop_share": 0.0}, "0 < min_crop_share <= 1"),
+        (GuardConfig, {"max_ratio": 1.0}, "max_ratio > 1"),
+        (TrainingRecipe, {"steps": 0}, "must be at least 1"),
+        (TrainingRecipe, {"precision": "float16"}, "unknown precision 'float16'"),
+        (TrainingRecipe, {"ema_decay": 1.0}, "ema_decay must be"),
+    ],
+)
+def test_impossible_settings_are_refused(kind: type, settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        kind(**settings)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_prepared import write_prepared
+
+from models.training.batch import SampleBatch
+from models.training.recipe import SamplingConfig, TrainingRecipe
+from pipelines.ledger import Ledger
+from pipelines.storage import Storage
+from pipelines.training_batches import SampleSource, local_batches, ray_batches, shares
+from pipelines.training_data import TrainingDataConfig, TrainingDataError, UnusableClipError, open_corpus
+
+SAMPLING = SamplingConfig(
+    height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2, min_crop_share=0.8, mirror_share=0.5
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_prepared(tmp_path_factory.mktemp("prepared"), num_clips=5, failed=1)
+
+
+def source(prepared: Path, **config: object) -> SampleSource:
+    return SampleSource(
+        corpus=open_corpus(str(prepared), SAMPLING),
+        sampling=SAMPLING,
+        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]
+        preset="embedded",
+        seed=7,
+    )
+
+
+def equal(one: SampleBatch, other: SampleBatch) -> bool:
+    return all(np.array_equal(value, other.columns()[name]) for name, value in one.columns().items())
+
+
+def test_only_clips_that_are_ok_and_long_enough_are_trained_on(prepared: Path) -> None:
+    corpus = open_corpus(str(prepared), SAMPLING)
+    assert corpus.clips["clip_id"].to_pylist() == [f"clip-{index:03d}" for index in range(4)]
+    assert corpus.num_too_short == 0
+    assert len(open_corpus(str(prepared), SAMPLING, limit=2).clips) == 2
+    with pytest.raises(TrainingDataError, match=r"spans 13 frames, the longest of 4 clips has 12; lower"):
+        open_corpus(str(prepared), replace(SAMPLING, num_frames=7))
+
+
+def test_the_digest_is_that_of_the_clips_and_of_what_made_them(prepared: Path, tmp_path: Path) -> None:
+    digest = open_corpus(str(prepared), SAMPLING).digest
+    assert open_corpus(str(prepared), replace(SAMPLING, num_frames=1)).digest == digest
+    assert open_corpus(str(prepared), SAMPLING, limit=3).digest != digest
+    assert open_corpus(str(write_prepared(tmp_path, num_clips=4)), SAMPLING).digest == digest
+
+
+@pytest.mark.parametrize("what", ["nothing", "no_ok", "no_keypoints"])
+def test_a_dataset_that_cannot_be_trained_on_says_why(tmp_path: Path, what: str) -> None:
+    if what == "nothing":
+        with pytest.raises(TrainingDataError, match="holds no prepared clips; give the folder"):
+            open_corpus(str(tmp_path), SAMPLING)
+    elif what == "no_ok":
+        with pytest.raises(TrainingDataError, match="no clip whose status is ok"):
+            open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
+    else:
+        import pyarrow.parquet as pq
+
+        path = write_prepared(tmp_path, num_clips=1) / "rows-000000.parquet"
+        pq.write_table(pq.read_table(path).drop_columns("keypoints"), path)
+        with pytest.raises(TrainingDataError, match=r"lacks the columns \['keypoints'\]"):
+            open_corpus(str(path.parent), SAMPLING)
+
+
+def test_a_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
+    """Clips kept in memory or decoded in parts, alone or in a batch, first or last."""
+    kept, parts = source(prepared).maker(), source(prepared, keep_gib=0.0).maker()
+    batch = kept.batch(range(3, 9))
+    assert equal(parts.batch(range(3, 9)), batch)
+    assert equal(SampleBatch.of([parts.batch([number]) for number in (3, 4, 5, 6, 7, 8)]), batch)
+    assert batch.targets_BFHWC.shape == batch.poses_BFHWC.shape == (6, 3, 64, 48, 3)
+    assert batch.references_BHWC.shape == (6, 64, 48, 3)
+    assert batch.mirrored_B.any()
+    assert not batch.mirrored_B.all()
+    assert (np.diff(batch.target_frames_BF, axis=1) == 2).all()
+    other = replace(source(prepared), seed=8).maker()
+    assert not equal(other.batch(range(3, 9)), batch)
+    for maker in (kept, parts, other):
+        maker.close()
+
+
+def test_skeletons_are_drawn_over_their_own_frames(prepared: Path) -> None:
+    """The puppet stands out from a still background: where it moves between two frames, skeletons are near."""
+    maker = replace(source(prepared), sampling=replace(SAMPLING, min_crop_share=1.0, mirror_share=0.0)).maker()
+    batch = maker.batch(range(8))
+    maker.close()
+    drawn = batch.poses_BFHWC.max(axis=4) > 0
+    assert drawn.any(axis=(1, 2, 3)).all()
+    moved = np.abs(np.diff(batch.targets_BFHWC.astype(int), axis=1)).max(axis=4) > 40
+    near = np.zeros_like(drawn)
+    for y in range(-8, 9, 2):
+        for x in range(-8, 9, 2):
+            near |= np.roll(drawn, (y, x), axis=(2, 3))
+    inside = moved & (near[:, :-1] | near[:, 1:])
+    assert inside.sum() > 0.8 * moved.sum()
+
+
+def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -> None:
+    maker = source(prepared).maker()
+    clip = maker.beginning(2, num_frames=5)
+    assert clip.target_frames_BF.tolist() == [[0, 1, 2, 3, 4]]
+    assert np.array_equal(clip.references_BHWC[0], clip.targets_BFHWC[0, 0])
+    assert maker.beginning(2, num_frames=99).targets_BFHWC.shape[1] == 12
+    maker.close()
+
+
+def test_workers_share_each_step_without_gap_or_overlap() -> None:
+    recipe = TrainingRecipe(steps=3, batch_size=12, accumulation=3)
+    alone = [list(part) for part in shares(recipe, rank=0, world_size=1, first_step=1)]
+    assert sum(alone, []) == list(range(12, 36))
+    parts = [[list(p) for p in shares(recipe, rank=rank, world_size=2, first_step=1)] for rank in range(2)]
+    for step in range(2):
+        together = sum((sum(worker[3 * step : 3 * step + 3], []) for worker in parts), [])
+        assert together == list(range(12 + 12 * step, 24 + 12 * step))
+
+
+def test_a_thread_makes_the_batches_in_order(prepared: Path) -> None:
+    maker = source(prepared).maker()
+    made = list(local_batches(source(prepared), iter([range(4), range(4, 8), range(8, 12)])))
+    assert [batch.samples_B.tolist() for batch in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert equal(made[1], maker.batch(range(4, 8)))
+    maker.close()
+
+
+def test_ray_data_makes_the_same_batches_in_order(ray_cluster: None, prepared: Path) -> None:
+    """In several rounds, each of several blocks, by two workers."""
+    settings = source(prepared, workers=2, samples_per_round=20)
+    numbers = [range(4 * i, 4 * i + 4) for i in range(12)]
+    maker = settings.maker()
+    made = list(ray_batches(settings, iter(numbers)))
+    assert len(made) == 12
+    for batch, part in zip(made, numbers, strict=True):
+        assert equal(batch, maker.batch(part))
+    maker.close()
+
+
+@pytest.mark.parametrize("by_ray", [False, True])
+def test_a_clip_that_is_gone_ends_the_run_by_name(request: pytest.FixtureRequest, tmp_path: Path, by_ray: bool) -> None:
+    if by_ray:
+        request.getfixturevalue("ray_cluster")
+    prepared = write_prepared(tmp_path, num_clips=2)
+    settings = source(prepared)
+    (tmp_path / "videos" / "1.mp4").unlink()
+    batches = (ray_batches if by_ray else local_batches)(settings, iter([range(2)]))
+    with pytest.raises(UnusableClipError, match=r"clip clip-001 was prepared, but cannot be read any more \(NotFound"):
+        list(batches)
+
+
+def test_a_row_that_was_written_anew_is_not_mixed_in(tmp_path: Path) -> None:
+    prepared = write_prepared(tmp_path, num_clips=1)
+    settings = source(prepared)
+    ledger = Ledger(Storage(str(prepared)), "clip_id")
+    import pyarrow.parquet as pq
+
+    path = prepared / "rows-000000.parquet"
+    schema = pq.read_schema(path)
+    row = ledger.read_row("rows-000000.parquet", "clip-000")
+    assert row is not None
+    ledger.commit({**row, "work_key": "newer", "committed_at": 1}, schema)
+    ledger.compact()
+    maker = settings.maker()
+    with pytest.raises(UnusableClipError, match=r"clip-000 .*\(SourceChanged: its row was written anew"):
+        maker.batch([0])
+    maker.close()

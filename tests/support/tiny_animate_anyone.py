@@ -1,0 +1,62 @@
+"""Animate Anyone at the smallest size that has all its parts, and frozen networks with random weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.animate_anyone.config import AnimateAnyoneConfig
+from models.appearance.image_encoder import new_embedded_image_encoder
+from models.appearance.vae import EMBEDDED_VAE, Vae
+from models.common.checkpoint import save_checkpoint
+from models.common.unet.temporal import TemporalConfig
+from models.common.unet.unet import UNetConfig
+from models.sampling.schedule import ScheduleConfig
+from models.sampling.windows import WindowConfig
+
+TINY = AnimateAnyoneConfig(
+    unet=UNetConfig(
+        in_channels=8,
+        out_channels=8,
+        widths=(16, 16),
+        attention=(True, True),
+        layers_per_block=1,
+        num_heads=2,
+        context_width=64,
+        norm_groups=4,
+    ),
+    temporal=TemporalConfig(max_frames=16, num_heads=2),
+    pose_widths=(8, 8, 16, 16),
+    reference_latents=True,
+    schedule=ScheduleConfig(),
+    windows=WindowConfig(size=8, overlap=2, layout="open_loop"),
+    num_steps=2,
+    guidance_scale=1.0,
+    latent_scale=1.0,
+    image_size_px=64,
+    pose_preset="embedded",
+)
+
+
+def write_appearance(folder: Path) -> Path:
+    """A VAE and an image encoder with random weights, where a recipe finds them."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(Vae(EMBEDDED_VAE).network.state_dict(), folder / "vae.safetensors", metadata={})
+    encoder = new_embedded_image_encoder().network
+    save_checkpoint(encoder.state_dict(), folder / "image_encoder.safetensors", metadata={})
+    return folder
+
+
+def tiny_recipe(appearance: Path, stage: int = 1, **recipe: Any) -> dict[str, Any]:
+    """A recipe file's content: 64 pixels, two samples to a step."""
+    sampling = {"height_px": 64, "width_px": 64, "sample_margin": 3, "num_frames": 1 if stage == 1 else 4}
+    return {
+        "model": {"appearance": str(appearance), "network": asdict(TINY)},
+        "recipe": {"stage": stage, "steps": 8, "batch_size": 2, "sampling": sampling, **recipe},
+        "checkpoints": {"every_steps": 3, "keep": 2},
+        "log_every_steps": 2,
+    }
