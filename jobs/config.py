@@ -131,6 +131,8 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 
 def _refuse_unknown(values: Any, kind: Any, where: str) -> None:
     """Walk the mapping beside the dataclasses it is to become."""
+    if type(None) in typing.get_args(kind):
+        (kind,) = (other for other in typing.get_args(kind) if other is not type(None))
     if typing.get_origin(kind) is dict and isinstance(values, Mapping):
         for name, value in values.items():
             _refuse_unknown(value, typing.get_args(kind)[1], f"{where}{name}.")

@@ -6,16 +6,23 @@ import datetime
 import json
 import logging
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from jobs.train_perception import heldout_frames, rendered
-from models.appearance.image_encoder import EMBEDDED_IMAGE_ENCODER, ImageEncoder, new_embedded_image_encoder
+from models.appearance.image_encoder import (
+    EMBEDDED_IMAGE_ENCODER,
+    ImageEncoder,
+    embedded_image_encoder,
+    new_embedded_image_encoder,
+)
 from models.appearance.training import encoder_losses, random_crops, vae_losses
-from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae, standardise, to_frames, to_images
+from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae, embedded_vae, standardise, to_frames, to_images
 from models.common.checkpoint import save_checkpoint
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
@@ -32,10 +39,12 @@ class TrainAppearanceConfig:
 
     `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
     `out`: where the checkpoints and their scores go.
+    `start_from`: folder of checkpoints to go on from, in place of random weights.
     """
 
     work: Path
     out: Path = CHECKPOINTS
+    start_from: Path | None = None
     vae: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2400, batch_size=16, learning_rate=1.5e-3))
     image_encoder: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50)
@@ -62,17 +71,22 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     encoder, encoder_minutes = _train_image_encoder(config, frames)
     scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
     logger.info("held-out scores: %s", json.dumps(scores))
-    for name, network, shape, loop, minutes in (
+    trained: tuple[tuple[str, torch.nn.Module, Mapping[str, Any], LoopConfig, float], ...] = (
         ("vae", vae.network, asdict(EMBEDDED_VAE), config.vae, vae_minutes),
         ("image_encoder", encoder.network, EMBEDDED_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
-    ):
+    )
+    for name, network, shape, loop, minutes in trained:
         metadata = {
             "network": shape,
             "steps": loop.steps,
             "minutes": round(minutes, 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
-            "settings": {**asdict(loop), "frames": asdict(config.frames)},
+            "settings": {
+                **asdict(loop),
+                "frames": asdict(config.frames),
+                "continued": config.start_from is not None,
+            },
             "scores": scores,
         }
         save_checkpoint(
@@ -91,8 +105,8 @@ def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> di
     images = torch.cat([to_images(square[None]) for square in squares])
     images = torch.nn.functional.interpolate(images, size=(SIDE_PX, SIDE_PX), mode="area")
     truth = to_frames(images)
-    back = np.concatenate([to_frames(vae.decode(vae.encode(batch))) for batch in images.split(16)])
-    tokens = torch.nn.functional.normalize(torch.cat([encoder(batch) for batch in images.split(16)]), dim=1)
+    back = np.concatenate([to_frames(vae.decode(vae.encode(batch))) for batch in torch.split(images, 16)])
+    tokens = torch.nn.functional.normalize(torch.cat([encoder(batch) for batch in torch.split(images, 16)]), dim=1)
     nearest = (tokens[0::2] @ tokens[1::2].T).argmax(1)
     return {
         "vae_psnr_db": float(psnr(back, truth).mean()),
@@ -104,7 +118,7 @@ def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> di
 def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae, float]:
     loop = config.vae
     torch.manual_seed(loop.seed)
-    vae = Vae(EMBEDDED_VAE)
+    vae = Vae(EMBEDDED_VAE) if config.start_from is None else embedded_vae(config.start_from)
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
     seconds = train(
         vae,
@@ -119,7 +133,7 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
     rng = np.random.default_rng(1)
     with torch.no_grad():
         crops = random_crops(frames.images, rng.integers(0, len(frames.images), 512), rng, side_px=SIDE_PX)
-        latents = torch.cat([vae.distribution(batch)[0] for batch in crops.split(16)])
+        latents = torch.cat([vae.distribution(batch)[0] for batch in torch.split(crops, 16)])
     standardise(vae, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
     return vae, seconds / 60
 
@@ -127,7 +141,7 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
 def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
     loop = config.image_encoder
     torch.manual_seed(loop.seed)
-    encoder = new_embedded_image_encoder()
+    encoder = new_embedded_image_encoder() if config.start_from is None else embedded_image_encoder(config.start_from)
     per_video = config.frames.frames_per_video
 
     def pairs(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

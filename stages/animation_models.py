@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from models.common.animator import Animator
+from models.common.checkpoint import CheckpointError, file_digest
+from models.weights.resolve import Found, MissingWeightsError, entry, find
+
+__all__ = ["MODELS", "AnimationModel", "Dtype", "LoadOptions", "MissingWeightsError", "Models"]
 
 DEFAULT_MODEL = "animate-anyone"
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-
-
-class MissingWeightsError(ValueError):
-    """The model's files are not where they were looked for; the message says where that was."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,5 +56,96 @@ class AnimationModel:
 
 Models = Mapping[str, AnimationModel]
 
-MODELS: dict[str, AnimationModel] = {}
+CLIP, VAE = "clip-vit-l-image-variations", "sd-vae-ft-mse"
+_LATENT_PX = 8
+# The networks are imported where they are loaded: that takes seconds, and planning a job needs none.
+
+
+def _digest(digests: Iterable[str]) -> str:
+    return "sha256:" + hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def _placement(options: LoadOptions) -> dict[str, Any]:
+    import torch
+
+    dtype = options.dtype
+    if dtype == "auto":
+        dtype = "float32" if options.device == "cpu" else "bfloat16"
+    return {"device": options.device, "dtype": getattr(torch, dtype), "compile": options.compile}
+
+
+def _embedded_files() -> list[Path]:
+    from models.animate_anyone.weights import CHECKPOINT
+    from models.appearance.vae import CHECKPOINTS as APPEARANCE
+
+    return [CHECKPOINT, APPEARANCE / "vae.safetensors", APPEARANCE / "image_encoder.safetensors"]
+
+
+def _embedded_digest(_: str | None) -> str:
+    try:
+        return _digest(file_digest(path) for path in _embedded_files())
+    except CheckpointError as error:
+        raise MissingWeightsError(f"{error}; it is part of this project") from error
+
+
+def _load_embedded(options: LoadOptions) -> Animator:
+    from models.animate_anyone.animator import AnimateAnyoneAnimator
+    from models.animate_anyone.weights import load_embedded
+    from models.appearance.image_encoder import embedded_image_encoder
+    from models.appearance.vae import embedded_vae
+
+    return AnimateAnyoneAnimator(
+        DEFAULT_MODEL,
+        network=load_embedded(),
+        vae=embedded_vae(),
+        image_encoder=embedded_image_encoder(),
+        **_placement(options),
+    )
+
+
+def _published(name: str, *, size: str, short_side_px: int) -> AnimationModel:
+    """A published Animate Anyone by its name in the catalogue of weights; `size`: its configuration's."""
+
+    def found(weights: str | None) -> list[Found]:
+        folder = None if weights is None else Path(weights)
+        return [find(entry(part), folder) for part in (name, CLIP, VAE)]
+
+    def load(options: LoadOptions) -> Animator:
+        from models.animate_anyone.animator import AnimateAnyoneAnimator
+        from models.animate_anyone.config import CONFIGS
+        from models.animate_anyone.weights import load_published
+        from models.appearance.image_encoder import published_image_encoder
+        from models.appearance.vae import published_vae
+
+        networks, clip, vae = (part.path for part in found(options.weights))
+        return AnimateAnyoneAnimator(
+            name,
+            network=load_published(networks, CONFIGS[size]),
+            vae=published_vae(vae),
+            image_encoder=published_image_encoder(clip),
+            **_placement(options),
+        )
+
+    return AnimationModel(
+        pose_preset=size,
+        size_multiple=_LATENT_PX,
+        short_side_px=short_side_px,
+        digest=lambda weights: _digest(d for part in found(weights) for d in part.digests().values()),
+        load=load,
+    )
+
+
+MODELS: dict[str, AnimationModel] = {
+    DEFAULT_MODEL: AnimationModel(
+        pose_preset="embedded",
+        size_multiple=_LATENT_PX,
+        short_side_px=128,
+        digest=_embedded_digest,
+        load=_load_embedded,
+        notice="the embedded animate-anyone was trained on drawn puppets of 128 pixels: it shows that the pipeline "
+        "works, and of people and photographs it makes nothing good; --model moore-animate-anyone is for those",
+    ),
+    "moore-animate-anyone": _published("moore-animate-anyone", size="moore", short_side_px=512),
+    "musepose": _published("musepose", size="musepose", short_side_px=768),
+}
 """Model name -> what there is to know of it."""

@@ -84,9 +84,7 @@ class AnimateAnyoneAnimator:
     def _animate(self, inputs: AnimationInputs, plan: MemoryPlan, on_step: OnStep | None) -> NDArray[np.uint8]:
         config, device = self.config, self.device
         guidance_scale = config.guidance_scale if inputs.guidance_scale is None else inputs.guidance_scale
-        pose = _padded(
-            inputs.pose_THWC, config.windows.layout == "open_loop", config.windows.size, config.windows.overlap
-        )
+        pose = _padded(inputs.pose_THWC, config.windows)
         self.vae.tile(on=plan.vae_tiled)
         with on_device(self.vae, device, plan), on_device(self.image_encoder, device, plan):
             reference = to_images(inputs.reference_HWC[None]).to(device, self.dtype)

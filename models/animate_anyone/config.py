@@ -64,8 +64,8 @@ MUSEPOSE = AnimateAnyoneConfig(
 
 EMBEDDED = AnimateAnyoneConfig(
     unet=UNetConfig(
-        in_channels=8,
-        out_channels=8,
+        in_channels=16,
+        out_channels=16,
         widths=(48, 80, 112),
         attention=(True, True, True),
         layers_per_block=1,

@@ -18,11 +18,11 @@ class ReleasedPoseGuider(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], out_channels: int) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.conv_in = _gaussian(nn.Conv2d(3, widths[0], 3, padding=1))
         self.blocks = nn.ModuleList()
         for before, after in pairwise(widths):
-            self.blocks.append(nn.Conv2d(before, before, 3, padding=1))
-            self.blocks.append(nn.Conv2d(before, after, 3, padding=1, stride=2))
+            self.blocks.append(_gaussian(nn.Conv2d(before, before, 3, padding=1)))
+            self.blocks.append(_gaussian(nn.Conv2d(before, after, 3, padding=1, stride=2)))
         self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 3, padding=1))
 
     def forward(self, pose_N3HW: Tensor) -> Tensor:
@@ -46,15 +46,9 @@ class PaperPoseGuider(nn.Module):
         super().__init__()
         widths = (3, *PAPER_WIDTHS)
         self.blocks = nn.ModuleList(
-            nn.Conv2d(before, after, 4, stride=2 if index < 3 else 1, padding=1 if index < 3 else "same")
+            _gaussian(nn.Conv2d(before, after, 4, stride=2 if index < 3 else 1, padding=1 if index < 3 else "same"))
             for index, (before, after) in enumerate(pairwise(widths))
         )
-        for block in self.blocks:
-            assert isinstance(block, nn.Conv2d)
-            # "Initialised with Gaussian weights": a standard deviation that keeps the variance.
-            nn.init.kaiming_normal_(block.weight)
-            assert block.bias is not None
-            nn.init.zeros_(block.bias)
         self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 1))
 
     def forward(self, pose_N3HW: Tensor) -> Tensor:
@@ -64,6 +58,14 @@ class PaperPoseGuider(nn.Module):
             x = functional.silu(block(x))
         features: Tensor = self.conv_out(x)
         return features
+
+
+def _gaussian(conv: nn.Conv2d) -> nn.Conv2d:
+    """Gaussian weights as in §3.2, of a deviation that keeps a drawing's signal through the tower."""
+    nn.init.kaiming_normal_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv
 
 
 def _zero(conv: nn.Conv2d) -> nn.Conv2d:

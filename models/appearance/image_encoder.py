@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from models.perception.pretrained import load_pretrained
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
-EMBEDDED_IMAGE_ENCODER = {
+EMBEDDED_IMAGE_ENCODER: dict[str, Any] = {
     "image_size": 64,
     "patch_size": 8,
     "hidden_size": 96,
@@ -43,7 +44,7 @@ class ImageEncoder(nn.Module):
         """(N, D) embeddings of images with values −1 to 1, squeezed into the encoder's square whatever their shape, as
         the public pipelines do.
         """
-        side = int(self.network.config.image_size)
+        side: int = self.network.config.image_size  # type: ignore[assignment]  # of squares, one number
         square = functional.interpolate(images_N3HW, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
         seen = (square / 2 + 0.5 - self.mean) / self.deviation
         embeddings: Tensor = self.network(pixel_values=seen.to(self.network.dtype)).image_embeds

@@ -14,7 +14,9 @@ from models.appearance.vae import Vae, to_images
 
 Rng = np.random.Generator
 
-KL_WEIGHT = 1e-5
+KL_WEIGHT = 1e-7
+"""Little enough that noise in the latents costs no detail: at 1e-5 they hold one bit each, and pictures come back
+blurred."""
 EDGE_WEIGHT = 0.5
 TEMPERATURE = 0.1
 

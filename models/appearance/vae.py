@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,14 +46,16 @@ class VaeConfig:
 
 
 EMBEDDED_VAE = VaeConfig(
-    widths=(32, 64, 96), layers_per_block=1, latent_channels=8, norm_groups=8, patch_px=2, latent_scale=1.0
+    widths=(32, 64, 96), layers_per_block=1, latent_channels=16, norm_groups=8, patch_px=2, latent_scale=1.0
 )
 
 
 class Vae(nn.Module):
     """Encoder and decoder. Parameters are those of diffusers' `AutoencoderKL`."""
 
-    def __init__(self, config: VaeConfig, network: AutoencoderKL | None = None) -> None:
+    network: Any  # diffusers has no types that a checker could follow
+
+    def __init__(self, config: VaeConfig, network: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         self.network = network if network is not None else _new_network(config)
@@ -86,10 +89,10 @@ class Vae(nn.Module):
             self.network.disable_tiling()
 
 
-def _new_network(config: VaeConfig) -> AutoencoderKL:
+def _new_network(config: VaeConfig) -> Any:
     levels = len(config.widths)
     colours = 3 * config.patch_px**2
-    return AutoencoderKL(
+    return AutoencoderKL(  # type: ignore[no-untyped-call]  # diffusers' own is untyped
         in_channels=colours,
         out_channels=colours,
         down_block_types=("DownEncoderBlock2D",) * levels,

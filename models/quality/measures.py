@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.masks.boxes import bounding_boxes
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.skeleton import BODY
-from models.video.shots import find_cuts, shrunk
+from models.video.shots import HEIGHT_PX, WIDTH_PX, find_cuts
 
 MIN_PERSON_KEYPOINTS = 4
 """A person shows at least so many confident body keypoints (characters without limbs keep five on the head)."""
@@ -137,7 +137,7 @@ def sharpness(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> float:
 
 def shot_cuts(frames: NDArray[np.uint8]) -> int:
     """How many cuts to another shot are within the clip."""
-    return len(find_cuts(shrunk(frames)))
+    return len(find_cuts(cv2.resize(frame, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA) for frame in frames))
 
 
 def identity_switches(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> int:

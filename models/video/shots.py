@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 
 from models.video.container import MediaLimits, VideoFile, open_video
@@ -24,7 +23,7 @@ from models.video.errors import MediaError
 from models.video.pixels import RgbScaler
 from models.video.timeline import has_presentation_times, next_packet, read_timeline
 
-_WIDTH_PX, _HEIGHT_PX = 64, 36
+WIDTH_PX, HEIGHT_PX = 64, 36
 _MIN_CHANGE = 12.0
 """Least mean change at a cut, 0-255. Of 400 pairs of unlike shots, 99% differ by 24 or more."""
 _MIN_SHARE = 0.45
@@ -86,12 +85,6 @@ def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
     return [cut for cut in candidates if _stands_out(changes, cut)]
 
 
-def shrunk(frames_THWC: np.ndarray[Any, np.dtype[np.uint8]]) -> Iterator[SmallFrame]:
-    """Frames that are decoded already, as `find_cuts` takes them."""
-    for frame in frames_THWC:
-        yield cv2.resize(frame, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA)
-
-
 def _stands_out(changes: list[float], cut: int) -> bool:
     around = [*changes[max(1, cut - _NUM_AROUND) : cut], *changes[cut + 1 : cut + 1 + _NUM_AROUND]]
     return not around or changes[cut] >= _MIN_RATIO * float(np.mean(around))
@@ -131,7 +124,7 @@ def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, Small
             if tick is None or tick <= last_tick:
                 continue
             last_tick = tick
-            small = np.empty((_HEIGHT_PX, _WIDTH_PX, 3), dtype=np.uint8)
+            small = np.empty((HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
             scaler.write(frame, small)
             yield tick * float(video.stream.time_base), small
 

@@ -74,6 +74,22 @@ USAGE = [
         "nowhere does not exist; expected a folder, a glob, a file, or a .parquet or .csv list",
     ),
     (["ingest", "EMPTY", "--out", "OUT", "--objects", "CLIPS"], "lacks the columns ['object_id', 'seconds']"),
+    (["animate", "--out", "OUT"], "expected either a table of requests, or --reference and --driving"),
+    (["animate", "CLIPS", "--reference", "a.png", "--out", "OUT"], "expected either a table of requests, or"),
+    (["animate", "CLIPS", "--out", "OUT"], "lacks the columns ['request_id', 'reference_uri']"),
+    (["animate", "nowhere.csv", "--out", "OUT"], "nowhere.csv does not exist; expected a Parquet or CSV file"),
+    (["animate", "CLIPS", "--out", "OUT", "--steps", "0"], "Invalid value for '--steps'"),
+    (
+        ["animate", "CLIPS", "--out", "OUT", "--set", "animate.animate.dtype=float8"],
+        "animate.animate.dtype: got 'float8'",
+    ),
+    (
+        ["animate", "CLIPS", "--out", "OUT", "--set", "animate.skeleton.rules=box"],
+        "animate.skeleton.rules: no such key; did you mean rule?",
+    ),
+    (["pair", "EMPTY", "--out", "r.parquet"], "expected pictures, and last the clips"),
+    (["pair", "EMPTY", "CLIPS", "--out", "r.txt"], "expected the name of a file that ends in .parquet"),
+    (["pair", "EMPTY", "CLIPS", "--out", "r.parquet"], "no picture found in"),
     (["retry", "EMPTY"], "was not written by a zoetrope job"),
     (["retry", "EMPTY", "--reason", "Boredom"], "got the reasons ['Boredom'], expected some of"),
     (["compact", "EMPTY"], "was not written by a zoetrope job"),
@@ -146,7 +162,7 @@ def test_dry_run_writes_nothing(
 
 def test_help_names_every_verb() -> None:
     done = subprocess.run([ZOETROPE, "--help"], capture_output=True, text=True, check=True)
-    for verb in ("ingest", "prepare", "retry", "compact", "puppets", "demo", "train", "report"):
+    for verb in ("ingest", "prepare", "pair", "animate", "retry", "compact", "puppets", "demo", "train", "report"):
         assert verb in done.stdout
 
 

@@ -116,10 +116,10 @@ def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -
 def test_workers_share_each_step_without_gap_or_overlap() -> None:
     recipe = TrainingRecipe(steps=3, batch_size=12, accumulation=3)
     alone = [list(part) for part in shares(recipe, rank=0, world_size=1, first_step=1)]
-    assert sum(alone, []) == list(range(12, 36))
+    assert [index for part in alone for index in part] == list(range(12, 36))
     parts = [[list(p) for p in shares(recipe, rank=rank, world_size=2, first_step=1)] for rank in range(2)]
     for step in range(2):
-        together = sum((sum(worker[3 * step : 3 * step + 3], []) for worker in parts), [])
+        together = [index for worker in parts for part in worker[3 * step : 3 * step + 3] for index in part]
         assert together == list(range(12 + 12 * step, 24 + 12 * step))
 
 

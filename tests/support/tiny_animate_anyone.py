@@ -19,8 +19,8 @@ from models.sampling.windows import WindowConfig
 
 TINY = AnimateAnyoneConfig(
     unet=UNetConfig(
-        in_channels=8,
-        out_channels=8,
+        in_channels=EMBEDDED_VAE.latent_channels,
+        out_channels=EMBEDDED_VAE.latent_channels,
         widths=(16, 16),
         attention=(True, True),
         layers_per_block=1,

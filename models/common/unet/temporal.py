@@ -74,10 +74,13 @@ class TemporalTransformer(nn.Module):
             )
         _, channels, height, width = x_NCHW.shape
         clips = (-1, num_frames, channels, height, width)
+        # Where all before it is frozen, no gradient goes through the norm: PyTorch's (2.13) channels-last kernel of the
+        # CPU then writes that gradient to nowhere and dies.
+        x = x_NCHW.contiguous() if torch.is_grad_enabled() and not x_NCHW.requires_grad else x_NCHW
         if self.config.norm == "pooled":
-            normed = self.norm(x_NCHW.reshape(clips).transpose(1, 2)).transpose(1, 2)
+            normed = self.norm(x.reshape(clips).transpose(1, 2)).transpose(1, 2)
         else:
-            normed = self.norm(x_NCHW).reshape(clips)
+            normed = self.norm(x).reshape(clips)
         x_MFC = normed.permute(0, 3, 4, 1, 2).flatten(0, 2)
         x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), self.positions[:num_frames].to(x_MFC.dtype))
         out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_frames, channels)

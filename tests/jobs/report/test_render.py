@@ -6,11 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from jobs.report.render import ReportData, render_report, write_report
 from jobs.report.sheets import contact_sheet
 from jobs.report.summary import summarise
+from jobs.report.videos import ShownVideo
+from models.video.encode import write_h264
 
 HOSTILE = "<script>alert('x')</script><img src=https://evil.example/x.png>"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -172,3 +176,38 @@ def test_the_browser_would_have_told(data, tmp_path):
     path.write_text(render_report(data).replace("<main>", f"<main>{HOSTILE}"))
     _, console, _ = browse(path, tmp_path, "--dump-dom")
     assert len(console) == 2
+
+
+@pytest.fixture
+def with_videos(data, tmp_path):
+    """A page with one animation, which is all green, instead of contact sheets."""
+    write_h264(tmp_path / "green.mp4", [np.full((256, 512, 3), (0, 200, 0), np.uint8)] * 40, fps=20)
+    video = ShownVideo(
+        request_id=HOSTILE,
+        mp4=(tmp_path / "green.mp4").read_bytes(),
+        facts=(("picture", "s3://me:hunter2@bucket/a.png"), ("driven by", HOSTILE)),
+    )
+    return replace(data, job="animate", noun="animations", sheets=(), videos=(video,))
+
+
+def test_a_page_with_videos_is_self_contained_too(with_videos):
+    html = render_report(with_videos)
+    page = Page(html)
+    assert page.tags.count("video") == 1
+    assert "script" not in page.tags
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert any(address.startswith("data:video/mp4;base64,") for address in page.addresses)
+    assert "hunter2" not in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_decodes_the_videos(with_videos, tmp_path):
+    path, shot = tmp_path / "report.html", tmp_path / "shot.png"
+    write_report(path, with_videos)
+    _, console, outside = browse(
+        path, tmp_path, f"--screenshot={shot}", "--window-size=1280,2400", "--virtual-time-budget=4000"
+    )
+    assert console == []
+    assert outside == set()
+    pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
+    assert (np.abs(pixels - (0, 200, 0)).max(axis=2) < 12).sum() > 50_000

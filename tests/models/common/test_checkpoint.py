@@ -16,6 +16,16 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
 
 
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, ran: Path) -> None:
+        self.ran = ran
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.ran,)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "net.safetensors"
@@ -81,12 +91,13 @@ def test_truncated_file_is_refused(path: Path, keep: int) -> None:
         read_metadata(path)
 
 
-def test_pickle_and_absent_files_are_refused(tmp_path: Path) -> None:
-    pickled = tmp_path / "net.pt"
-    torch.save(network().state_dict(), pickled)
-    for path in (pickled, tmp_path / "absent.safetensors"):
+def test_files_with_code_in_them_and_absent_files_are_refused(tmp_path: Path) -> None:
+    hostile, ran = tmp_path / "net.pt", tmp_path / "ran"
+    torch.save({"weight": Hostile(ran)}, hostile)
+    for path in (hostile, tmp_path / "absent.safetensors"):
         with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
             load_checkpoint(network(), path)
+    assert not ran.exists()
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         file_digest(tmp_path / "absent.safetensors")
 

@@ -55,9 +55,7 @@ def test_scores_on_held_out_puppets(figure: EmbeddedFigure, puppets: list[Puppet
     scores = figure_scores(figure, puppets)
     assert scores["pck"] >= 0.90
     assert scores["character_iou"] >= 0.90
-    # 0.90 is promised and not yet reached (see the card); these hold what is.
-    assert scores["limb_depth_order"] >= 0.83
-    assert scores["limb_depth_order_clear"] >= 0.88
+    assert scores["limb_depth_order"] >= 0.90
     assert scores["limb_pairs"] > 300
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,26 @@ HALFWAY = 4
 
 
 def _worker(rank: int, folder: str, strategy: str, accumulation: int) -> None:
-    """Half of a run, and the other half by a trainer that loads the state of the first."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/{strategy}", rank=rank, world_size=2)
-    world = World(rank=rank, size=2, strategy=strategy)  # type: ignore[arg-type]
+    _two_halves(World(rank=rank, size=2, strategy=strategy), folder, accumulation)  # type: ignore[arg-type]
+    gc.collect()  # what DDP holds of the group may not outlive it: that hangs now and then
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _two_halves(world: World, folder: str, accumulation: int) -> None:
+    """Half of a run, and the other half by a trainer that loads the state of the first."""
     first = Trainer(LineTask(), recipe(accumulation=accumulation), world)
     losses = run(first, HALFWAY)
     second = Trainer(LineTask(), recipe(accumulation=accumulation), world)
     second.load(first.state())
     losses += run(second)
     state = second.state()
-    if rank == 0:
-        torch.save({"losses": losses, "weights": state.weights, "history": state.history}, f"{folder}/{strategy}.pt")
-    dist.destroy_process_group()
+    if world.rank == 0:
+        torch.save(
+            {"losses": losses, "weights": state.weights, "history": state.history}, f"{folder}/{world.strategy}.pt"
+        )
 
 
 @pytest.mark.slow

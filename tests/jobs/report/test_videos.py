@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from jobs.report import videos
+from jobs.report.videos import videos_to_show
+from pipelines.ledger import Ledger
+from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
+from pipelines.storage import Storage
+
+SCHEMA = dataset_schema("animate", pa.schema([*REQUEST_COLUMNS.items(), *RESOLVED_COLUMNS.items()]), RESULT_COLUMNS)
+ROW: dict[str, Any] = {
+    "reference_uri": "/a.png",
+    "driving_uri": "/a.mp4",
+    "model": "toy",
+    "seed": 5,
+    "num_steps": None,
+    "guidance_scale": 3.5,
+    "video_width_px": 64,
+    "video_height_px": 96,
+    "num_frames": 6,
+    "fps": 8.0,
+    "has_audio": True,
+    "fallbacks": ["window_batch=1", "vae_tiled"],
+    "device": "cpu",
+    "retarget_rule": "limbs",
+    "status": "ok",
+    "attempts": 1,
+    "seconds_by_stage": {"animate.load": 2.0, "animate": 1.25},
+}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Six animations, of which one failed and one has lost its video."""
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    for number in range(6):
+        name = f"r{number}"
+        files = {"video_uri": f"_videos/{name}.mp4", "side_by_side_uri": f"_videos/{name}.side-by-side.mp4"}
+        outcome = {} if number else {"status": "failed", "reason": "NoPerson", **dict.fromkeys(files)}
+        ledger.commit({**ROW, **files, "request_id": name, "work_key": name, **outcome}, SCHEMA)
+        if number != 1:
+            ledger.storage.publish(files["side_by_side_uri"], f"video {number}".encode())
+    ledger.compact()
+    return ledger
+
+
+def test_some_that_are_ok_and_there_are_shown_with_their_facts(ledger: Ledger) -> None:
+    shown = list(videos_to_show(ledger, 8))
+    assert {video.request_id: video.mp4 for video in shown} == {f"r{i}": f"video {i}".encode() for i in range(2, 6)}
+    assert dict(shown[0].facts) == {
+        "model": "toy",
+        "size": "64 × 96",
+        "frames": "6 at 8 a second",
+        "seed": "5",
+        "guidance": "3.5",
+        "retargeted by": "limbs",
+        "made on": "cpu",
+        "in": "1.25 s",
+        "for want of memory": "window_batch=1, vae_tiled",
+        "sound": "kept",
+        "picture": "/a.png",
+        "driven by": "/a.mp4",
+        "file": f"_videos/{shown[0].request_id}.mp4",
+    }
+
+
+def test_no_more_than_asked_and_always_the_same(ledger: Ledger) -> None:
+    first = [video.request_id for video in videos_to_show(ledger, 2)]
+    assert len(first) == 2
+    assert [video.request_id for video in videos_to_show(ledger, 2)] == first
+
+
+def test_what_is_too_large_for_a_page_is_passed_over(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.storage.publish("_videos/r3.side-by-side.mp4", b"x" * 100)
+    monkeypatch.setattr(videos, "MAX_VIDEO_BYTES", 99)
+    assert {video.request_id for video in videos_to_show(ledger, 8)} == {"r2", "r4", "r5"}
+
+
+def test_a_dataset_without_rows_shows_nothing(tmp_path: Path) -> None:
+    assert list(videos_to_show(Ledger(Storage(str(tmp_path / "none")), "request_id"), 8)) == []

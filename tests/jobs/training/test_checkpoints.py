@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs.training.checkpoints import FOLDER, CheckpointStore
+from models.training.trainer import TrainingState
+from pipelines.storage import Storage
+
+STATE = TrainingState(
+    step=5,
+    weights={"a.weight": torch.arange(6.0).reshape(2, 3)},
+    own={"a.weight": torch.ones(2, 3)},
+    optimizer={"a.weight": {"step": torch.tensor(5.0), "exp_avg": torch.zeros(2, 3)}},
+    history=torch.rand(5, 3, dtype=torch.float64),
+)
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
+    url = str(tmp_path / "run") if request.param == "local" else f"memory://{uuid.uuid4().hex}/run"
+    return CheckpointStore(Storage(url))
+
+
+def save(store: CheckpointStore, step: int, *, keep: int = 2) -> None:
+    store.save(replace(STATE, step=step), facts={"recipe_key": "k"}, metadata={"about": "this"}, keep=keep)
+
+
+def test_what_was_saved_is_loaded(store: CheckpointStore) -> None:
+    assert store.latest() is None
+    save(store, 5)
+    record = store.latest()
+    assert record is not None
+    assert (record.step, record.facts) == (5, {"recipe_key": "k"})
+    state = store.load(record)
+    assert torch.equal(state.weights["a.weight"], STATE.weights["a.weight"])
+    assert torch.equal(state.own["a.weight"], STATE.own["a.weight"])
+    assert torch.equal(state.optimizer["a.weight"]["step"], torch.tensor(5.0))
+    assert torch.equal(state.history, STATE.history)
+
+
+def test_the_last_few_are_kept(store: CheckpointStore) -> None:
+    for step in (5, 10, 1_000_000):
+        save(store, step)
+    assert store.storage.names(FOLDER) == [f"{FOLDER}/step-00000010.json", f"{FOLDER}/step-01000000.json"]
+    left = {str(path).rsplit("/", 2)[-2] for path in store.storage.fs.find(store.storage.path(FOLDER))}
+    assert left == {FOLDER, "step-00000010", "step-01000000"}
+
+
+def test_a_checkpoint_without_its_record_is_not_there_and_is_swept(store: CheckpointStore) -> None:
+    """Killed between the files and the record, whichever of them were written."""
+    save(store, 5)
+    save(store, 10)
+    store.storage.delete(f"{FOLDER}/step-00000010.json")
+    store.storage.publish(f"{FOLDER}/step-00000015/.weights.safetensors.tmp", b"half")
+    record = store.latest()
+    assert record is not None
+    assert record.step == 5
+    store.sweep()
+    assert all("step-00000005" in str(path) for path in store.storage.fs.find(store.storage.path(FOLDER)))
+    assert store.load(record).step == 5
+
+
+def test_a_write_that_fails_leaves_the_checkpoint_before_it(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, 5)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(store, 10)
+    record = store.latest()
+    assert record is not None
+    assert record.step == 5

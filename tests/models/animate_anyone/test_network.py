@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_animate_anyone import TINY
+
+from models.animate_anyone.config import EMBEDDED, AnimateAnyoneConfig
+from models.animate_anyone.network import AnimateAnyone
+
+CHANNELS = TINY.unet.in_channels
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks are many times slower on two busy threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def new_network(config: AnimateAnyoneConfig = TINY) -> AnimateAnyone:
+    torch.manual_seed(0)
+    network = AnimateAnyone(config).eval()
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+def batch(rows: int, num_frames: int, size: int = 8) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    return {
+        "latents_BCFHW": normal(rows, CHANNELS, num_frames, size, size),
+        "t_B": torch.arange(rows) * 100 + 7,
+        "image_tokens_BLD": normal(rows, 1, 64),
+        "pose_BF3HW": torch.rand((rows, num_frames, 3, 8 * size, 8 * size), generator=generator),
+        "reference_latents_BCHW": normal(rows, CHANNELS, size, size),
+        "conditional_B": torch.ones(rows, dtype=torch.bool),
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(tokens: int) -> None:
+    network = new_network()
+    given = batch(4, 3)
+    given["conditional_B"] = torch.tensor([True, False, True, False])
+    given["image_tokens_BLD"] = torch.randn((4, tokens, 64), generator=torch.Generator().manual_seed(2))
+    together = network(**given)
+    for row in range(4):
+        alone = network(**{name: value[row : row + 1] for name, value in given.items()})
+        torch.testing.assert_close(together[row : row + 1], alone, atol=2e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_rows_without_conditions_see_neither_reference_nor_token_but_the_pose() -> None:
+    network = new_network()
+    given = batch(2, 2)
+    given["conditional_B"] = torch.tensor([False, True])
+    before = network(**given)
+    other = network(
+        **{
+            **given,
+            "image_tokens_BLD": given["image_tokens_BLD"] + 1,
+            "reference_latents_BCHW": given["reference_latents_BCHW"] + 1,
+        }
+    )
+    torch.testing.assert_close(other[0], before[0], atol=1e-6, rtol=0)
+    assert (other[1] - before[1]).abs().max() > 1e-3
+    moved = network(**{**given, "pose_BF3HW": 1 - given["pose_BF3HW"]})
+    assert ((moved - before).abs().flatten(1).amax(1) > 1e-3).all()
+
+
+@torch.no_grad()
+def test_without_temporal_layers_frames_are_apart_and_new_ones_change_nothing() -> None:
+    torch.manual_seed(0)
+    network = AnimateAnyone(TINY).eval()
+    torch.nn.init.normal_(network.denoiser.conv_out.weight)
+    given = batch(1, 4)
+    with_layers = network(**given)
+    network.denoiser.temporal = False
+    torch.testing.assert_close(network(**given), with_layers, atol=1e-5, rtol=0)
+    network = new_network()
+    network.denoiser.temporal = False
+    alone = network(
+        **{**given, "latents_BCFHW": given["latents_BCFHW"][:, :, :1], "pose_BF3HW": given["pose_BF3HW"][:, :1]}
+    )
+    torch.testing.assert_close(network(**given)[:, :, :1], alone, atol=1e-5, rtol=1e-4)
+    network.denoiser.temporal = True
+    assert (network(**given)[:, :, :1] - alone).abs().max() > 1e-3
+
+
+def test_checkpointing_gives_the_same_gradients() -> None:
+    network, given = new_network(), batch(2, 2)
+    gradients = []
+    for again in (False, True):
+        network.zero_grad()
+        network.denoiser.gradient_checkpointing = network.reference_net.gradient_checkpointing = again
+        network(**given).square().mean().backward()
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1])
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)
+
+
+def test_every_parameter_that_can_learn_does() -> None:
+    network, given = new_network(), batch(2, 2)
+    network(**given).square().mean().backward()
+    idle = [name for name, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    # One image token leaves nothing to attend to: its queries and keys do not matter.
+    assert not [name for name in idle if not any(part in name for part in ("attn2.to_q", "attn2.to_k", ".norm2."))]
+    stage_2 = {id(p) for p in network.temporal_parameters()}
+    assert {name for name, p in network.named_parameters() if id(p) in stage_2} == {
+        name for name, _ in network.named_parameters() if ".motion_modules." in name
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("height", "width"), [(9, 7), (8, 13), (1, 2)])
+def test_odd_sizes_come_back_as_they_are(height: int, width: int) -> None:
+    network = new_network()
+    given = batch(1, 2)
+    given["latents_BCFHW"] = torch.randn(1, CHANNELS, 2, height, width)
+    given["reference_latents_BCHW"] = torch.randn(1, CHANNELS, height, width)
+    given["pose_BF3HW"] = torch.rand(1, 2, 3, 8 * height, 8 * width)
+    assert network(**given).shape == (1, CHANNELS, 2, height, width)
+
+
+@torch.no_grad()
+def test_the_papers_pose_guider_is_added_to_the_noise() -> None:
+    network = new_network(replace(TINY, pose_guider="paper"))
+    given = batch(1, 2)
+    before = network(**given)
+    assert network.pose_features(given["pose_BF3HW"]).shape == given["latents_BCFHW"].shape
+    assert (network(**{**given, "pose_BF3HW": 1 - given["pose_BF3HW"]}) - before).abs().max() > 1e-3
+
+
+def test_more_frames_than_there_are_places_for_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"17 frames.*places for 16"):
+        new_network()(**batch(1, 17, size=2))
+
+
+def test_the_embedded_size_fits_what_may_be_shipped() -> None:
+    with torch.device("meta"):
+        network = AnimateAnyone(EMBEDDED)
+    assert sum(p.numel() for p in network.parameters()) * 2 < 21e6  # in half precision, beside 4 MB of VAE and encoder
