@@ -189,7 +189,7 @@ class SampleMaker:
             ) from error
         pictures = cut_frames(frames, cut, self.sampling)
         poses = cut_poses(
-            keypoints[1:],
+            keypoints,
             cut,
             self.sampling,
             work_size_px=(row["work_height_px"], row["work_width_px"]),
@@ -200,8 +200,9 @@ class SampleMaker:
             samples_B=np.array([number]),
             clips_B=np.array([clip]),
             targets_BFHWC=pictures[None, 1:],
-            poses_BFHWC=poses[None],
+            poses_BFHWC=poses[None, 1:],
             references_BHWC=pictures[:1],
+            reference_poses_BHWC=poses[:1],
             target_frames_BF=np.array([cut.targets]),
             reference_frames_B=np.array([cut.reference]),
             mirrored_B=np.array([cut.mirrored]),

@@ -113,7 +113,14 @@ class SampleVideos:
         names = []
         for index, clip in enumerate(self._clips):
             reference, poses, truth = clip.references_BHWC[0], clip.poses_BFHWC[0], clip.targets_BFHWC[0]
-            made = self._animator.animate(AnimationInputs(reference_HWC=reference, pose_THWC=poses, seed=index))
+            made = self._animator.animate(
+                AnimationInputs(
+                    reference_HWC=reference,
+                    pose_THWC=poses,
+                    seed=index,
+                    reference_pose_HWC=clip.reference_poses_BHWC[0],
+                )
+            )
             panels = [np.broadcast_to(reference, truth.shape), poses, made.frames_THWC, truth]
             name = f"samples/step-{step:08d}-{index}.mp4"
             with storage.staged(name) as path:

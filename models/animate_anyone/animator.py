@@ -64,7 +64,8 @@ class AnimateAnyoneAnimator:
         """The animation of a request; with less at once where memory runs out.
 
         Raises:
-            ValueError: a side that is no multiple of 8, pictures of different sizes, or no frame.
+            ValueError: a side that is no multiple of 8, pictures of different sizes, no frame, or no skeleton of the
+                reference where the network looks at it.
             torch.OutOfMemoryError: it does not fit even with the least at once.
         """
         _check(inputs)
@@ -90,9 +91,10 @@ class AnimateAnyoneAnimator:
             reference = to_images(inputs.reference_HWC[None]).to(device, self.dtype)
             latents = self.vae.encode(reference)
             token = self.image_encoder(reference)[:, None]
+        reference_pose = self._reference_pose(inputs) if config.reference_pose else None
         noise = initial_noise(latents.shape[1], len(pose), *latents.shape[2:], seed=inputs.seed)
         with on_device(self.network, device, plan):
-            conditions = self.network.conditions(token, latents)
+            conditions = self.network.conditions(token, latents, reference_pose)
             made = sample(
                 _ClipDenoiser(self, conditions, pose),
                 noise.to(device),
@@ -107,6 +109,12 @@ class AnimateAnyoneAnimator:
         made_TCHW = made[:, : len(inputs.pose_THWC)].transpose(0, 1).to(self.dtype)
         with on_device(self.vae, device, plan):
             return np.concatenate(list(decode_frames(self.vae, made_TCHW, batch=VAE_BATCH)))
+
+    def _reference_pose(self, inputs: AnimationInputs) -> Tensor:
+        if inputs.reference_pose_HWC is None:
+            raise ValueError(f"{self.name} looks at the reference's skeleton, and got no reference_pose_HWC")
+        drawing = torch.from_numpy(inputs.reference_pose_HWC).permute(2, 0, 1)[None] / 255
+        return drawing.to(self.device, self.dtype)
 
 
 class _ClipDenoiser:

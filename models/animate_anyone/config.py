@@ -28,6 +28,9 @@ class AnimateAnyoneConfig:
         reference_latents: the denoiser also sees the reference's latents beside the noise, channel by channel: what
             stands still behind a character need not be found by attention. Off in the paper and in the public
             checkpoints; the embedded size learns with far less training by it.
+        reference_pose: the ReferenceNet also sees the reference's own skeleton, through the pose guider, as UniAnimate
+            (arXiv 2406.01188, §3.3) first did: which part of the character is which need not be learnt from looks.
+            For the "released" guider only, and off in its checkpoints.
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
         latent_scale: latents times this have unit variance. `latent_px`: pixels along the side of a latent.
         image_size_px: side of the square that the image encoder sees.
@@ -39,6 +42,7 @@ class AnimateAnyoneConfig:
     pose_guider: PoseGuiderForm = "released"
     pose_widths: tuple[int, ...] = (16, 32, 96, 256)
     reference_latents: bool = False
+    reference_pose: bool = False
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(betas="linear"))
     windows: WindowConfig = field(default_factory=lambda: WindowConfig(size=24, overlap=4, layout="closed_loop"))
     num_steps: int = 30
@@ -47,6 +51,10 @@ class AnimateAnyoneConfig:
     latent_px: int = 8
     image_size_px: int = 224
     pose_preset: str = "moore"
+
+    def __post_init__(self) -> None:
+        if self.reference_pose and self.pose_guider != "released":
+            raise ValueError(f"reference_pose needs pose_guider 'released', got '{self.pose_guider}'")
 
 
 MOORE = AnimateAnyoneConfig()
@@ -76,6 +84,7 @@ EMBEDDED = AnimateAnyoneConfig(
     temporal=TemporalConfig(max_frames=32, num_heads=4),
     pose_widths=(8, 16, 32, 48),
     reference_latents=True,
+    reference_pose=True,
     schedule=ScheduleConfig(betas="scaled_linear"),
     windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
     num_steps=10,

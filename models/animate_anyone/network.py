@@ -41,11 +41,16 @@ class ReferenceNet(UNet):
         for norm in (last.block.norm2, last.block.norm3):
             norm.requires_grad_(False)
 
-    def forward(self, latents_RCHW: Tensor, image_tokens_RLD: Tensor) -> list[Tensor]:
+    def forward(
+        self, latents_RCHW: Tensor, image_tokens_RLD: Tensor, pose_features_RCHW: Tensor | None = None
+    ) -> list[Tensor]:
         """Features (R, H · W, C) of each transformer, in the order in which they run, at training step 0."""
         features: list[Tensor] = []
         t_R = torch.zeros(len(latents_RCHW), dtype=torch.long, device=latents_RCHW.device)
-        self.walk(self.conv_in(latents_RCHW), t_R, self.conditions(image_tokens_RLD), features=features)
+        x = self.conv_in(latents_RCHW)
+        if pose_features_RCHW is not None:
+            x = x + pose_features_RCHW
+        self.walk(x, t_R, self.conditions(image_tokens_RLD), features=features)
         return features
 
 
@@ -106,9 +111,24 @@ class AnimateAnyone(nn.Module):
         )
         self.denoiser = Denoiser(config)
 
-    def conditions(self, image_tokens_RLD: Tensor, reference_latents_RCHW: Tensor) -> Conditions:
-        """What the denoiser reads of a reference: its image tokens, its features, its latents where it sees them."""
-        features = self.reference_net(reference_latents_RCHW, image_tokens_RLD)
+    def conditions(
+        self, image_tokens_RLD: Tensor, reference_latents_RCHW: Tensor, reference_pose_R3HW: Tensor | None = None
+    ) -> Conditions:
+        """What the denoiser reads of a reference: its image tokens, its features, its latents where it sees them.
+
+        `reference_pose_R3HW`: drawings of the reference's skeleton with values 0–1, where the configuration asks for
+        them.
+
+        Raises:
+            ValueError: drawings given and not asked for, or the other way round.
+        """
+        if self.config.reference_pose != (reference_pose_R3HW is not None):
+            raise ValueError(
+                f"the configuration has reference_pose={self.config.reference_pose}, got "
+                f"{'no drawing' if reference_pose_R3HW is None else 'a drawing'} of the reference's skeleton"
+            )
+        pose = None if reference_pose_R3HW is None else self.pose_guider(reference_pose_R3HW)
+        features = self.reference_net(reference_latents_RCHW, image_tokens_RLD, pose)
         return Conditions(
             blocks=self.denoiser.conditions(image_tokens_RLD, features),
             reference_latents_RCHW=reference_latents_RCHW if self.config.reference_latents else None,
@@ -127,6 +147,7 @@ class AnimateAnyone(nn.Module):
         pose_BF3HW: Tensor,
         reference_latents_BCHW: Tensor,
         conditional_B: Tensor,
+        reference_pose_B3HW: Tensor | None = None,
     ) -> Tensor:
         """The prediction for every row, as training needs it; rows without conditions are those of guidance.
 
@@ -137,7 +158,8 @@ class AnimateAnyone(nn.Module):
         seen = order[num_plain:]
         conditions = None
         if len(seen):
-            conditions = self.conditions(image_tokens_BLD[seen], reference_latents_BCHW[seen])
+            pose = None if reference_pose_B3HW is None else reference_pose_B3HW[seen]
+            conditions = self.conditions(image_tokens_BLD[seen], reference_latents_BCHW[seen], pose)
         predicted: Tensor = self.denoiser(
             latents_BCFHW[order],
             t_B[order],

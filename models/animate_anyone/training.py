@@ -20,8 +20,9 @@ from models.training.recipe import TrainingRecipe
 
 
 class AnimateAnyoneTask:
-    """Stage 1: single frames; all learns but the temporal layers, which are off. Stage 2: clips; only the temporal
-    layers learn.
+    """Stage 1: frames, each for itself; all learns but the temporal layers, which are off. Stage 2: clips; only the
+    temporal layers learn. Several frames of a sample in stage 1 share one pass of the ReferenceNet, and one step of
+    noise.
 
     Rows drawn for condition dropout see no reference and a zero image token, as the unconditional half of guidance does
     at inference; they keep their pose. Latents are the VAE's means, of targets as of references.
@@ -101,12 +102,17 @@ class AnimateAnyoneTask:
             poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
             self._latents(batch.references_BHWC, reference_keys),
         )
+        reference_pose = ()
+        if self.network.config.reference_pose:
+            drawings = torch.from_numpy(batch.reference_poses_BHWC).to(self._device)
+            reference_pose = (drawings.permute(0, 3, 1, 2).float() / 255,)
         predict: Callable[..., Tensor] = network
         if self.recipe.stage == 2 or noisy.conditional_B.any():
-            return noisy.row_losses(predict(*inputs, noisy.conditional_B))
+            return noisy.row_losses(predict(*inputs, noisy.conditional_B, *reference_pose))
         # Nothing would need the ReferenceNet, which has to take part: one more row does, for nothing.
         conditional_B = torch.cat([noisy.conditional_B, torch.ones_like(noisy.conditional_B[:1])])
-        prediction = predict(*(torch.cat([rows, rows[:1]]) for rows in inputs), conditional_B)
+        one_more = [torch.cat([rows, rows[:1]]) for rows in (*inputs, *reference_pose)]
+        prediction = predict(*one_more[: len(inputs)], conditional_B, *one_more[len(inputs) :])
         return noisy.row_losses(prediction[:-1]) + 0 * prediction[-1].sum()
 
 
@@ -114,10 +120,7 @@ def _check(network: AnimateAnyone, recipe: TrainingRecipe) -> None:
     if recipe.stage not in (1, 2):
         raise ValueError(f"Animate Anyone is trained in stages 1 and 2, got stage {recipe.stage}")
     frames, most = recipe.sampling.num_frames, network.config.temporal.max_frames
-    if (frames > 1) != (recipe.stage == 2):
-        raise ValueError(
-            f"stage 1 learns from single frames and stage 2 from clips, got stage {recipe.stage} with "
-            f"sampling.num_frames {frames}"
-        )
+    if recipe.stage == 2 and frames == 1:
+        raise ValueError("stage 2 learns from clips, got sampling.num_frames 1")
     if frames > most:
         raise ValueError(f"sampling.num_frames is {frames}, the temporal layers know places for {most}")

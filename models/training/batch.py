@@ -15,7 +15,7 @@ class SampleBatch:
     """B samples of F target frames.
 
     `samples_B`: int64, their numbers in the run's order. `clips_B`: int64, which clip of the corpus each is of.
-    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`: uint8 RGB.
+    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB.
     `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
     """
 
@@ -24,6 +24,7 @@ class SampleBatch:
     targets_BFHWC: NDArray[np.uint8]  # noqa: N815
     poses_BFHWC: NDArray[np.uint8]  # noqa: N815
     references_BHWC: NDArray[np.uint8]  # noqa: N815
+    reference_poses_BHWC: NDArray[np.uint8]  # noqa: N815
     target_frames_BF: NDArray[np.int64]  # noqa: N815
     reference_frames_B: NDArray[np.int64]  # noqa: N815
     mirrored_B: NDArray[np.bool_]  # noqa: N815

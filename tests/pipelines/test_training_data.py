@@ -109,6 +109,8 @@ def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -
     clip = maker.beginning(2, num_frames=5)
     assert clip.target_frames_BF.tolist() == [[0, 1, 2, 3, 4]]
     assert np.array_equal(clip.references_BHWC[0], clip.targets_BFHWC[0, 0])
+    assert np.array_equal(clip.reference_poses_BHWC[0], clip.poses_BFHWC[0, 0])
+    assert clip.reference_poses_BHWC.any()
     assert maker.beginning(2, num_frames=99).targets_BFHWC.shape[1] == 12
     maker.close()
 

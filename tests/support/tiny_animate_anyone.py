@@ -31,6 +31,7 @@ TINY = AnimateAnyoneConfig(
     temporal=TemporalConfig(max_frames=16, num_heads=2),
     pose_widths=(8, 8, 16, 16),
     reference_latents=True,
+    reference_pose=True,
     schedule=ScheduleConfig(),
     windows=WindowConfig(size=8, overlap=2, layout="open_loop"),
     num_steps=2,

@@ -33,6 +33,7 @@ def inputs(num_frames: int = 11, **changes: object) -> AnimationInputs:
     given = AnimationInputs(
         reference_HWC=rng.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
         pose_THWC=rng.integers(0, 256, (num_frames, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
+        reference_pose_HWC=rng.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
         seed=5,
         guidance_scale=2.0,
     )
@@ -63,6 +64,7 @@ def test_the_same_request_gives_the_same_bits_and_another_seed_or_reference_or_p
         inputs(seed=6),
         inputs(reference_HWC=255 - inputs().reference_HWC),
         inputs(pose_THWC=255 - inputs().pose_THWC),
+        inputs(reference_pose_HWC=255 - inputs().reference_HWC),
         inputs(guidance_scale=4.0),
         inputs(num_steps=3),
     ):
@@ -126,6 +128,7 @@ def test_noise_of_the_first_frames_does_not_depend_on_the_clips_length() -> None
         ({"reference_HWC": np.zeros((60, 48, 3), np.uint8)}, "multiples of 8, got 48 x 60"),
         ({"pose_THWC": np.zeros((3, 64, 40, 3), np.uint8)}, r"must be \(T, 64, 48, 3\)"),
         ({"pose_THWC": np.zeros((0, 64, 48, 3), np.uint8)}, "T >= 1"),
+        ({"reference_pose_HWC": None}, "tiny looks at the reference's skeleton"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(changes: dict[str, object], words: str) -> None:

@@ -44,6 +44,7 @@ def batch(rows: int, num_frames: int, size: int = 8) -> dict[str, torch.Tensor]:
         "pose_BF3HW": torch.rand((rows, num_frames, 3, 8 * size, 8 * size), generator=generator),
         "reference_latents_BCHW": normal(rows, CHANNELS, size, size),
         "conditional_B": torch.ones(rows, dtype=torch.bool),
+        "reference_pose_B3HW": torch.rand((rows, 3, 8 * size, 8 * size), generator=generator),
     }
 
 
@@ -71,6 +72,7 @@ def test_rows_without_conditions_see_neither_reference_nor_token_but_the_pose() 
             **given,
             "image_tokens_BLD": given["image_tokens_BLD"] + 1,
             "reference_latents_BCHW": given["reference_latents_BCHW"] + 1,
+            "reference_pose_B3HW": 1 - given["reference_pose_B3HW"],
         }
     )
     torch.testing.assert_close(other[0], before[0], atol=1e-6, rtol=0)
@@ -131,16 +133,32 @@ def test_odd_sizes_come_back_as_they_are(height: int, width: int) -> None:
     given["latents_BCFHW"] = torch.randn(1, CHANNELS, 2, height, width)
     given["reference_latents_BCHW"] = torch.randn(1, CHANNELS, height, width)
     given["pose_BF3HW"] = torch.rand(1, 2, 3, 8 * height, 8 * width)
+    given["reference_pose_B3HW"] = given["pose_BF3HW"][:, 0]
     assert network(**given).shape == (1, CHANNELS, 2, height, width)
 
 
 @torch.no_grad()
 def test_the_papers_pose_guider_is_added_to_the_noise() -> None:
-    network = new_network(replace(TINY, pose_guider="paper"))
+    network = new_network(replace(TINY, pose_guider="paper", reference_pose=False))
     given = batch(1, 2)
+    del given["reference_pose_B3HW"]
     before = network(**given)
     assert network.pose_features(given["pose_BF3HW"]).shape == given["latents_BCFHW"].shape
     assert (network(**{**given, "pose_BF3HW": 1 - given["pose_BF3HW"]}) - before).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_references_skeleton_is_seen_where_the_configuration_says_so() -> None:
+    given = batch(1, 2)
+    drawn = given["reference_pose_B3HW"]
+    network = new_network()
+    assert (network(**{**given, "reference_pose_B3HW": 1 - drawn}) - network(**given)).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="reference_pose=True, got no drawing"):
+        network(**{**given, "reference_pose_B3HW": None})
+    with pytest.raises(ValueError, match="reference_pose=False, got a drawing"):
+        new_network(replace(TINY, reference_pose=False))(**given)
+    with pytest.raises(ValueError, match="reference_pose needs pose_guider 'released'"):
+        replace(TINY, pose_guider="paper")
 
 
 def test_more_frames_than_there_are_places_for_are_refused() -> None:
