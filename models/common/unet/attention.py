@@ -65,9 +65,12 @@ def joined(first: KeysValues, second: KeysValues) -> KeysValues:
     return torch.cat([first[0], second[0]], 2), torch.cat([first[1], second[1]], 2)
 
 
-def per_frame(context: KeysValues, num_frames: int) -> KeysValues:
-    """Keys and values of clips (B, …) for each of their frames, (B · F, …); those of one clip stay as they are."""
+def for_rows(context: KeysValues, num_rows: int) -> KeysValues:
+    """Keys and values of clips (B, …) for each of their frames, (num_rows, …); those of one clip, or of as many rows,
+    stay as they are.
+    """
     keys, values = context
-    if len(keys) == 1 or num_frames == 1:
+    if len(keys) in (1, num_rows):
         return context
-    return keys.repeat_interleave(num_frames, 0), values.repeat_interleave(num_frames, 0)
+    repeats = num_rows // len(keys)
+    return keys.repeat_interleave(repeats, 0), values.repeat_interleave(repeats, 0)

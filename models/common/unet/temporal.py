@@ -1,4 +1,6 @@
-"""Attention over the frames of a clip, pixel by pixel: the motion module of AnimateDiff (arXiv 2307.04725)."""
+"""Attention over the frames of a clip, pixel by pixel: the motion modules of AnimateDiff (arXiv 2307.04725) and the
+temporal transformers of ModelScope's text-to-video (arXiv 2308.06571).
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,26 @@ from models.common.unet.attention import MultiHeadAttention
 class TemporalConfig:
     """Temporal layers.
 
+    `layout`: "animatediff", a layer after every ResNet and its spatial transformer; or "modelscope", a layer after
+      every spatial transformer and one after the first convolution, and convolutions over frames after every ResNet.
+    `positions`: whether attention knows the places of frames; without, a window may have any length.
     `max_frames`: frames that have a place in the table of positions, the most of a window.
     `norm`: GroupNorm's statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the
-      frames (diffusers' `UNetMotionModel`): the same weights compute other numbers.
+      frames (diffusers' `UNetMotionModel` and `UNet3DConditionModel`): the same weights compute other numbers.
+    `head_width`: None for `num_heads` heads everywhere; otherwise heads have this width, and only the layer after the
+      first convolution has `num_heads` of them, whatever its input's width.
     """
 
+    layout: Literal["animatediff", "modelscope"] = "animatediff"
+    positions: bool = True
     max_frames: int = 32
     norm: Literal["per_frame", "pooled"] = "per_frame"
     num_heads: int = 8
+    head_width: int | None = None
+
+    def heads(self, width: int) -> int:
+        """Heads of a layer within the levels."""
+        return self.num_heads if self.head_width is None else width // self.head_width
 
 
 class TemporalBlock(nn.Module):
@@ -38,10 +52,11 @@ class TemporalBlock(nn.Module):
         self.norm3 = nn.LayerNorm(width)
         self.ff = FeedForward(width, activation_fn="geglu")
 
-    def forward(self, x_MFD: Tensor, positions_FD: Tensor) -> Tensor:
+    def forward(self, x_MFD: Tensor, positions_FD: Tensor | None = None) -> Tensor:
         """(M, F, D): M pixels; positions are added to what each attention sees."""
-        x_MFD = x_MFD + self.attn1(self.norm1(x_MFD) + positions_FD)
-        x_MFD = x_MFD + self.attn2(self.norm2(x_MFD) + positions_FD)
+        for norm, attention in ((self.norm1, self.attn1), (self.norm2, self.attn2)):
+            seen = norm(x_MFD)
+            x_MFD = x_MFD + attention(seen if positions_FD is None else seen + positions_FD)
         out: Tensor = x_MFD + self.ff(self.norm3(x_MFD))
         return out
 
@@ -49,28 +64,31 @@ class TemporalBlock(nn.Module):
 class TemporalTransformer(nn.Module):
     """A motion module: attention over frames, added to them. It begins as the identity."""
 
-    positions: Tensor
+    positions: Tensor | None
 
-    def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int) -> None:
+    def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int, inner_width: int | None = None) -> None:
+        """`inner_width`: of the attention; None: `width`."""
         super().__init__()
         self.config = config
+        inner = inner_width or width
         self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
-        self.proj_in = nn.Linear(width, width)
-        self.transformer_blocks = nn.ModuleList([TemporalBlock(width, num_heads=config.num_heads)])
-        self.proj_out = nn.Linear(width, width)
+        self.proj_in = nn.Linear(width, inner)
+        self.transformer_blocks = nn.ModuleList([TemporalBlock(inner, num_heads=config.heads(inner))])
+        self.proj_out = nn.Linear(inner, width)
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
-        self.register_buffer("positions", sinusoids(config.max_frames, width), persistent=False)
+        places = sinusoids(config.max_frames, inner) if config.positions else None
+        self.register_buffer("positions", places, persistent=False)
 
     def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
         """(N, C, H, W) with N = clips · frames, frames of a clip side by side.
 
         Raises:
-            ValueError: more frames than `max_frames`.
+            ValueError: more frames than have a position.
         """
-        if num_frames > self.config.max_frames:
+        if self.positions is not None and num_frames > len(self.positions):
             raise ValueError(
-                f"a window has {num_frames} frames, the temporal layers know places for {self.config.max_frames}"
+                f"a window has {num_frames} frames, the temporal layers know places for {len(self.positions)}"
             )
         _, channels, height, width = x_NCHW.shape
         clips = (-1, num_frames, channels, height, width)
@@ -82,7 +100,8 @@ class TemporalTransformer(nn.Module):
         else:
             normed = self.norm(x).reshape(clips)
         x_MFC = normed.permute(0, 3, 4, 1, 2).flatten(0, 2)
-        x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), self.positions[:num_frames].to(x_MFC.dtype))
+        positions = None if self.positions is None else self.positions[:num_frames].to(x_MFC.dtype)
+        x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), positions)
         out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_frames, channels)
         return x_NCHW + out_BHWFC.permute(0, 3, 4, 1, 2).flatten(0, 1)
 

@@ -8,7 +8,7 @@ import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-from models.common.unet.attention import KeysValues, MultiHeadAttention, attend, joined, per_frame
+from models.common.unet.attention import KeysValues, MultiHeadAttention, attend, for_rows, joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +18,7 @@ class BlockConditions:
     `context`: what cross-attention adds where there is one context token, (R, 1, D): a softmax over one token is 1,
     whatever the query; otherwise the tokens' keys and values.
     `reference`: keys and values of the reference's tokens; None for none.
-    R is 1 or the number of rows.
+    R is 1, the number of rows, or rows · frames where every frame has a context of its own.
     """
 
     context: Tensor | KeysValues
@@ -55,17 +55,17 @@ class TransformerBlock(nn.Module):
         """
         plain = num_plain * num_frames
         normed = self.norm1(x_NLD)
-        x_NLD = x_NLD + self._self_attention(normed, conditions, num_frames, plain)
+        x_NLD = x_NLD + self._self_attention(normed, conditions, plain)
         x_NLD = x_NLD + self._cross_attention(x_NLD, conditions, num_frames, plain)
         x_NLD = x_NLD + self.ff(self.norm3(x_NLD))
         return x_NLD, normed
 
-    def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, num_frames: int, plain: int) -> Tensor:
+    def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, plain: int) -> Tensor:
         if conditions is None or conditions.reference is None:
             alone: Tensor = self.attn1(x_NLD)
             return alone
         queries, (keys, values) = self.attn1.queries(x_NLD), self.attn1.keys_values(x_NLD)
-        reference = per_frame(conditions.reference, num_frames)
+        reference = for_rows(conditions.reference, len(x_NLD) - plain)
         if len(reference[0]) == 1:
             rows = len(x_NLD) - plain
             reference = (reference[0].expand(rows, -1, -1, -1), reference[1].expand(rows, -1, -1, -1))
@@ -87,15 +87,16 @@ class TransformerBlock(nn.Module):
                 return added
             rows = len(x_NLD) - plain
             return torch.cat([bias.expand(plain, 1, -1), added.expand(rows, -1, -1)])
-        attended: Tensor = self.attn2(self.norm2(x_NLD[plain:]), per_frame(context, num_frames))
+        attended: Tensor = self.attn2(self.norm2(x_NLD[plain:]), for_rows(context, len(x_NLD) - plain))
         return torch.cat([bias.expand(plain, *attended.shape[1:]), attended]) if plain else attended
 
 
 class SpatialTransformer(nn.Module):
-    """Attention over the pixels of each frame, added to them."""
+    """Attention over the pixels of each frame, added to them `scale` times."""
 
-    def __init__(self, width: int, *, num_heads: int, context_width: int, norm_groups: int) -> None:
+    def __init__(self, width: int, *, num_heads: int, context_width: int, norm_groups: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
         self.transformer_blocks = nn.ModuleList(
@@ -117,4 +118,5 @@ class SpatialTransformer(nn.Module):
         height, width = x_NCHW.shape[2:]
         tokens = self.proj_in(self.norm(x_NCHW)).flatten(2).transpose(1, 2)
         tokens, features = self.block(tokens, conditions, num_frames=num_frames, num_plain=num_plain)
-        return self.proj_out(tokens.transpose(1, 2).reshape(*x_NCHW.shape[:2], height, width)) + x_NCHW, features
+        added = self.proj_out(tokens.transpose(1, 2).reshape(*x_NCHW.shape[:2], height, width))
+        return (added if self.scale == 1 else self.scale * added) + x_NCHW, features

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -27,7 +27,9 @@ class UNetConfig:
     """Shape of a U-Net; the defaults are Stable Diffusion 1.5's.
 
     `widths`: channels of each level, from the full resolution down; `attention`: whether a level has transformers.
-    `num_heads`: of every spatial attention. `context_width`: of a context token.
+    `num_heads`: of every spatial attention, unless `head_width` says how wide a head is. `context_width`: of a token.
+    `pose_attention`: α of a second transformer after each spatial one, x + α · Δ(x), whose context is the motion of a
+      frame (Animate-X, arXiv 2410.10306, §3.3); None for none.
     """
 
     in_channels: int = 4
@@ -36,12 +38,18 @@ class UNetConfig:
     attention: tuple[bool, ...] = (True, True, True, False)
     layers_per_block: int = 2
     num_heads: int = 8
+    head_width: int | None = None
     context_width: int = 768
     norm_groups: int = 32
+    pose_attention: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.attention) or not self.widths:
             raise ValueError(f"widths {self.widths} and attention {self.attention} must name the same levels")
+
+    def heads(self, width: int) -> int:
+        """Heads of a spatial attention of this width."""
+        return self.num_heads if self.head_width is None else width // self.head_width
 
 
 class Level(nn.Module):
@@ -59,20 +67,27 @@ class Level(nn.Module):
             )
             for before, after in channels
         )
-        self.attentions = nn.ModuleList(
-            SpatialTransformer(
-                after,
-                num_heads=config.num_heads,
-                context_width=config.context_width,
-                norm_groups=config.norm_groups,
-            )
-            for _, after in (channels if attention else ())
+        widths = [after for _, after in channels] if attention else []
+        self.attentions = nn.ModuleList(_transformer(width, config) for width in widths)
+        self.pose_attentions = nn.ModuleList(
+            _transformer(width, config, scale=config.pose_attention)
+            for width in widths
+            if config.pose_attention is not None
         )
+        modelscope = temporal is not None and temporal.layout == "modelscope"
+        self.temporal_convs = nn.ModuleList(_temporal_convs(after, config) for _, after in channels if modelscope)
         self.motion_modules = nn.ModuleList(
-            TemporalTransformer(after, temporal, norm_groups=config.norm_groups)
-            for _, after in channels
+            TemporalTransformer(width, temporal, norm_groups=config.norm_groups)
+            for width in (widths if modelscope else [after for _, after in channels])
             if temporal is not None
         )
+
+    def residual(self, index: int, x_NCHW: Tensor, embedding: Tensor, num_frames: int, temporal: bool) -> Tensor:
+        """The image after one ResNet, and the convolutions over frames that belong to it."""
+        x_NCHW = self.resnets[index](x_NCHW, embedding)
+        if temporal and index < len(self.temporal_convs):
+            x_NCHW = self.temporal_convs[index](x_NCHW, num_frames)
+        return x_NCHW
 
     def layer(
         self,
@@ -80,15 +95,18 @@ class Level(nn.Module):
         x_NCHW: Tensor,
         embedding: Tensor,
         conditions: BlockConditions | None,
+        pose_conditions: BlockConditions | None,
         num_frames: int,
         num_plain: int,
         temporal: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """The image after one layer, and its transformer's features where it has one."""
         features = None
-        x_NCHW = self.resnets[index](x_NCHW, embedding)
+        x_NCHW = self.residual(index, x_NCHW, embedding, num_frames, temporal)
         if index < len(self.attentions):
             x_NCHW, features = self.attentions[index](x_NCHW, conditions, num_frames=num_frames, num_plain=num_plain)
+        if index < len(self.pose_attentions):
+            x_NCHW, _ = self.pose_attentions[index](x_NCHW, pose_conditions, num_frames=num_frames)
         if temporal and index < len(self.motion_modules):
             x_NCHW = self.motion_modules[index](x_NCHW, num_frames)
         return x_NCHW, features
@@ -133,6 +151,8 @@ class MiddleLevel(Level):
             eps=1e-5,
         )
         self.resnets.append(last)
+        if self.temporal_convs:
+            self.temporal_convs.append(_temporal_convs(width, config))
 
 
 class UNet(nn.Module):
@@ -149,6 +169,12 @@ class UNet(nn.Module):
         self.gradient_checkpointing = False
         first = config.widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, first, 3, padding=1)
+        self.transformer_in: TemporalTransformer | None = None
+        if temporal is not None and temporal.layout == "modelscope":
+            inner = None if temporal.head_width is None else temporal.num_heads * temporal.head_width
+            self.transformer_in = TemporalTransformer(
+                first, temporal, norm_groups=config.norm_groups, inner_width=inner
+            )
         self.time_proj = Timesteps(first, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(first, 4 * first)
         levels = range(len(config.widths))
@@ -159,13 +185,21 @@ class UNet(nn.Module):
     @property
     def transformers(self) -> list[SpatialTransformer]:
         """All spatial transformers, in the order in which they run."""
-        levels = (*self.down_blocks, self.mid_block, *self.up_blocks)
-        return [module for level in levels for module in level.attentions]
+        return [module for level in self._levels for module in level.attentions]
+
+    @property
+    def pose_transformers(self) -> list[SpatialTransformer]:
+        """The transformers after them that read motion, in the same order."""
+        return [module for level in self._levels for module in level.pose_attentions]
+
+    @property
+    def _levels(self) -> tuple[Any, ...]:
+        return (*self.down_blocks, self.mid_block, *self.up_blocks)
 
     def temporal_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the temporal layers."""
         for name, parameter in self.named_parameters():
-            if ".motion_modules." in name:
+            if any(part in name for part in ("motion_modules.", "temporal_convs.", "transformer_in.")):
                 yield parameter
 
     def conditions(self, context_RLD: Tensor, reference: Sequence[Tensor] | None = None) -> list[BlockConditions]:
@@ -182,12 +216,17 @@ class UNet(nn.Module):
             for transformer, features in zip_longest(transformers, reference or ())
         ]
 
+    def pose_conditions(self, tokens_NLD: Tensor) -> list[BlockConditions]:
+        """What every pose transformer reads of the motion tokens of each frame, N = rows · frames."""
+        return [transformer.block.conditions(tokens_NLD) for transformer in self.pose_transformers]
+
     def walk(
         self,
         x_NCHW: Tensor,
         t_N: Tensor,
         conditions: Sequence[BlockConditions] | None,
         *,
+        pose_conditions: Sequence[BlockConditions] | None = None,
         num_frames: int = 1,
         num_plain: int = 0,
         features: list[Tensor] | None = None,
@@ -198,11 +237,13 @@ class UNet(nn.Module):
         """
         embedding = self.time_embedding(self.time_proj(t_N).to(x_NCHW.dtype))
         waiting = iter(conditions if conditions is not None else [None] * len(self.transformers))
+        waiting_pose = iter(pose_conditions if pose_conditions is not None else [None] * len(self.pose_transformers))
 
         def layer(level: nn.Module, index: int, x: Tensor) -> Tensor:
             assert isinstance(level, Level)
             read = next(waiting) if index < len(level.attentions) else None
-            arguments: tuple[Any, ...] = (index, x, embedding, read, num_frames, num_plain, self.temporal)
+            read_pose = next(waiting_pose) if index < len(level.pose_attentions) else None
+            arguments: tuple[Any, ...] = (index, x, embedding, read, read_pose, num_frames, num_plain, self.temporal)
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x, found = checkpoint(level.layer, *arguments, use_reentrant=False)
             else:
@@ -211,6 +252,8 @@ class UNet(nn.Module):
                 features.append(found)
             return x
 
+        if self.transformer_in is not None and self.temporal:
+            x_NCHW = self.transformer_in(x_NCHW, num_frames)
         skips = [x_NCHW]
         for level in self.down_blocks:
             for index in range(len(level.resnets)):  # type: ignore[arg-type]
@@ -220,7 +263,7 @@ class UNet(nn.Module):
                 x_NCHW = downsample(x_NCHW)
                 skips.append(x_NCHW)
         x_NCHW = layer(self.mid_block, 0, x_NCHW)
-        x_NCHW = self.mid_block.resnets[1](x_NCHW, embedding)
+        x_NCHW = self.mid_block.residual(1, x_NCHW, embedding, num_frames, self.temporal)
         for level in self.up_blocks:
             for index in range(len(level.resnets)):  # type: ignore[arg-type]
                 x_NCHW = layer(level, index, torch.cat([x_NCHW, skips.pop()], 1))
@@ -228,3 +271,17 @@ class UNet(nn.Module):
                 # An odd side does not come back by doubling.
                 x_NCHW = upsample(x_NCHW, output_size=skips[-1].shape[2:])
         return x_NCHW
+
+
+def _transformer(width: int, config: UNetConfig, *, scale: float = 1.0) -> SpatialTransformer:
+    return SpatialTransformer(
+        width,
+        num_heads=config.heads(width),
+        context_width=config.context_width,
+        norm_groups=config.norm_groups,
+        scale=scale,
+    )
+
+
+def _temporal_convs(width: int, config: UNetConfig) -> TemporalConvLayer:
+    return TemporalConvLayer(width, norm_num_groups=config.norm_groups)  # type: ignore[no-untyped-call]
