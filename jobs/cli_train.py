@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -93,3 +94,35 @@ def perception(
         first_seed=first_seed,
     )
     typer.echo(json.dumps(from_command_line(config, learning_rate=learning_rate), indent=1))
+
+
+@train_app.command()
+def appearance(
+    work: Annotated[
+        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
+    ] = None,
+    vae_steps: Annotated[int, typer.Option("--vae-steps", min=1, help="Steps for the VAE.")] = 2400,
+    image_encoder_steps: Annotated[
+        int, typer.Option("--image-encoder-steps", min=1, help="Steps for the image encoder.")
+    ] = 600,
+    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 20_000,
+) -> None:
+    """Train the embedded VAE and image encoder on puppets. Killed, it continues with the same command."""
+    from jobs.train_appearance import TrainAppearanceConfig, from_command_line
+    from models.appearance.vae import CHECKPOINTS
+
+    defaults = TrainAppearanceConfig(work=work)
+    config = replace(
+        defaults,
+        out=CHECKPOINTS if out is None else out,
+        start_from=start_from,
+        vae=replace(defaults.vae, steps=vae_steps),
+        image_encoder=replace(defaults.image_encoder, steps=image_encoder_steps),
+        frames=replace(defaults.frames, num_videos=videos, first_seed=first_seed),
+    )
+    typer.echo(json.dumps(from_command_line(config), indent=1))

@@ -6,7 +6,6 @@ import datetime
 import json
 import logging
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from jobs.train_perception import heldout_frames, rendered
+from jobs.train_perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
+from models.appearance.card import write_card
 from models.appearance.image_encoder import (
     EMBEDDED_IMAGE_ENCODER,
     ImageEncoder,
@@ -23,7 +23,7 @@ from models.appearance.image_encoder import (
 )
 from models.appearance.training import encoder_losses, random_crops, vae_losses
 from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae, embedded_vae, standardise, to_frames, to_images
-from models.common.checkpoint import save_checkpoint
+from models.common.checkpoint import read_metadata, save_checkpoint
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
 from models.perception.training import LoopConfig, train
@@ -31,6 +31,8 @@ from models.perception.training import LoopConfig, train
 logger = logging.getLogger(__name__)
 
 SIDE_PX = 128
+STATISTICS_FRAMES = 512
+"""Pictures that means and deviations of latents are taken over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +40,7 @@ class TrainAppearanceConfig:
     """What `train_appearance` does.
 
     `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
-    `out`: where the checkpoints and their scores go.
+    `out`: where the checkpoints and their card go.
     `start_from`: folder of checkpoints to go on from, in place of random weights.
     """
 
@@ -55,35 +57,58 @@ class TrainAppearanceConfig:
         )
     )
     heldout_videos: int = 100
+    render_processes: int = 2
+
+    def __post_init__(self) -> None:
+        last = self.frames.first_seed + self.frames.num_videos
+        if not 0 <= self.frames.first_seed < last <= FIRST_HELDOUT_SEED:
+            raise ValueError(
+                f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.frames.first_seed} … {last}"
+            )
+        if self.frames.side_px < SIDE_PX:
+            raise ValueError(f"frames must be at least {SIDE_PX} px on a side, got {self.frames.side_px}")
+        if self.frames.frames_per_video < 2 or self.frames.num_videos < self.image_encoder.batch_size:
+            raise ValueError(
+                "the image encoder compares two frames of each of batch_size videos, got "
+                f"{self.frames.num_videos} videos of {self.frames.frames_per_video} frames for a batch of "
+                f"{self.image_encoder.batch_size}"
+            )
+
+
+def from_command_line(config: TrainAppearanceConfig) -> dict[str, float]:
+    """What `zoetrope train appearance` runs: `train_appearance`, with progress on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    return train_appearance(config)
 
 
 def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
-    """Render puppets, train VAE and image encoder, measure them on held-out puppets, write checkpoints and scores.
+    """Render puppets, train VAE and image encoder, measure them on held-out puppets, write checkpoints and card.
 
     As with perception, `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the environment saves much time.
+    Returns the scores.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     torch.set_num_threads(1)
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
-    frames = rendered(config.frames, config.work / "frames", processes=2)
+    steps_before = {name: _steps_before(name, config) for name in ("vae", "image_encoder")}
+    frames = rendered(config.frames, config.work / "frames", processes=config.render_processes)
     vae, vae_minutes = _train_vae(config, frames)
     encoder, encoder_minutes = _train_image_encoder(config, frames)
     scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
     logger.info("held-out scores: %s", json.dumps(scores))
-    trained: tuple[tuple[str, torch.nn.Module, Mapping[str, Any], LoopConfig, float], ...] = (
+    trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], LoopConfig, float], ...] = (
         ("vae", vae.network, asdict(EMBEDDED_VAE), config.vae, vae_minutes),
         ("image_encoder", encoder.network, EMBEDDED_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
     )
     for name, network, shape, loop, minutes in trained:
         metadata = {
             "network": shape,
-            "steps": loop.steps,
+            "steps": steps_before[name] + loop.steps,
             "minutes": round(minutes, 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
             "settings": {
-                **asdict(loop),
+                **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
                 "frames": asdict(config.frames),
                 "continued": config.start_from is not None,
             },
@@ -92,7 +117,14 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
         save_checkpoint(
             network.state_dict(), config.out / f"{name}.safetensors", metadata=metadata, float_dtype=torch.float16
         )
+    write_card(config.out)
     return scores
+
+
+def _steps_before(name: str, config: TrainAppearanceConfig) -> int:
+    if config.start_from is None:
+        return 0
+    return int(str(read_metadata(config.start_from / f"{name}.safetensors")["steps"]))
 
 
 @torch.no_grad()
@@ -132,7 +164,8 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
     )
     rng = np.random.default_rng(1)
     with torch.no_grad():
-        crops = random_crops(frames.images, rng.integers(0, len(frames.images), 512), rng, side_px=SIDE_PX)
+        chosen = rng.integers(0, len(frames.images), min(STATISTICS_FRAMES, len(frames.images)))
+        crops = random_crops(frames.images, chosen, rng, side_px=SIDE_PX)
         latents = torch.cat([vae.distribution(batch)[0] for batch in torch.split(crops, 16)])
     standardise(vae, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
     return vae, seconds / 60

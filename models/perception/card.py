@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.common.checkpoint import file_digest, read_metadata
+from models.common.card import file_table, run_list
 from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
 
@@ -38,8 +37,6 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`; `scores` is what `evaluate_perception` returned."""
     paths = [folder / f"{name}.safetensors" for name in ("figure", "object")]
-    files = "\n".join(_file_row(path) for path in paths)
-    runs = "\n".join(_run(path) for path in paths)
     rows = "\n".join(f"| {what} | {scores[key]:.3f} | {promised} |" for key, what, promised in _ROWS)
     times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))
     text = f"""# Embedded perception
@@ -50,15 +47,13 @@ def write_card(folder: Path, scores: Mapping[str, float]) -> None:
 `object.safetensors` masks the object at a box or at points. Both are `PerceptionNet`s (`models/perception/network.py`),
 stored in half precision and run in single precision.
 
-| file | bytes | digest | steps | date | minutes |
-|---|---|---|---|---|---|
-{files}
+{file_table(paths)}
 
 Trained by `jobs/train_perception.py` (`zoetrope train perception`) on puppet videos drawn by `models/puppets`; nothing
 else was seen. Steps include the runs that a run continued (on other puppets, with other settings and weights of the
 losses); date, minutes, machine and settings are those of the last.
 
-{runs}
+{run_list(paths)}
 
 Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets: characters and motions of no training video
 ({scores["limb_pairs"]:.0f} pairs of limbs, {scores["objects"]:.0f} objects).
@@ -75,16 +70,3 @@ of the frame. Keypoint scores are low where no puppet is seen, but not reliably 
 Licence: Apache-2.0, like the project.
 """
     (folder / "CARD.md").write_text(text, encoding="utf-8")
-
-
-def _file_row(path: Path) -> str:
-    about = read_metadata(path)
-    return (
-        f"| `{path.name}` | {path.stat().st_size} | `{file_digest(path)}` | {about['steps']} "
-        f"| {about['date']} | {about['minutes']} |"
-    )
-
-
-def _run(path: Path) -> str:
-    about = read_metadata(path)
-    return f"- `{path.stem}` on {about['machine']}: `{json.dumps(about['settings'], sort_keys=True)}`"
