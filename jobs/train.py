@@ -17,6 +17,7 @@ from jobs.job import code_version, earlier_run, publish_run
 from jobs.ray_runtime import cluster
 from jobs.redact import redact_text
 from jobs.spec import JobResult, Options
+from jobs.training.animate_anyone import runs_of
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.events import Diverged, Event, Progress, SampleVideo, Saved, Started
@@ -80,6 +81,7 @@ def train(
             out=storage.url,
             start_from=start_from,
             facts=facts,
+            earlier_runs=runs_of(start_from),
         )
         with tracking.run(
             "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from models.animate_anyone.weights import PUBLISHED_FILES, load_published
 from models.appearance.image_encoder import ImageEncoder, embedded_image_encoder
 from models.appearance.vae import CHECKPOINTS, Vae, embedded_vae
 from models.common.animator import AnimationInputs
-from models.common.checkpoint import CheckpointError, load_checkpoint
+from models.common.checkpoint import CheckpointError, load_checkpoint, read_metadata
 from models.training.batch import SampleBatch
 from models.video.encode import write_h264
 from models.video.side_by_side import side_by_side
@@ -50,6 +51,39 @@ def new_task(
     return task, vae, image_encoder
 
 
+def runs_of(start_from: str | None) -> list[dict[str, Any]]:
+    """The runs that made the weights of `start_from`, oldest first; none where it does not tell."""
+    if start_from is None or (where := own_weights(start_from)) is None:
+        return []
+    storage, name = where
+    try:
+        with storage.fetched(name) as path:
+            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # as written
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint at {start_from}") from None
+    return runs
+
+
+def own_weights(start_from: str) -> tuple[Storage, str] | None:
+    """Where the weights lie, and under which name; None for a folder with the published files.
+
+    Raises:
+        CheckpointError: it is none of these.
+    """
+    if start_from.endswith(".safetensors"):
+        folder, _, name = start_from.rpartition("/")
+        return Storage(folder or "."), name
+    storage = Storage(start_from)
+    if (latest := CheckpointStore(storage).latest()) is not None:
+        return storage, latest.weights
+    if storage.exists(PUBLISHED_FILES[0]):
+        return None
+    raise CheckpointError(
+        f"{start_from} is no run with a checkpoint, and holds no {PUBLISHED_FILES[0]}; give a .safetensors "
+        "file, the --out of a run, or a folder of published files"
+    )
+
+
 def starting_network(model: ModelConfig, start_from: str | None) -> AnimateAnyone:
     """A network with random weights, or with those of `start_from`: a `.safetensors` file, the `--out` of another run
     (its last checkpoint), or a folder with the published files.
@@ -59,19 +93,9 @@ def starting_network(model: ModelConfig, start_from: str | None) -> AnimateAnyon
     """
     if start_from is None:
         return AnimateAnyone(model.shape)
-    if start_from.endswith(".safetensors"):
-        folder, _, name = start_from.rpartition("/")
-        storage = Storage(folder or ".")
-    else:
-        storage = Storage(start_from)
-        if (latest := CheckpointStore(storage).latest()) is None:
-            if storage.exists(PUBLISHED_FILES[0]):
-                return load_published(Path(start_from), model.shape)
-            raise CheckpointError(
-                f"{start_from} is no run with a checkpoint, and holds no {PUBLISHED_FILES[0]}; give a .safetensors "
-                "file, the --out of a run, or a folder of published files"
-            )
-        name = latest.weights
+    if (where := own_weights(start_from)) is None:
+        return load_published(Path(start_from), model.shape)
+    storage, name = where
     network = AnimateAnyone(model.shape)
     try:
         with storage.fetched(name) as path:

@@ -153,18 +153,30 @@ _RELEASED: Mapping[int, Mapping[str, Any]] = {
 }
 _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
     1: {
-        "steps": 20_000,
-        "batch_size": 8,
+        "steps": 15_000,
+        "batch_size": 4,
         "ema_decay": 0.999,
-        "optimizer": {"learning_rate": 4e-4, "warmup_steps": 200, "decay": "cosine"},
-        "sampling": {"height_px": 128, "width_px": 128, "num_frames": 1, "sample_margin": 6},
+        "precision": "bfloat16",
+        "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
+        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
+        # Frames that share a reference share its pass through the ReferenceNet.
+        "sampling": {
+            "height_px": 128,
+            "width_px": 128,
+            "num_frames": 4,
+            "frame_step": 3,
+            "sample_margin": 1,
+            "mirror_share": 0.5,
+        },
     },
     2: {
         "steps": 4_000,
         "batch_size": 2,
         "ema_decay": 0.998,
+        "precision": "bfloat16",
         "optimizer": {"learning_rate": 4e-4, "warmup_steps": 100, "decay": "cosine"},
-        "sampling": {"height_px": 128, "width_px": 128, "num_frames": 16, "sample_margin": 0},
+        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
+        "sampling": {"height_px": 128, "width_px": 128, "num_frames": 16, "sample_margin": 0, "mirror_share": 0.5},
     },
 }
 

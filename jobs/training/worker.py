@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from jobs.config import resolved
 from jobs.training.animate_anyone import SampleVideos, new_task
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
@@ -35,6 +38,7 @@ class RunSpec:
         out: the run's storage.
         start_from: weights to begin with, where `out` has no checkpoint.
         facts: kept with every checkpoint, to be compared when the run is started again.
+        earlier_runs: those that made the weights of `start_from`, oldest first, as `run_record` tells of them.
     """
 
     config: TrainConfig
@@ -42,6 +46,7 @@ class RunSpec:
     out: str
     start_from: str | None
     facts: Mapping[str, Any]
+    earlier_runs: Sequence[Mapping[str, Any]] = ()
 
 
 def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: Tell) -> None:
@@ -65,7 +70,8 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
     if latest is not None:
         trainer.load(store.load(latest))
     first = world.rank == 0
-    recorder = _Recorder(spec, store, tell) if first else None
+    seconds_before = 0.0 if latest is None else float(latest.facts["seconds"])
+    recorder = _Recorder(spec, store, tell, seconds=seconds_before, device=world.device) if first else None
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
         tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
@@ -112,13 +118,17 @@ def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
 class _Recorder:
     """Writes and tells for the run."""
 
-    def __init__(self, spec: RunSpec, store: CheckpointStore, tell: Tell) -> None:
-        self._spec, self._store, self._tell = spec, store, tell
+    def __init__(
+        self, spec: RunSpec, store: CheckpointStore, tell: Tell, *, seconds: float, device: torch.device
+    ) -> None:
+        self._spec, self._store, self._tell, self._device = spec, store, tell, device
+        self._seconds = seconds
         self._recent: list[tuple[StepReport, float, float]] = []
         self.videos: SampleVideos | None = None
 
     def step(self, report: StepReport, *, seconds: float, waited: float) -> None:
         config = self._spec.config
+        self._seconds += seconds
         self._recent.append((report, seconds, waited))
         if len(self._recent) < config.log_every_steps and report.step != config.recipe.steps:
             return
@@ -140,14 +150,34 @@ class _Recorder:
     def state(self, state: TrainingState, *, save: bool, show: bool) -> None:
         spec, storage = self._spec, self._store.storage
         if save:
+            runs = [*spec.earlier_runs, run_record(spec, steps=state.step, seconds=self._seconds, device=self._device)]
             record = self._store.save(
-                state, facts=spec.facts, metadata=dict(spec.facts), keep=spec.config.checkpoints.keep
+                state,
+                facts={**spec.facts, "seconds": self._seconds},
+                metadata={**spec.facts, "runs": runs},
+                keep=spec.config.checkpoints.keep,
             )
             storage.publish(CURVES, _curves(state))
             self._tell(Saved(step=state.step, weights=record.weights))
         if show and self.videos is not None:
             for name in self.videos.write(state.weights, storage, step=state.step):
                 self._tell(SampleVideo(step=state.step, name=name))
+
+
+def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:
+    """What weights say of a run that they went through: enough for a card, and to do it again."""
+    recipe, workers = spec.config.recipe, max(spec.config.workers.num, 1)
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}, no GPU"
+    return {
+        "stage": recipe.stage,
+        "steps": steps,
+        "minutes": round(seconds / 60, 1),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{kind}, {workers} worker{'s' if workers > 1 else ''}, torch {torch.__version__}",
+        "clips": len(spec.source.corpus.clips),
+        "dataset_digest": spec.source.corpus.digest,
+        "recipe": resolved(recipe),
+    }
 
 
 def _curves(state: TrainingState) -> bytes:

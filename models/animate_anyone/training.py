@@ -102,7 +102,7 @@ class AnimateAnyoneTask:
             poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
             self._latents(batch.references_BHWC, reference_keys),
         )
-        reference_pose = ()
+        reference_pose: tuple[Tensor, ...] = ()
         if self.network.config.reference_pose:
             drawings = torch.from_numpy(batch.reference_poses_BHWC).to(self._device)
             reference_pose = (drawings.permute(0, 3, 1, 2).float() / 255,)

@@ -33,7 +33,7 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
     """
     keypoints, masks, depths, seconds = _figure_results(figure, puppets)
     truth = np.stack([puppet.keypoints for puppet in puppets])
-    right, present, visible = _correct(keypoints, truth)
+    right, present, visible = correct(keypoints, truth)
     ious = [iou(mask, puppet.character_mask) for mask, puppet in zip(masks, puppets, strict=True)]
     order, clear_order = (
         np.concatenate([limb_order(d, puppet, margin=margin) for d, puppet in zip(depths, puppets, strict=True)])
@@ -134,17 +134,17 @@ def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return int((found & truth).sum()) / union if union else 1.0
 
 
-def _correct(
-    keypoints: NDArray[np.float32], truth: NDArray[np.float32]
+def correct(
+    keypoints: NDArray[np.float32], truth: NDArray[np.float32], *, share: float = PCK_SHARE
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """(T, K) each: within `PCK_SHARE` of the character's size, present in the frame, visible."""
+    """(T, K) each: within `share` of the character's size, present in the frame, visible. Both given as (T, K, 3)."""
     present, visible = truth[..., 2] > 0, truth[..., 2] > 1
     places = np.where(present[..., None], truth[..., :2], np.nan)
     some = present.sum(1) >= 2
     size = np.zeros(len(truth))
     size[some] = (np.nanmax(places[some], axis=1) - np.nanmin(places[some], axis=1)).max(-1)
     distance = np.linalg.norm(keypoints[..., :2] - truth[..., :2], axis=-1)
-    return distance <= PCK_SHARE * size[:, None], present & some[:, None], visible & some[:, None]
+    return distance <= share * size[:, None], present & some[:, None], visible & some[:, None]
 
 
 def _figure_results(

@@ -23,7 +23,7 @@ from jobs.spec import JobResult
 from jobs.train import train
 from jobs.training.config import load
 from models.animate_anyone.network import AnimateAnyone
-from models.common.checkpoint import load_checkpoint, read_tensors
+from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -84,6 +84,8 @@ def test_stage_two_begins_with_the_weights_of_stage_one(
     second = run("two", tiny_recipe(appearance, stage=2), start_from=str(tmp_path / "one"))
     assert second.exit_code == 0, second.summary
     before, after = read_tensors(weights), read_tensors(Path(second.summary["weights"]))
+    runs = read_metadata(Path(second.summary["weights"]))["runs"]
+    assert [(run["stage"], run["steps"], run["clips"]) for run in runs] == [(1, 8, 4), (2, 8, 4)]
     moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert moved
     assert all(".motion_modules." in name for name in moved)

@@ -11,7 +11,7 @@ from models.animate_anyone.config import EMBEDDED, MOORE
 
 def test_defaults_go_with_the_size_and_the_stage() -> None:
     embedded = [load(None, stage=stage).recipe for stage in (1, 2)]
-    assert [recipe.sampling.num_frames for recipe in embedded] == [1, 16]
+    assert [recipe.sampling.num_frames for recipe in embedded] == [4, 16]
     assert {recipe.sampling.height_px for recipe in embedded} == {128}
     assert load(None).model.shape == EMBEDDED
     moore = load(None, ["model.size=moore"], stage=2)
@@ -25,7 +25,7 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     config = load(path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
     assert config.recipe.stage == 2
     assert config.recipe.loss.snr_gamma is None
-    assert config.recipe.loss.noise_offset == 0.05
+    assert config.recipe.loss.condition_dropout == 0.05
     assert (config.recipe.sampling.frame_step, config.recipe.sampling.num_frames) == (2, 8)
     assert config.recipe.sampling.height_px == 128
     assert config.recipe.frozen == ("denoiser.mid",)

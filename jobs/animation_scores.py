@@ -1,0 +1,121 @@
+"""How well a system animates puppets that it has never seen, against what they really look like in that motion."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.common.animator import AnimationInputs, Animator
+from models.metrics.pixels import psnr
+from models.perception.embedded import EmbeddedFigure
+from models.perception.scores import correct
+from models.puppets import render
+from models.puppets.pairs import sample_pair
+from stages.animation_models import AnimationModel
+from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
+from stages.base import Row
+from stages.pose import PoseConfig
+from stages.skeleton import SkeletonConfig, SkeletonStage
+
+logger = logging.getLogger(__name__)
+
+KEYPOINT_SHARE = 0.15
+"""A keypoint is where it should be within this share of the character's size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldoutConfig:
+    """Pairs of held-out puppets (`models.puppets.pairs`): one is animated by the motion of another.
+
+    `first_seed`: of the pairs. Seconds and sizes are those of what is animated.
+    """
+
+    num_pairs: int = 40
+    first_seed: int = 0
+    size_px: tuple[int, int] = (128, 128)
+    duration_seconds: float = 2.0
+    fps: float = 8.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldoutAnimation:
+    """One pair: what was given, made and true, each uint8 (T, H, W, 3) but the reference, (H, W, 3).
+
+    `truth_keypoints`: (T, 133, 3) of `truth_THWC`.
+    """
+
+    reference_HWC: NDArray[np.uint8]  # noqa: N815
+    driving_THWC: NDArray[np.uint8]  # noqa: N815
+    skeletons_THWC: NDArray[np.uint8]  # noqa: N815
+    made_THWC: NDArray[np.uint8]  # noqa: N815
+    truth_THWC: NDArray[np.uint8]  # noqa: N815
+    truth_keypoints: NDArray[np.float32]
+
+
+def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
+    """Animate each pair as `zoetrope animate` does: skeletons found in the driving frames, retargeted and drawn."""
+    models = {animator.name: model}
+    reference_pose, driving_pose = ReferencePoseStage(PoseConfig()), DrivingPoseStage(PoseConfig())
+    skeleton = SkeletonStage(SkeletonConfig(), models)
+    reference_pose.open()
+    num_frames = round(config.duration_seconds * config.fps)
+    for seed in range(config.first_seed, config.first_seed + config.num_pairs):
+        pair = sample_pair(seed, size_px=config.size_px, duration_seconds=config.duration_seconds)
+        target = list(render(pair.target, config.fps, num_frames))
+        driving = np.stack([frame.rgb for frame in render(pair.driving, config.fps, num_frames)])
+        height, width = config.size_px
+        row: Row = {
+            "model": animator.name,
+            "reference_image": target[0].rgb,
+            "video_height_px": height,
+            "video_width_px": width,
+            "driving_frames": driving,
+            "driving_height_px": height,
+            "driving_width_px": width,
+            "clip": None,
+            "clip_id": None,
+        }
+        for stage in (reference_pose, driving_pose, skeleton):
+            row |= stage.process(row)
+        inputs = AnimationInputs(
+            reference_HWC=row["reference_image"],
+            pose_THWC=row["skeleton_frames"],
+            seed=seed,
+            reference_pose_HWC=row["reference_skeleton"],
+        )
+        yield HeldoutAnimation(
+            reference_HWC=row["reference_image"],
+            driving_THWC=driving,
+            skeletons_THWC=row["skeleton_frames"],
+            made_THWC=animator.animate(inputs).frames_THWC,
+            truth_THWC=np.stack([frame.rgb for frame in target]),
+            truth_keypoints=np.stack([frame.keypoints for frame in target]),
+        )
+
+
+def animation_scores(animations: Iterator[HeldoutAnimation], figure: EmbeddedFigure) -> dict[str, float]:
+    """Means over pairs, the first frame of each left out, which is the reference.
+
+    `psnr_db` of what was made, `psnr_repeat_db` of the reference shown again and again; `keypoints`: share of the
+    character's keypoints that the embedded pose network finds in what was made within `KEYPOINT_SHARE` of where they
+    truly are, `keypoints_repeat` in the reference, and `keypoints_truth` in the true frames, which is all that can be
+    reached.
+    """
+    rows: list[dict[str, float]] = []
+    for animation in animations:
+        truth, keypoints = animation.truth_THWC[1:], animation.truth_keypoints[1:]
+        repeat = np.repeat(animation.reference_HWC[None], len(truth), axis=0)
+        row = {}
+        for suffix, frames in (("", animation.made_THWC[1:]), ("_repeat", repeat), ("_truth", truth)):
+            if suffix != "_truth":
+                row[f"psnr{suffix}_db"] = float(psnr(frames, truth).mean())
+            right, present, _ = correct(figure.keypoints(frames), keypoints, share=KEYPOINT_SHARE)
+            row[f"keypoints{suffix}"] = float(right[present].mean())
+        rows.append(row)
+        logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return {**means, "psnr_gain_db": means["psnr_db"] - means["psnr_repeat_db"], "pairs": float(len(rows))}
