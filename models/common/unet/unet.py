@@ -284,4 +284,4 @@ def _transformer(width: int, config: UNetConfig, *, scale: float = 1.0) -> Spati
 
 
 def _temporal_convs(width: int, config: UNetConfig) -> TemporalConvLayer:
-    return TemporalConvLayer(width, norm_num_groups=config.norm_groups)  # type: ignore[no-untyped-call]
+    return TemporalConvLayer(width, norm_num_groups=config.norm_groups)

@@ -1,0 +1,111 @@
+"""Animate-X and UniAnimate, on whose network it stands, in their released sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from models.common.unet.temporal import TemporalConfig
+from models.common.unet.unet import UNetConfig
+from models.sampling.schedule import ScheduleConfig
+from models.sampling.windows import WindowConfig
+
+NUM_JOINTS = 18
+"""Points of an OpenPose body, which the implicit pose indicator reads."""
+
+ReferenceForm = Literal["picture", "first_frame"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndicatorConfig:
+    """The Implicit Pose Indicator (arXiv 2410.10306, §3.2).
+
+    `width`: of its tokens on the way. `features_width`: of the image encoder's embeddings of driving frames.
+    `encoder_*`: of the transformer over key points, frame by frame. `resampler_*`: of the attention to the embeddings;
+      a head is `head_width` wide. `num_tokens`: motion tokens of a frame.
+    """
+
+    width: int = 1024
+    features_width: int = 1024
+    encoder_layers: int = 3
+    encoder_heads: int = 8
+    encoder_ff_width: int = 1024
+    resampler_layers: int = 8
+    resampler_heads: int = 16
+    head_width: int = 64
+    num_tokens: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoisePrior:
+    """Sampling begins at the reference's latents with the noise of these training steps, instead of at noise alone.
+
+    `one_window`: of a clip that is one window; `windows`: of a longer one.
+    """
+
+    one_window: int = 949
+    windows: int = 939
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnimateXConfig:
+    """Everything that makes one Animate-X, or one UniAnimate, which is the same without a pose indicator.
+
+    Args:
+        unet: shape of the denoiser; α of its motion attention is `pose_attention`. `in_channels` and `out_channels` are
+            those of a latent.
+        temporal: its temporal layers.
+        indicator: the pose indicator; None for none (UniAnimate).
+        reference: how the picture is shown at inference, unless a request says otherwise: "picture", as features of
+            the whole picture beside every frame, or "first_frame", as a frame before the others that is no noise. Both
+            have their layers in every checkpoint.
+        beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
+        num_image_tokens: tokens that are made of the image encoder's embedding.
+        offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
+        noise_prior: None begins at noise alone.
+        schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
+        pose_preset: key of `models.pose.condition.PRESETS`.
+    """
+
+    unet: UNetConfig = field(default_factory=lambda: UNetConfig(head_width=64, context_width=1024, pose_attention=1.0))
+    temporal: TemporalConfig = field(
+        default_factory=lambda: TemporalConfig(layout="modelscope", positions=False, norm="pooled", head_width=64)
+    )
+    indicator: IndicatorConfig | None = field(default_factory=IndicatorConfig)
+    reference: ReferenceForm = "picture"
+    beside_channels: int = 8
+    embedder_width: int = 32
+    num_image_tokens: int = 4
+    offset_noise: float = 0.1
+    noise_prior: NoisePrior | None = None
+    schedule: ScheduleConfig = field(
+        default_factory=lambda: ScheduleConfig(spacing="leading_to_end", final_alpha_one=False)
+    )
+    windows: WindowConfig = field(default_factory=lambda: WindowConfig(size=32, overlap=8, layout="last_shifted"))
+    num_steps: int = 30
+    guidance_scale: float = 2.5
+    pose_preset: str = "animate-x"
+
+    def __post_init__(self) -> None:
+        if (self.indicator is None) != (self.unet.pose_attention is None):
+            raise ValueError(
+                "motion attention reads the pose indicator's tokens: give both unet.pose_attention and indicator, "
+                f"or neither; got {self.unet.pose_attention} and {self.indicator}"
+            )
+
+
+ANIMATE_X = AnimateXConfig()
+"""Animate-X as released. 30 steps are 31 evaluations."""
+
+UNIANIMATE = AnimateXConfig(
+    unet=UNetConfig(head_width=64, context_width=1024),
+    indicator=None,
+    reference="first_frame",
+    noise_prior=NoisePrior(),
+    pose_preset="unianimate",
+)
+"""UniAnimate as released."""
+
+CONFIGS: Mapping[str, AnimateXConfig] = MappingProxyType({"animate-x": ANIMATE_X, "unianimate": UNIANIMATE})

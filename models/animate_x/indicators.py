@@ -1,0 +1,97 @@
+"""The Implicit Pose Indicator: motion tokens of each frame, from key points and image embeddings (§3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.animate_x.config import NUM_JOINTS, IndicatorConfig
+from models.common.unet.temporal import sinusoids
+
+# B clips, F frames, D width, Q tokens of a frame
+
+
+class KeypointEncoder(nn.Module):
+    """A transformer over the key points of a clip's frames: the keypoint query q_p.
+
+    Of any number of frames; the public code computes as this one does for one clip, and mixes the clips of a batch.
+    """
+
+    def __init__(self, config: IndicatorConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.num_tokens = config.num_tokens
+        self.lift = nn.Sequential(nn.Linear(2 * NUM_JOINTS, width // 2), nn.Linear(width // 2, width))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, config.encoder_heads, config.encoder_ff_width, dropout=0.0, batch_first=True
+            )
+            for _ in range(config.encoder_layers)
+        )
+        self.tokens = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width * config.num_tokens))
+
+    def forward(self, keypoints_BFK: Tensor) -> Tensor:
+        """(B, F, Q, D) of x0 … x17, y0 … y17 as shares of the frame's width and height, −1 where missing."""
+        x_BFD = self.lift(keypoints_BFK)
+        num_frames, width = x_BFD.shape[1:]
+        x_BFD = x_BFD + sinusoids(num_frames, width).to(x_BFD)
+        for layer in self.layers:
+            x_BFD = layer(x_BFD)
+        tokens: Tensor = self.tokens(x_BFD)
+        return tokens.reshape(*tokens.shape[:2], self.num_tokens, width)
+
+
+class ResamplerLayer(nn.Module):
+    """Attention of queries to features and to themselves, and a feed-forward."""
+
+    def __init__(self, config: IndicatorConfig) -> None:
+        super().__init__()
+        width, inner = config.width, config.resampler_heads * config.head_width
+        self.num_heads = config.resampler_heads
+        self.norm_features = nn.LayerNorm(width)
+        self.norm_queries = nn.LayerNorm(width)
+        self.to_q = nn.Linear(width, inner, bias=False)
+        self.to_kv = nn.Linear(width, 2 * inner, bias=False)
+        self.to_out = nn.Linear(inner, width, bias=False)
+        self.ff = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 4 * width, bias=False),
+            nn.GELU(),
+            nn.Linear(4 * width, width, bias=False),
+        )
+
+    def forward(self, queries_NQD: Tensor, features_NLD: Tensor) -> Tensor:
+        """(N, Q, D)."""
+        normed = self.norm_queries(queries_NQD)
+        seen = torch.cat([self.norm_features(features_NLD), normed], 1)
+        keys, values = self.to_kv(seen).chunk(2, -1)
+        attended = functional.scaled_dot_product_attention(
+            *(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (self.to_q(normed), keys, values))
+        )
+        queries_NQD = queries_NQD + self.to_out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = queries_NQD + self.ff(queries_NQD)
+        return out
+
+
+class PoseIndicator(nn.Module):
+    """Motion tokens f_i: what the queries q_p + q_l, of key points and learned, find in the driving frames."""
+
+    def __init__(self, config: IndicatorConfig, token_width: int) -> None:
+        super().__init__()
+        width = config.width
+        self.keypoints = KeypointEncoder(config)
+        self.queries = nn.Parameter(torch.randn(1, config.num_tokens, width) / width**0.5)
+        self.proj_in = nn.Linear(config.features_width, width)
+        self.layers = nn.ModuleList(ResamplerLayer(config) for _ in range(config.resampler_layers))
+        self.proj_out = nn.Linear(width, token_width)
+        self.norm_out = nn.LayerNorm(token_width)
+
+    def forward(self, keypoints_BFK: Tensor, features_BFE: Tensor) -> Tensor:
+        """(B, F, Q, token_width) of key points as `KeypointEncoder` takes them and the frames' image embeddings."""
+        queries_NQD = (self.keypoints(keypoints_BFK) + self.queries).flatten(0, 1)
+        features_N1D = self.proj_in(features_BFE).flatten(0, 1)[:, None]
+        for layer in self.layers:
+            queries_NQD = layer(queries_NQD, features_N1D)
+        tokens: Tensor = self.norm_out(self.proj_out(queries_NQD))
+        return tokens.reshape(*keypoints_BFK.shape[:2], *tokens.shape[1:])
