@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_animate_anyone import TINY
+
+from jobs.animation_scores import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
+from jobs.publish_embedded import card
+from models.animate_anyone.network import AnimateAnyone
+from models.common.animator import Animation, AnimationInputs, OnStep
+from models.common.checkpoint import file_digest, save_checkpoint
+from models.perception.embedded import EmbeddedFigure
+from stages.animation_models import MODELS
+
+HELDOUT = HeldoutConfig(num_pairs=2, size_px=(128, 128), duration_seconds=0.5)
+
+
+class Repeat:
+    """Shows the reference again and again, and keeps what it was given."""
+
+    name, size_multiple, pose_preset = "repeat", 8, "embedded"
+
+    def __init__(self) -> None:
+        self.given: list[AnimationInputs] = []
+
+    def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+        self.given.append(inputs)
+        return Animation(frames_THWC=np.repeat(inputs.reference_HWC[None], len(inputs.pose_THWC), axis=0))
+
+
+@pytest.fixture(scope="module")
+def animations() -> list[HeldoutAnimation]:
+    return list(animate_heldout(Repeat(), MODELS["animate-anyone"], HELDOUT))
+
+
+def test_a_pair_is_given_as_animate_gives_it(animations: list[HeldoutAnimation]) -> None:
+    again = Repeat()
+    first = next(animate_heldout(again, MODELS["animate-anyone"], HELDOUT))
+    assert np.array_equal(first.truth_THWC, animations[0].truth_THWC)
+    assert np.array_equal(first.reference_HWC, first.truth_THWC[0])
+    assert first.skeletons_THWC.shape == first.driving_THWC.shape == first.truth_THWC.shape == (4, 128, 128, 3)
+    assert first.skeletons_THWC.any(axis=(1, 2, 3)).all()
+    (inputs,) = again.given
+    assert inputs.reference_pose_HWC is not None
+    assert inputs.reference_pose_HWC.any()
+    # The skeleton that moves has the reference's proportions and place: it begins where the reference's is.
+    drawn, reference = first.skeletons_THWC[0].max(2) > 0, inputs.reference_pose_HWC.max(2) > 0
+    (y, x), (reference_y, reference_x) = (np.argwhere(mask).mean(0) for mask in (drawn, reference))
+    assert abs(y - reference_y) < 6
+    assert abs(x - reference_x) < 6
+
+
+def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[HeldoutAnimation]) -> None:
+    figure = EmbeddedFigure()
+    repeated = animation_scores(iter(animations), figure)
+    assert repeated["psnr_gain_db"] == 0
+    assert repeated["keypoints"] == repeated["keypoints_repeat"]
+    perfect = animation_scores((replace(one, made_THWC=one.truth_THWC) for one in animations), figure)
+    assert perfect["psnr_db"] == 100
+    assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9
+    noise = np.random.default_rng(0).integers(0, 256, animations[0].truth_THWC.shape, dtype=np.uint8)
+    assert animation_scores((replace(one, made_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
+
+
+def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
+    path = tmp_path / "embedded.safetensors"
+    run = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
+    names = ("psnr_db", "psnr_repeat_db", "psnr_gain_db", "keypoints", "keypoints_repeat", "keypoints_truth", "pairs")
+    scores = {name: 10.0 + index for index, name in enumerate(names)}
+    save_checkpoint(AnimateAnyone(TINY).state_dict(), path, metadata={"runs": [run], "scores": scores})
+    text = card(path)
+    assert "| 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
+    assert file_digest(path) in text
+    assert "| gain over the reference repeated, dB | 12.00 | 3 |" in text
+    assert "on 16 pairs of held-out puppets" in text
