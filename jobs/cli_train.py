@@ -126,3 +126,22 @@ def appearance(
         frames=replace(defaults.frames, num_videos=videos, first_seed=first_seed),
     )
     typer.echo(json.dumps(from_command_line(config), indent=1))
+
+
+@train_app.command()
+def publish(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The --out of a run of `train animate-anyone`, or a .safetensors file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The checkpoint to write (.safetensors) [the one that ships].")
+    ] = None,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Held-out pairs of puppets to measure it on.")] = 40,
+) -> None:
+    """Make a run the embedded Animate Anyone: half precision, scores on held-out puppets, a card."""
+    from jobs.animation_scores import HeldoutConfig
+    from jobs.publish_embedded import publish_embedded
+    from models.animate_anyone.weights import CHECKPOINT
+
+    path = CHECKPOINT if out is None else out
+    typer.echo(json.dumps(publish_embedded(run, path, heldout=HeldoutConfig(num_pairs=pairs)), indent=1))
