@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from stand_in_features import save_image_encoder
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+from models.appearance.image_encoder import (
+    EMBEDDED_IMAGE_ENCODER,
+    embedded_image_encoder,
+    new_embedded_image_encoder,
+    published_image_encoder,
+)
+from models.appearance.vae import to_images
+from models.common.checkpoint import CheckpointError, save_checkpoint
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (90, 60), (40, 200)])
+def test_a_published_folder_gives_the_embedding_of_the_squeezed_picture(
+    tmp_path: Path, height: int, width: int
+) -> None:
+    save_image_encoder(tmp_path)
+    encoder, theirs = published_image_encoder(tmp_path), CLIPVisionModelWithProjection.from_pretrained(tmp_path).eval()
+    rgb = picture(height, width)
+    square = Image.fromarray(rgb).resize((28, 28), Image.Resampling.BICUBIC)
+    processor = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    expected = theirs(**processor(square, return_tensors="pt")).image_embeds
+    found = encoder(to_images(rgb[None]))
+    assert found.shape == (1, 12)
+    # Pillow rounds to 8 bits in between.
+    torch.testing.assert_close(found, expected, atol=0.02 * float(expected.abs().max()), rtol=0)
+    other = encoder(to_images(picture(height, width, seed=1)[None]))
+    assert (found - other).abs().max() > 0.1 * expected.abs().max()
+
+
+@pytest.mark.parametrize("safetensors", [True, False])
+def test_a_damaged_published_folder_is_refused(tmp_path: Path, safetensors: bool) -> None:
+    with pytest.raises(CheckpointError, match=r"has no config\.json"):
+        published_image_encoder(tmp_path)
+    save_image_encoder(tmp_path, safetensors=safetensors)
+    weights = tmp_path / ("model.safetensors" if safetensors else "pytorch_model.bin")
+    tensors = load_file(weights) if safetensors else torch.load(weights, weights_only=True)
+    del tensors["visual_projection.weight"]
+    if safetensors:
+        save_file(tensors, weights, metadata={"format": "pt"})
+    else:
+        torch.save(tensors, weights)
+    with pytest.raises(CheckpointError, match=r"1 missing \(visual_projection\.weight\)"):
+        published_image_encoder(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cannot load a CLIPVisionModelWithProjection"):
+        published_image_encoder(tmp_path)
+
+
+@torch.no_grad()
+def test_a_picture_does_not_depend_on_its_batch_mates() -> None:
+    torch.manual_seed(0)
+    encoder = new_embedded_image_encoder().eval()
+    images = to_images(np.stack([picture(96, 80, seed) for seed in range(4)]))
+    together = encoder(images)
+    assert together.shape == (4, EMBEDDED_IMAGE_ENCODER["projection_dim"])
+    for index in range(4):
+        torch.testing.assert_close(encoder(images[index : index + 1])[0], together[index], atol=1e-5, rtol=1e-4)
+
+
+def test_the_shipped_form_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint|cannot read"):
+        embedded_image_encoder(tmp_path)
+    tensors = new_embedded_image_encoder().network.state_dict()
+    save_checkpoint(tensors, tmp_path / "image_encoder.safetensors", metadata={})
+    read = embedded_image_encoder(tmp_path)
+    assert not read.training
+    assert all(torch.equal(value, tensors[key]) for key, value in read.network.state_dict().items())
+    tensors.pop("visual_projection.weight")
+    save_checkpoint(tensors, tmp_path / "image_encoder.safetensors", metadata={})
+    with pytest.raises(CheckpointError, match=r"visual_projection\.weight"):
+        embedded_image_encoder(tmp_path)

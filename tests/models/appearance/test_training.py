@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.appearance.image_encoder import new_embedded_image_encoder
+from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, vae_losses
+from models.appearance.vae import EMBEDDED_VAE, Vae, to_images
+
+
+def frames(num: int, side_px: int = 48) -> np.ndarray:
+    """Left halves dark, right halves bright, each frame in a colour of its own."""
+    made = np.zeros((num, side_px, side_px, 3), np.uint8)
+    for index, frame in enumerate(made):
+        frame[:, side_px // 2 :] = 120 + 10 * index
+    return made
+
+
+def test_crops_are_squares_of_the_frames_asked_for_and_half_of_them_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    indices = np.repeat(np.array([3, 1]), 100)
+    crops = random_crops(frames(5), indices, rng, side_px=32)
+    assert crops.shape == (200, 3, 32, 32)
+    assert crops.min() >= -1
+    brightest = crops.amax((1, 2, 3))
+    torch.testing.assert_close(brightest[:100], torch.full((100,), 150 / 127.5 - 1))
+    torch.testing.assert_close(brightest[100:], torch.full((100,), 130 / 127.5 - 1))
+    bright_left = crops[:, 0, :, 0].mean(1) > crops[:, 0, :, -1].mean(1)
+    assert 0.35 < bright_left.float().mean() < 0.65
+    again = random_crops(frames(5), indices, np.random.default_rng(0), side_px=32)
+    assert torch.equal(again, crops)
+
+
+class _Fixed(nn.Module):
+    """A VAE whose latents and pictures are given."""
+
+    def __init__(self, mean: Tensor, log_variance: Tensor, picture: Tensor) -> None:
+        super().__init__()
+        self.config = EMBEDDED_VAE
+        self.mean, self.log_variance, self.picture = mean, log_variance, picture
+        self.seen: list[Tensor] = []
+
+    def distribution(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean, self.log_variance
+
+    def decode(self, latents: Tensor) -> Tensor:
+        self.seen.append(latents)
+        return self.picture
+
+
+def test_the_vaes_loss_is_zero_for_the_same_picture_and_counts_what_it_says() -> None:
+    images = to_images(frames(2, 16))
+    standard = torch.zeros(2, 16, 2, 2)
+    perfect = vae_losses(_Fixed(standard, standard, images), images, 0)  # type: ignore[arg-type]
+    assert {name: float(value) for name, value in perfect.items()} == {"pixels": 0.0, "edges": 0.0, "divergence": 0.0}
+    shifted = vae_losses(_Fixed(standard + 3, standard, images + 0.5), images, 0)  # type: ignore[arg-type]
+    assert float(shifted["pixels"]) == pytest.approx(0.75)  # |0.5| + 0.5²
+    assert float(shifted["edges"]) == pytest.approx(0, abs=1e-6)
+    assert float(shifted["divergence"]) == pytest.approx(0.5 * 9 * standard[0].numel() * KL_WEIGHT)
+    blurred = vae_losses(_Fixed(standard, standard, images.mean(3, keepdim=True).expand_as(images)), images, 0)  # type: ignore[arg-type]
+    assert blurred["edges"] > 0.01
+
+
+def test_noise_of_the_latents_is_the_seeds() -> None:
+    images, standard = to_images(frames(2, 16)), torch.zeros(2, 16, 2, 2)
+    vae = _Fixed(standard, standard, images)
+    for seed in (1, 1, 2):
+        vae_losses(vae, images, seed)  # type: ignore[arg-type]
+    assert torch.equal(vae.seen[0], vae.seen[1])
+    assert not torch.equal(vae.seen[0], vae.seen[2])
+
+
+def test_every_parameter_of_both_networks_learns() -> None:
+    torch.manual_seed(0)
+    vae, encoder = Vae(EMBEDDED_VAE), new_embedded_image_encoder()
+    images = to_images(frames(3, 64))
+    torch.stack(list(vae_losses(vae, images, 0).values())).sum().backward()
+    encoder_losses(encoder, images, images.flip(3))["alike"].backward()
+    for network in (vae, encoder):
+        idle = [name for name, p in network.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())]
+        assert idle == []
+
+
+def test_the_encoders_loss_is_low_only_where_pairs_are_closest() -> None:
+    class Fixed(nn.Module):
+        def forward(self, tokens: Tensor) -> Tensor:
+            return tokens
+
+    tokens = torch.eye(4)
+    right = encoder_losses(Fixed(), tokens, 2 * tokens)["alike"]  # type: ignore[arg-type]
+    wrong = encoder_losses(Fixed(), tokens, tokens.roll(1, 0))["alike"]  # type: ignore[arg-type]
+    assert right < 1e-3 < 5 < wrong
