@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.animate_anyone.memory import MemoryPlan, on_device
 from models.animate_anyone.network import AnimateAnyone, Conditions
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
-from models.common.animator import Animation, AnimationInputs, OnStep
+from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
+from models.common.memory import MemoryPlan, on_device, with_less_where_needed
 from models.sampling.denoise import Windows, sample
+from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
 from models.sampling.windows import WindowConfig, padded_num_frames, windows
 
@@ -68,19 +69,9 @@ class AnimateAnyoneAnimator:
                 reference where the network looks at it.
             torch.OutOfMemoryError: it does not fit even with the least at once.
         """
-        _check(inputs)
-        plan: MemoryPlan | None = self.plan
-        while plan is not None:
-            try:
-                frames = self._animate(inputs, plan, on_step)
-            except torch.OutOfMemoryError:
-                plan = plan.with_less()
-                if plan is None:
-                    raise
-                torch.cuda.empty_cache()
-            else:
-                return Animation(frames_THWC=frames, fallbacks=plan.fallbacks(self.plan))
-        raise AssertionError("a plan is returned, or memory ran out")
+        check_pictures(inputs, size_multiple=self.size_multiple)
+        frames, fallbacks = with_less_where_needed(lambda plan: self._animate(inputs, plan, on_step), self.plan)
+        return Animation(frames_THWC=frames, fallbacks=fallbacks)
 
     def _animate(self, inputs: AnimationInputs, plan: MemoryPlan, on_step: OnStep | None) -> NDArray[np.uint8]:
         config, device = self.config, self.device
@@ -154,28 +145,9 @@ class _ClipDenoiser:
         return torch.cat(made, 1)
 
 
-def initial_noise(channels: int, num_frames: int, height: int, width: int, *, seed: int) -> Tensor:
-    """(channels, num_frames, height, width) float32 on the CPU, whatever the device: frame after frame, so that the
-    first frames of a longer clip begin with the same noise.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    frames = [torch.randn((channels, height, width), generator=generator) for _ in range(num_frames)]
-    return torch.stack(frames, 1)
-
-
 def _padded(pose_THWC: NDArray[np.uint8], config: WindowConfig) -> NDArray[np.uint8]:
     """The drawings, the last one repeated until open-loop windows fit (MusePose)."""
     if config.layout != "open_loop":
         return pose_THWC
     missing = padded_num_frames(len(pose_THWC), size=config.size, overlap=config.overlap) - len(pose_THWC)
     return np.concatenate([pose_THWC, np.repeat(pose_THWC[-1:], missing, axis=0)])
-
-
-def _check(inputs: AnimationInputs) -> None:
-    height, width, _ = inputs.reference_HWC.shape
-    if height % LATENT_PX or width % LATENT_PX:
-        raise ValueError(f"sides must be multiples of {LATENT_PX}, got {width} x {height}")
-    if len(inputs.pose_THWC) == 0 or inputs.pose_THWC.shape[1:] != inputs.reference_HWC.shape:
-        raise ValueError(
-            f"skeleton drawings must be (T, {height}, {width}, 3) with T >= 1, got {inputs.pose_THWC.shape}"
-        )

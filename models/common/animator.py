@@ -22,6 +22,9 @@ class AnimationInputs:
     `seed`: of the noise, which is drawn on the CPU, so that no device, batch or worker changes it.
     `num_steps`, `guidance_scale`: None is the model's default.
     `reference_pose_HWC`: the reference's own skeleton, for systems that look at it.
+    `reference_keypoints_K3`: float (133, 3), the reference's key points in its pixels, with scores; and
+    `driving_THWC`, `driving_keypoints_TK3`: uint8 frames of the driving video, of any size, and float (T, 133, 3) key
+      points in their pixels, not fitted to the reference: for systems that look at the motion itself.
     """
 
     reference_HWC: NDArray[np.uint8]  # noqa: N815
@@ -30,6 +33,9 @@ class AnimationInputs:
     num_steps: int | None = None
     guidance_scale: float | None = None
     reference_pose_HWC: NDArray[np.uint8] | None = None  # noqa: N815
+    reference_keypoints_K3: NDArray[np.float32] | None = None  # noqa: N815
+    driving_THWC: NDArray[np.uint8] | None = None  # noqa: N815
+    driving_keypoints_TK3: NDArray[np.float32] | None = None  # noqa: N815
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,3 +64,18 @@ class Animator(Protocol):
     def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
         """The animation. The same inputs give the same bits on the same device."""
         ...
+
+
+def check_pictures(inputs: AnimationInputs, *, size_multiple: int) -> None:
+    """Check that the reference and the drawings go together.
+
+    Raises:
+        ValueError: a side that is no multiple of `size_multiple`, pictures of different sizes, or no frame.
+    """
+    height, width, _ = inputs.reference_HWC.shape
+    if height % size_multiple or width % size_multiple:
+        raise ValueError(f"sides must be multiples of {size_multiple}, got {width} x {height}")
+    if len(inputs.pose_THWC) == 0 or inputs.pose_THWC.shape[1:] != inputs.reference_HWC.shape:
+        raise ValueError(
+            f"skeleton drawings must be (T, {height}, {width}, 3) with T >= 1, got {inputs.pose_THWC.shape}"
+        )

@@ -9,12 +9,12 @@ import torch
 from tiny_animate_anyone import TINY
 
 from models.animate_anyone import animator as module
-from models.animate_anyone.animator import AnimateAnyoneAnimator, initial_noise
-from models.animate_anyone.memory import MemoryPlan
+from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.network import AnimateAnyone
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae
 from models.common.animator import AnimationInputs
+from models.common.memory import MemoryPlan
 
 HEIGHT_PX, WIDTH_PX = 64, 48
 
@@ -116,10 +116,6 @@ def test_too_little_memory_for_anything_is_an_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(AnimateAnyoneAnimator, "_animate", never)
     with pytest.raises(torch.OutOfMemoryError, match="nothing fits"):
         new_animator().animate(inputs())
-
-
-def test_noise_of_the_first_frames_does_not_depend_on_the_clips_length() -> None:
-    assert torch.equal(initial_noise(4, 3, 2, 2, seed=1), initial_noise(4, 9, 2, 2, seed=1)[:, :3])
 
 
 @pytest.mark.parametrize(

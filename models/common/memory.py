@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,26 @@ class MemoryPlan:
         if self.offload:
             said.append("offloaded")
         return tuple(said)
+
+
+def with_less_where_needed(make: Callable[[MemoryPlan], Made], first: MemoryPlan) -> tuple[Made, tuple[str, ...]]:
+    """What `make` makes with the first plan that fits, and what had to be done for want of memory.
+
+    Raises:
+        torch.OutOfMemoryError: it does not fit even with the least at once.
+    """
+    plan: MemoryPlan | None = first
+    while plan is not None:
+        try:
+            made = make(plan)
+        except torch.OutOfMemoryError:
+            plan = plan.with_less()
+            if plan is None:
+                raise
+            torch.cuda.empty_cache()
+        else:
+            return made, plan.fallbacks(first)
+    raise AssertionError("a plan is returned, or memory ran out")
 
 
 @contextmanager
