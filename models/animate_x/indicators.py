@@ -29,7 +29,10 @@ class KeypointEncoder(nn.Module):
             )
             for _ in range(config.encoder_layers)
         )
-        self.tokens = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width * config.num_tokens))
+        last = nn.Linear(width, width * config.num_tokens)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.tokens = nn.Sequential(nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, keypoints_BFK: Tensor) -> Tensor:
         """(B, F, Q, D) of x0 … x17, y0 … y17 as shares of the frame's width and height, −1 where missing."""

@@ -117,3 +117,45 @@ class AnimateX(nn.Module):
         pose: Tensor = self.reference_pose(self.reference_pose.of_frames(reference_pose_B3HW)[:, None])[:, 0]
         first: Tensor = self.reference_latents(reference_latents_BCHW) + pose
         return first
+
+    def forward(
+        self,
+        latents_BCFHW: Tensor,
+        t_B: Tensor,
+        image_embeds_BE: Tensor,
+        text_tokens_1LD: Tensor,
+        reference_B3HW: Tensor,
+        reference_latents_BCHW: Tensor,
+        reference_pose_B3HW: Tensor,
+        pose_BF3HW: Tensor,
+        keypoints_BFK: Tensor,
+        features_BFE: Tensor,
+        conditional_B: Tensor,
+    ) -> Tensor:
+        """The prediction for every row, as training needs it; rows without conditions are those of guidance.
+
+        `pose_BF3HW`: drawings of the frames, 0–1. `keypoints_BFK`, `features_BFE`: of the reference and of the frames
+        after it, which only a pose indicator reads. `conditional_B`: bool.
+        """
+        seen = conditional_B.to(latents_BCFHW.dtype)
+        image_tokens = self.context(image_embeds_BE, text_tokens_1LD)
+        plain_tokens = self.context(None, text_tokens_1LD)
+        context = torch.where(conditional_B[:, None, None], image_tokens, plain_tokens)
+        # The indicator's tokens of rows without conditions are those of zeros, which go through it as others do.
+        motion = self.motion_tokens(keypoints_BFK * seen[:, None, None], features_BFE * seen[:, None, None])
+        per_frame = self.skeleton.of_frames(pose_BF3HW.flatten(0, 1))
+        beside = self.pose_features(per_frame.reshape(*pose_BF3HW.shape[:2], *per_frame.shape[1:]))
+        first = self.first_frame(reference_latents_BCHW, reference_pose_B3HW)
+        if self.config.reference == "picture":
+            beside, first = beside + self.picture_features(reference_B3HW), torch.zeros_like(first)
+        predicted: Tensor = self.denoiser(
+            latents_BCFHW,
+            t_B,
+            Conditions(
+                blocks=self.denoiser.conditions(context),
+                pose_blocks=None if motion is None else self.denoiser.pose_conditions(motion.flatten(0, 1)),
+                first_BCHW=first * seen[:, None, None, None],
+                beside_BCFHW=beside * seen[:, None, None, None, None],
+            ),
+        )
+        return predicted

@@ -70,7 +70,7 @@ class Level(nn.Module):
         widths = [after for _, after in channels] if attention else []
         self.attentions = nn.ModuleList(_transformer(width, config) for width in widths)
         self.pose_attentions = nn.ModuleList(
-            _transformer(width, config, scale=config.pose_attention)
+            _pose_transformer(width, config, config.pose_attention)
             for width in widths
             if config.pose_attention is not None
         )
@@ -281,6 +281,14 @@ def _transformer(width: int, config: UNetConfig, *, scale: float = 1.0) -> Spati
         norm_groups=config.norm_groups,
         scale=scale,
     )
+
+
+def _pose_transformer(width: int, config: UNetConfig, scale: float) -> SpatialTransformer:
+    """One that begins as the identity: it is added to a network that knows pictures already."""
+    transformer = _transformer(width, config, scale=scale)
+    for parameter in transformer.proj_out.parameters():
+        nn.init.zeros_(parameter)
+    return transformer
 
 
 def _temporal_convs(width: int, config: UNetConfig) -> TemporalConvLayer:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from golden import GoldenCase, golden_case
+from golden_animate_x import config_of
+
+from models.animate_x.config import CONFIGS
+from models.animate_x.network import AnimateX
+from models.animate_x.weights import ANIMATE_X_FILE, UNIANIMATE_FILE, _renamed, load_published
+from models.common.checkpoint import CheckpointError
+
+
+@pytest.fixture(scope="module")
+def case() -> GoldenCase:
+    return golden_case("animate_x_tiny")
+
+
+@pytest.fixture
+def file(case: GoldenCase, tmp_path: Path) -> Path:
+    case.write_checkpoints(tmp_path)
+    return tmp_path / ANIMATE_X_FILE
+
+
+def rewrite(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    whole = torch.load(path, weights_only=True)
+    change(whole["state_dict"])
+    torch.save(whole, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "file", "keys"),
+    [("animate_x_full", "animate-x", ANIMATE_X_FILE, 2100), ("unianimate_full", "unianimate", UNIANIMATE_FILE, 1544)],
+)
+def test_every_published_key_of_the_released_size_has_its_place(name: str, size: str, file: str, keys: int) -> None:
+    case = golden_case(name)
+    (checkpoint,) = case.description["checkpoints"]
+    assert checkpoint["file"] == file
+    shapes = case.rule.read_spec(case.folder / checkpoint["spec"])
+    assert len(shapes) == keys
+    tensors = {
+        key: torch.from_numpy(case.rule.tensor_for(key, shape))
+        if key.endswith("pos_table")
+        else torch.empty(shape, device="meta")
+        for key, shape in shapes.items()
+    }
+    with torch.device("meta"):
+        expected = AnimateX(CONFIGS[size]).state_dict()
+    found = _renamed(tensors, CONFIGS[size].unet, Path(file))
+    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("1 missing", lambda tensors: tensors.pop("input_blocks.1.1.pose_attention.norm_p.weight")),
+        ("1 missing", lambda tensors: tensors.pop("output_blocks.2.1.conv.bias")),
+        ("1 unexpected", lambda tensors: tensors.update({"input_blocks.11.1.norm.weight": torch.zeros(3)})),
+        ("1 misshapen", lambda tensors: tensors.update({"out.2.weight": torch.zeros(3)})),
+        ("no table of sinusoidal", lambda tensors: tensors["pose_embedding_before.pos_embed.pos_table"].add_(0.1)),
+    ],
+)
+def test_files_that_are_not_whole_are_refused(
+    case: GoldenCase, file: Path, kind: str, change: Callable[[dict[str, torch.Tensor]], None]
+) -> None:
+    rewrite(file, change)
+    with pytest.raises(CheckpointError, match=kind):
+        load_published(file, config_of(case))
+
+
+def test_a_truncated_and_an_absent_file_are_named(case: GoldenCase, file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(CheckpointError, match=f"cannot read the checkpoint .*{ANIMATE_X_FILE}"):
+        load_published(file, config_of(case))
+    file.unlink()
+    with pytest.raises(CheckpointError, match=ANIMATE_X_FILE):
+        load_published(file, config_of(case))
+
+
+def test_unianimates_file_is_no_animate_x(case: GoldenCase, file: Path) -> None:
+    rewrite(file, lambda tensors: [tensors.pop(key) for key in list(tensors) if key.startswith("pose_embedding_")])
+    with pytest.raises(CheckpointError, match=r"missing \(indicator\."):
+        load_published(file, config_of(case))
