@@ -45,8 +45,9 @@ class ImageEncoder(nn.Module):
         the public pipelines do.
         """
         side: int = self.network.config.image_size  # type: ignore[assignment]  # of squares, one number
-        square = functional.interpolate(images_N3HW, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
-        seen = (square / 2 + 0.5 - self.mean) / self.deviation
+        # In single precision: CPUs know no other way to resize so.
+        images = functional.interpolate(images_N3HW.float(), size=(side, side), mode="bicubic", antialias=True)
+        seen = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
         embeddings: Tensor = self.network(pixel_values=seen.to(self.network.dtype)).image_embeds
         return embeddings
 

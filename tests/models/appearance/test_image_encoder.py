@@ -74,6 +74,17 @@ def test_a_picture_does_not_depend_on_its_batch_mates() -> None:
         torch.testing.assert_close(encoder(images[index : index + 1])[0], together[index], atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_nearly_the_same_embedding(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    encoder, images = new_embedded_image_encoder().eval(), to_images(picture(96, 80)[None])
+    expected = encoder(images)
+    found = encoder.to(dtype)(images.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), expected, atol=0.05 * float(expected.abs().max()), rtol=0)
+
+
 def test_the_shipped_form_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint|cannot read"):
         embedded_image_encoder(tmp_path)
