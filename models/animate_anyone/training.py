@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.animate_anyone.network import AnimateAnyone
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae
-from models.common.unet.temporal import TemporalTransformer
+from models.common.unet.temporal import TemporalLayer
 from models.common.unet.unet import Level
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
@@ -70,7 +70,7 @@ class AnimateAnyoneTask:
         for module in self.network.denoiser.modules():
             if isinstance(module, Level):
                 found.extend(module.resnets)
-            elif isinstance(module, TemporalTransformer):
+            elif isinstance(module, TemporalLayer):
                 found.append(module)
         return [*found, self.network.reference_net]
 

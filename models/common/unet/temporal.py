@@ -1,5 +1,5 @@
-"""Attention over the frames of a clip, pixel by pixel: the motion modules of AnimateDiff (arXiv 2307.04725) and the
-temporal transformers of ModelScope's text-to-video (arXiv 2308.06571).
+"""What looks over the frames of a clip, pixel by pixel: the motion modules of AnimateDiff (arXiv 2307.04725), the
+temporal transformers of ModelScope's text-to-video (arXiv 2308.06571), and Mamba in their place.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
 from models.common.unet.attention import MultiHeadAttention
+from models.common.unet.mamba import Mamba, MambaConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,8 @@ class TemporalConfig:
       every spatial transformer and one after the first convolution, and convolutions over frames after every ResNet.
     `positions`: whether attention knows the places of frames; without, a window may have any length.
     `max_frames`: frames that have a place in the table of positions, the most of a window.
+    `mamba`: state-space layers in place of the transformers (Animate-X, arXiv 2410.10306, §3.3), which know the order
+      of frames by themselves; None for transformers.
     `norm`: GroupNorm's statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the
       frames (diffusers' `UNetMotionModel` and `UNet3DConditionModel`): the same weights compute other numbers.
     `head_width`: None for `num_heads` heads everywhere; otherwise heads have this width, and only the layer after the
@@ -34,6 +37,7 @@ class TemporalConfig:
     norm: Literal["per_frame", "pooled"] = "per_frame"
     num_heads: int = 8
     head_width: int | None = None
+    mamba: MambaConfig | None = None
 
     def heads(self, width: int) -> int:
         """Heads of a layer within the levels."""
@@ -61,17 +65,36 @@ class TemporalBlock(nn.Module):
         return out
 
 
-class TemporalTransformer(nn.Module):
-    """A motion module: attention over frames, added to them. It begins as the identity."""
+class TemporalLayer(nn.Module):
+    """Something over the frames of each pixel, added to them."""
+
+    def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int) -> None:
+        super().__init__()
+        self.config = config
+        self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
+
+    def normed(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
+        """(B, F, C, H, W)."""
+        clips = (-1, num_frames, *x_NCHW.shape[1:])
+        # Where all before it is frozen, no gradient goes through the norm: PyTorch's (2.13) channels-last kernel of the
+        # CPU then writes that gradient to nowhere and dies.
+        x = x_NCHW.contiguous() if torch.is_grad_enabled() and not x_NCHW.requires_grad else x_NCHW
+        if self.config.norm == "pooled":
+            pooled: Tensor = self.norm(x.reshape(clips).transpose(1, 2))
+            return pooled.transpose(1, 2)
+        alone: Tensor = self.norm(x)
+        return alone.reshape(clips)
+
+
+class TemporalTransformer(TemporalLayer):
+    """A motion module: attention over frames. It begins as the identity."""
 
     positions: Tensor | None
 
     def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int, inner_width: int | None = None) -> None:
         """`inner_width`: of the attention; None: `width`."""
-        super().__init__()
-        self.config = config
+        super().__init__(width, config, norm_groups=norm_groups)
         inner = inner_width or width
-        self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
         self.proj_in = nn.Linear(width, inner)
         self.transformer_blocks = nn.ModuleList([TemporalBlock(inner, num_heads=config.heads(inner))])
         self.proj_out = nn.Linear(inner, width)
@@ -91,19 +114,36 @@ class TemporalTransformer(nn.Module):
                 f"a window has {num_frames} frames, the temporal layers know places for {len(self.positions)}"
             )
         _, channels, height, width = x_NCHW.shape
-        clips = (-1, num_frames, channels, height, width)
-        # Where all before it is frozen, no gradient goes through the norm: PyTorch's (2.13) channels-last kernel of the
-        # CPU then writes that gradient to nowhere and dies.
-        x = x_NCHW.contiguous() if torch.is_grad_enabled() and not x_NCHW.requires_grad else x_NCHW
-        if self.config.norm == "pooled":
-            normed = self.norm(x.reshape(clips).transpose(1, 2)).transpose(1, 2)
-        else:
-            normed = self.norm(x).reshape(clips)
-        x_MFC = normed.permute(0, 3, 4, 1, 2).flatten(0, 2)
+        x_MFC = self.normed(x_NCHW, num_frames).permute(0, 3, 4, 1, 2).flatten(0, 2)
         positions = None if self.positions is None else self.positions[:num_frames].to(x_MFC.dtype)
         x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), positions)
         out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_frames, channels)
         return x_NCHW + out_BHWFC.permute(0, 3, 4, 1, 2).flatten(0, 1)
+
+
+class TemporalMamba(TemporalLayer):
+    """A state-space layer over frames, of any number, in time linear in it. It begins as the identity."""
+
+    def __init__(self, width: int, config: TemporalConfig, mamba: MambaConfig, *, norm_groups: int) -> None:
+        super().__init__(width, config, norm_groups=norm_groups)
+        self.mamba = Mamba(width, mamba)
+
+    def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
+        """(N, C, H, W) with N = clips · frames, frames of a clip side by side."""
+        normed_BFCHW = self.normed(x_NCHW, num_frames)
+        clips, _, channels, height, width = normed_BFCHW.shape
+        x_FMC = normed_BFCHW.permute(1, 0, 3, 4, 2).flatten(1, 3)
+        out_FBHWC: Tensor = self.mamba(x_FMC).reshape(num_frames, clips, height, width, channels)
+        return x_NCHW + out_FBHWC.permute(1, 0, 4, 2, 3).flatten(0, 1)
+
+
+def temporal_layer(
+    width: int, config: TemporalConfig, *, norm_groups: int, inner_width: int | None = None
+) -> TemporalLayer:
+    """The layer that the configuration asks for. `inner_width`: of a transformer's attention."""
+    if config.mamba is not None:
+        return TemporalMamba(width, config, config.mamba, norm_groups=norm_groups)
+    return TemporalTransformer(width, config, norm_groups=norm_groups, inner_width=inner_width)
 
 
 def sinusoids(length: int, width: int) -> Tensor:

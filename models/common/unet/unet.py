@@ -18,7 +18,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.common.unet.temporal import TemporalConfig, TemporalTransformer
+from models.common.unet.temporal import TemporalConfig, TemporalLayer, temporal_layer
 from models.common.unet.transformer import BlockConditions, SpatialTransformer
 
 
@@ -77,7 +77,7 @@ class Level(nn.Module):
         modelscope = temporal is not None and temporal.layout == "modelscope"
         self.temporal_convs = nn.ModuleList(_temporal_convs(after, config) for _, after in channels if modelscope)
         self.motion_modules = nn.ModuleList(
-            TemporalTransformer(width, temporal, norm_groups=config.norm_groups)
+            temporal_layer(width, temporal, norm_groups=config.norm_groups)
             for width in (widths if modelscope else [after for _, after in channels])
             if temporal is not None
         )
@@ -169,12 +169,10 @@ class UNet(nn.Module):
         self.gradient_checkpointing = False
         first = config.widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, first, 3, padding=1)
-        self.transformer_in: TemporalTransformer | None = None
+        self.transformer_in: TemporalLayer | None = None
         if temporal is not None and temporal.layout == "modelscope":
             inner = None if temporal.head_width is None else temporal.num_heads * temporal.head_width
-            self.transformer_in = TemporalTransformer(
-                first, temporal, norm_groups=config.norm_groups, inner_width=inner
-            )
+            self.transformer_in = temporal_layer(first, temporal, norm_groups=config.norm_groups, inner_width=inner)
         self.time_proj = Timesteps(first, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(first, 4 * first)
         levels = range(len(config.widths))

@@ -1,0 +1,127 @@
+"""The recurrence of a selective state-space model (Mamba, arXiv 2312.00752, algorithm 2), forward and backward.
+
+    h_t = exp(Δ_t A) h_{t−1} + Δ_t x_t B_t,    y_t = C_t · h_t,    h_0 = 0
+
+On a CPU a plain loop over frames, in place, is fastest: scans that work on all frames at once pay more for memory than
+they win, and a cumulative sum with a division overflows within 32 frames. On a GPU the kernels of `mamba_ssm` run where
+that package is installed, and the same loop where it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# F frames, M sequences, D width, S state
+
+NUMBERS_ON_CPU = 1 << 18
+"""Of a state, at once: it stays in the cache while it goes over the frames."""
+NUMBERS_KEPT_ON_CPU = 1 << 23
+"""Of the states of all frames, which the backward pass keeps."""
+NUMBERS_ELSEWHERE = 1 << 26
+
+
+def selective_scan(x_FMD: Tensor, delta_FMD: Tensor, A_DS: Tensor, B_FMS: Tensor, C_FMS: Tensor) -> Tensor:
+    """Y (F, M, D) of inputs x, step sizes Δ > 0, and A < 0, in the dtype of x.
+
+    Nothing of size sequences · width · frames · state is ever made. States are kept in float32, in float64 for inputs
+    of that; the gradient can be taken once.
+    """
+    kernel = _kernel() if x_FMD.is_cuda else None
+    if kernel is not None:
+        return _by_kernel(kernel, x_FMD, delta_FMD, A_DS, B_FMS, C_FMS)
+    dtype = torch.promote_types(x_FMD.dtype, torch.float32)
+    scanned: Tensor = _Scan.apply(*(t.to(dtype).contiguous() for t in (x_FMD, delta_FMD, A_DS, B_FMS, C_FMS)))  # type: ignore[no-untyped-call]
+    return scanned.to(x_FMD.dtype)
+
+
+@cache
+def _kernel() -> Callable[..., Tensor] | None:
+    """`selective_scan_fn` of mamba_ssm, or None where it is not installed."""
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except ImportError:
+        return None
+    found: Callable[..., Tensor] = selective_scan_fn
+    return found
+
+
+def _by_kernel(
+    kernel: Callable[..., Tensor],
+    x_FMD: Tensor,
+    delta_FMD: Tensor,
+    A_DS: Tensor,
+    B_FMS: Tensor,
+    C_FMS: Tensor,
+) -> Tensor:
+    """Its arguments are (sequence, width or state, frame)."""
+    x, delta, b, c = (t.permute(1, 2, 0).contiguous() for t in (x_FMD, delta_FMD, B_FMS, C_FMS))
+    scanned = kernel(x, delta.to(x.dtype), A_DS.float(), b.to(x.dtype), c.to(x.dtype))
+    return scanned.permute(2, 0, 1).to(x_FMD.dtype)
+
+
+class _Scan(torch.autograd.Function):
+    """Sequences go a few at a time, so that what is made on the way is small, and the backward pass makes it again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        ctx.save_for_backward(x, delta, a, b, c)
+        frames, _, width = x.shape
+        y = torch.empty_like(x)
+        for some in _blocks(x, a, 1):
+            dx = delta[:, some] * x[:, some]
+            state = x.new_zeros(dx.shape[1], width, a.shape[1])
+            decay = torch.empty_like(state)
+            for t in range(frames):
+                torch.mul(delta[t, some, :, None], a, out=decay).exp_()
+                state.mul_(decay).addcmul_(dx[t, :, :, None], b[t, some, None])
+                torch.bmm(state, c[t, some, :, None], out=y[t, some, :, None])
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor, ...]:
+        x, delta, a, b, c = ctx.saved_tensors
+        frames = len(x)
+        grad_y = grad_y.contiguous()
+        grad_x, grad_delta, grad_b, grad_c = (torch.empty_like(t) for t in (x, delta, b, c))
+        grad_a = torch.zeros_like(a)
+        for some in _blocks(x, a, 2 * frames):
+            dx = delta[:, some] * x[:, some]
+            shape = (dx.shape[1], *a.shape)
+            decays, states = x.new_empty(frames, *shape), x.new_empty(frames, *shape)
+            for t in range(frames):
+                torch.mul(delta[t, some, :, None], a, out=decays[t]).exp_()
+                if t:
+                    torch.mul(states[t - 1], decays[t], out=states[t])
+                else:
+                    states[t].zero_()
+                states[t].addcmul_(dx[t, :, :, None], b[t, some, None])
+            grad_state = x.new_zeros(shape)
+            for t in reversed(range(frames)):
+                grad_state.addcmul_(grad_y[t, some, :, None], c[t, some, None])
+                grad_c[t, some] = torch.bmm(grad_y[t, some, None], states[t])[:, 0]
+                grad_b[t, some] = torch.bmm(dx[t, :, None], grad_state)[:, 0]
+                grad_dx = torch.bmm(grad_state, b[t, some, :, None])[..., 0]
+                grad_state.mul_(decays[t])
+                grad_delta[t, some] = grad_dx * x[t, some]
+                torch.mul(grad_dx, delta[t, some], out=grad_x[t, some])
+                if t:  # of Δ A, through the decay
+                    exponent = torch.mul(grad_state, states[t - 1], out=decays[t])
+                    grad_delta[t, some] += torch.einsum("mds,ds->md", exponent, a)
+                    grad_a += torch.einsum("mds,md->ds", exponent, delta[t, some])
+        return grad_x, grad_delta, grad_a, grad_b, grad_c
+
+
+def _blocks(x: Tensor, a: Tensor, kept: int) -> list[slice]:
+    """Sequences that go together where so many states of each are kept."""
+    most = NUMBERS_ELSEWHERE
+    if x.device.type == "cpu":
+        most = NUMBERS_ON_CPU if kept == 1 else NUMBERS_KEPT_ON_CPU
+    count = max(1, most // (a.numel() * kept))
+    return [slice(start, min(start + count, x.shape[1])) for start in range(0, x.shape[1], count)]
