@@ -22,7 +22,7 @@ from models.sampling.windows import WindowConfig, padded_num_frames, windows
 POSE_FEATURE_BYTES = 256 * 2**20
 """Pose features of a whole clip are kept up to this size; those of longer clips are computed again in every window,
 which is little beside the denoiser, so that memory does not grow with the clip."""
-VAE_BATCH = 8
+VAE_BATCH = 4
 
 
 class AnimateAnyoneAnimator:
@@ -46,7 +46,9 @@ class AnimateAnyoneAnimator:
         compile: bool = False,  # noqa: A002 (what the option is called everywhere)
         window_batch: int | None = None,
     ) -> None:
-        """`window_batch`: rows of a call of the denoiser to begin with; None: 2 on a CPU, 8 elsewhere."""
+        """`window_batch`: rows of a call of the denoiser to begin with; None: 1 on a CPU, whose caches hold no more
+        (`bench_animate.py`), 8 elsewhere.
+        """
         self.name = name
         self.device, self.dtype = torch.device(device), dtype
         self.network = network.to(dtype=dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -58,7 +60,7 @@ class AnimateAnyoneAnimator:
         self.denoiser: nn.Module = network.denoiser
         if compile:
             self.denoiser = torch.compile(network.denoiser, dynamic=False)  # type: ignore[assignment]
-        self.plan = MemoryPlan(window_batch=window_batch or (2 if self.device.type == "cpu" else 8))
+        self.plan = MemoryPlan(window_batch=window_batch or (1 if self.device.type == "cpu" else 8))
 
     @torch.no_grad()
     def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
