@@ -13,7 +13,7 @@ from stages.perception_backends import CHARACTER_MASK, CharacterMaskBackend
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CharacterMaskConfig(BackendConfig):
-    """`backend`: embedded or sam2."""
+    """`backend`: embedded, sam2 (through transformers) or sam2-official (through its publisher's package)."""
 
     signal: ClassVar = "character mask"
     backends: ClassVar = CHARACTER_MASK

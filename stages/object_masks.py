@@ -20,7 +20,7 @@ from stages.perception_backends import OBJECT_MASKS, ObjectMaskBackend
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectMasksConfig(BackendConfig):
-    """`backend`: embedded or sam2."""
+    """`backend`: embedded, sam2 (through transformers) or sam2-official (through its publisher's package)."""
 
     signal: ClassVar = "object masks"
     backends: ClassVar = OBJECT_MASKS

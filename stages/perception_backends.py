@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.perception.people import ClipPeople
-    from models.perception.sam2.tracker import Sam2Tracker
+    from models.perception.sam2.tracker import VideoTracker
 
 
 class PoseBackend(Protocol):
@@ -101,24 +101,33 @@ def _depth_anything(loading: Loading) -> DepthBackend:
     return DepthAnything(path, device=loading.device)
 
 
-def _sam2_character(loading: Loading) -> CharacterMaskBackend:
+def _character_by(tracker: Callable[[Path, str], VideoTracker], loading: Loading) -> CharacterMaskBackend:
     from models.perception.sam2.character import TrackedCharacter
 
-    return TrackedCharacter(_sam2(*loading.paths, loading.device))
+    (path,) = loading.paths
+    return TrackedCharacter(tracker(path, loading.device))
 
 
-def _sam2_objects(loading: Loading) -> ObjectMaskBackend:
+def _objects_by(tracker: Callable[[Path, str], VideoTracker], loading: Loading) -> ObjectMaskBackend:
     from models.perception.sam2.objects import TrackedObjects
 
-    return TrackedObjects(_sam2(*loading.paths, loading.device))
+    (path,) = loading.paths
+    return TrackedObjects(tracker(path, loading.device))
 
 
+# One network for the character and the objects, where both are masked in one process.
 @lru_cache(maxsize=1)
-def _sam2(path: Path, device: str) -> Sam2Tracker:
-    """One network for the character and the objects, where both are masked in one process."""
+def _sam2(path: Path, device: str) -> VideoTracker:
     from models.perception.sam2.tracker import Sam2Tracker
 
     return Sam2Tracker(path, device=device)
+
+
+@lru_cache(maxsize=1)
+def _sam2_official(path: Path, device: str) -> VideoTracker:
+    from models.perception.sam2.official import OfficialSam2Tracker
+
+    return OfficialSam2Tracker(path, device=device)
 
 
 _PERSON_DETECTOR = "dwpose-detector"
@@ -129,7 +138,9 @@ _SAPIENS_POSE = (
     *(f"sapiens-pose-17-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
 )
 _SAPIENS2_POSE = ("sapiens2-pose-1b", "sapiens2-pose-0.4b", "sapiens2-pose-0.8b")
-_SAM2 = _alone(*(f"sam2.1-hiera-{size}" for size in ("large", "base-plus", "small", "tiny")))
+_SAM2_SIZES = ("large", "base-plus", "small", "tiny")
+_SAM2 = _alone(*(f"sam2.1-hiera-{size}" for size in _SAM2_SIZES))
+_SAM2_OFFICIAL = _alone(*(f"sam2.1-hiera-{size}-official" for size in _SAM2_SIZES))
 
 
 def _with_detector(*names: str) -> Mapping[str, tuple[str, ...]]:
@@ -156,8 +167,16 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     }
 )
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
-    {EMBEDDED: Backend(load=lambda _: EmbeddedFigure()), "sam2": Backend(load=_sam2_character, models=_SAM2)}
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
+        "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
+    }
 )
 OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
-    {EMBEDDED: Backend(load=lambda _: EmbeddedObjects()), "sam2": Backend(load=_sam2_objects, models=_SAM2)}
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedObjects()),
+        "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
+        "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
+    }
 )

@@ -70,7 +70,8 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.safetensors` file, or of a file of `torch.save` (`.pth`, `.pt`, `.ckpt`, `.bin`) that holds a
-    state dict, bare or under `state_dict`, with or without the `module.` that data-parallel training puts before names.
+    state dict, bare or under `state_dict` or `model`, with or without the `module.` that data-parallel training puts
+    before names.
 
     Nothing but tensors is ever unpickled.
 
@@ -85,8 +86,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"cannot read the checkpoint {path}: {reason}") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
+    for wrapping in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapping), dict):
+            loaded = loaded[wrapping]
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}, expected a state dict of tensors")
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from stand_in_weights import fill, forget_digests
 
 from models.common.checkpoint import CheckpointError
@@ -24,7 +26,10 @@ STAGES: dict[str, tuple[type[BackendStage[Any, Any]], type[BackendConfig]]] = {
     "object masks": (ObjectMasksStage, ObjectMasksConfig),
 }
 BACKENDS = [
-    (signal, backend) for signal, (_, config) in STAGES.items() for backend in config.backends if backend != "embedded"
+    (signal, backend)
+    for signal, (_, config) in STAGES.items()
+    for backend in config.backends
+    if backend not in {"embedded", "sam2-official"}  # these need no files, and a package that few have
 ]
 MODELS = [
     "dwpose-detector",
@@ -120,8 +125,6 @@ def test_a_black_clip_shows_nobody(backend: str, weights: Path) -> None:
 @pytest.mark.parametrize("backend", ["sapiens", "depth-anything"])
 def test_near_is_small_whatever_the_network_says(backend: str, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sapiens' stand-in says a red pixel is far; Depth Anything's output, inverse depth, is put in its place."""
-    import torch
-
     it = stage("depth", backend, weights)
     it.open()
     frames = np.zeros((2, 64, 48, 3), np.uint8)
@@ -191,6 +194,19 @@ def test_character_and_objects_share_one_sam2(weights: Path) -> None:
     character.open()
     objects.open()
     assert character.backend.tracker is objects.backend.tracker
+
+
+@pytest.mark.parametrize("signal", ["character mask", "object masks"])
+def test_the_publishers_sam2_is_a_file_of_its_own(signal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = stage(signal, "sam2-official", tmp_path, model="sam2.1-hiera-tiny-official")
+    with pytest.raises(MissingWeightsError, match=r"facebook/sam2\.1-hiera-tiny/sam2\.1_hiera_tiny\.pt"):
+        it.weights()
+    path = tmp_path / "facebook" / "sam2.1-hiera-tiny" / "sam2.1_hiera_tiny.pt"
+    path.parent.mkdir(parents=True)
+    torch.save({"model": {"no_mem_embed": torch.zeros(1)}}, path)
+    monkeypatch.setitem(sys.modules, "sam2.build_sam", None)
+    with pytest.raises(CheckpointError, match=r"pip install 'zoetrope\[sam2\]'"):
+        it.open()
 
 
 def test_a_clip_without_a_skeleton_has_an_empty_mask(weights: Path) -> None:
