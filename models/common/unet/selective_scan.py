@@ -66,21 +66,25 @@ def _by_kernel(
 
 
 class _Scan(torch.autograd.Function):
-    """Sequences go a few at a time, so that what is made on the way is small, and the backward pass makes it again."""
+    """Sequences go a few at a time, so that what is made on the way is small, and the backward pass makes it again.
+
+    States are (sequence, state, width): with the width last, sums over the state are products of row and matrix.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         ctx.save_for_backward(x, delta, a, b, c)
         frames, _, width = x.shape
+        rates = a.t().contiguous()
         y = torch.empty_like(x)
         for some in _blocks(x, a, 1):
             dx = delta[:, some] * x[:, some]
-            state = x.new_zeros(dx.shape[1], width, a.shape[1])
+            state = x.new_zeros(dx.shape[1], a.shape[1], width)
             decay = torch.empty_like(state)
             for t in range(frames):
-                torch.mul(delta[t, some, :, None], a, out=decay).exp_()
-                state.mul_(decay).addcmul_(dx[t, :, :, None], b[t, some, None])
-                torch.bmm(state, c[t, some, :, None], out=y[t, some, :, None])
+                torch.mul(delta[t, some, None], rates, out=decay).exp_()
+                state.mul_(decay).addcmul_(b[t, some, :, None], dx[t, :, None])
+                torch.bmm(c[t, some, None], state, out=y[t, some, None])
         return y
 
     @staticmethod
@@ -88,34 +92,34 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor, ...]:
         x, delta, a, b, c = ctx.saved_tensors
         frames = len(x)
-        grad_y = grad_y.contiguous()
+        rates, grad_y = a.t().contiguous(), grad_y.contiguous()
         grad_x, grad_delta, grad_b, grad_c = (torch.empty_like(t) for t in (x, delta, b, c))
-        grad_a = torch.zeros_like(a)
+        grad_rates = torch.zeros_like(rates)
         for some in _blocks(x, a, 2 * frames):
             dx = delta[:, some] * x[:, some]
-            shape = (dx.shape[1], *a.shape)
+            shape = (dx.shape[1], *rates.shape)
             decays, states = x.new_empty(frames, *shape), x.new_empty(frames, *shape)
             for t in range(frames):
-                torch.mul(delta[t, some, :, None], a, out=decays[t]).exp_()
+                torch.mul(delta[t, some, None], rates, out=decays[t]).exp_()
                 if t:
                     torch.mul(states[t - 1], decays[t], out=states[t])
                 else:
                     states[t].zero_()
-                states[t].addcmul_(dx[t, :, :, None], b[t, some, None])
+                states[t].addcmul_(b[t, some, :, None], dx[t, :, None])
             grad_state = x.new_zeros(shape)
             for t in reversed(range(frames)):
-                grad_state.addcmul_(grad_y[t, some, :, None], c[t, some, None])
-                grad_c[t, some] = torch.bmm(grad_y[t, some, None], states[t])[:, 0]
-                grad_b[t, some] = torch.bmm(dx[t, :, None], grad_state)[:, 0]
-                grad_dx = torch.bmm(grad_state, b[t, some, :, None])[..., 0]
+                grad_state.addcmul_(c[t, some, :, None], grad_y[t, some, None])
+                grad_c[t, some] = torch.bmm(states[t], grad_y[t, some, :, None])[..., 0]
+                grad_b[t, some] = torch.bmm(grad_state, dx[t, :, :, None])[..., 0]
+                grad_dx = torch.bmm(b[t, some, None], grad_state)[:, 0]
                 grad_state.mul_(decays[t])
                 grad_delta[t, some] = grad_dx * x[t, some]
                 torch.mul(grad_dx, delta[t, some], out=grad_x[t, some])
                 if t:  # of Δ A, through the decay
                     exponent = torch.mul(grad_state, states[t - 1], out=decays[t])
-                    grad_delta[t, some] += torch.einsum("mds,ds->md", exponent, a)
-                    grad_a += torch.einsum("mds,md->ds", exponent, delta[t, some])
-        return grad_x, grad_delta, grad_a, grad_b, grad_c
+                    grad_rates += (exponent * delta[t, some, None]).sum(0)
+                    grad_delta[t, some] += exponent.mul_(rates).sum(1)
+        return grad_x, grad_delta, grad_rates.t(), grad_b, grad_c
 
 
 def _blocks(x: Tensor, a: Tensor, kept: int) -> list[slice]:
