@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from stand_in_networks import PyramidPose, RedDepth, save_torchscript
 
 from models.common.checkpoint import CheckpointError
@@ -27,3 +29,15 @@ def test_another_network_is_named_as_such(tmp_path: Path) -> None:
     depth = SapiensDepth(tmp_path / "pose.pt2", allow_torchscript=True, input_px=(64, 48))
     with pytest.raises(CheckpointError, match="expected depth"):
         depth.depth(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+@pytest.mark.weights
+def test_published_weights_see_the_person_before_the_background(shared_media: Path) -> None:
+    if not (file := os.environ.get("ZOETROPE_TEST_SAPIENS_DEPTH")):
+        pytest.skip("set ZOETROPE_TEST_SAPIENS_DEPTH to a sapiens_*_render_people_epoch_*_torchscript.pt2")
+    picture = Image.open(min((shared_media / "reference").glob("*.jpg"))).convert("RGB")
+    depth = SapiensDepth(Path(file), allow_torchscript=True).depth(np.asarray(picture)[None])[0]
+    height, width = depth.shape
+    # The person of every reference picture stands in the middle.
+    middle = depth[height // 3 : 2 * height // 3, 2 * width // 5 : 3 * width // 5]
+    assert np.median(middle) < np.median(depth[: height // 8])
