@@ -1,9 +1,9 @@
 """Samples per second of `zoetrope train`, and the share of its time that it waits for data.
 
-The embedded Animate Anyone in stage 1 (single frames) on a small prepared corpus of puppets, with random weights. The
-peer is the same steps on batches that are in memory before the clock starts: what training costs if data cost nothing.
-The losses of both are compared first. Twice: with decoded clips kept in memory (the default, where a corpus fits), and
-with none kept, so that every sample is decoded anew.
+The embedded Animate Anyone in stage 1 (frames, each for itself) on a small prepared corpus of puppets, with random
+weights. The peer is the same steps on batches that are in memory before the clock starts: what training costs if data
+cost nothing. The losses of both are compared. Twice: with decoded clips kept in memory (the default, where a corpus
+fits), and with none kept, so that every sample is decoded anew.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def main() -> None:
                 "benchmark": "train",
                 "steps": arguments.steps,
                 "batch_size": config.recipe.batch_size,
+                "frames_per_sample": config.recipe.sampling.num_frames,
                 "side_px": config.recipe.sampling.width_px,
                 "clips": arguments.clips,
                 "workers": arguments.num_workers,
