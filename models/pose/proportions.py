@@ -143,9 +143,12 @@ def with_lengths(points: Points, seen: Seen, ratios: Mapping[str, float], placed
     ratio of a group that `ratios` lacks.
     """
     moved = placed.copy()
+    frames = np.arange(len(points))
     for nodes, group, ancestors in _TREE:
-        for ancestor in reversed(ancestors):
-            ratio = ratios.get(group, scale) if ancestor == ancestors[0] else scale
-            hung = moved[:, [ancestor]] + ratio * (points[:, nodes] - points[:, [ancestor]])
-            moved[:, nodes] = np.where(seen[:, [ancestor], None], hung, moved[:, nodes])
+        hangs = seen[:, ancestors]
+        nearest = hangs.argmax(axis=1)
+        root = np.array(ancestors)[nearest]
+        ratio = np.where(nearest == 0, ratios.get(group, scale), scale)[:, None, None]
+        hung = moved[frames, root][:, None] + ratio * (points[:, nodes] - points[frames, root][:, None])
+        moved[:, nodes] = np.where(np.asarray(hangs.any(axis=1))[:, None, None], hung, moved[:, nodes])
     return moved

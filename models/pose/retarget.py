@@ -127,6 +127,21 @@ def retarget(
     )
 
 
+def limb_ratios(
+    driving: NDArray[np.float32], reference: NDArray[np.float32], *, min_score: float = CONFIDENT_SCORE
+) -> tuple[float, Mapping[str, float]] | None:
+    """The overall scale and the ratio of each group of limbs, as the rule "limbs" measures them; None where the two
+    have too little in common for it.
+
+    `driving`: (T, 133, 3). `reference`: (133, 3).
+
+    Raises:
+        ValueError: a point of at least `min_score` that is not finite.
+    """
+    placement = _by_limbs(*with_centres(driving, min_score), *with_centres(reference, min_score))
+    return None if placement is None else (placement.scale, MappingProxyType(placement.ratios))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Placement:
     """The similarity transform p -> target + scale · (p − source), and what it was measured on."""
