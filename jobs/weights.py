@@ -10,8 +10,8 @@ from jobs.console import Console
 from jobs.spec import JobResult
 from models.common.checkpoint import CheckpointError
 from models.weights.catalogue import CATALOGUE
-from models.weights.entry import Hub, Loader, Weights
-from models.weights.resolve import entry, fetch, find, locate, place, verified_digest
+from models.weights.entry import Hub, Weights
+from models.weights.resolve import check_allowed, entry, fetch, find, locate, place, verified_digest
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
@@ -47,16 +47,12 @@ def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscrip
     """Download what is missing, into `folder` or the Hugging Face cache, and check it.
 
     Raises:
-        ValueError: a name is not in the catalogue, or is that of a TorchScript file and these are not allowed.
-        CheckpointError: a file cannot be had, or is not the one in the catalogue.
+        ValueError: a name is not in the catalogue.
+        CheckpointError: a file cannot be had, is not the one in the catalogue, or is TorchScript, which is not allowed.
     """
     chosen = [entry(name) for name in names]
     for weights in chosen:
-        if weights.loader is Loader.TORCHSCRIPT and not allow_torchscript:
-            raise ValueError(
-                f"{weights.name} is a TorchScript file, which can run code of its own when it is opened; if you trust "
-                f"{weights.publisher}, allow it with --allow-torchscript"
-            )
+        check_allowed(weights, allow_torchscript=allow_torchscript)
     for weights in chosen:
         if weights.commercial_use is not True:
             console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from models.common.checkpoint import CheckpointError
 from models.perception.embedded import embedded_weights
-from models.weights.resolve import Found, entry, find
+from models.weights.resolve import Found, check_allowed, entry, find
 from stages.base import Stage
 
 NetworkT = TypeVar("NetworkT")
@@ -101,9 +101,12 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         """Digests of the files.
 
         Raises:
-            CheckpointError: a file is missing, damaged, or not the one that was published.
+            CheckpointError: a file is missing, damaged, not the one that was published, or TorchScript, which is not
+                allowed.
         """
         if self._digests is None:
+            for name in self.config.parts:
+                check_allowed(entry(name), allow_torchscript=self.config.allow_torchscript)
             found = self._find()
             for weights in found:
                 weights.verify()

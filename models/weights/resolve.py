@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.common.checkpoint import CheckpointError, file_digest
 from models.weights.catalogue import CATALOGUE
-from models.weights.entry import File, Hub, Weights
+from models.weights.entry import File, Hub, Loader, Weights
 from models.weights.integrity import fault
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,6 +49,15 @@ def entry(name: str) -> Weights:
     if name not in CATALOGUE:
         raise ValueError(f"no weights are named '{name}'; `zoetrope weights list` shows {len(CATALOGUE)}")
     return CATALOGUE[name]
+
+
+def check_allowed(weights: Weights, *, allow_torchscript: bool) -> None:
+    """Raise CheckpointError where the files can run code and nobody asked for that."""
+    if weights.loader is Loader.TORCHSCRIPT and not allow_torchscript:
+        raise CheckpointError(
+            f"{weights.name} is a TorchScript file, which can run code of its own when it is opened; if you trust "
+            f"{weights.publisher}, allow it with --allow-torchscript"
+        )
 
 
 def find(weights: Weights, folder: Path | None, *, download: bool = False) -> Found:

@@ -153,8 +153,10 @@ def test_a_missing_file_is_named_before_anything_starts(signal: str, backend: st
 
 @pytest.mark.parametrize(("signal", "backend"), [pair for pair in BACKENDS if pair[1] == "sapiens"])
 def test_torchscript_is_opened_only_when_allowed(signal: str, backend: str, weights: Path) -> None:
-    with pytest.raises(CheckpointError, match="--allow-torchscript"):
-        stage(signal, backend, weights, allow_torchscript=False).open()
+    it = stage(signal, backend, weights, allow_torchscript=False)
+    for call in (it.weights, it.open):
+        with pytest.raises(CheckpointError, match=r"sapiens-\S+ is a TorchScript file.*--allow-torchscript"):
+            call()
 
 
 @pytest.mark.parametrize(
