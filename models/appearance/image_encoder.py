@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from models.perception.pretrained import load_pretrained
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+Resampling = Literal["bicubic", "bilinear"]
 
 EMBEDDED_IMAGE_ENCODER: dict[str, Any] = {
     "image_size": 64,
@@ -34,9 +36,11 @@ class ImageEncoder(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, network: CLIPVisionModelWithProjection) -> None:
+    def __init__(self, network: CLIPVisionModelWithProjection, *, resampling: Resampling = "bicubic") -> None:
+        """`resampling`: how pictures come to the encoder's size, as those did that the reader of embeddings knows."""
         super().__init__()
         self.network = network
+        self.resampling = resampling
         self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(CLIP_DEVIATION)[:, None, None], persistent=False)
 
@@ -46,7 +50,7 @@ class ImageEncoder(nn.Module):
         """
         side: int = self.network.config.image_size  # type: ignore[assignment]  # of squares, one number
         # In single precision: CPUs know no other way to resize so.
-        images = functional.interpolate(images_N3HW.float(), size=(side, side), mode="bicubic", antialias=True)
+        images = functional.interpolate(images_N3HW.float(), size=(side, side), mode=self.resampling, antialias=True)
         seen = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
         embeddings: Tensor = self.network(pixel_values=seen.to(self.network.dtype)).image_embeds
         return embeddings

@@ -1,0 +1,144 @@
+"""OpenCLIP's ViT-H (`open_clip_pytorch_model.bin`): the image encoder, and what its text encoder makes of no text.
+
+UniAnimate and Animate-X were trained on both; no request has a text, so tokens of the empty one are all that is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from models.appearance.image_encoder import ImageEncoder
+from models.common.checkpoint import CheckpointError, fill, read_tensors
+
+PADDING = 0
+"""OpenCLIP's token after the end of a text."""
+
+_BLOCK = (
+    (r"\.ln_(\d)\.", r".layer_norm\1."),
+    (r"\.attn\.out_proj\.", ".self_attn.out_proj."),
+    (r"\.mlp\.c_fc\.", ".mlp.fc1."),
+    (r"\.mlp\.c_proj\.", ".mlp.fc2."),
+)
+_VISION = (
+    (r"^visual\.conv1\.", "vision_model.embeddings.patch_embedding."),
+    (r"^visual\.class_embedding$", "vision_model.embeddings.class_embedding"),
+    (r"^visual\.positional_embedding$", "vision_model.embeddings.position_embedding.weight"),
+    (r"^visual\.ln_pre\.", "vision_model.pre_layrnorm."),
+    (r"^visual\.ln_post\.", "vision_model.post_layernorm."),
+    (r"^visual\.proj$", "visual_projection.weight"),
+    (r"^visual\.transformer\.resblocks\.", "vision_model.encoder.layers."),
+)
+_TEXT = (
+    (r"^token_embedding\.", "embeddings.token_embedding."),
+    (r"^positional_embedding$", "embeddings.position_embedding.weight"),
+    (r"^ln_final\.", "final_layer_norm."),
+    (r"^transformer\.resblocks\.", "encoder.layers."),
+)
+_OF_COMPARISON = ("text_projection", "logit_scale", "attn_mask")
+"""What only comparing texts with pictures needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenClipConfig:
+    """Shape of both encoders; the defaults are ViT-H-14's."""
+
+    image_size_px: int = 224
+    patch_px: int = 14
+    width: int = 1280
+    layers: int = 32
+    heads: int = 16
+    ff_width: int = 5120
+    embedding_width: int = 1024
+    text_width: int = 1024
+    text_layers: int = 24
+    text_heads: int = 16
+    text_ff_width: int = 4096
+    text_length: int = 77
+    vocabulary: int = 49408
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenClip:
+    """`empty_text_1LD`: the tokens of the empty text after the last layer but one, normalised, as Stable Diffusion 2
+    reads them.
+    """
+
+    image_encoder: ImageEncoder
+    empty_text_1LD: Tensor  # noqa: N815
+
+
+def load_open_clip(path: Path, config: OpenClipConfig | None = None) -> OpenClip:
+    """Both from the published file.
+
+    Raises:
+        CheckpointError: the file is absent or damaged, or a tensor is missing, unexpected or misshapen.
+    """
+    config = config or OpenClipConfig()
+    tensors = {name: tensor for name, tensor in read_tensors(path).items() if name not in _OF_COMPARISON}
+    vision = {name: tensor for name, tensor in tensors.items() if name.startswith("visual.")}
+    unread = f"transformer.resblocks.{config.text_layers - 1}."
+    text = {name: t for name, t in tensors.items() if name not in vision and not name.startswith(unread)}
+    with torch.device("meta"):
+        encoder = CLIPVisionModelWithProjection(
+            CLIPVisionConfig(
+                image_size=config.image_size_px,
+                patch_size=config.patch_px,
+                hidden_size=config.width,
+                intermediate_size=config.ff_width,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                projection_dim=config.embedding_width,
+                hidden_act="gelu",
+            )
+        )
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=config.vocabulary,
+                hidden_size=config.text_width,
+                intermediate_size=config.text_ff_width,
+                num_hidden_layers=config.text_layers - 1,
+                num_attention_heads=config.text_heads,
+                max_position_embeddings=config.text_length,
+                hidden_act="gelu",
+            )
+        )
+    _fill(encoder, _renamed(vision, _VISION, path), path)
+    _fill(text_encoder, _renamed(text, _TEXT, path), path)
+    with torch.no_grad():
+        # Start and end of a text are the last two of the vocabulary.
+        tokens = [config.vocabulary - 2, config.vocabulary - 1, *[PADDING] * (config.text_length - 2)]
+        empty: Tensor = text_encoder(torch.tensor([tokens])).last_hidden_state
+    return OpenClip(image_encoder=ImageEncoder(encoder, resampling="bilinear").eval(), empty_text_1LD=empty.float())
+
+
+def _renamed(tensors: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...], path: Path) -> dict[str, Tensor]:
+    """OpenCLIP's names as those of transformers; queries, keys and values apart."""
+    found = {}
+    for key, tensor in tensors.items():
+        name = key
+        for pattern, replacement in (*rules, *_BLOCK):
+            name = re.sub(pattern, replacement, name)
+        if ".attn.in_proj_" in name:
+            if len(tensor) % 3:
+                raise CheckpointError(f"{path}: {key} {tuple(tensor.shape)} does not hold queries, keys and values")
+            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
+                found[re.sub(r"\.attn\.in_proj_", f".self_attn.{part}_proj.", name)] = rows
+        else:
+            found[name] = tensor.T if key == "visual.proj" else tensor
+    return found
+
+
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    fill(network, tensors, path)
+    for module in network.modules():  # no checkpoint brings these back
+        for name, buffer in module.named_buffers(recurse=False):
+            if name == "position_ids":
+                module.register_buffer(name, torch.arange(buffer.shape[1])[None], persistent=False)
+    network.eval().requires_grad_(False)
