@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.common.checkpoint import load_checkpoint
+from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
 from models.perception.pretrained import load_pretrained
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+LDM_PREFIX = "first_stage_model."
 LATENT_PX = 8
 """Pixels along the side of a latent."""
 
@@ -111,6 +113,31 @@ def published_vae(folder: Path) -> Vae:
         CheckpointError: the folder is absent or not whole.
     """
     return Vae(VaeConfig(), load_pretrained(AutoencoderKL, folder)).eval()
+
+
+def published_ldm_vae(path: Path, config: VaeConfig | None = None) -> Vae:
+    """The VAE inside a whole checkpoint in the layout of the latent-diffusion code (`v2-1_512-ema-pruned.ckpt`), of
+    which the rest is not looked at. `config`: None is Stable Diffusion's.
+
+    Raises:
+        CheckpointError: the file is absent or damaged, holds no VAE, or a tensor is missing, unexpected or misshapen.
+    """
+    config = config or VaeConfig()
+    tensors = {name: t for name, t in read_tensors(path).items() if name.startswith(LDM_PREFIX)}
+    with torch.device("meta"):
+        network = _new_network(config)
+    layers = {"down_block_types": network.config.down_block_types, "up_block_types": network.config.up_block_types}
+    try:
+        converted: dict[str, Tensor | None] = convert_ldm_vae_checkpoint(dict(tensors), layers)  # type: ignore[no-untyped-call]
+    except (KeyError, IndexError) as error:
+        raise CheckpointError(f"{path} holds no whole VAE under '{LDM_PREFIX}': {error} is missing") from error
+    if len(converted) < len(tensors):
+        raise CheckpointError(
+            f"{path}: the VAE under '{LDM_PREFIX}' has {len(tensors)} tensors, of which a VAE of this size knows "
+            f"{len(converted)}"
+        )
+    fill(network, {name: tensor for name, tensor in converted.items() if tensor is not None}, path)
+    return Vae(config, network).eval()
 
 
 def embedded_vae(folder: Path = CHECKPOINTS) -> Vae:
