@@ -56,6 +56,7 @@ class AnimateStage(Stage[AnimateConfig]):
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("reference_image", "skeleton_frames", "reference_skeleton"),
+            *("reference_keypoints", "driving_frames", "driving_keypoints"),
             *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale"),
         }
     )
@@ -112,6 +113,9 @@ class AnimateStage(Stage[AnimateConfig]):
             num_steps=row["num_steps"],
             guidance_scale=row["guidance_scale"],
             reference_pose_HWC=row["reference_skeleton"],
+            reference_keypoints_K3=row["reference_keypoints"],
+            driving_THWC=row["driving_frames"],
+            driving_keypoints_TK3=row["driving_keypoints"],
         )
         told = _StepLog(self.progress, row["request_id"], self.config.progress_seconds)
         try:

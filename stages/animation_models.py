@@ -57,6 +57,7 @@ class AnimationModel:
 Models = Mapping[str, AnimationModel]
 
 CLIP, VAE = "clip-vit-l-image-variations", "sd-vae-ft-mse"
+OPEN_CLIP, SD2_VAE = "animate-x-clip", "animate-x-vae"
 _LATENT_PX = 8
 # The networks are imported where they are loaded: that takes seconds, and planning a job needs none.
 
@@ -103,12 +104,18 @@ def _load_embedded(options: LoadOptions) -> Animator:
     )
 
 
+def _found(weights: str | None, names: Iterable[str]) -> list[Found]:
+    folder = None if weights is None else Path(weights)
+    return [find(entry(name), folder) for name in names]
+
+
+def _digest_of(names: Iterable[str]) -> Callable[[str | None], str]:
+    return lambda weights: _digest(digest for part in _found(weights, names) for digest in part.digests().values())
+
+
 def _published(name: str, *, size: str, short_side_px: int) -> AnimationModel:
     """A published Animate Anyone by its name in the catalogue of weights; `size`: its configuration's."""
-
-    def found(weights: str | None) -> list[Found]:
-        folder = None if weights is None else Path(weights)
-        return [find(entry(part), folder) for part in (name, CLIP, VAE)]
+    parts = (name, CLIP, VAE)
 
     def load(options: LoadOptions) -> Animator:
         from models.animate_anyone.animator import AnimateAnyoneAnimator
@@ -117,7 +124,7 @@ def _published(name: str, *, size: str, short_side_px: int) -> AnimationModel:
         from models.appearance.image_encoder import published_image_encoder
         from models.appearance.vae import published_vae
 
-        networks, clip, vae = (part.path for part in found(options.weights))
+        networks, clip, vae = (part.path for part in _found(options.weights, parts))
         return AnimateAnyoneAnimator(
             name,
             network=load_published(networks, CONFIGS[size]),
@@ -130,7 +137,38 @@ def _published(name: str, *, size: str, short_side_px: int) -> AnimationModel:
         pose_preset=size,
         size_multiple=_LATENT_PX,
         short_side_px=short_side_px,
-        digest=lambda weights: _digest(d for part in found(weights) for d in part.digests().values()),
+        digest=_digest_of(parts),
+        load=load,
+    )
+
+
+def _published_animate_x(name: str, *, short_side_px: int) -> AnimationModel:
+    """Animate-X or UniAnimate by its name in the catalogue of weights, which is its configuration's too."""
+    parts = (name, OPEN_CLIP, SD2_VAE)
+
+    def load(options: LoadOptions) -> Animator:
+        from models.animate_x.animator import AnimateXAnimator
+        from models.animate_x.config import CONFIGS
+        from models.animate_x.weights import load_published
+        from models.appearance.open_clip import load_open_clip
+        from models.appearance.vae import published_ldm_vae
+
+        network, open_clip, vae = (part.path for part in _found(options.weights, parts))
+        clip = load_open_clip(open_clip)
+        return AnimateXAnimator(
+            name,
+            network=load_published(network, CONFIGS[name]),
+            vae=published_ldm_vae(vae),
+            image_encoder=clip.image_encoder,
+            text_tokens_1LD=clip.empty_text_1LD,
+            **_placement(options),
+        )
+
+    return AnimationModel(
+        pose_preset=name,
+        size_multiple=_LATENT_PX,
+        short_side_px=short_side_px,
+        digest=_digest_of(parts),
         load=load,
     )
 
@@ -147,5 +185,7 @@ MODELS: dict[str, AnimationModel] = {
     ),
     "moore-animate-anyone": _published("moore-animate-anyone", size="moore", short_side_px=512),
     "musepose": _published("musepose", size="musepose", short_side_px=768),
+    "animate-x": _published_animate_x("animate-x", short_side_px=512),
+    "unianimate": _published_animate_x("unianimate", short_side_px=512),
 }
 """Model name -> what there is to know of it."""

@@ -29,6 +29,9 @@ def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
         "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
         "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
         "reference_skeleton": np.zeros((16, 8, 3), np.uint8),
+        "reference_keypoints": np.zeros((133, 3), np.float32),
+        "driving_frames": rng.integers(0, 255, (4, 20, 10, 3), dtype=np.uint8),
+        "driving_keypoints": rng.random((4, 133, 3), dtype=np.float32),
         **changes,
     }
 
@@ -78,6 +81,10 @@ def test_settings_reach_the_model(tmp_path: Path) -> None:
     config = AnimateConfig(device="cpu", dtype="bfloat16", compile=True, weights=str(tmp_path))
     run(opened({"toy": model}, config), row(num_steps=7, guidance_scale=2.0))
     assert options == [LoadOptions(weights=str(tmp_path), device="cpu", dtype="bfloat16", compile=True)]
+    expected = row()
+    np.testing.assert_array_equal(given[0].driving_THWC, expected["driving_frames"])
+    np.testing.assert_array_equal(given[0].driving_keypoints_TK3, expected["driving_keypoints"])
+    np.testing.assert_array_equal(given[0].reference_keypoints_K3, expected["reference_keypoints"])
     assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
     assert given[0].reference_pose_HWC is not None
 
