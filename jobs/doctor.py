@@ -26,7 +26,7 @@ OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-
 def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
     """Say what there is, what each preset and animation system still needs, and what would be slow without a word."""
     machine = describe_machine()
-    warnings = onnx_warnings(machine["gpus"])
+    warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
     jobs = [
         *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
         *(
@@ -57,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def onnx_warnings(gpus: Sequence[Any]) -> list[str]:
+def onnx_warnings(*, has_gpu: bool) -> list[str]:
     """What is wrong with onnxruntime, which runs DWPose: not there, or blind to the GPU that is."""
     from models.perception.onnx_session import missing_cuda
 
@@ -65,7 +65,7 @@ def onnx_warnings(gpus: Sequence[Any]) -> list[str]:
         complaint = missing_cuda()
     except CheckpointError as error:
         return [str(error)]
-    if gpus and complaint is not None:
+    if has_gpu and complaint is not None:
         return [f"DWPOSE WOULD RUN ON THE CPU, about a hundred times slower, although there is a GPU: {complaint}"]
     return []
 
@@ -122,7 +122,8 @@ def _encodes_h264() -> bool:
 
 
 def _print(machine: dict[str, Any], jobs: Sequence[dict[str, Any]], warnings: Sequence[str], console: Console) -> None:
-    gpus = ", ".join(f"{gpu['name']} ({gpu['memory_gib']:g} GiB)" for gpu in machine["gpus"]) or "none"
+    gpus = ", ".join(f"{gpu['name']} ({gpu['memory_gib']:g} GiB)" for gpu in machine["gpus"])
+    gpus = gpus or "none; published networks will be slow"
     decoders = ", ".join(codec for codec, there in machine["decoders"].items() if there)
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items() if number) or "none"
     console.line(f"machine:   {machine['cpus']} CPUs, {machine['memory_gib']:g} GiB, GPU: {gpus}")
