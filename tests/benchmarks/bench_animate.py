@@ -131,12 +131,14 @@ class PublicLoop:
         return np.concatenate([to_frames(animator.vae.decode(frame[None])) for frame in x.unbind(1)])
 
 
-def new_animator(dtype: torch.dtype = torch.float32) -> AnimateAnyoneAnimator:
+def new_animator(window_batch: int | None, dtype: torch.dtype = torch.float32) -> AnimateAnyoneAnimator:
     torch.manual_seed(0)
     network, vae, image_encoder = AnimateAnyone(EMBEDDED), Vae(EMBEDDED_VAE), new_embedded_image_encoder()
     for part in (network, vae.network):
         randomise(part)
-    return AnimateAnyoneAnimator("benchmark", network=network, vae=vae, image_encoder=image_encoder, dtype=dtype)
+    return AnimateAnyoneAnimator(
+        "benchmark", network=network, vae=vae, image_encoder=image_encoder, dtype=dtype, window_batch=window_batch
+    )
 
 
 def request(num_windows: int, *, side_px: int, steps: int) -> AnimationInputs:
@@ -194,13 +196,14 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--steps", type=int, default=EMBEDDED.num_steps)
     parser.add_argument("--windows", type=int, default=2, help="windows of the clip that is timed")
+    parser.add_argument("--window-batch", type=int, help="rows of a call of the network [the animator's own choice]")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="two steps, one repeat")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.steps, arguments.repeats = 2, 1
     torch.set_num_threads(1)
-    animator = new_animator()
+    animator = new_animator(arguments.window_batch)
     loop = PublicLoop(animator)
     animator.animate(request(1, side_px=64, steps=1))
     memory = {"loaded": round(peak_mb())}
@@ -213,7 +216,7 @@ def main() -> None:
         "ours": lambda: animator.animate(inputs).frames_THWC,
         "public": lambda: loop.animate(inputs),
     }
-    half = new_animator(torch.bfloat16)
+    half = new_animator(arguments.window_batch, torch.bfloat16)
     runs["ours, bfloat16"] = lambda: half.animate(inputs).frames_THWC
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(arguments.repeats):
