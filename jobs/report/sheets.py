@@ -119,6 +119,9 @@ def _facts(row: Mapping[str, Any], indices: Sequence[int], width: int, height: i
         facts.append(("frames", str(row["num_frames"])))
     if row.get("frame_seconds") is not None:
         facts.append(("shown at", ", ".join(f"{row['frame_seconds'][i]:.2f}" for i in indices) + " s"))
+    if row.get("num_people") is not None and len(row["num_people"]):
+        fewest, most = min(row["num_people"]), max(row["num_people"])
+        facts.append(("persons", str(most) if fewest == most else f"{fewest} to {most}"))
     for column, label, digits in (
         ("pose_confidence", "pose confidence", 2),
         ("keypoints_inside_mask", "inside mask", 2),
