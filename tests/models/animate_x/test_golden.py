@@ -100,6 +100,7 @@ def check_all(case: GoldenCase, folder: Path) -> None:
     (file,) = case.description["checkpoints"]
     config = config_of(case)
     network = load_published(folder / file["file"], config)
+    (folder / file["file"]).unlink()  # gigabytes, which pytest would keep
     check_forward_passes(case, network)
     showing(network, config.reference)
     for call in case.description["calls"]:
