@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from drawn_skeletons import LENGTHS_PX, dancing, limb_vectors, proportions, skeleton
