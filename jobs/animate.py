@@ -16,10 +16,10 @@ import torch
 from jobs.config import JobConfig
 from jobs.console import Console, RowProgress
 from jobs.job import run_job
+from jobs.network_notices import network_notices, wants_gpu
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
 from jobs.spec import Job, JobResult, Options
-from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, steps
 from pipelines.ledger import Ledger
 from pipelines.manifest import Manifest, columns_of
@@ -29,7 +29,9 @@ from pipelines.steps import Workers
 from pipelines.storage import Storage
 from stages.animate import PROGRESS, AnimateStage
 from stages.animation_models import DEFAULT_MODEL, MODELS, MissingWeightsError
+from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
 from stages.outcome import Status
+from stages.pose import PoseConfig
 
 REQUESTS = "_jobs/requests.parquet"
 MAX_NAMED = 5
@@ -85,6 +87,7 @@ def animate(
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
+    workers = _workers(config, options)
     job = Job(
         verb="animate",
         arguments={
@@ -104,10 +107,10 @@ def animate(
         id_column="request_id",
         key_columns=KEY_COLUMNS,
         written=WRITTEN,
-        steps=steps(settings, _workers(config, options), storage, models=MODELS, tell_progress=console.stream.isatty()),
+        steps=steps(settings, workers, storage, models=MODELS, tell_progress=console.stream.isatty()),
         config=config,
         order_by=("model",),
-        notices=_notices(table, config),
+        notices=_notices(table, config, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
         finish=lambda ledger: _made(ledger, table),
@@ -128,17 +131,28 @@ def _digest(name: str, weights: str | None) -> str | None:
 def _workers(config: JobConfig, options: Options) -> dict[str, Workers]:
     workers = config.workers_by_stage(STAGE_NAMES)
     if AnimateStage.name not in config.workers and options.ray_address is None and torch.cuda.is_available():
-        # Models belong on the GPU of this machine, if it has one. On a cluster the job file says what there is.
-        workers[AnimateStage.name] = dataclasses.replace(workers[AnimateStage.name], gpus=1.0)
+        # Models belong on the GPU of this machine, if it has one, and the same worker finds the poses, if that takes
+        # one too. On a cluster the job file says what there is.
+        last = STAGE_NAMES.index(AnimateStage.name)
+        wanting = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
+        together = STAGE_NAMES[min([*wanting, last]) : last + 1]
+        if config.workers.keys() & set(together):
+            together = STAGE_NAMES[last : last + 1]
+        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
 
 
-def _notices(table: pa.Table, config: JobConfig) -> list[str]:
+def _poses(config: JobConfig) -> dict[str, PoseConfig]:
+    return {
+        ReferencePoseStage.name: config.animate.reference_pose,
+        DrivingPoseStage.name: config.animate.driving_pose,
+    }
+
+
+def _notices(table: pa.Table, config: JobConfig, workers: Mapping[str, Workers]) -> list[str]:
     names = sorted(set(table.column("model").to_pylist()) & MODELS.keys())
     notices = [notice for name in names if (notice := MODELS[name].notice) is not None]
-    if "embedded" in (config.animate.reference_pose.backend, config.animate.driving_pose.backend):
-        notices.append(KNOWS_PUPPETS_ONLY)
-    return list(dict.fromkeys(notices))
+    return list(dict.fromkeys([*notices, *network_notices(_poses(config), workers)]))
 
 
 def _write_manifest(storage: Storage, table: pa.Table) -> None:

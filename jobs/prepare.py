@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from jobs.config import JobConfig
 from jobs.console import Console
-from jobs.doctor import onnx_warnings
 from jobs.job import run_job
+from jobs.network_notices import network_notices, wants_gpu
 from jobs.report.build import prepare_report
 from jobs.spec import Job, JobResult, Options
-from models.perception.embedded import KNOWS_PUPPETS_ONLY
-from models.weights.entry import Loader
-from models.weights.resolve import entry
 from pipelines.manifest import Manifest, columns_of
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
 from pipelines.schema import CLIP_COLUMNS
 from pipelines.steps import Workers
-from stages.backend import EMBEDDED, BackendConfig
+from stages.backend import BackendConfig
 from stages.features import FeatureConfig
 
 OPTIONAL = ("video_id", "size_bytes", "objects")
@@ -51,7 +47,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         written=WRITTEN,
         steps=steps(settings, workers),
         config=config,
-        notices=_notices(config, workers),
+        notices=network_notices(networks_of(config), workers),
         report=prepare_report,
     )
     return run_job(job, options, console)
@@ -64,17 +60,16 @@ def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
     says which workers they have. On a cluster the job file says what there is.
     """
     workers = config.workers_by_stage(list(STAGES))
-    networks = _for_gpu(config)
-    said = config.workers.keys() & {*networks, "default"}
-    if networks and not said and options.ray_address is None and _has_gpu():
-        names = list(STAGES)
-        places = [names.index(name) for name in networks]
-        for name in names[min(places) : max(places) + 1]:
-            workers[name] = dataclasses.replace(workers[name], gpus=1.0)
+    networks = networks_of(config)
+    places = [place for place, name in enumerate(STAGES) if name in networks and wants_gpu(networks[name])]
+    together = list(STAGES)[places[0] : places[-1] + 1] if places else []
+    said = config.workers.keys() & {*together, "default"}
+    if together and not said and options.ray_address is None and _has_gpu():
+        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
 
 
-def _networks(config: JobConfig) -> dict[str, BackendConfig]:
+def networks_of(config: JobConfig) -> dict[str, BackendConfig]:
     """The sections of stages that run a network."""
     sections = {name: getattr(config.prepare, name) for name in STAGES}
     return {
@@ -84,29 +79,7 @@ def _networks(config: JobConfig) -> dict[str, BackendConfig]:
     }
 
 
-def _for_gpu(config: JobConfig) -> dict[str, BackendConfig]:
-    """Those that do not ship with this project, and that nobody wants on the CPU."""
-    return {name: section for name, section in _networks(config).items() if section.parts and section.device != "cpu"}
-
-
 def _has_gpu() -> bool:
     import torch  # late: with the embedded networks alone, nobody asks
 
     return torch.cuda.is_available()
-
-
-def _notices(config: JobConfig, workers: Mapping[str, Workers]) -> list[str]:
-    embedded = any(section.backend == EMBEDDED for section in _networks(config).values())
-    notices = [KNOWS_PUPPETS_ONLY] if embedded else []
-    networks = _for_gpu(config)
-    if without := [name for name in networks if not workers[name].gpus]:
-        notices.append(
-            f"NO GPU for {', '.join(without)}: published networks take seconds for a frame on the CPU. Where there are "
-            f"GPUs, say so in the job file, as in workers: {{{without[0]}: {{gpus: 1}}}}."
-        )
-    onnx = [part for name in networks.keys() - without for part in networks[name].parts if _is_onnx(part)]
-    return [*notices, *(onnx_warnings(has_gpu=True) if onnx else ())]
-
-
-def _is_onnx(part: str) -> bool:
-    return entry(part).loader is Loader.ONNX

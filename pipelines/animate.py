@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS
-from pipelines.steps import Step, Workers
+from pipelines.steps import Step, Workers, on_workers
 from stages.animate import AnimateConfig, AnimateStage
 from stages.animation_models import MODELS, Models
 from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
@@ -85,9 +85,9 @@ def steps(
     stages: list[Stage[Any]] = [
         RequestStage(RequestConfig(max_side_px=config.reference.max_side_px, weights=animate.weights), models),
         ReferenceStage(config.reference, models),
-        ReferencePoseStage(config.reference_pose),
+        ReferencePoseStage(on_workers(config.reference_pose, workers[ReferencePoseStage.name])),
         DrivingStage(config.driving),
-        DrivingPoseStage(config.driving_pose),
+        DrivingPoseStage(on_workers(config.driving_pose, workers[DrivingPoseStage.name])),
         SkeletonStage(config.skeleton, models),
         AnimateStage(animate, models, storage if tell_progress else None),
         PublishAnimationStage(config.publish, storage),

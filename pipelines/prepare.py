@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.schema import PREPARED_COLUMNS
-from pipelines.steps import Step, Workers
+from pipelines.steps import Step, Workers, on_workers
 from stages.agnostic import AgnosticMaskConfig, AgnosticMaskStage
 from stages.base import Stage
 from stages.character_mask import CharacterMaskConfig, CharacterMaskStage
@@ -70,7 +70,7 @@ STAGES: dict[str, type[Stage[Any]]] = {
 
 def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
     """The steps, in the order of `STAGES`, without optional ones that are not asked for."""
-    sections = {name: getattr(config, name) for name in STAGES}
+    sections = {name: on_workers(getattr(config, name), workers[name]) for name in STAGES}
     return [
         Step(stage=STAGES[name](section), workers=workers[name])
         for name, section in sections.items()

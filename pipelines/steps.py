@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
+from stages.backend import BackendConfig
 from stages.base import Stage
 
 
@@ -29,6 +30,13 @@ class Workers:
             raise ValueError(f"workers need cpus > 0, threads >= 1 and nothing negative, got {self}")
         if 0 < self.gpus < 1 and abs(1 / self.gpus - round(1 / self.gpus)) > 1e-6:
             raise ValueError(f"a fraction of a GPU must be 1/n (0.5, 0.25, …), got {self.gpus}")
+
+
+def on_workers(config: Any, workers: Workers) -> Any:
+    """A stage's settings for these workers: one that was given no GPU may still see those of others."""
+    if isinstance(config, BackendConfig) and config.device == "auto" and not workers.gpus:
+        return replace(config, device="cpu")
+    return config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from jobs import animate as animation
 from jobs import config as configuration
 from jobs import prepare as job
+from jobs.network_notices import network_notices
 from jobs.spec import Options
-from pipelines.prepare import STAGES
+from pipelines.prepare import STAGES, steps
 
 LOCAL = Options(max_failed=None)
 ON_GPU = ["pose", "depth", "structured_depth", "character_mask", "object_masks"]
@@ -18,7 +20,7 @@ ON_GPU = ["pose", "depth", "structured_depth", "character_mask", "object_masks"]
 def workers_and_notices(*assignments: str, options: Options = LOCAL) -> tuple[dict[str, Any], list[str]]:
     config = configuration.load(None, assignments)
     workers = job.workers_of(config, options)
-    return workers, job._notices(config, workers)
+    return workers, network_notices(job.networks_of(config), workers)
 
 
 def on_gpu(workers: dict[str, Any]) -> list[str]:
@@ -52,6 +54,32 @@ def test_what_a_person_says_counts() -> None:
     assert on_gpu(workers_and_notices("prepare.preset=embedded")[0]) == []
     cluster = Options(ray_address="auto")
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", options=cluster)[0]) == []
+
+
+@pytest.mark.usefixtures("gpu")
+def test_poses_of_requests_are_found_on_the_gpu_of_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def on_gpu(*assignments: str) -> list[str]:
+        workers = animation._workers(configuration.load(None, assignments), LOCAL)
+        return [name for name, wanted in workers.items() if wanted.gpus]
+
+    together = ["reference_pose", "driving", "driving_pose", "skeleton", "animate"]
+    assert on_gpu() == ["animate"]
+    assert on_gpu("animate.preset=dwpose-sam2") == together
+    assert on_gpu("animate.preset=dwpose-sam2", "workers.driving_pose.cpus=2") == ["animate"]
+    assert on_gpu("animate.preset=dwpose-sam2", "workers.animate.cpus=2") == []
+
+
+def test_a_worker_without_a_gpu_leaves_those_of_others_alone() -> None:
+    config = configuration.load(
+        None, ["prepare.preset=dwpose-sam2", "prepare.depth.device=cuda", "workers.pose.gpus=1"]
+    )
+    made = {step.stage.name: step.stage.config for step in steps(config.prepare, config.workers_by_stage(list(STAGES)))}
+    devices = {name: made[name].device for name in ("pose", "depth", "character_mask")}
+    assert devices == {"pose": "auto", "depth": "cuda", "character_mask": "cpu"}
 
 
 def test_networks_without_a_gpu_are_said_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
