@@ -84,6 +84,7 @@ def decode_depth(png: Sequence[bytes], *, minimum: float, maximum: float) -> NDA
             raise ValueError(f"depth of frame {t} has size {frame.shape}, but frame 0 has {frames[0].shape}")
     values = np.stack(frames)
     depth = minimum + (values - 1.0) * ((maximum - minimum) / STEPS)
+    depth[values == STEPS + 1] = maximum  # which a sum with a far larger minimum would not come back to
     return np.where(values == 0, np.nan, depth).astype(np.float32)
 
 
