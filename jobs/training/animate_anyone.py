@@ -58,7 +58,7 @@ def runs_of(start_from: str | None) -> list[dict[str, Any]]:
     storage, name = where
     try:
         with storage.fetched(name) as path:
-            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # as written
+            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # as `run_record` made it
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
     return runs

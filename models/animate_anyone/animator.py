@@ -51,7 +51,8 @@ class AnimateAnyoneAnimator:
         """
         self.name = name
         self.device, self.dtype = torch.device(device), dtype
-        self.network = network.to(dtype=dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own miss it
+        self.network = network.eval()
         self.vae = vae.to(dtype=dtype).eval()
         self.image_encoder = image_encoder.to(dtype=dtype).eval()
         self.config = network.config

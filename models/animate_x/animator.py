@@ -54,7 +54,7 @@ class AnimateXAnimator:
         self.network = network.to(dtype=dtype).eval()
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own miss it
         self.vae = vae.to(dtype=dtype).eval()
         self.image_encoder = image_encoder.to(dtype=dtype).eval()
         self.text_tokens_1LD = text_tokens_1LD

@@ -128,6 +128,7 @@ def published_ldm_vae(path: Path, config: VaeConfig | None = None) -> Vae:
         network = _new_network(config)
     layers = {"down_block_types": network.config.down_block_types, "up_block_types": network.config.up_block_types}
     try:
+        # diffusers has no types.
         converted: dict[str, Tensor | None] = convert_ldm_vae_checkpoint(dict(tensors), layers)  # type: ignore[no-untyped-call]
     except (KeyError, IndexError) as error:
         raise CheckpointError(f"{path} holds no whole VAE under '{LDM_PREFIX}': {error} is missing") from error

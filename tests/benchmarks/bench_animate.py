@@ -62,7 +62,7 @@ class PublicConditions:
 class PublicBlock(TransformerBlock):
     """A transformer block that projects everything anew, as the public code's patched forward does."""
 
-    def forward(  # type: ignore[override]
+    def forward(  # type: ignore[override]  # the public way takes other inputs
         self, x_NLD: Tensor, conditions: PublicConditions, *, num_frames: int, num_plain: int
     ) -> tuple[Tensor, Tensor]:
         normed = self.norm1(x_NLD)

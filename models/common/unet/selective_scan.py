@@ -36,7 +36,8 @@ def selective_scan(x_FMD: Tensor, delta_FMD: Tensor, A_DS: Tensor, B_FMS: Tensor
     if kernel is not None:
         return _by_kernel(kernel, x_FMD, delta_FMD, A_DS, B_FMS, C_FMS)
     dtype = torch.promote_types(x_FMD.dtype, torch.float32)
-    scanned: Tensor = _Scan.apply(*(t.to(dtype).contiguous() for t in (x_FMD, delta_FMD, A_DS, B_FMS, C_FMS)))  # type: ignore[no-untyped-call]
+    inputs = [t.to(dtype).contiguous() for t in (x_FMD, delta_FMD, A_DS, B_FMS, C_FMS)]
+    scanned: Tensor = _Scan.apply(*inputs)  # type: ignore[no-untyped-call]  # torch's own is untyped
     return scanned.to(x_FMD.dtype)
 
 

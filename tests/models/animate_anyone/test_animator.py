@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,16 +15,9 @@ from models.appearance.vae import EMBEDDED_VAE, Vae
 from models.common.animator import AnimationInputs
 from models.common.memory import MemoryPlan
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HEIGHT_PX, WIDTH_PX = 64, 48
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are many times slower on two busy threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def inputs(num_frames: int = 11, **changes: object) -> AnimationInputs:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,16 +9,9 @@ from tiny_animate_anyone import TINY
 from models.animate_anyone.config import EMBEDDED, AnimateAnyoneConfig
 from models.animate_anyone.network import AnimateAnyone
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CHANNELS = TINY.unet.in_channels
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are many times slower on two busy threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def new_network(config: AnimateAnyoneConfig = TINY) -> AnimateAnyone:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,8 @@ from models.common.animator import AnimationInputs
 from models.pose.skeleton import INDEX
 from models.sampling.schedule import NoiseSchedule
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HEIGHT_PX, WIDTH_PX = 32, 24
 UNIANIMATE_TINY = replace(
     TINY,
@@ -25,15 +26,6 @@ UNIANIMATE_TINY = replace(
     reference="first_frame",
     noise_prior=NoisePrior(),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are many times slower on two busy threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def inputs(num_frames: int = 11, **changes: object) -> AnimationInputs:

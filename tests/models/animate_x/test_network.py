@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,18 +9,11 @@ from tiny_animate_x import TINY, new_network
 from models.animate_x.config import ANIMATE_X, UNIANIMATE, AnimateXConfig
 from models.animate_x.network import AnimateX
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CHANNELS = TINY.unet.in_channels
 UNIANIMATE_TINY = replace(TINY, unet=replace(TINY.unet, pose_attention=None), indicator=None, reference="first_frame")
 READS_FIRST_FRAME = replace(TINY, reference="first_frame")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are many times slower on two busy threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batch(rows: int, num_frames: int, height: int = 4, width: int = 4) -> dict[str, torch.Tensor]:
