@@ -109,7 +109,7 @@ def animation_scores(animations: Iterator[HeldoutAnimation], figure: EmbeddedFig
     for animation in animations:
         truth, keypoints = animation.truth_THWC[1:], animation.truth_keypoints[1:]
         repeat = np.repeat(animation.reference_HWC[None], len(truth), axis=0)
-        row = {}
+        row = {"short_side_px": float(min(truth.shape[1:3]))}
         for suffix, frames in (("", animation.made_THWC[1:]), ("_repeat", repeat), ("_truth", truth)):
             if suffix != "_truth":
                 row[f"psnr{suffix}_db"] = float(psnr(frames, truth).mean())

@@ -111,6 +111,7 @@ def appearance(
     ] = 600,
     videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 20_000,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Cores to work with.")] = 1,
 ) -> None:
     """Train the embedded VAE and image encoder on puppets. Killed, it continues with the same command."""
     from jobs.train_appearance import TrainAppearanceConfig, from_command_line
@@ -124,6 +125,7 @@ def appearance(
         vae=replace(defaults.vae, steps=vae_steps),
         image_encoder=replace(defaults.image_encoder, steps=image_encoder_steps),
         frames=replace(defaults.frames, num_videos=videos, first_seed=first_seed),
+        threads=threads,
     )
     typer.echo(json.dumps(from_command_line(config), indent=1))
 

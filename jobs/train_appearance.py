@@ -42,6 +42,7 @@ class TrainAppearanceConfig:
     `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
     `out`: where the checkpoints and their card go.
     `start_from`: folder of checkpoints to go on from, in place of random weights.
+    `threads`: that it computes with, and processes that draw frames.
     """
 
     work: Path
@@ -57,9 +58,11 @@ class TrainAppearanceConfig:
         )
     )
     heldout_videos: int = 100
-    render_processes: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"expected threads >= 1, got {self.threads}")
         last = self.frames.first_seed + self.frames.num_videos
         if not 0 <= self.frames.first_seed < last <= FIRST_HELDOUT_SEED:
             raise ValueError(
@@ -87,11 +90,11 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     As with perception, `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the environment saves much time.
     Returns the scores.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
     steps_before = {name: _steps_before(name, config) for name in ("vae", "image_encoder")}
-    frames = rendered(config.frames, config.work / "frames", processes=config.render_processes)
+    frames = rendered(config.frames, config.work / "frames", processes=config.threads)
     vae, vae_minutes = _train_vae(config, frames)
     encoder, encoder_minutes = _train_image_encoder(config, frames)
     scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
@@ -106,7 +109,7 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
             "steps": steps_before[name] + loop.steps,
             "minutes": round(minutes, 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
+            "machine": f"{platform.machine()}, threads: {config.threads}, torch {torch.__version__}, no GPU",
             "settings": {
                 **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
                 "frames": asdict(config.frames),

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_animate_anyone import TINY
 
 from jobs.animation_scores import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
-from jobs.publish_embedded import card
-from models.animate_anyone.network import AnimateAnyone
 from models.common.animator import Animation, AnimationInputs, OnStep
-from models.common.checkpoint import file_digest, save_checkpoint
 from models.perception.embedded import EmbeddedFigure
 from stages.animation_models import MODELS
 
@@ -63,16 +58,3 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9
     noise = np.random.default_rng(0).integers(0, 256, animations[0].truth_THWC.shape, dtype=np.uint8)
     assert animation_scores((replace(one, made_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
-
-
-def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
-    path = tmp_path / "embedded.safetensors"
-    run = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
-    names = ("psnr_db", "psnr_repeat_db", "psnr_gain_db", "keypoints", "keypoints_repeat", "keypoints_truth", "pairs")
-    scores = {name: 10.0 + index for index, name in enumerate(names)}
-    save_checkpoint(AnimateAnyone(TINY).state_dict(), path, metadata={"runs": [run], "scores": scores})
-    text = card(path)
-    assert "| 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
-    assert file_digest(path) in text
-    assert "| gain over the reference repeated, dB | 12.00 | 3 |" in text
-    assert "on 16 pairs of held-out puppets" in text

@@ -31,7 +31,7 @@ def config(folder: Path) -> TrainAppearanceConfig:
         image_encoder=LOOP,
         frames=FRAMES,
         heldout_videos=3,
-        render_processes=1,
+        threads=1,
     )
 
 
