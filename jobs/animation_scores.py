@@ -78,6 +78,7 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             "driving_width_px": width,
             "clip": None,
             "clip_id": None,
+            "retarget": None,
         }
         for stage in (reference_pose, driving_pose, skeleton):
             row |= stage.process(row)

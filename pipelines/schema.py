@@ -100,6 +100,7 @@ REQUEST_COLUMNS: dict[str, pa.DataType] = {
     "guidance_scale": pa.float64(),
     "width_px": pa.int32(),
     "height_px": pa.int32(),
+    "retarget": pa.string(),
 }
 
 DRIVING_CLIP = pa.struct(

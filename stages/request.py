@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from models.pose.retarget import RULES
 from stages.animation_models import MODELS, MissingWeightsError, Models
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason, Status
@@ -32,6 +33,7 @@ class RequestStage(Stage[RequestConfig]):
         {
             *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
             *("model", "model_digest", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
+            "retarget",
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset()
@@ -49,6 +51,8 @@ class RequestStage(Stage[RequestConfig]):
         self._check_model(row)
         _check_driving(row)
         _check_sampling(row)
+        if row["retarget"] is not None and row["retarget"] not in RULES:
+            raise _invalid(f"retarget is {row['retarget'][:60]!r}, expected one of {', '.join(RULES)}")
         self._check_size(row)
         return {}
 

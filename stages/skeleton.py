@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from models.pose.condition import PRESETS, draw_pose, draw_poses
-from models.pose.retarget import Rule, retarget
+from models.pose.retarget import RULES, Rule, retarget
 from stages.animation_models import MODELS, Models
 from stages.base import Row, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkeletonConfig:
-    """`rule`: the retargeting rule to try first (`models.pose.retarget`); a coarser one follows where it cannot be."""
+    """`rule`: the retargeting rule to try first (`models.pose.retarget`), for requests that name none; a coarser one
+    follows where it cannot be.
+    """
 
     rule: Rule = "limbs"
 
     def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            raise ValueError(f"unknown rule '{self.rule}', expected one of {', '.join(get_args(Rule))}")
+        if self.rule not in RULES:
+            raise ValueError(f"unknown rule '{self.rule}', expected one of {', '.join(RULES)}")
 
 
 class SkeletonStage(Stage[SkeletonConfig]):
@@ -29,7 +31,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
-            *("video_width_px", "video_height_px", "model"),
+            *("video_width_px", "video_height_px", "model", "retarget"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"skeleton_frames", "reference_skeleton", "retarget_rule"})
@@ -48,7 +50,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
             row["reference_keypoints"],
             driving_size_px=(row["driving_height_px"], row["driving_width_px"]),
             reference_size_px=(height, width),
-            rule=self.config.rule,
+            rule=row["retarget"] or self.config.rule,
         )
         return {
             "skeleton_frames": draw_poses(moved.keypoints, height_px=height, width_px=width, preset=preset),

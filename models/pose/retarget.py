@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from models.pose.proportions import (
 from models.pose.skeleton import NUM_KEYPOINTS
 
 Rule = Literal["limbs", "similarity", "box", "frame", "none"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 Box = tuple[float, float, float, float]
 
 MIN_LIMB_GROUPS = 3

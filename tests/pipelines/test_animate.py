@@ -50,7 +50,7 @@ def test_where_and_how_fast_make_nothing_stale(tmp_path: Path) -> None:
 
 
 def test_where_a_clip_lies_is_no_part_of_its_work() -> None:
-    assert {"clip_key", "driving_uri", "reference_stamp", "model_digest", "seed"} <= set(KEY_COLUMNS)
+    assert {"clip_key", "driving_uri", "reference_stamp", "model_digest", "seed", "retarget"} <= set(KEY_COLUMNS)
     assert not {"clip", "clips_uri", "request_id"} & set(KEY_COLUMNS)
 
 

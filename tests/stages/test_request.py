@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "guidance_scale": None,
     "width_px": None,
     "height_px": None,
+    "retarget": None,
 }
 CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": {"status": "ok"}}
 
@@ -37,6 +38,7 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
         {**CLIP, "clip": {"status": None}},
         {"start_seconds": 0.0, "duration_seconds": 2.5},
         {"width_px": 64, "height_px": 96, "num_steps": 20, "guidance_scale": 3.5, "seed": 2**40},
+        {"retarget": "frame"},
     ],
 )
 def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
@@ -63,6 +65,7 @@ def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
         ({"height_px": 4}, "InvalidRow", "ask for 8"),
         ({"height_px": 4096}, "InvalidRow", "height_px is 4096, expected 1 to 2048"),
         ({"width_px": 0}, "InvalidRow", "width_px is 0"),
+        ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(changes: dict[str, Any], reason: str, message: str) -> None:

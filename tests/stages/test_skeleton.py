@@ -21,6 +21,7 @@ def row() -> Row:
         "video_width_px": 64,
         "video_height_px": 80,
         "model": "toy",
+        "retarget": None,
     }
 
 
@@ -38,6 +39,13 @@ def test_a_reference_without_a_skeleton_takes_a_coarser_rule(row: Row) -> None:
     assert made["retarget_rule"] == "frame"
     assert made["skeleton_frames"].any()
     assert not made["reference_skeleton"].any()
+
+
+def test_a_request_may_name_its_rule(row: Row) -> None:
+    stage = SkeletonStage(SkeletonConfig(), {"toy": toy_model()})
+    made = stage({**row, "retarget": "frame"})
+    assert made["retarget_rule"] == "frame"
+    assert not np.array_equal(made["skeleton_frames"], stage(row)["skeleton_frames"])
 
 
 def test_an_unknown_rule_is_refused() -> None:
