@@ -10,7 +10,6 @@ Keypoints are (T, 133, 3) or (133, 3) float32 in pixels; points below the least 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -25,6 +24,7 @@ from models.pose.skeleton import FACE, INDEX, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HA
 
 Keypoints = NDArray[np.float32]
 Rng = np.random.Generator
+Range = tuple[float, float]
 
 OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -74,48 +74,51 @@ class ExplicitIndicatorConfig:
     """How often and how far skeletons are changed.
 
     Args:
-        probability: λ, of changing a skeleton at all.
+        probability: λ, of changing a skeleton at all; 0 is training without this indicator.
+        pool_size: anchors, at most: one skeleton each of as many clips, evenly spread over the corpus.
         realign: take an anchor's proportions.
-        ranges: operation -> least and largest factor, drawn evenly in its logarithm; none of them is no rescaling.
-        operation_probability: of each operation.
+        rescale_probability: of each of the operations below; 0 rescales nothing.
+        body, legs, arms, neck, shoulders, face: least and largest factor, drawn evenly in its logarithm; None leaves
+            these limbs alone.
         drop_probability, add_probability: of each part to go, and to be taken from the anchor where it is missing.
     """
 
     probability: float = 0.98
+    pool_size: int = 500
     realign: bool = True
-    ranges: Mapping[str, tuple[float, float]] = field(
-        default_factory=lambda: MappingProxyType(
-            {
-                "body": (0.6, 1.5),
-                "legs": (0.4, 1.5),
-                "arms": (0.4, 1.5),
-                "neck": (0.5, 1.6),
-                "shoulders": (0.6, 1.6),
-                "face": (0.7, 2.5),
-            }
-        )
-    )
-    operation_probability: float = 0.5
+    rescale_probability: float = 0.5
+    body: Range | None = (0.6, 1.5)
+    legs: Range | None = (0.4, 1.5)
+    arms: Range | None = (0.4, 1.5)
+    neck: Range | None = (0.5, 1.6)
+    shoulders: Range | None = (0.6, 1.6)
+    face: Range | None = (0.7, 2.5)
     drop_probability: float = 0.05
     add_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("probability", "operation_probability", "drop_probability", "add_probability"):
+        for name in ("probability", "rescale_probability", "drop_probability", "add_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.pool_size < 1:
+            raise ValueError(f"pool_size must be at least 1, got {self.pool_size}")
         for name, (low, high) in self.ranges.items():
-            if name not in OPERATIONS:
-                raise ValueError(f"unknown operation '{name}', expected one of {', '.join(OPERATIONS)}")
             if not 0 < low <= high:
                 raise ValueError(f"the range of '{name}' must be positive and rising, got {low} to {high}")
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """The ranges of the operations that there are."""
+        found = {name: getattr(self, name) for name in OPERATIONS}
+        return {name: factors for name, factors in found.items() if factors is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """What is done to one sample's skeletons, the same in all frames.
 
-    `anchor`: index in the pool, for `realign` and for parts to add; None for a pool without anchors.
-    `factors`: operation -> factor. `dropped`, `added`: parts.
+    `anchor`: number of a skeleton in the pool, for `realign` and for parts to add; None for a pool without any.
+    `factors`: operation -> factor. `added`, `dropped`: parts; one that is both goes.
     """
 
     anchor: int | None = None
@@ -130,36 +133,36 @@ UNCHANGED = Change()
 
 def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) -> Change:
     """A change at random; `UNCHANGED` with probability 1 − λ."""
-    if rng.random() >= config.probability:
+    # All is drawn whether it is asked for or not, so that what is switched off moves nothing else.
+    chance, anchor = rng.random(), int(rng.integers(max(pool_size, 1)))
+    rescales, places = rng.random((2, len(OPERATIONS)))
+    drops, adds = rng.random((2, len(PARTS)))
+    if chance >= config.probability:
         return UNCHANGED
-    anchor = int(rng.integers(pool_size)) if pool_size else None
-    factors = {
-        name: math.exp(rng.uniform(math.log(low), math.log(high)))
-        for name, (low, high) in config.ranges.items()
-        if rng.random() < config.operation_probability
-    }
-    dropped = tuple(part for part in PARTS if rng.random() < config.drop_probability)
-    added = tuple(part for part in PARTS if rng.random() < config.add_probability and part not in dropped)
+    factors = {}
+    for name, rescale, place in zip(OPERATIONS, rescales, places, strict=True):
+        if name in config.ranges and rescale < config.rescale_probability:
+            low, high = config.ranges[name]
+            factors[name] = float(low * (high / low) ** place)
     return Change(
-        anchor=anchor,
-        realign=config.realign and anchor is not None,
+        anchor=anchor if pool_size else None,
+        realign=config.realign and pool_size > 0,
         factors=factors,
-        dropped=dropped,
-        added=added if anchor is not None else (),
+        dropped=tuple(part for part, drop in zip(PARTS, drops, strict=True) if drop < config.drop_probability),
+        added=tuple(part for part, add in zip(PARTS, adds, strict=True) if pool_size and add < config.add_probability),
     )
 
 
 def changed(
-    keypoints: Keypoints, change: Change, pool: Sequence[Keypoints], *, min_score: float = CONFIDENT_SCORE
+    keypoints: Keypoints, change: Change, anchor: Keypoints | None, *, min_score: float = CONFIDENT_SCORE
 ) -> Keypoints:
     """The skeletons (T, 133, 3) of a clip after a change.
 
-    `pool`: skeletons (133, 3) in pixels of frames of the same height. What an anchor has not in common with the clip,
+    `anchor`: the change's, (133, 3), in pixels of frames of the same height. What it has not in common with the clip,
     it does not change.
     """
     if change == UNCHANGED:
         return keypoints
-    anchor = None if change.anchor is None else pool[change.anchor]
     scale, ratios = 1.0, {}
     if change.realign and anchor is not None:
         found = limb_ratios(keypoints, anchor, min_score=min_score)
@@ -176,7 +179,7 @@ def changed(
 
 def realigned(keypoints: Keypoints, anchor: Keypoints, *, min_score: float = CONFIDENT_SCORE) -> Keypoints:
     """The skeletons with the proportions and the size of an anchor (133, 3), each where it stood."""
-    return changed(keypoints, Change(anchor=0, realign=True), [anchor], min_score=min_score)
+    return changed(keypoints, Change(anchor=0, realign=True), anchor, min_score=min_score)
 
 
 def rescaled(

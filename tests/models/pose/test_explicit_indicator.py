@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from drawn_skeletons import LENGTHS_PX, dancing, limb_vectors, proportions
@@ -60,7 +63,7 @@ def test_realigned_skeletons_have_the_anchors_lengths_their_own_angles_and_their
 @given(factors, st.integers(0, 1000))
 def test_rescaled_limbs_have_the_lengths_asked_for_and_the_others_stay(asked: dict[str, float], seed: int) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
-    found = changed(clip, Change(factors=asked), [])
+    found = changed(clip, Change(factors=asked), None)
     ratio = {group: factor for name, factor in asked.items() for group in OPERATIONS[name]}
     for group in GROUPS:
         expected = lengths(clip, group) * ratio.get(group, 1.0)
@@ -78,7 +81,7 @@ def test_missing_stays_missing_seen_stays_seen_and_everything_is_finite(
     clip[:2, of_clip] = (np.nan, np.nan, 0.0)
     anchor[of_anchor, 2] = 0.0
     before = clip.copy()
-    found = changed(clip, Change(anchor=0, realign=realign, factors=asked), [anchor])
+    found = changed(clip, Change(anchor=0, realign=realign, factors=asked), anchor)
     np.testing.assert_array_equal(found[..., 2], clip[..., 2])
     assert np.isfinite(found[found[..., 2] > 0]).all()
     np.testing.assert_array_equal(clip, before)  # what was given is left alone
@@ -89,8 +92,8 @@ def test_missing_stays_missing_seen_stays_seen_and_everything_is_finite(
 def test_a_change_is_its_realignment_then_its_rescaling(asked: dict[str, float], seed: int) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
     anchor = dancing({name: 1.2 * length for name, length in LENGTHS_PX.items()}, num_frames=1, seed=seed + 1)[0]
-    together = changed(clip, Change(anchor=0, realign=True, factors=asked), [anchor])
-    apart = changed(realigned(clip, anchor), Change(factors=asked), [])
+    together = changed(clip, Change(anchor=0, realign=True, factors=asked), anchor)
+    apart = changed(realigned(clip, anchor), Change(factors=asked), None)
     np.testing.assert_allclose(together, apart, atol=0.02)
 
 
@@ -137,26 +140,57 @@ def test_changes_are_drawn_as_often_and_as_far_as_asked_and_the_same_for_the_sam
         assert 0.45 < len(found) / len(made) < 0.55
         assert low <= min(found) < low * 1.1
         assert high / 1.1 < max(found) <= high
-    assert all(not set(change.added) & set(change.dropped) for change in made)
-    assert {part for change in made for part in change.dropped} == set(PARTS)
+    for parts in ("dropped", "added"):
+        assert {part for change in made for part in getattr(change, parts)} == set(PARTS)
 
 
-def test_every_switch_of_the_ablations_switches_something_off() -> None:
+@pytest.mark.parametrize(
+    ("switch", "field", "off"),
+    [
+        ({"realign": False}, "realign", False),
+        ({"rescale_probability": 0.0}, "factors", {}),
+        ({"add_probability": 0.0}, "added", ()),
+        ({"drop_probability": 0.0}, "dropped", ()),
+    ],
+)
+def test_each_switch_of_the_ablations_switches_off_what_it_says_and_nothing_else(
+    switch: dict[str, Any], field: str, off: object
+) -> None:
+    config = ExplicitIndicatorConfig()
+    for seed in range(200):
+        full, less = (
+            draw_change(np.random.default_rng(seed), settings, pool_size=5)
+            for settings in (config, replace(config, **switch))
+        )
+        assert less == (full if full == UNCHANGED else replace(full, **{field: off}))
+
+
+def test_limbs_without_a_range_are_left_alone_and_no_other() -> None:
+    config = ExplicitIndicatorConfig()
+    less = replace(config, body=None, shoulders=None)
+    for seed in range(200):
+        full, found = (draw_change(np.random.default_rng(seed), c, pool_size=5) for c in (config, less))
+        expected = {name: factor for name, factor in full.factors.items() if name not in ("body", "shoulders")}
+        assert found == replace(full, factors=expected)
+
+
+def test_without_the_indicator_and_without_anchors() -> None:
     rng = np.random.default_rng(0)
-    plain = ExplicitIndicatorConfig(
-        probability=1.0, realign=False, ranges={}, drop_probability=0.0, add_probability=0.0
-    )
-    assert draw_change(rng, plain, pool_size=3).factors == {}
-    clip = dancing(LENGTHS_PX)
-    np.testing.assert_array_equal(changed(clip, draw_change(rng, plain, pool_size=3), [clip[0]] * 3), clip)
     assert draw_change(rng, ExplicitIndicatorConfig(probability=0.0), pool_size=3) == UNCHANGED
     without_pool = draw_change(rng, ExplicitIndicatorConfig(probability=1.0, add_probability=1.0), pool_size=0)
     assert (without_pool.anchor, without_pool.realign, without_pool.added) == (None, False, ())
 
 
+def test_a_part_that_is_to_come_and_to_go_goes() -> None:
+    clip, anchor = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=7)[0]
+    gone = without_parts(clip, ["left_arm"])
+    found = changed(gone, Change(anchor=0, added=("left_arm",), dropped=("left_arm",)), anchor)
+    np.testing.assert_array_equal(found[..., 2], gone[..., 2])
+
+
 def test_nothing_to_do_gives_back_what_was_given() -> None:
     clip = dancing(LENGTHS_PX)
-    assert changed(clip, UNCHANGED, []) is clip
+    assert changed(clip, UNCHANGED, None) is clip
     assert rescaled(clip, {}) is clip
     assert without_parts(clip, []) is clip
 
@@ -165,8 +199,8 @@ def test_nothing_to_do_gives_back_what_was_given() -> None:
     ("changes", "words"),
     [
         ({"probability": 1.5}, "probability must be from 0 to 1, got 1.5"),
-        ({"ranges": {"tail": (1, 2)}}, "unknown operation 'tail'"),
-        ({"ranges": {"legs": (2.0, 1.0)}}, "must be positive and rising, got 2.0 to 1.0"),
+        ({"pool_size": 0}, "pool_size must be at least 1, got 0"),
+        ({"legs": (2.0, 1.0)}, "must be positive and rising, got 2.0 to 1.0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
