@@ -1,4 +1,4 @@
-"""The OpenPose layout that pose-conditioned checkpoints were trained on, from our 133 keypoints.
+"""The OpenPose layout that pose-conditioned checkpoints were trained on, from our 133 keypoints and back.
 
 134 points: 18 body (nose, neck, right arm, left arm, right leg, left leg, eyes, ears), 6 feet, 68 face, 21 left hand,
 21 right hand. The neck is the middle of the shoulders.
@@ -51,3 +51,16 @@ def to_openpose(keypoints: NDArray[Float], *, min_score: float = CONFIDENT_SCORE
     neck[..., 2] = (left[..., 2] >= min_score) & (right[..., 2] >= min_score)
     with_neck: NDArray[Float] = np.concatenate([keypoints, neck[..., None, :]], axis=-2)[..., _ORDER, :]
     return with_neck
+
+
+def from_openpose(points: NDArray[Float]) -> NDArray[Float]:
+    """The keypoints (..., 133, 3) of OpenPose points (..., 134, 3): all but the neck, which is no keypoint.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if points.shape[-2:] != (NUM_OPENPOSE, 3):
+        raise ValueError(f"OpenPose points must be (..., {NUM_OPENPOSE}, 3), got {points.shape}")
+    keypoints = np.zeros_like(points)
+    keypoints[..., _ORDER, :] = points
+    return keypoints[..., :NUM_KEYPOINTS, :]

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from models.pose import openpose
-from models.pose.openpose import to_openpose
+from models.pose.openpose import from_openpose, to_openpose
 from models.pose.skeleton import INDEX
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dwpose"
@@ -34,6 +34,13 @@ def test_right_comes_first_and_the_neck_is_between_the_shoulders() -> None:
     assert [part.stop - part.start for part in (openpose.BODY, openpose.FEET, openpose.FACE)] == [18, 6, 68]
 
 
+def test_there_and_back() -> None:
+    keypoints = np.random.default_rng(0).random((2, 133, 3), np.float32)
+    np.testing.assert_array_equal(from_openpose(to_openpose(keypoints)), keypoints)
+
+
 def test_refuses_another_layout() -> None:
     with pytest.raises(ValueError, match=r"must be \(..., 133, 3\), got \(17, 3\)"):
         to_openpose(np.zeros((17, 3), np.float32))
+    with pytest.raises(ValueError, match=r"must be \(..., 134, 3\), got \(133, 3\)"):
+        from_openpose(np.zeros((133, 3), np.float32))
