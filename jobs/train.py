@@ -28,7 +28,8 @@ from pipelines.keys import digest
 from pipelines.lock import dataset_lock
 from pipelines.storage import Storage
 from pipelines.training_batches import SampleSource, local_batches
-from pipelines.training_data import Corpus, UnusableClipError, open_corpus
+from pipelines.training_corpus import Corpus, open_corpus
+from pipelines.training_data import UnusableClipError
 
 
 def train(

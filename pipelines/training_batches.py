@@ -17,7 +17,8 @@ import ray.exceptions
 
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
-from pipelines.training_data import Corpus, SampleMaker, TrainingDataConfig, UnusableClipError
+from pipelines.training_corpus import Corpus
+from pipelines.training_data import SampleMaker, TrainingDataConfig, UnusableClipError
 
 _BLOCK_BYTES = 16 << 20
 """Samples are made in blocks of about this size: large ones by several workers at once, small ones together, because a

@@ -10,31 +10,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.pose.condition import PRESETS
+from models.pose.condition import PRESETS, draw_poses
+from models.pose.explicit_indicator import UNCHANGED, Change, changed, draw_change
 from models.training.batch import SampleBatch
-from models.training.clips import CUT, ClipOrder, Cut, covering_short_side, cut_frames, cut_poses, draw_cut, stream
+from models.training.clips import (
+    CHANGE,
+    CUT,
+    ClipOrder,
+    Cut,
+    covering_short_side,
+    cut_frames,
+    cut_keypoints,
+    draw_cut,
+    stream,
+)
 from models.training.recipe import SamplingConfig
 from models.video.clip import working_size
-from pipelines.keys import digest
 from pipelines.ledger import Ledger
 from pipelines.storage import Storage
+from pipelines.training_corpus import Corpus
 from stages.base import Row
 from stages.decode import DecodeConfig, DecodeStage
-from stages.outcome import BadRow, Reason, Status
-
-CLIP_COLUMNS = (
-    *("clip_id", "work_key", "uri", "size_bytes", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps"),
-    *("width_px", "height_px", "work_width_px", "work_height_px"),
-)
-
-
-class TrainingDataError(ValueError):
-    """The dataset cannot be trained on as it is; the message says why and what to do."""
+from stages.outcome import BadRow, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,63 +65,6 @@ class TrainingDataConfig:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Corpus:
-    """The clips of a prepared dataset that can be trained on, as they were when the run was started.
-
-    Args:
-        url: of the dataset.
-        clips: of `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
-        num_too_short: prepared clips left out because they have not enough frames.
-    """
-
-    url: str
-    clips: pa.Table
-    num_too_short: int
-
-    @property
-    def digest(self) -> str:
-        """Fingerprint of the snapshot: of every clip's id and of all that its row was made from."""
-        return digest([self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()])
-
-
-def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None) -> Corpus:
-    """The clips of the dataset at `url` whose status is ok and that are long enough for a sample.
-
-    `limit`: only the first by id.
-
-    Raises:
-        TrainingDataError: no dataset there, a column missing, no such clip.
-    """
-    ledger = Ledger(Storage(url), "clip_id")
-    with duckdb.connect() as connection:
-        relation = ledger.relation(connection)
-        if not relation:
-            raise TrainingDataError(f"{url} holds no prepared clips; give the folder that `zoetrope prepare` wrote to")
-        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
-        if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status") if name not in present]:
-            raise TrainingDataError(
-                f"{url} lacks the columns {missing}; expected the dataset that `zoetrope prepare` writes"
-            )
-        columns = ", ".join(CLIP_COLUMNS)
-        clips = connection.sql(
-            f"SELECT {columns}, parse_filename(filename) AS file FROM {relation} "  # noqa: S608
-            f"WHERE status = '{Status.OK}' ORDER BY clip_id"
-        ).to_arrow_table()
-    if limit is not None:
-        clips = clips.slice(0, limit)
-    if not len(clips):
-        raise TrainingDataError(f"{url} has no clip whose status is ok; its report says what became of them")
-    lengths = clips["num_frames"].to_numpy()
-    long_enough = lengths >= sampling.span
-    if not long_enough.any():
-        raise TrainingDataError(
-            f"a sample spans {sampling.span} frames, the longest of {len(clips)} clips has {lengths.max()}; lower "
-            "sampling.num_frames or sampling.frame_step, or cut longer clips in ingest"
-        )
-    return Corpus(url=url, clips=clips.filter(pa.array(long_enough)), num_too_short=int(len(clips) - long_enough.sum()))
-
-
 class UnusableClipError(RuntimeError):
     """A clip that was prepared cannot be read any more."""
 
@@ -138,7 +81,7 @@ class SampleMaker:
         self, corpus: Corpus, sampling: SamplingConfig, config: TrainingDataConfig, *, preset: str, seed: int
     ) -> None:
         self.sampling, self.seed = sampling, seed
-        self._clips = corpus.clips
+        self._clips, self._anchors = corpus.clips, corpus.anchors
         self._preset = PRESETS[preset]
         self._order = ClipOrder(len(corpus.clips), seed)
         self._ledger = Ledger(Storage(corpus.url), "clip_id")
@@ -164,7 +107,7 @@ class SampleMaker:
         row = self._row(clip)
         frames = range(min(num_frames, row["num_frames"]))
         cut = Cut(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
-        return self._made(-1, clip, row, cut)
+        return self._made(-1, clip, row, cut, UNCHANGED)
 
     def close(self) -> None:
         """End the decoder process."""
@@ -177,9 +120,16 @@ class SampleMaker:
     def _sample(self, number: int) -> SampleBatch:
         clip = self._order[number]
         row = self._row(clip)
-        return self._made(number, clip, row, draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number)))
+        cut = draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number))
+        return self._made(number, clip, row, cut, self._change(number))
 
-    def _made(self, number: int, clip: int, row: Row, cut: Cut) -> SampleBatch:
+    def _change(self, number: int) -> Change:
+        config = self.sampling.explicit_indicator
+        if config is None or self._anchors is None:
+            return UNCHANGED
+        return draw_change(stream(self.seed, CHANGE, number), config, pool_size=len(self._anchors))
+
+    def _made(self, number: int, clip: int, row: Row, cut: Cut, change: Change) -> SampleBatch:
         try:
             frames, keypoints = self._wanted(clip, row, cut)
         except BadRow as error:
@@ -188,14 +138,20 @@ class SampleMaker:
                 "put its video back or prepare the clips again, and run the same command"
             ) from error
         pictures = cut_frames(frames, cut, self.sampling)
-        poses = cut_poses(
-            keypoints,
-            cut,
-            self.sampling,
-            work_size_px=(row["work_height_px"], row["work_width_px"]),
-            frame_size_px=(frames.shape[1], frames.shape[2]),
-            preset=self._preset,
+        # What shows the motion to the pose indicator stays as it is; only what is drawn changes.
+        drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
+        found, drawn = (
+            cut_keypoints(
+                points,
+                cut,
+                self.sampling,
+                work_size_px=(row["work_height_px"], row["work_width_px"]),
+                frame_size_px=(frames.shape[1], frames.shape[2]),
+            )
+            for points in (keypoints, drawn)
         )
+        height_px, width_px = self.sampling.height_px, self.sampling.width_px
+        poses = draw_poses(drawn, height_px=height_px, width_px=width_px, preset=self._preset)
         return SampleBatch(
             samples_B=np.array([number]),
             clips_B=np.array([clip]),
@@ -203,10 +159,18 @@ class SampleMaker:
             poses_BFHWC=poses[None, 1:],
             references_BHWC=pictures[:1],
             reference_poses_BHWC=poses[:1],
+            keypoints_BGK3=found[None],
             target_frames_BF=np.array([cut.targets]),
             reference_frames_B=np.array([cut.reference]),
             mirrored_B=np.array([cut.mirrored]),
         )
+
+    def _changed(self, keypoints: NDArray[np.float32], change: Change, row: Row) -> NDArray[np.float32]:
+        anchor = None
+        if self._anchors is not None and change.anchor is not None:
+            anchor = self._anchors[change.anchor].copy()
+            anchor[:, :2] *= row["work_height_px"]
+        return changed(keypoints, change, anchor)
 
     def _wanted(self, clip: int, row: Row, cut: Cut) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Frames and keypoints of the reference and the targets."""

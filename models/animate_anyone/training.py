@@ -15,7 +15,7 @@ from models.common.unet.unet import Level
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
-from models.training.encodings import Encodings
+from models.training.encodings import Encodings, drawings
 from models.training.recipe import TrainingRecipe
 
 
@@ -77,16 +77,7 @@ class AnimateAnyoneTask:
     def row_losses(self, network: nn.Module, batch: SampleBatch) -> Tensor:
         """(B) float32, the diffusion loss of each row."""
         shape = batch.targets_BFHWC.shape
-        target_keys = [
-            (int(clip), int(frame), bool(mirrored))
-            for clip, frames, mirrored in zip(batch.clips_B, batch.target_frames_BF, batch.mirrored_B, strict=True)
-            for frame in frames
-        ]
-        reference_keys = [
-            (int(clip), int(frame), bool(mirrored))
-            for clip, frame, mirrored in zip(batch.clips_B, batch.reference_frames_B, batch.mirrored_B, strict=True)
-        ]
-        targets_NCHW = self._latents(batch.targets_BFHWC.reshape(-1, *shape[2:]), target_keys)
+        targets_NCHW = self._latents(batch.targets_BFHWC.reshape(-1, *shape[2:]), batch.target_keys)
         noisy = add_noise(
             targets_NCHW.reshape(*shape[:2], *targets_NCHW.shape[1:]).transpose(1, 2),
             batch.samples_B.tolist(),
@@ -94,18 +85,16 @@ class AnimateAnyoneTask:
             config=self.recipe.loss,
             seed=self.recipe.seed,
         )
-        poses_BFHWC = torch.from_numpy(batch.poses_BFHWC).to(self._device)
         inputs = (
             noisy.noisy_BCFHW,
             noisy.t_B,
-            self._tokens(batch.references_BHWC, reference_keys)[:, None],
-            poses_BFHWC.permute(0, 1, 4, 2, 3).float() / 255,
-            self._latents(batch.references_BHWC, reference_keys),
+            self._tokens(batch.references_BHWC, batch.reference_keys)[:, None],
+            drawings(batch.poses_BFHWC, self._device),
+            self._latents(batch.references_BHWC, batch.reference_keys),
         )
         reference_pose: tuple[Tensor, ...] = ()
         if self.network.config.reference_pose:
-            drawings = torch.from_numpy(batch.reference_poses_BHWC).to(self._device)
-            reference_pose = (drawings.permute(0, 3, 1, 2).float() / 255,)
+            reference_pose = (drawings(batch.reference_poses_BHWC, self._device),)
         predict: Callable[..., Tensor] = network
         if self.recipe.stage == 2 or noisy.conditional_B.any():
             return noisy.row_losses(predict(*inputs, noisy.conditional_B, *reference_pose))

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PictureKey = tuple[int, int, bool]
+"""Clip, frame, and whether it is mirrored: what `Encodings` knows a picture by."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleBatch:
     """B samples of F target frames.
 
     `samples_B`: int64, their numbers in the run's order. `clips_B`: int64, which clip of the corpus each is of.
-    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB.
+    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB. Skeletons in `poses_BFHWC` may
+      have been changed (`SamplingConfig.explicit_indicator`).
+    `keypoints_BGK3`: float32, of the reference and the G − 1 = F targets after it, in pixels of the pictures, as found.
     `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
     """
 
@@ -25,12 +30,30 @@ class SampleBatch:
     poses_BFHWC: NDArray[np.uint8]  # noqa: N815
     references_BHWC: NDArray[np.uint8]  # noqa: N815
     reference_poses_BHWC: NDArray[np.uint8]  # noqa: N815
+    keypoints_BGK3: NDArray[np.float32]  # noqa: N815
     target_frames_BF: NDArray[np.int64]  # noqa: N815
     reference_frames_B: NDArray[np.int64]  # noqa: N815
     mirrored_B: NDArray[np.bool_]  # noqa: N815
 
     def __len__(self) -> int:
         return len(self.samples_B)
+
+    @property
+    def target_keys(self) -> list[PictureKey]:
+        """Of each target, row after row."""
+        return [
+            (int(clip), int(frame), bool(mirrored))
+            for clip, frames, mirrored in zip(self.clips_B, self.target_frames_BF, self.mirrored_B, strict=True)
+            for frame in frames
+        ]
+
+    @property
+    def reference_keys(self) -> list[PictureKey]:
+        """Of each row's reference."""
+        return [
+            (int(clip), int(frame), bool(mirrored))
+            for clip, frame, mirrored in zip(self.clips_B, self.reference_frames_B, self.mirrored_B, strict=True)
+        ]
 
     @classmethod
     def of(cls, samples: Sequence[SampleBatch]) -> SampleBatch:

@@ -12,16 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.condition import DrawingPreset, draw_poses
 from models.pose.skeleton import mirror_keypoints
 from models.training.recipe import SamplingConfig
 
 # Streams of random numbers that a sample draws from, kept apart so that one more draw in one moves nothing in another.
-ORDER, CUT, NOISE = range(3)
+ORDER, CUT, NOISE, CHANGE = range(4)
 
 
 def stream(seed: int, name: int, number: int) -> np.random.Generator:
-    """The random numbers of one purpose (`ORDER`, `CUT`, `NOISE`) of one epoch or sample."""
+    """The random numbers of one purpose (`ORDER`, `CUT`, `NOISE`, `CHANGE`) of one epoch or sample."""
     return np.random.default_rng([seed, name, number])
 
 
@@ -101,16 +100,15 @@ def cut_frames(frames_THWC: NDArray[np.uint8], cut: Cut, config: SamplingConfig)
     return out
 
 
-def cut_poses(
+def cut_keypoints(
     keypoints: NDArray[np.float32],
     cut: Cut,
     config: SamplingConfig,
     *,
     work_size_px: tuple[int, int],
     frame_size_px: tuple[int, int],
-    preset: DrawingPreset,
-) -> NDArray[np.uint8]:
-    """Drawings over `cut_frames`, (T, height_px, width_px, 3) uint8.
+) -> NDArray[np.float32]:
+    """Keypoints (T, 133, 3) in pixels of `cut_frames`.
 
     `keypoints`: (T, 133, 3) in pixels of `work_size_px`; `frame_size_px` is that of the frames that are cut. Both are
     (height, width).
@@ -126,7 +124,7 @@ def cut_poses(
         moved[..., axis] = in_frame * (out_px / part_px) - 0.5
     if cut.mirrored:
         moved = mirror_keypoints(moved, width_px=config.width_px)
-    return draw_poses(moved, height_px=config.height_px, width_px=config.width_px, preset=preset)
+    return moved
 
 
 def covering_short_side(size_px: tuple[int, int], config: SamplingConfig) -> int:

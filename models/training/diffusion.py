@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ class NoisyBatch:
 
     `noisy_BCFHW`, `target_BCFHW`: x_t and what the network is to predict for it. `t_B`: int64.
     `conditional_B`: bool; False trains the row as guidance's unconditional half.
+    `kept_BP`: bool, for each of the conditions that a system can do without, whether the row keeps it; none in rows
+      that are not conditional.
     `weights_B`: float32, of each row's loss.
     """
 
@@ -26,6 +29,7 @@ class NoisyBatch:
     target_BCFHW: Tensor  # noqa: N815
     t_B: Tensor  # noqa: N815
     conditional_B: Tensor  # noqa: N815
+    kept_BP: Tensor  # noqa: N815
     weights_B: Tensor  # noqa: N815
 
     def row_losses(self, prediction_BCFHW: Tensor) -> Tensor:
@@ -35,24 +39,34 @@ class NoisyBatch:
 
 
 def add_noise(
-    latents_BCFHW: Tensor, samples: Sequence[int], *, schedule: NoiseSchedule, config: LossConfig, seed: int
+    latents_BCFHW: Tensor,
+    samples: Sequence[int],
+    *,
+    schedule: NoiseSchedule,
+    config: LossConfig,
+    seed: int,
+    num_parts: int = 0,
 ) -> NoisyBatch:
     """Draw step, noise and condition dropout of every row.
 
     `samples`: the number of each row's sample. They are drawn on the CPU one row at a time, so that neither the device
-    nor the other rows of a batch change them.
+    nor the other rows of a batch change them. `num_parts`: conditions that the system can do without one by one.
     """
     device = latents_BCFHW.device
     noise = torch.empty(latents_BCFHW.shape, dtype=torch.float32)
-    steps, conditional = [], []
+    steps, conditional, kept = [], [], []
     for row, sample in zip(noise, samples, strict=True):
         rng = stream(seed, NOISE, sample)
         steps.append(int(rng.integers(schedule.config.num_train_steps)))
-        conditional.append(bool(rng.uniform() >= config.condition_dropout))
+        chance = rng.uniform()
+        conditional.append(bool(chance >= config.condition_dropout))
         row.copy_(torch.from_numpy(rng.standard_normal(row.shape, dtype="float32")))
         if config.noise_offset:
-            offset = rng.standard_normal((row.shape[0], *(1,) * (row.ndim - 1)), dtype="float32")
+            offset_frames = row.shape[1] if config.noise_offset_per_frame else 1
+            offset = rng.standard_normal((row.shape[0], offset_frames, 1, 1), dtype="float32")
             row.add_(torch.from_numpy(offset), alpha=config.noise_offset)
+        whole = config.condition_dropout <= chance < config.condition_dropout + config.keep_share
+        kept.append(conditional[-1] & (whole | (rng.uniform(size=num_parts) >= config.part_dropout)))
     noise, t_B = noise.to(device), torch.tensor(steps, device=device)
     latents = latents_BCFHW.float()
     return NoisyBatch(
@@ -60,6 +74,7 @@ def add_noise(
         target_BCFHW=schedule.target(latents, noise, t_B),
         t_B=t_B,
         conditional_B=torch.tensor(conditional, device=device),
+        kept_BP=torch.from_numpy(np.stack(kept)).to(device),
         weights_B=(
             torch.ones(len(samples), device=device)
             if config.snr_gamma is None

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.appearance.vae import to_images
-
-PictureKey = tuple[int, int, bool]
-"""Clip, frame, and whether it is mirrored."""
+from models.training.batch import PictureKey
 
 
 class Encodings:
@@ -46,3 +44,8 @@ class Encodings:
             self._kept[key] = encoding
             self._room_bytes -= encoding.nbytes
         return encoding
+
+
+def drawings(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(…, 3, H, W) float32 with values 0–1 of uint8 pictures (…, H, W, 3)."""
+    return torch.from_numpy(pictures).to(device).movedim(-1, -3).float() / 255

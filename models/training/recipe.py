@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from models.pose.explicit_indicator import ExplicitIndicatorConfig
+
 Decay = Literal["constant", "cosine"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -18,6 +20,7 @@ class OptimizerConfig:
         learning_rate: after the warm-up.
         warmup_steps: the rate rises to it in as many equal parts.
         decay: "constant" afterwards, or half a "cosine" down to `final_share` of it at the last step.
+        rate_factors: beginning of parameters' names -> what the rate is multiplied by for them.
         betas, weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm, over all parameters together.
     """
@@ -26,6 +29,7 @@ class OptimizerConfig:
     warmup_steps: int = 1
     decay: Decay = "constant"
     final_share: float = 0.02
+    rate_factors: dict[str, float] = field(default_factory=dict)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -35,6 +39,10 @@ class OptimizerConfig:
             raise ValueError(
                 "expected learning_rate > 0, max_grad_norm > 0 and warmup_steps >= 0, got "
                 f"{self.learning_rate}, {self.max_grad_norm} and {self.warmup_steps}"
+            )
+        if not all(factor > 0 for factor in self.rate_factors.values()):
+            raise ValueError(
+                f"rate_factors must be above 0 (frozen is for what does not learn), got {self.rate_factors}"
             )
         if self.decay not in get_args(Decay):
             raise ValueError(f"unknown decay '{self.decay}', expected one of {', '.join(get_args(Decay))}")
@@ -55,19 +63,30 @@ class LossConfig:
     """The diffusion loss.
 
     Args:
-        noise_offset: to the noise of every frame and channel is added normal noise of this standard deviation, the
-            same for all pixels (and frames): networks learn to move the mean brightness.
+        noise_offset: to the noise of every channel is added normal noise of this standard deviation, the same for all
+            pixels: networks learn to move the mean brightness. `noise_offset_per_frame`: drawn for each frame, or one
+            for all.
         snr_gamma: γ of Min-SNR weighting (arXiv 2303.09556); None weighs all steps alike.
         condition_dropout: share of rows that are trained as the unconditional half of guidance is run at inference.
+        keep_share: share of rows that keep all of their conditions. In the rest, each condition that a system can do
+            without is left out by itself with the probability `part_dropout`.
     """
 
     noise_offset: float = 0.05
+    noise_offset_per_frame: bool = False
     snr_gamma: float | None = 5.0
     condition_dropout: float = 0.1
+    keep_share: float = 0.0
+    part_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.condition_dropout < 1:
             raise ValueError(f"condition_dropout must be from 0 to below 1, got {self.condition_dropout}")
+        if not 0 <= self.keep_share <= 1 - self.condition_dropout or not 0 <= self.part_dropout < 1:
+            raise ValueError(
+                "expected keep_share from 0 to 1 - condition_dropout and part_dropout from 0 to below 1, got "
+                f"{self.keep_share} and {self.part_dropout}"
+            )
         if self.noise_offset < 0 or (self.snr_gamma is not None and not self.snr_gamma > 0):
             raise ValueError(
                 f"expected noise_offset >= 0 and snr_gamma > 0 or null, got {self.noise_offset}, {self.snr_gamma}"
@@ -87,6 +106,7 @@ class SamplingConfig:
             1 always takes the largest, from the middle.
         mirror_share: of the samples that are flipped left to right.
         pose_preset: key of `models.pose.condition.PRESETS`; None: the model's own.
+        explicit_indicator: how the targets' skeletons are changed before they are drawn; None leaves them.
     """
 
     height_px: int = 768
@@ -97,6 +117,7 @@ class SamplingConfig:
     min_crop_share: float = 1.0
     mirror_share: float = 0.0
     pose_preset: str | None = None
+    explicit_indicator: ExplicitIndicatorConfig | None = None
 
     def __post_init__(self) -> None:
         if self.height_px < 8 or self.width_px < 8 or self.height_px % 8 or self.width_px % 8:

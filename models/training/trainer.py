@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from models.training import guard
 from models.training.average import WeightAverage
 from models.training.parallel import World
-from models.training.recipe import TrainingRecipe
+from models.training.recipe import OptimizerConfig, TrainingRecipe
 from models.training.state import copy_whole, load_optimizer_state, optimizer_state, whole
 
 BatchT = TypeVar("BatchT")
@@ -43,7 +44,9 @@ class TrainingTask(Protocol[TaskBatch_contra]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """One step. `step`: 1 first. `loss`: mean over the whole batch. `grad_norm`: before clipping."""
+    """One step. `step`: 1 first. `loss`: mean over the whole batch. `grad_norm`: before clipping.
+    `learning_rate`: without factors.
+    """
 
     step: int
     loss: float
@@ -71,8 +74,8 @@ class Trainer(Generic[BatchT]):
     """A network, its optimizer and the average of its weights.
 
     Raises:
-        ValueError: the recipe freezes nothing that there is, leaves nothing that learns, or asks for what the network
-            cannot do; the batch does not divide among the workers.
+        ValueError: the recipe names parameters that there are not, leaves nothing that learns, or asks for what the
+            network cannot do; the batch does not divide among the workers.
     """
 
     def __init__(self, task: TrainingTask[BatchT], recipe: TrainingRecipe, world: World) -> None:
@@ -90,7 +93,7 @@ class Trainer(Generic[BatchT]):
         # After wrapping: FSDP puts parameters of its own in place.
         self._learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            [p for _, p in self._learning],
+            _rate_groups(self._learning, recipe.optimizer),
             lr=recipe.optimizer.learning_rate,
             betas=recipe.optimizer.betas,
             weight_decay=recipe.optimizer.weight_decay,
@@ -112,7 +115,7 @@ class Trainer(Generic[BatchT]):
         recipe, config = self.recipe, self.recipe.optimizer
         rate = config.rate(self.step, recipe.steps)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_factor"]
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.world.device)
         for index, batch in enumerate(micro_batches):
@@ -207,6 +210,18 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"nothing is left that learns in stage {recipe.stage} with frozen {list(recipe.frozen)}")
+
+
+def _rate_groups(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Parameters with their shares of the learning rate, as an optimizer takes them."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for prefix in config.rate_factors:
+        if not any(name.startswith(prefix) for name, _ in learning):
+            raise ValueError(f"rate_factors: no parameter that learns begins with '{prefix}'; first: {learning[0][0]}")
+    for name, parameter in learning:
+        factors = [factor for prefix, factor in config.rate_factors.items() if name.startswith(prefix)]
+        groups.setdefault(math.prod(factors), []).append(parameter)
+    return [{"params": parameters, "rate_factor": factor} for factor, parameters in groups.items()]
 
 
 def _checkpoint_gradients(network: nn.Module) -> None:

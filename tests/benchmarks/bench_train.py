@@ -37,7 +37,7 @@ from jobs.training.config import TrainConfig
 from models.training.parallel import World
 from models.training.trainer import Trainer
 from pipelines.training_batches import SampleSource, local_batches, shares
-from pipelines.training_data import open_corpus
+from pipelines.training_corpus import open_corpus
 
 KEPT_GIB = {"kept": 1.0, "decoded anew": 0.0}
 

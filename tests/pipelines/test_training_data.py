@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from small_prepared import write_prepared
 
+from models.pose.condition import PRESETS, draw_poses
+from models.pose.explicit_indicator import ExplicitIndicatorConfig
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.ledger import Ledger
 from pipelines.storage import Storage
 from pipelines.training_batches import SampleSource, local_batches, ray_batches, shares
-from pipelines.training_data import TrainingDataConfig, TrainingDataError, UnusableClipError, open_corpus
+from pipelines.training_corpus import open_corpus
+from pipelines.training_data import TrainingDataConfig, UnusableClipError
 
 SAMPLING = SamplingConfig(
     height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2, min_crop_share=0.8, mirror_share=0.5
@@ -36,39 +39,6 @@ def source(prepared: Path, **config: object) -> SampleSource:
 
 def equal(one: SampleBatch, other: SampleBatch) -> bool:
     return all(np.array_equal(value, other.columns()[name]) for name, value in one.columns().items())
-
-
-def test_only_clips_that_are_ok_and_long_enough_are_trained_on(prepared: Path) -> None:
-    corpus = open_corpus(str(prepared), SAMPLING)
-    assert corpus.clips["clip_id"].to_pylist() == [f"clip-{index:03d}" for index in range(4)]
-    assert corpus.num_too_short == 0
-    assert len(open_corpus(str(prepared), SAMPLING, limit=2).clips) == 2
-    with pytest.raises(TrainingDataError, match=r"spans 13 frames, the longest of 4 clips has 12; lower"):
-        open_corpus(str(prepared), replace(SAMPLING, num_frames=7))
-
-
-def test_the_digest_is_that_of_the_clips_and_of_what_made_them(prepared: Path, tmp_path: Path) -> None:
-    digest = open_corpus(str(prepared), SAMPLING).digest
-    assert open_corpus(str(prepared), replace(SAMPLING, num_frames=1)).digest == digest
-    assert open_corpus(str(prepared), SAMPLING, limit=3).digest != digest
-    assert open_corpus(str(write_prepared(tmp_path, num_clips=4)), SAMPLING).digest == digest
-
-
-@pytest.mark.parametrize("what", ["nothing", "no_ok", "no_keypoints"])
-def test_a_dataset_that_cannot_be_trained_on_says_why(tmp_path: Path, what: str) -> None:
-    if what == "nothing":
-        with pytest.raises(TrainingDataError, match="holds no prepared clips; give the folder"):
-            open_corpus(str(tmp_path), SAMPLING)
-    elif what == "no_ok":
-        with pytest.raises(TrainingDataError, match="no clip whose status is ok"):
-            open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
-    else:
-        import pyarrow.parquet as pq
-
-        path = write_prepared(tmp_path, num_clips=1) / "rows-000000.parquet"
-        pq.write_table(pq.read_table(path).drop_columns("keypoints"), path)
-        with pytest.raises(TrainingDataError, match=r"lacks the columns \['keypoints'\]"):
-            open_corpus(str(path.parent), SAMPLING)
 
 
 def test_a_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
@@ -102,6 +72,49 @@ def test_skeletons_are_drawn_over_their_own_frames(prepared: Path) -> None:
             near |= np.roll(drawn, (y, x), axis=(2, 3))
     inside = moved & (near[:, :-1] | near[:, 1:])
     assert inside.sum() > 0.8 * moved.sum()
+
+
+CHANGED = replace(SAMPLING, explicit_indicator=ExplicitIndicatorConfig(probability=0.8))
+
+
+def changed_source(prepared: Path, **config: object) -> SampleSource:
+    return replace(source(prepared, **config), corpus=open_corpus(str(prepared), CHANGED), sampling=CHANGED)
+
+
+def test_the_explicit_indicator_changes_what_is_drawn_of_the_targets_and_nothing_else(prepared: Path) -> None:
+    plain, changing = source(prepared).maker(), changed_source(prepared).maker()
+    before, after = plain.batch(range(12)).columns(), changing.batch(range(12)).columns()
+    for name, value in before.items():
+        if name != "poses_BFHWC":
+            assert np.array_equal(after[name], value), name
+    same = [np.array_equal(*drawn) for drawn in zip(before["poses_BFHWC"], after["poses_BFHWC"], strict=True)]
+    assert 0 < sum(same) < 6
+    shown = changing.beginning(0, num_frames=3).poses_BFHWC
+    assert np.array_equal(shown, plain.beginning(0, num_frames=3).poses_BFHWC)
+    plain.close()
+    changing.close()
+
+
+def test_a_changed_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
+    one, other = changed_source(prepared).maker(), changed_source(prepared, keep_gib=0.0).maker()
+    batch = one.batch(range(3, 9))
+    assert equal(SampleBatch.of([other.batch([number]) for number in (3, 4, 5, 6, 7, 8)]), batch)
+    reseeded = replace(changed_source(prepared), seed=8).maker()
+    assert not equal(reseeded.batch(range(3, 9)), batch)
+    for maker in (one, other, reseeded):
+        maker.close()
+
+
+def test_keypoints_lie_where_they_are_drawn(prepared: Path) -> None:
+    """Of the reference first, then of the targets, cut and mirrored with the pictures."""
+    maker = source(prepared).maker()
+    batch = maker.batch(range(6))
+    maker.close()
+    assert batch.keypoints_BGK3.shape == (6, 4, 133, 3)
+    assert batch.keypoints_BGK3.dtype == np.float32
+    drawn = np.concatenate([batch.reference_poses_BHWC[:, None], batch.poses_BFHWC], axis=1)
+    expected = [draw_poses(row, height_px=64, width_px=48, preset=PRESETS["embedded"]) for row in batch.keypoints_BGK3]
+    assert np.array_equal(drawn, np.stack(expected))
 
 
 def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -> None:

@@ -58,6 +58,7 @@ def batch(num_frames: int, samples: tuple[int, ...] = (0, 1)) -> SampleBatch:
         poses_BFHWC=np.where(targets > 100, targets, 0).astype(np.uint8),
         references_BHWC=frames[:1].repeat(rows, 0),
         reference_poses_BHWC=np.where(frames[:1] > 100, frames[:1], 0).astype(np.uint8).repeat(rows, 0),
+        keypoints_BGK3=np.zeros((rows, num_frames + 1, 133, 3), np.float32),
         target_frames_BF=np.arange(1, num_frames + 1)[None].repeat(rows, 0),
         reference_frames_B=np.zeros(rows, np.int64),
         mirrored_B=np.zeros(rows, bool),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.pose.condition import PRESETS
+from models.pose.condition import PRESETS, draw_pose
 from models.pose.skeleton import INDEX, NUM_KEYPOINTS
-from models.training.clips import CUT, ClipOrder, Cut, covering_short_side, cut_frames, cut_poses, draw_cut, stream
+from models.training.clips import CUT, ClipOrder, Cut, covering_short_side, cut_frames, cut_keypoints, draw_cut, stream
 from models.training.recipe import SamplingConfig
 
 WHOLE = Cut(targets=(0,), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
@@ -78,9 +80,8 @@ def test_drawings_lie_over_the_pictures_they_are_of() -> None:
         keypoints = np.zeros((1, NUM_KEYPOINTS, 3), np.float32)
         keypoints[0, INDEX["left_wrist"]] = (2 * x + 0.5, 2 * y + 0.5, 1.0)
         picture = cut_frames(frame, cut, config)[0]
-        drawing = cut_poses(
-            keypoints, cut, config, work_size_px=(240, 320), frame_size_px=(120, 160), preset=PRESETS["embedded"]
-        )[0]
+        found = cut_keypoints(keypoints, cut, config, work_size_px=(240, 320), frame_size_px=(120, 160))[0]
+        drawing = draw_pose(found, height_px=64, width_px=96, preset=PRESETS["embedded"])
         spot, joint = (np.argwhere(image.max(axis=2) > 100).mean(axis=0) for image in (picture, drawing))
         # Drawings round down to whole pixels.
         assert np.abs(spot - joint).max() < 1.2, (seed, cut)
@@ -90,16 +91,10 @@ def test_mirrored_skeletons_change_sides() -> None:
     config = SamplingConfig(height_px=64, width_px=64)
     keypoints = np.zeros((1, NUM_KEYPOINTS, 3), np.float32)
     keypoints[0, INDEX["left_wrist"]] = (50, 30, 1.0)
-    other = keypoints[:, [INDEX["left_wrist"]]]
-    mirrored = np.zeros_like(keypoints)
-    mirrored[0, INDEX["right_wrist"]] = (63 - other[0, 0, 0], 30, 1.0)
-    sizes = {"work_size_px": (64, 64), "frame_size_px": (64, 64)}
-    flipped = Cut(targets=(0,), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=True)
-    preset = PRESETS["embedded"]
-    assert np.array_equal(
-        cut_poses(keypoints, flipped, config, **sizes, preset=preset),
-        cut_poses(mirrored, WHOLE, config, **sizes, preset=preset),
-    )
+    flipped = replace(WHOLE, mirrored=True)
+    found = cut_keypoints(keypoints, flipped, config, work_size_px=(64, 64), frame_size_px=(64, 64))
+    assert found[0, INDEX["right_wrist"]].tolist() == [13, 30, 1.0]
+    assert not found[0, INDEX["left_wrist"], 2]
 
 
 @pytest.mark.parametrize(

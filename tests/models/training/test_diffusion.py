@@ -59,6 +59,34 @@ def test_noise_offset_moves_whole_channels() -> None:
     assert float(moved.mean((2, 3, 4)).std()) == pytest.approx(0.5, abs=0.05)
 
 
+def test_noise_offset_per_frame_is_another_in_each() -> None:
+    latents = torch.zeros(100, 2, 3, 8, 8)
+    settings = LossConfig(noise_offset=0.5, noise_offset_per_frame=True, snr_gamma=None, condition_dropout=0.0)
+    batch = add_noise(latents, range(100), schedule=SCHEDULE, config=settings, seed=0)
+    _, noise = SCHEDULE.sample_and_noise(batch.target_BCFHW, batch.noisy_BCFHW, batch.t_B)
+    of_frames = noise.mean((3, 4))
+    apart = of_frames - of_frames.mean(2, keepdim=True)
+    # Pixels alone would leave a deviation of 1 / 8 in the mean of a frame.
+    assert float(apart.square().sum(2).mean().div(2).sqrt()) == pytest.approx((0.25 + 1 / 64) ** 0.5, abs=0.05)
+
+
+def test_parts_are_dropped_one_by_one_but_in_rows_that_keep_or_lose_all() -> None:
+    latents = torch.zeros(4000, 1, 1, 1, 1)
+    config = LossConfig(condition_dropout=0.1, keep_share=0.1, part_dropout=0.5)
+    batch = add_noise(latents, range(4000), schedule=SCHEDULE, config=config, seed=0, num_parts=3)
+    kept = batch.kept_BP
+    assert kept.shape == (4000, 3)
+    assert not kept[~batch.conditional_B].any()
+    assert float(kept.float().mean()) == pytest.approx(0.1 + 0.8 * 0.5, abs=0.02)
+    assert float(kept.all(1).float().mean()) == pytest.approx(0.1 + 0.8 / 8, abs=0.02)
+    assert float(kept[batch.conditional_B].any(1).float().mean()) == pytest.approx(1 - 0.8 / 8 / 0.9, abs=0.02)
+    # Which noise and which step a row gets does not depend on it.
+    plain = add_noise(latents, range(4000), schedule=SCHEDULE, config=LossConfig(), seed=0)
+    assert plain.kept_BP.shape == (4000, 0)
+    assert torch.equal(plain.t_B, batch.t_B)
+    assert torch.equal(plain.noisy_BCFHW, batch.noisy_BCFHW)
+
+
 def test_rows_are_weighted_by_their_signal_to_noise_ratio() -> None:
     latents = torch.randn(32, 2, 1, 4, 4)
     config = LossConfig(noise_offset=0.0, snr_gamma=5.0, condition_dropout=0.0)

@@ -64,6 +64,32 @@ def test_what_the_stage_or_the_recipe_freezes_does_not_move() -> None:
     assert moved == {"body.2.weight", "body.2.bias", "condition.weight", "condition.bias"}
 
 
+def test_rates_are_multiplied_for_parameters_by_name() -> None:
+    """The first step of Adam moves every number by the learning rate, whatever its gradient."""
+    settings = recipe(
+        optimizer=OptimizerConfig(
+            learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, rate_factors={"body.": 0.1, "body.2": 0.1}
+        ),
+        ema_decay=0.0,
+    )
+    task = LineTask()
+    before = {name: p.detach().clone() for name, p in task.network.named_parameters()}
+    report = Trainer(task, settings, World()).train_step(micro_batches(1, settings, World()))
+    assert report.learning_rate == 1e-2
+    moved = {name: float((p.detach() - before[name]).abs().max()) for name, p in task.network.named_parameters()}
+    for name, expected in (("body.0.weight", 1e-3), ("body.2.weight", 1e-4), ("condition.weight", 1e-2)):
+        assert moved[name] == pytest.approx(expected, rel=1e-2), name
+
+
+def test_a_run_with_several_rates_is_continued_with_them() -> None:
+    settings = recipe(optimizer=OptimizerConfig(learning_rate=1e-2, rate_factors={"body.2": 0.1}))
+    expected = run(Trainer(LineTask(), settings, World()))
+    first, second = (Trainer(LineTask(), settings, World()) for _ in range(2))
+    losses = run(first, 5)
+    second.load(first.state())
+    assert losses + run(second) == expected
+
+
 def test_gradients_are_scaled_to_the_largest_norm() -> None:
     settings = recipe(optimizer=OptimizerConfig(learning_rate=1.0, warmup_steps=0, max_grad_norm=1e-4), ema_decay=0.0)
     task = LineTask()
@@ -110,6 +136,7 @@ def test_gradient_checkpointing_is_switched_on_where_there_is_any() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"optimizer": OptimizerConfig(rate_factors={"bodies": 2.0})}, "no parameter that learns begins with 'bodies'"),
         ({"frozen": ("bodies",)}, "no parameter begins with 'bodies'"),
         ({"frozen": ("body", "condition", "unused")}, "nothing is left that learns"),
         ({"accumulation": 3}, "must be a multiple of workers x accumulation"),
