@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,18 +42,24 @@ class HeldoutConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeldoutAnimation:
-    """One pair: what was given, made and true, each uint8 (T, H, W, 3) but the reference, (H, W, 3).
+class AnimationAndTruth:
+    """What was made and what is true, each uint8 (T, H, W, 3) but the reference, (H, W, 3).
 
-    `truth_keypoints`: (T, 133, 3) of `truth_THWC`.
+    `truth_keypoints`: (T, 133, 3) of `truth_THWC`; None where nobody knows them.
     """
 
     reference_HWC: NDArray[np.uint8]  # noqa: N815
-    driving_THWC: NDArray[np.uint8]  # noqa: N815
-    skeletons_THWC: NDArray[np.uint8]  # noqa: N815
     made_THWC: NDArray[np.uint8]  # noqa: N815
     truth_THWC: NDArray[np.uint8]  # noqa: N815
-    truth_keypoints: NDArray[np.float32]
+    truth_keypoints: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldoutAnimation(AnimationAndTruth):
+    """One pair, and what drove it, uint8 (T, H, W, 3)."""
+
+    driving_THWC: NDArray[np.uint8]  # noqa: N815
+    skeletons_THWC: NDArray[np.uint8]  # noqa: N815
 
 
 def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
@@ -98,25 +104,27 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
         )
 
 
-def animation_scores(animations: Iterator[HeldoutAnimation], figure: EmbeddedFigure) -> dict[str, float]:
+def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFigure) -> dict[str, float]:
     """Means over pairs, the first frame of each left out, which is the reference.
 
     `psnr_db` of what was made, `psnr_repeat_db` of the reference shown again and again; `keypoints`: share of the
     character's keypoints that the embedded pose network finds in what was made within `KEYPOINT_SHARE` of where they
     truly are, `keypoints_repeat` in the reference, and `keypoints_truth` in the true frames, which is all that can be
-    reached.
+    reached. They are left out where the truth of any pair has none.
     """
     rows: list[dict[str, float]] = []
     for animation in animations:
-        truth, keypoints = animation.truth_THWC[1:], animation.truth_keypoints[1:]
+        truth, keypoints = animation.truth_THWC[1:], animation.truth_keypoints
         repeat = np.repeat(animation.reference_HWC[None], len(truth), axis=0)
         row = {"short_side_px": float(min(truth.shape[1:3]))}
         for suffix, frames in (("", animation.made_THWC[1:]), ("_repeat", repeat), ("_truth", truth)):
             if suffix != "_truth":
                 row[f"psnr{suffix}_db"] = float(psnr(frames, truth).mean())
-            right, present, _ = correct(figure.keypoints(frames), keypoints, share=KEYPOINT_SHARE)
-            row[f"keypoints{suffix}"] = float(right[present].mean())
+            if keypoints is not None:
+                right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
+                row[f"keypoints{suffix}"] = float(right[present].mean())
         rows.append(row)
         logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    common = [name for name in rows[0] if all(name in row for row in rows)]
+    means = {name: float(np.mean([row[name] for row in rows])) for name in common}
     return {**means, "psnr_gain_db": means["psnr_db"] - means["psnr_repeat_db"], "pairs": float(len(rows))}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli_a2bench import a2bench_app
 from jobs.cli_options import (
     AllowTorchScript,
     ConfigFile,
@@ -50,6 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(train_app, name="train")
+app.add_typer(a2bench_app, name="a2bench")
 app.add_typer(weights_app, name="weights")
 app.command()(doctor)
 
