@@ -59,6 +59,14 @@ def test_left_and_right_hand_are_told_apart(tmp_path: Path) -> None:
     assert found.shape == (2, NUM_OPENPOSE - 1, 3)
 
 
+def test_pickles_of_the_first_numpy_are_read(tmp_path: Path) -> None:
+    old = pickle.dumps(GOOD, protocol=3).replace(b"numpy._core", b"numpy.core")
+    assert b"numpy.core.multiarray" in old
+    (tmp_path / "a.pkl").write_bytes(old)
+    found = read_pose_file(tmp_path / "a.pkl", shown="a.pkl").keypoints
+    assert found[0, INDEX["nose"]].tolist() == [30, 40, 1]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
