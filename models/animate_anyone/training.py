@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from models.animate_anyone.network import AnimateAnyone
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae
-from models.common.unet.temporal import TemporalLayer
-from models.common.unet.unet import Level
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
@@ -65,14 +63,8 @@ class AnimateAnyoneTask:
         return (name in self._temporal_names) == (self.recipe.stage == 2)
 
     def shards(self) -> Sequence[nn.Module]:
-        """The ReferenceNet, and of the denoiser what is only ever called as a whole; its transformers are not."""
-        found: list[nn.Module] = []
-        for module in self.network.denoiser.modules():
-            if isinstance(module, Level):
-                found.extend(module.resnets)
-            elif isinstance(module, TemporalLayer):
-                found.append(module)
-        return [*found, self.network.reference_net]
+        """The ReferenceNet, and of the denoiser what is only ever called as a whole."""
+        return [*self.network.denoiser.shards(), self.network.reference_net]
 
     def row_losses(self, network: nn.Module, batch: SampleBatch) -> Tensor:
         """(B) float32, the diffusion loss of each row."""

@@ -10,22 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.animate_x.clip import ClipDenoiser, ClipInputs, first_latents
-from models.animate_x.config import NUM_JOINTS
+from models.animate_x.indicators import indicator_keypoints
 from models.animate_x.network import AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
 from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
 from models.common.memory import MemoryPlan, on_device, with_less_where_needed
-from models.pose.extent import CONFIDENT_SCORE
-from models.pose.openpose import to_openpose
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
 from models.sampling.windows import windows
 
 PICTURES_AT_ONCE = 8
-MISSING = -1.0
-"""Both coordinates of a joint that was not found."""
 
 
 class AnimateXAnimator:
@@ -136,7 +132,7 @@ class AnimateXAnimator:
     def _reference_pose(self, inputs: AnimationInputs) -> NDArray[np.uint8]:
         if inputs.reference_pose_HWC is not None:
             return inputs.reference_pose_HWC
-        if self.config.reference == "first_frame":
+        if self.config.reference != "picture":
             raise ValueError(f"{self.name} looks at the reference's skeleton, and got no reference_pose_HWC")
         return np.zeros_like(inputs.reference_HWC)  # not looked at
 
@@ -167,24 +163,6 @@ class AnimateXAnimator:
             height, width, _ = inputs.reference_HWC.shape
             first = indicator_keypoints(reference[None], height_px=height, width_px=width)
         return torch.from_numpy(np.concatenate([first, *found])).to(self.device, self.dtype)
-
-
-def indicator_keypoints(
-    keypoints_TK3: NDArray[np.float32],
-    *,
-    height_px: int,
-    width_px: int,
-    min_score: float = CONFIDENT_SCORE,
-) -> NDArray[np.float32]:
-    """(T, 36) float32: x0 … x17, y0 … y17 of the OpenPose body as shares of the frame's width and height.
-
-    `keypoints_TK3`: (T, 133, 3) in pixels of the frame. Both coordinates are −1 where a joint scores below `min_score`.
-    """
-    body = to_openpose(keypoints_TK3.astype(np.float64), min_score=min_score)[:, :NUM_JOINTS]
-    shares = body[..., :2] / (width_px, height_px)
-    shares[body[..., 2] < min_score] = MISSING
-    flat: NDArray[np.float32] = shares.transpose(0, 2, 1).reshape(len(body), -1).astype(np.float32)
-    return flat
 
 
 def _check_motion(name: str, inputs: AnimationInputs) -> None:

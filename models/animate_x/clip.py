@@ -54,11 +54,11 @@ class ClipDenoiser:
         text = inputs.text_tokens_1LD
         both = torch.cat([network.context(None, text), network.context(inputs.image_embeds_1E, text)])
         self._blocks = network.denoiser.conditions(both)
-        if network.config.reference == "picture":
-            self._picture: Tensor | None = network.picture_features(inputs.reference_13HW)[0]
-            self._first = None
-        else:
-            self._picture = None
+        self._picture: Tensor | None = None
+        self._first: Tensor | None = None
+        if network.config.reference != "first_frame":
+            self._picture = network.picture_features(inputs.reference_13HW)[0]
+        if network.config.reference != "picture":
             self._first = network.first_frame(inputs.reference_latents_1CHW, inputs.reference_pose_13HW)[0]
         starts = range(0, inputs.num_frames, FRAMES_AT_ONCE)
         self._frames_FCHW = torch.cat(

@@ -1,4 +1,6 @@
-"""Animate-X and UniAnimate, on whose network it stands, in their released sizes."""
+"""Animate-X and UniAnimate, on whose network it stands, in their released sizes, and the Animate-X that ships with the
+project.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from models.common.unet.mamba import MambaConfig
 from models.common.unet.temporal import TemporalConfig
 from models.common.unet.unet import UNetConfig
 from models.sampling.schedule import ScheduleConfig
@@ -15,7 +18,7 @@ from models.sampling.windows import WindowConfig
 NUM_JOINTS = 18
 """Points of an OpenPose body, which the implicit pose indicator reads."""
 
-ReferenceForm = Literal["picture", "first_frame"]
+ReferenceForm = Literal["picture", "first_frame", "both"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +28,7 @@ class IndicatorConfig:
     `width`: of its tokens on the way. `features_width`: of the image encoder's embeddings of driving frames.
     `encoder_*`: of the transformer over key points, frame by frame. `resampler_*`: of the attention to the embeddings;
       a head is `head_width` wide. `num_tokens`: motion tokens of a frame.
+    `keypoint_query`, `learned_query`: q_p and q_l, whose sum asks; the paper's ablations leave out one of them.
     """
 
     width: int = 1024
@@ -36,6 +40,12 @@ class IndicatorConfig:
     resampler_heads: int = 16
     head_width: int = 64
     num_tokens: int = 4
+    keypoint_query: bool = True
+    learned_query: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.keypoint_query or self.learned_query):
+            raise ValueError("a pose indicator asks by keypoint_query, learned_query or both; indicator: null has none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +68,9 @@ class AnimateXConfig:
             those of a latent.
         temporal: its temporal layers.
         indicator: the pose indicator; None for none (UniAnimate).
-        reference: how the picture is shown at inference, unless a request says otherwise: "picture", as features of
-            the whole picture beside every frame, or "first_frame", as a frame before the others that is no noise. Both
-            have their layers in every checkpoint.
+        reference: how the picture is shown: "picture", as features of the whole picture beside every frame,
+            "first_frame", as a frame before the others that is no noise, with its skeleton, or "both". All have their
+            layers in every checkpoint.
         beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
         num_image_tokens: tokens that are made of the image encoder's embedding.
         offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
@@ -108,4 +118,41 @@ UNIANIMATE = AnimateXConfig(
 )
 """UniAnimate as released."""
 
-CONFIGS: Mapping[str, AnimateXConfig] = MappingProxyType({"animate-x": ANIMATE_X, "unianimate": UNIANIMATE})
+EMBEDDED = AnimateXConfig(
+    unet=UNetConfig(
+        in_channels=16,
+        out_channels=16,
+        widths=(48, 80, 112),
+        attention=(True, True, True),
+        layers_per_block=1,
+        num_heads=4,
+        context_width=64,
+        norm_groups=16,
+        pose_attention=1.0,
+    ),
+    temporal=TemporalConfig(layout="modelscope", positions=False, mamba=MambaConfig(bidirectional=True)),
+    indicator=IndicatorConfig(
+        width=128,
+        features_width=64,
+        encoder_layers=2,
+        encoder_heads=4,
+        encoder_ff_width=256,
+        resampler_layers=2,
+        resampler_heads=4,
+        head_width=32,
+    ),
+    reference="both",
+    beside_channels=16,
+    offset_noise=0.0,
+    schedule=ScheduleConfig(),
+    windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
+    num_steps=10,
+    guidance_scale=1.0,
+    pose_preset="embedded",
+)
+"""The size that ships, for pictures of 128 pixels or more. Over frames it has the paper's state-space layers, which are
+not in the public code."""
+
+CONFIGS: Mapping[str, AnimateXConfig] = MappingProxyType(
+    {"embedded": EMBEDDED, "animate-x": ANIMATE_X, "unianimate": UNIANIMATE}
+)

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.animate_x.config import NUM_JOINTS, IndicatorConfig
 from models.common.unet.temporal import sinusoids
+from models.pose.extent import CONFIDENT_SCORE
+from models.pose.openpose import to_openpose
 
 # B clips, F frames, D width, Q tokens of a frame
+
+
+MISSING = -1.0
+"""Both coordinates of a joint that was not found."""
+
+
+def indicator_keypoints(
+    keypoints_TK3: NDArray[np.float32],
+    *,
+    height_px: int,
+    width_px: int,
+    min_score: float = CONFIDENT_SCORE,
+) -> NDArray[np.float32]:
+    """(T, 36) float32: x0 … x17, y0 … y17 of the OpenPose body as shares of the frame's width and height.
+
+    `keypoints_TK3`: (T, 133, 3) in pixels of the frame. Both coordinates are −1 where a joint scores below `min_score`.
+    """
+    body = to_openpose(keypoints_TK3.astype(np.float64), min_score=min_score)[:, :NUM_JOINTS]
+    shares = body[..., :2] / (width_px, height_px)
+    shares[body[..., 2] < min_score] = MISSING
+    flat: NDArray[np.float32] = shares.transpose(0, 2, 1).reshape(len(body), -1).astype(np.float32)
+    return flat
 
 
 class KeypointEncoder(nn.Module):
@@ -30,8 +56,9 @@ class KeypointEncoder(nn.Module):
             for _ in range(config.encoder_layers)
         )
         last = nn.Linear(width, width * config.num_tokens)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        if config.learned_query:  # without, zeros would ask the same of every token for ever
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.tokens = nn.Sequential(nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, keypoints_BFK: Tensor) -> Tensor:
@@ -83,8 +110,9 @@ class PoseIndicator(nn.Module):
     def __init__(self, config: IndicatorConfig, token_width: int) -> None:
         super().__init__()
         width = config.width
-        self.keypoints = KeypointEncoder(config)
-        self.queries = nn.Parameter(torch.randn(1, config.num_tokens, width) / width**0.5)
+        self.keypoints = KeypointEncoder(config) if config.keypoint_query else None
+        learned = torch.randn(1, config.num_tokens, width) / width**0.5
+        self.queries = nn.Parameter(learned) if config.learned_query else None
         self.proj_in = nn.Linear(config.features_width, width)
         self.layers = nn.ModuleList(ResamplerLayer(config) for _ in range(config.resampler_layers))
         self.proj_out = nn.Linear(width, token_width)
@@ -92,9 +120,20 @@ class PoseIndicator(nn.Module):
 
     def forward(self, keypoints_BFK: Tensor, features_BFE: Tensor) -> Tensor:
         """(B, F, Q, token_width) of key points as `KeypointEncoder` takes them and the frames' image embeddings."""
-        queries_NQD = (self.keypoints(keypoints_BFK) + self.queries).flatten(0, 1)
+        queries_NQD = self._queries(keypoints_BFK).flatten(0, 1)
         features_N1D = self.proj_in(features_BFE).flatten(0, 1)[:, None]
         for layer in self.layers:
             queries_NQD = layer(queries_NQD, features_N1D)
         tokens: Tensor = self.norm_out(self.proj_out(queries_NQD))
         return tokens.reshape(*keypoints_BFK.shape[:2], *tokens.shape[1:])
+
+    def _queries(self, keypoints_BFK: Tensor) -> Tensor:
+        """(B, F, Q, D)."""
+        if self.queries is None:
+            assert self.keypoints is not None
+            of_keypoints: Tensor = self.keypoints(keypoints_BFK)
+            return of_keypoints
+        if self.keypoints is None:
+            return self.queries.expand(*keypoints_BFK.shape[:2], -1, -1)
+        both: Tensor = self.keypoints(keypoints_BFK) + self.queries
+        return both

@@ -15,7 +15,10 @@ from models.animate_x.indicators import PoseIndicator
 from models.common.unet.transformer import BlockConditions
 from models.common.unet.unet import UNet
 
-# B rows of a batch, F frames of a window, K numbers of a frame's key points, E width of an image embedding
+# B rows of a batch, F frames of a window, K numbers of a frame's key points, E width of an image embedding, P parts
+
+PARTS = ("image_tokens", "reference", "skeletons")
+"""Conditions that training leaves out one by one; the public code has no dropout of motion tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +121,10 @@ class AnimateX(nn.Module):
         first: Tensor = self.reference_latents(reference_latents_BCHW) + pose
         return first
 
+    def without_text(self) -> Tensor:
+        """(1, 1, D) zeros in place of a text's tokens, for a network that is trained without a text encoder."""
+        return torch.zeros(1, 1, self.config.unet.context_width)
+
     def forward(
         self,
         latents_BCFHW: Tensor,
@@ -128,34 +135,60 @@ class AnimateX(nn.Module):
         reference_latents_BCHW: Tensor,
         reference_pose_B3HW: Tensor,
         pose_BF3HW: Tensor,
-        keypoints_BFK: Tensor,
-        features_BFE: Tensor,
+        keypoints_BFK: Tensor | None,
+        features_BFE: Tensor | None,
         conditional_B: Tensor,
+        kept_BP: Tensor | None = None,
     ) -> Tensor:
         """The prediction for every row, as training needs it; rows without conditions are those of guidance.
 
         `pose_BF3HW`: drawings of the frames, 0–1. `keypoints_BFK`, `features_BFE`: of the reference and of the frames
-        after it, which only a pose indicator reads. `conditional_B`: bool.
+        after it, which only a pose indicator reads. `conditional_B`: bool. `kept_BP`: bool, which of `PARTS` a row
+        keeps; None for all of them in rows with conditions.
         """
-        seen = conditional_B.to(latents_BCFHW.dtype)
+        if kept_BP is None:
+            kept_BP = conditional_B[:, None].expand(-1, len(PARTS))
+        tokens_B, reference_B, skeletons_B = kept_BP.unbind(1)
         image_tokens = self.context(image_embeds_BE, text_tokens_1LD)
         plain_tokens = self.context(None, text_tokens_1LD)
-        context = torch.where(conditional_B[:, None, None], image_tokens, plain_tokens)
-        # The indicator's tokens of rows without conditions are those of zeros, which go through it as others do.
-        motion = self.motion_tokens(keypoints_BFK * seen[:, None, None], features_BFE * seen[:, None, None])
+        context = torch.where(tokens_B[:, None, None], image_tokens, plain_tokens)
         per_frame = self.skeleton.of_frames(pose_BF3HW.flatten(0, 1))
         beside = self.pose_features(per_frame.reshape(*pose_BF3HW.shape[:2], *per_frame.shape[1:]))
-        first = self.first_frame(reference_latents_BCHW, reference_pose_B3HW)
+        beside = beside * _of_rows(skeletons_B, beside)
+        if self.config.reference != "first_frame":
+            picture = self.picture_features(reference_B3HW)
+            beside = beside + picture * _of_rows(reference_B, picture)
         if self.config.reference == "picture":
-            beside, first = beside + self.picture_features(reference_B3HW), torch.zeros_like(first)
+            height, width = latents_BCFHW.shape[-2:]
+            first = beside.new_zeros(len(beside), latents_BCFHW.shape[1] + beside.shape[1], height, width)
+        else:
+            first = self.first_frame(reference_latents_BCHW, reference_pose_B3HW)
+            first = first * _of_rows(reference_B, first)
         predicted: Tensor = self.denoiser(
             latents_BCFHW,
             t_B,
             Conditions(
                 blocks=self.denoiser.conditions(context),
-                pose_blocks=None if motion is None else self.denoiser.pose_conditions(motion.flatten(0, 1)),
-                first_BCHW=first * seen[:, None, None, None],
-                beside_BCFHW=beside * seen[:, None, None, None, None],
+                pose_blocks=self._pose_blocks(keypoints_BFK, features_BFE, conditional_B),
+                first_BCHW=first,
+                beside_BCFHW=beside,
             ),
         )
         return predicted
+
+    def _pose_blocks(
+        self, keypoints_BFK: Tensor | None, features_BFE: Tensor | None, conditional_B: Tensor
+    ) -> Sequence[BlockConditions] | None:
+        if self.indicator is None:
+            return None
+        if keypoints_BFK is None or features_BFE is None:
+            raise ValueError("the pose indicator reads key points and embeddings of the frames, got none")
+        # The tokens of rows without conditions are those of zeros, which go through the indicator as others do.
+        seen = _of_rows(conditional_B, features_BFE)
+        tokens: Tensor = self.indicator(keypoints_BFK * seen, features_BFE * seen)
+        return self.denoiser.pose_conditions(tokens.flatten(0, 1))
+
+
+def _of_rows(chosen_B: Tensor, like: Tensor) -> Tensor:
+    """1 for the rows that are chosen, 0 for others, to multiply `like` with."""
+    return chosen_B.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))

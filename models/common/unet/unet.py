@@ -200,6 +200,13 @@ class UNet(nn.Module):
             if any(part in name for part in ("motion_modules.", "temporal_convs.", "transformer_in.")):
                 yield parameter
 
+    def shards(self) -> list[nn.Module]:
+        """Parts that are only ever called as a whole, which transformers are not: what can be spread over processes."""
+        found: list[nn.Module] = [] if self.transformer_in is None else [self.transformer_in]
+        for level in self._levels:
+            found.extend([*level.resnets, *level.temporal_convs, *level.motion_modules])
+        return found
+
     def conditions(self, context_RLD: Tensor, reference: Sequence[Tensor] | None = None) -> list[BlockConditions]:
         """What every transformer reads of context tokens, and of a reference's features (one (R, L, D) for each).
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from tiny_animate_x import TINY, new_network
 
-from models.animate_x.animator import AnimateXAnimator, indicator_keypoints
+from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.clip import first_latents
 from models.animate_x.config import AnimateXConfig, NoisePrior
+from models.animate_x.indicators import indicator_keypoints
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae
 from models.common.animator import AnimationInputs

@@ -6,14 +6,15 @@ import pytest
 import torch
 from tiny_animate_x import TINY, new_network
 
-from models.animate_x.config import ANIMATE_X, UNIANIMATE, AnimateXConfig
-from models.animate_x.network import AnimateX
+from models.animate_x.config import ANIMATE_X, EMBEDDED, UNIANIMATE, AnimateXConfig
+from models.animate_x.network import PARTS, AnimateX
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CHANNELS = TINY.unet.in_channels
 UNIANIMATE_TINY = replace(TINY, unet=replace(TINY.unet, pose_attention=None), indicator=None, reference="first_frame")
 READS_FIRST_FRAME = replace(TINY, reference="first_frame")
+READS_BOTH = replace(TINY, reference="both")
 
 
 def batch(rows: int, num_frames: int, height: int = 4, width: int = 4) -> dict[str, torch.Tensor]:
@@ -45,7 +46,7 @@ def only(given: dict[str, torch.Tensor], row: int) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", [TINY, READS_FIRST_FRAME, UNIANIMATE_TINY])
+@pytest.mark.parametrize("config", [TINY, READS_FIRST_FRAME, READS_BOTH, UNIANIMATE_TINY])
 def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(config: AnimateXConfig) -> None:
     network, given = new_network(config), batch(4, 3)
     given["conditional_B"] = torch.tensor([True, False, True, False])
@@ -60,6 +61,13 @@ def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(co
     [
         (TINY, {"image_embeds_BE", "reference_B3HW", "pose_BF3HW", "keypoints_BFK", "features_BFE"}),
         (
+            READS_BOTH,
+            {
+                *("image_embeds_BE", "reference_B3HW", "reference_latents_BCHW", "reference_pose_B3HW", "pose_BF3HW"),
+                *("keypoints_BFK", "features_BFE"),
+            },
+        ),
+        (
             UNIANIMATE_TINY,
             {"image_embeds_BE", "reference_latents_BCHW", "reference_pose_B3HW", "pose_BF3HW"},
         ),
@@ -73,6 +81,54 @@ def test_a_row_reads_its_conditions_and_one_without_reads_none(config: AnimateXC
         change = (network(**{**given, name: given[name] + 1}) - before).abs().amax((1, 2, 3, 4))
         assert change[0] < 1e-6, name
         assert (change[1] > 1e-4) == (name in read), name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("part", "read"),
+    [
+        ("image_tokens", {"image_embeds_BE"}),
+        ("reference", {"reference_B3HW", "reference_latents_BCHW", "reference_pose_B3HW"}),
+        ("skeletons", {"pose_BF3HW"}),
+    ],
+)
+def test_a_part_that_a_row_does_not_keep_is_all_that_it_does_not_read(part: str, read: set[str]) -> None:
+    network, given = new_network(READS_BOTH), batch(2, 2)
+    kept = torch.ones(2, len(PARTS), dtype=torch.bool)
+    kept[0, PARTS.index(part)] = False
+    before = network(**given, kept_BP=kept)
+    for name in set(given) - {"latents_BCFHW", "t_B", "text_tokens_1LD", "conditional_B"}:
+        change = (network(**{**given, name: given[name] + 1}, kept_BP=kept) - before).abs().amax((1, 2, 3, 4))
+        assert (change[0] < 1e-6) == (name in read), name
+        assert change[1] > 1e-4, name
+
+
+@torch.no_grad()
+def test_a_query_that_is_left_out_is_not_there_and_the_other_asks() -> None:
+    assert TINY.indicator is not None
+    given = batch(1, 2)
+    names = {}
+    for switch in ("keypoint_query", "learned_query"):
+        network = new_network(replace(TINY, indicator=replace(TINY.indicator, **{switch: False})))
+        names[switch] = {name for name, _ in network.named_parameters()}
+        before = network(**given)
+        reads_keypoints = not torch.equal(network(**{**given, "keypoints_BFK": given["keypoints_BFK"].flip(1)}), before)
+        assert reads_keypoints == (switch == "learned_query")
+        assert not torch.equal(network(**{**given, "features_BFE": given["features_BFE"] + 1}), before)
+    every = {name for name, _ in new_network().named_parameters()}
+    assert every - names["learned_query"] == {"indicator.queries"}
+    assert every - names["keypoint_query"] == {name for name in every if name.startswith("indicator.keypoints.")}
+    with pytest.raises(ValueError, match="asks by keypoint_query, learned_query or both"):
+        replace(TINY.indicator, keypoint_query=False, learned_query=False)
+
+
+def test_without_a_learned_query_motion_tokens_differ_from_the_start() -> None:
+    assert TINY.indicator is not None
+    torch.manual_seed(0)
+    network = AnimateX(replace(TINY, indicator=replace(TINY.indicator, learned_query=False)))
+    tokens = network.motion_tokens(torch.rand(1, 2, 36), torch.randn(1, 2, 64))
+    assert tokens is not None
+    assert not torch.allclose(tokens[..., 0, :], tokens[..., 1, :], atol=1e-3)
 
 
 @torch.no_grad()
@@ -150,3 +206,8 @@ def test_released_sizes() -> None:
         "x": 1_817_742_348 - 33 * 1024,
         "u": 1_416_564_300,
     }  # a published table of positions is computed here
+
+
+def test_the_size_that_ships_stays_below_25_megabytes_in_half_precision() -> None:
+    with torch.device("meta"):
+        assert 2 * sum(p.numel() for p in AnimateX(EMBEDDED).parameters()) < 25e6
