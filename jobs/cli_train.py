@@ -5,37 +5,57 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.cli_options import DryRun, Experiment, Json, Limit, Out, RayAddress, Set, TrackingUri, finish
+
+if TYPE_CHECKING:
+    from jobs.spec import Options
+    from jobs.training.config import TrainConfig
 
 train_app = typer.Typer(
     help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
+Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        help="Weights to begin with: the --out of another run, a .safetensors file, or a folder of published files "
+        "[random].",
+    ),
+]
+NumWorkers = Annotated[
+    int | None, typer.Option("--num-workers", min=0, help="Workers of Ray Train; 0: this process, without Ray [0].")
+]
+Recipe = Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")]
+
+Work = Annotated[
+    Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
+]
+CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")]
+CheckpointsIn = Annotated[
+    Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
+]
+Videos = Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")]
+FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")]
+
+
 @train_app.command("animate-anyone")
 def animate_anyone(
-    prepared: Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")],
+    prepared: Prepared,
     out: Out,
     stage: Annotated[
         int | None,
         typer.Option("--stage", min=1, max=2, help="1: single frames, no temporal layers; 2: clips, only those [1]."),
     ] = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--start-from",
-            help="Weights to begin with: the --out of another run, a .safetensors file, or a folder of published files "
-            "[random].",
-        ),
-    ] = None,
-    num_workers: Annotated[
-        int | None, typer.Option("--num-workers", min=0, help="Workers of Ray Train; 0: this process, without Ray [0].")
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")] = None,
+    start_from: StartFrom = None,
+    num_workers: NumWorkers = None,
+    config: Recipe = None,
     set_: Set = None,
     dry_run: DryRun = False,
     limit: Limit = None,
@@ -46,14 +66,52 @@ def animate_anyone(
 ) -> None:
     """Train Animate Anyone on prepared clips. Killed, it continues with the same command."""
     from jobs.spec import Options
-    from jobs.train import train
+    from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
     from jobs.training.config import load
 
-    assignments = [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
-    recipe = load(config, assignments, stage=stage)
     options = Options(
         limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
     )
+    recipe = load(AnimateAnyoneTrainConfig, config, _assignments(set_, num_workers), stage=stage)
+    _train(prepared, out, recipe, start_from, options, as_json)
+
+
+@train_app.command("animate-x")
+def animate_x(
+    prepared: Prepared,
+    out: Out,
+    start_from: StartFrom = None,
+    num_workers: NumWorkers = None,
+    config: Recipe = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Train Animate-X on prepared clips. Killed, it continues with the same command."""
+    from jobs.spec import Options
+    from jobs.training.animate_x import AnimateXTrainConfig
+    from jobs.training.config import load
+
+    options = Options(
+        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
+    )
+    recipe = load(AnimateXTrainConfig, config, _assignments(set_, num_workers))
+    _train(prepared, out, recipe, start_from, options, as_json)
+
+
+def _assignments(set_: list[str] | None, num_workers: int | None) -> list[str]:
+    return [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
+
+
+def _train(
+    prepared: str, out: str, recipe: TrainConfig, start_from: str | None, options: Options, as_json: bool
+) -> None:
+    from jobs.train import train
+
     finish(
         lambda console: train(prepared, out, config=recipe, start_from=start_from, options=options, console=console),
         as_json,
@@ -62,21 +120,17 @@ def animate_anyone(
 
 @train_app.command()
 def perception(
-    work: Annotated[
-        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
-    ],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
-    start_from: Annotated[
-        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
-    ] = None,
+    work: Work,
+    out: CheckpointsOut = None,
+    start_from: CheckpointsIn = None,
     networks: Annotated[
         list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
     ] = None,
     figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
     object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
-    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 0,
+    videos: Videos = 4000,
+    first_seed: FirstSeed = 0,
 ) -> None:
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
     from jobs.train_perception import TrainPerceptionConfig, from_command_line
@@ -98,19 +152,15 @@ def perception(
 
 @train_app.command()
 def appearance(
-    work: Annotated[
-        Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
-    ],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")] = None,
-    start_from: Annotated[
-        Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
-    ] = None,
+    work: Work,
+    out: CheckpointsOut = None,
+    start_from: CheckpointsIn = None,
     vae_steps: Annotated[int, typer.Option("--vae-steps", min=1, help="Steps for the VAE.")] = 2400,
     image_encoder_steps: Annotated[
         int, typer.Option("--image-encoder-steps", min=1, help="Steps for the image encoder.")
     ] = 600,
-    videos: Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")] = 4000,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")] = 20_000,
+    videos: Videos = 4000,
+    first_seed: FirstSeed = 20_000,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Cores to work with.")] = 1,
 ) -> None:
     """Train the embedded VAE and image encoder on puppets. Killed, it continues with the same command."""

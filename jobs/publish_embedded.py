@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from jobs.animation_scores import HeldoutConfig, animate_heldout, animation_scores
-from jobs.training.animate_anyone import own_weights
+from jobs.training.animate_anyone import AnimateAnyoneModel
+from jobs.training.start import own_weights
 from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.card import write_card
 from models.animate_anyone.config import EMBEDDED
@@ -31,7 +32,7 @@ def publish_embedded(run: str, out: Path = CHECKPOINT, *, heldout: HeldoutConfig
         CheckpointError: there are none, or they are of another network.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    if (where := own_weights(run)) is None:
+    if (where := own_weights(run, AnimateAnyoneModel())) is None:
         raise CheckpointError(f"{run} holds published files, expected a run of `zoetrope train animate-anyone`")
     storage, name = where
     with storage.fetched(name) as path:

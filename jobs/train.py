@@ -1,4 +1,4 @@
-"""`zoetrope train animate-anyone`: the dataset `prepared` → checkpoints."""
+"""`zoetrope train SYSTEM`: the dataset `prepared` → checkpoints."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jobs.job import code_version, earlier_run, publish_run
 from jobs.ray_runtime import cluster
 from jobs.redact import redact_text
 from jobs.spec import JobResult, Options
-from jobs.training.animate_anyone import runs_of
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Event, Progress, SampleVideo, Saved, Started
+from jobs.training.events import Diverged, Event, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, train_on_ray
+from jobs.training.start import runs_of
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
 from pipelines.keys import digest
@@ -41,13 +41,13 @@ def train(
     options: Options,
     console: Console,
 ) -> JobResult:
-    """Train Animate Anyone. Killed at any moment, the same call continues from the last checkpoint in `out`, with the
-    same samples and losses as if it had not been.
+    """Train the system that `config` is of. Killed at any moment, the same call continues from the last checkpoint in
+    `out`, with the same samples and losses as if it had not been.
 
     Args:
         prepared: the dataset that `prepare` wrote; its rows whose status is ok are trained on.
         out: folder or URL for checkpoints, curves and videos.
-        start_from: weights to begin with (`jobs.training.animate_anyone.starting_network`); None: random ones.
+        start_from: weights to begin with (`jobs.training.start.starting_network`); None: random ones.
 
     Raises:
         TrainingDataError, ConfigError, CheckpointError, DatasetBusyError, ValueError: wrong usage; nothing was started.
@@ -82,7 +82,7 @@ def train(
             out=storage.url,
             start_from=start_from,
             facts=facts,
-            earlier_runs=runs_of(start_from),
+            earlier_runs=runs_of(start_from, config.model),
         )
         with tracking.run(
             "train",
@@ -91,7 +91,13 @@ def train(
             run_id=earlier_run(storage),
         ) as record:
             record.params(
-                {"verb": "train animate-anyone", "out": out, "stage": recipe.stage, "start_from": start_from, **facts}
+                {
+                    "verb": f"train {config.model.name}",
+                    "out": out,
+                    "stage": recipe.stage,
+                    "start_from": start_from,
+                    **facts,
+                }
             )
             record.config(resolved(config))
             record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
@@ -152,7 +158,7 @@ class _Account:
                     self._console.line(_progress(event, self._steps))
             case Saved():
                 self._console.line(f"  step {event.step}: {self._storage.url_of(event.weights)}")
-            case SampleVideo():
+            case Sample():
                 self._record.file(event.name, self._storage.read(event.name))
             case Diverged():
                 self.diverged = event.message
@@ -185,7 +191,7 @@ def _announce(console: Console, corpus: Corpus, config: TrainConfig, latest: Che
     recipe = config.recipe
     who = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
     console.line(
-        f"train animate-anyone, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
+        f"train {config.model.name}, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
         f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {who}"
     )
     if corpus.num_too_short:

@@ -5,41 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from jobs import config as configuration
 from jobs.config import ConfigError
-from models.animate_anyone.config import CONFIGS, AnimateAnyoneConfig
+from jobs.training.model import ModelConfig
 from models.training.parallel import Strategy
 from models.training.recipe import TrainingRecipe
 from pipelines.training_data import TrainingDataConfig
 
-Size = Literal["embedded", "moore", "musepose"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """Which network is trained.
-
-    Args:
-        size: its shape, and which VAE and image encoder it reads.
-        network: another shape, in place of that of `size`.
-        appearance: folder of the VAE and the image encoder (`vae.safetensors`, `image_encoder.safetensors`); None:
-            those that ship.
-    """
-
-    size: Size = "embedded"
-    network: AnimateAnyoneConfig | None = None
-    appearance: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.size not in CONFIGS:
-            raise ValueError(f"unknown size '{self.size}', expected one of {', '.join(CONFIGS)}")
-
-    @property
-    def shape(self) -> AnimateAnyoneConfig:
-        """The network's."""
-        return self.network or CONFIGS[self.size]
+ConfigT = TypeVar("ConfigT", bound="TrainConfig")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +79,7 @@ class TrainWorkersConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything a recipe file may say.
+    """Everything a recipe file may say; each system has one with a `model` of its own.
 
     Args:
         model: which network.
@@ -116,7 +91,7 @@ class TrainConfig:
         workers: who trains.
     """
 
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     data: TrainingDataConfig = field(default_factory=TrainingDataConfig)
     keep_encodings_gib: float = 1.0
@@ -134,69 +109,30 @@ class TrainConfig:
         self.recipe.micro_batch(max(self.workers.num, 1))
 
 
-_RELEASED: Mapping[int, Mapping[str, Any]] = {
-    # As the public training code of Moore-AnimateAnyone has them.
-    1: {
-        "steps": 30_000,
-        "batch_size": 4,
-        "precision": "bfloat16",
-        "gradient_checkpointing": True,
-        "sampling": {"height_px": 768, "width_px": 768, "num_frames": 1, "sample_margin": 30, "min_crop_share": 0.9},
-    },
-    2: {
-        "steps": 10_000,
-        "batch_size": 4,
-        "precision": "bfloat16",
-        "gradient_checkpointing": True,
-        "sampling": {"height_px": 512, "width_px": 512, "num_frames": 24, "frame_step": 4, "sample_margin": 0},
-    },
-}
-_EMBEDDED: Mapping[int, Mapping[str, Any]] = {
-    1: {
-        "steps": 15_000,
-        "batch_size": 4,
-        "ema_decay": 0.999,
-        "precision": "bfloat16",
-        "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
-        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
-        # Frames that share a reference share its pass through the ReferenceNet.
-        "sampling": {
-            "height_px": 128,
-            "width_px": 128,
-            "num_frames": 4,
-            "frame_step": 3,
-            "sample_margin": 1,
-            "mirror_share": 0.5,
-        },
-    },
-    2: {
-        "steps": 4_000,
-        "batch_size": 2,
-        "ema_decay": 0.998,
-        "precision": "bfloat16",
-        "optimizer": {"learning_rate": 4e-4, "warmup_steps": 100, "decay": "cosine"},
-        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
-        "sampling": {"height_px": 128, "width_px": 128, "num_frames": 16, "sample_margin": 0, "mirror_share": 0.5},
-    },
-}
-
-
-def load(path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None) -> TrainConfig:
+def load(
+    kind: type[ConfigT], path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None
+) -> ConfigT:
     """The recipe at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the
-    model's size and the stage. `stage` wins over what the recipe says.
+    model's size and the stage. `kind`: the system's `TrainConfig`. `stage` wins over what the recipe says.
 
     Raises:
         ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
     """
-    values = configuration.read(path, assignments, TrainConfig)
+    values = configuration.read(path, assignments, kind)
     recipe, model = values.setdefault("recipe", {}), values.setdefault("model", {})
     if not isinstance(recipe, dict) or not isinstance(model, dict):
         raise ConfigError("recipe and model: expected mappings")
     if stage is not None:
         recipe["stage"] = stage
-    by_stage = _EMBEDDED if model.get("size", "embedded") == "embedded" else _RELEASED
-    defaults = by_stage.get(recipe.get("stage", 1), {})
-    return configuration.validated({**values, "recipe": _over(defaults, recipe)}, TrainConfig)
+    system: type[ModelConfig] = get_type_hints(kind)["model"]
+    size = model.get("size", "embedded")
+    if size in system.sizes:
+        shape = configuration.resolved(system.sizes[size])
+        if isinstance(model.get("network"), dict):
+            shape = model["network"] = _over(shape, model["network"])
+        defaults = system.recipe_defaults(size=size, stage=recipe.get("stage", 1), shape=shape)
+        values["recipe"] = _over(defaults, recipe)
+    return configuration.validated(values, kind)
 
 
 def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

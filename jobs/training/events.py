@@ -32,8 +32,8 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SampleVideo:
-    """A video. `name`: in the run's storage."""
+class Sample:
+    """A video or a picture to look at. `name`: in the run's storage."""
 
     step: int
     name: str
@@ -46,5 +46,5 @@ class Diverged:
     message: str
 
 
-Event = Started | Progress | Saved | SampleVideo | Diverged
+Event = Started | Progress | Saved | Sample | Diverged
 Tell = Callable[[Event], None]

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import torch
 
 from jobs.config import resolved
-from jobs.training.animate_anyone import SampleVideos, new_task
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Progress, SampleVideo, Saved, Started, Tell
+from jobs.training.events import Diverged, Progress, Sample, Saved, Started, Tell
+from jobs.training.samples import SampleVideos, write_changed_skeletons
+from jobs.training.start import new_task
 from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
@@ -27,6 +28,7 @@ from pipelines.storage import Storage
 from pipelines.training_batches import SampleSource, shares
 
 CURVES = "curves.parquet"
+NUM_CHANGED_SHOWN = 8
 MakeBatches = Callable[[SampleSource, Iterator[Sequence[int]]], Iterator[SampleBatch]]
 
 
@@ -63,9 +65,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         torch.set_num_threads(config.workers.threads)
     store = CheckpointStore(Storage(spec.out))
     latest = store.latest()
-    task, vae, image_encoder = new_task(
-        config, start_from=None if latest is not None else spec.start_from, device=world.device
-    )
+    task, frozen = new_task(config, start_from=None if latest is not None else spec.start_from, device=world.device)
     trainer: Trainer[SampleBatch] = Trainer(task, recipe, world)
     if latest is not None:
         trainer.load(store.load(latest))
@@ -76,7 +76,9 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
         tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
         if config.sample_videos.every_steps:
-            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), vae, image_encoder, device=world.device)
+            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), frozen, device=world.device)
+            if recipe.sampling.explicit_indicator is not None:
+                tell(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
     numbers = shares(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
     batches = make_batches(spec.source, numbers)
     while trainer.step < recipe.steps:
@@ -111,6 +113,14 @@ def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
     maker = spec.source.maker()
     try:
         return [maker.beginning(index * num_clips // count, num_frames=settings.num_frames) for index in range(count)]
+    finally:
+        maker.close()
+
+
+def _show_changed_skeletons(spec: RunSpec, storage: Storage) -> str:
+    maker = spec.source.maker()
+    try:
+        return write_changed_skeletons(maker.batch(range(NUM_CHANGED_SHOWN)), storage, preset=spec.source.preset)
     finally:
         maker.close()
 
@@ -161,7 +171,7 @@ class _Recorder:
             self._tell(Saved(step=state.step, weights=record.weights))
         if show and self.videos is not None:
             for name in self.videos.write(state.weights, storage, step=state.step):
-                self._tell(SampleVideo(step=state.step, name=name))
+                self._tell(Sample(step=state.step, name=name))
 
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:

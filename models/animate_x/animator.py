@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.animate_x.clip import ClipDenoiser, ClipInputs, first_latents
 from models.animate_x.indicators import indicator_keypoints
@@ -15,7 +15,7 @@ from models.animate_x.network import AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
 from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
-from models.common.memory import MemoryPlan, on_device, with_less_where_needed
+from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
@@ -48,9 +48,7 @@ class AnimateXAnimator:
         self.name = name
         self.device, self.dtype = torch.device(device), dtype
         self.network = network.to(dtype=dtype).eval()
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own miss it
+        channels_last(network)
         self.vae = vae.to(dtype=dtype).eval()
         self.image_encoder = image_encoder.to(dtype=dtype).eval()
         self.text_tokens_1LD = text_tokens_1LD

@@ -32,8 +32,9 @@ from tiny_animate_anyone import write_appearance
 from jobs.console import Console
 from jobs.train import train
 from jobs.training import config as recipes
-from jobs.training.animate_anyone import new_task
+from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
 from jobs.training.config import TrainConfig
+from jobs.training.start import new_task
 from models.training.parallel import World
 from models.training.trainer import Trainer
 from pipelines.training_batches import SampleSource, local_batches, shares
@@ -61,7 +62,7 @@ def in_memory(prepared: Path, config: TrainConfig) -> tuple[float, list[float]]:
         seed=recipe.seed,
     )
     batches = list(local_batches(source, shares(recipe, rank=0, world_size=1, first_step=0)))
-    task, _, _ = new_task(config, start_from=None, device=torch.device("cpu"))
+    task, _ = new_task(config, start_from=None, device=torch.device("cpu"))
     trainer = Trainer(task, recipe, World())
     losses = []
     started = 0.0
@@ -92,6 +93,7 @@ def main() -> None:
         appearance = write_appearance(root / "appearance")
         for name, keep_gib in KEPT_GIB.items():
             config = recipes.load(
+                AnimateAnyoneTrainConfig,
                 None,
                 [
                     f"model.appearance={appearance}",

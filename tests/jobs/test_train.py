@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -17,11 +19,14 @@ import yaml
 from small_jobs import options
 from small_prepared import write_prepared
 from tiny_animate_anyone import TINY, tiny_recipe, write_appearance
+from tiny_animate_x import TINY as TINY_ANIMATE_X
 
 from jobs.console import Console
 from jobs.spec import JobResult
 from jobs.train import train
-from jobs.training.config import load
+from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
+from jobs.training.animate_x import AnimateXTrainConfig
+from jobs.training.config import TrainConfig, load
 from models.animate_anyone.network import AnimateAnyone
 from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
 
@@ -42,13 +47,20 @@ def appearance(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, prepared: Path) -> Callable[..., JobResult]:
-    def call(out: str, recipe: Recipe, *assignments: str, start_from: str | None = None, **how: Any) -> JobResult:
+    def call(
+        out: str,
+        recipe: Recipe,
+        *assignments: str,
+        start_from: str | None = None,
+        kind: type[TrainConfig] = AnimateAnyoneTrainConfig,
+        **how: Any,
+    ) -> JobResult:
         path = tmp_path / "recipe.yaml"
         path.write_text(yaml.safe_dump(recipe))
         return train(
             str(prepared),
             str(tmp_path / out),
-            config=load(path, assignments),
+            config=load(kind, path, assignments),
             start_from=start_from,
             options=options(tmp_path, **how),
             console=Console(json_only=True),
@@ -89,6 +101,32 @@ def test_stage_two_begins_with_the_weights_of_stage_one(
     moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert moved
     assert all(".motion_modules." in name for name in moved)
+
+
+def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_from(
+    tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
+) -> None:
+    recipe = tiny_recipe(appearance, network=TINY_ANIMATE_X, num_frames=4)
+    recipe["sample_videos"] = {"every_steps": 8, "num_videos": 1, "num_frames": 4}
+    unbroken = run("unbroken", recipe, kind=AnimateXTrainConfig)
+    assert unbroken.exit_code == 0, unbroken.summary
+    samples = tmp_path / "unbroken" / "samples"
+    assert (samples / "step-00000008-0.mp4").stat().st_size > 0
+    picture = cv2.imread(str(samples / "changed-skeletons.png"))
+    assert picture.shape == (3 * 64, 8 * 64, 3)
+    found, drawn = picture[64:128], picture[128:]
+    assert drawn.any()
+    assert not np.array_equal(found, drawn)
+    run("out", recipe, "recipe.steps=5", kind=AnimateXTrainConfig)
+    longer = run("out", recipe, kind=AnimateXTrainConfig)
+    assert longer.summary["first_step"] == 5
+    assert losses(tmp_path / "out") == losses(tmp_path / "unbroken")
+    without = "recipe.sampling.explicit_indicator=null"
+    with pytest.raises(ValueError, match="was begun with another recipe"):
+        run("out", recipe, without, kind=AnimateXTrainConfig)
+    plain = run("plain", recipe, without, kind=AnimateXTrainConfig, start_from=str(tmp_path / "out"))
+    assert plain.exit_code == 0, plain.summary
+    assert not (tmp_path / "plain" / "samples" / "changed-skeletons.png").exists()
 
 
 def test_mlflow_has_curves_recipe_dataset_and_videos(
@@ -197,14 +235,24 @@ def test_killed_at_any_step_it_goes_on_with_the_losses_of_the_unbroken_run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [(AnimateAnyoneTrainConfig, "ddp"), (AnimateAnyoneTrainConfig, "fsdp"), (AnimateXTrainConfig, "fsdp")],
+)
 def test_two_workers_of_ray_train_equal_one(
-    ray_cluster: None, tmp_path: Path, appearance: Path, run: Callable[..., JobResult], strategy: str
+    ray_cluster: None,
+    tmp_path: Path,
+    appearance: Path,
+    run: Callable[..., JobResult],
+    kind: type[TrainConfig],
+    strategy: str,
 ) -> None:
     recipe = tiny_recipe(appearance, batch_size=4, steps=6)
-    run("one", recipe)
+    if kind is AnimateXTrainConfig:
+        recipe = tiny_recipe(appearance, batch_size=4, steps=6, network=TINY_ANIMATE_X, num_frames=4)
+    run("one", recipe, kind=kind)
     workers = ("num=2", "cpus=0.5", "max_failures=0", f"strategy={strategy}")
-    two = run("two", recipe, *(f"workers.{setting}" for setting in workers), "data.cpus=0.5")
+    two = run("two", recipe, *(f"workers.{setting}" for setting in workers), "data.cpus=0.5", kind=kind)
     assert two.exit_code == 0, two.summary
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, other = (

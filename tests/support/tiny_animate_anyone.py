@@ -52,11 +52,18 @@ def write_appearance(folder: Path) -> Path:
     return folder
 
 
-def tiny_recipe(appearance: Path, stage: int = 1, **recipe: Any) -> dict[str, Any]:
-    """A recipe file's content: 64 pixels, two samples to a step."""
-    sampling = {"height_px": 64, "width_px": 64, "sample_margin": 3, "num_frames": 1 if stage == 1 else 4}
+def tiny_recipe(
+    appearance: Path,
+    stage: int = 1,
+    *,
+    network: Any = TINY,
+    num_frames: int | None = None,
+    **recipe: Any,
+) -> dict[str, Any]:
+    """A recipe file's content: 64 pixels, two samples to a step. `num_frames`: None for 1 in stage 1, 4 in stage 2."""
+    sampling = {"height_px": 64, "width_px": 64, "sample_margin": 3, "num_frames": num_frames or (1, 4)[stage - 1]}
     return {
-        "model": {"appearance": str(appearance), "network": asdict(TINY)},
+        "model": {"appearance": str(appearance), "network": asdict(network)},
         # In half precision, what is computed beside a row shows in its last digits: nothing could be compared.
         "recipe": {
             "stage": stage,

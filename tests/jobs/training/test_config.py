@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jobs.config import ConfigError, resolved
+from jobs.training import animate_x
+from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
+from jobs.training.animate_x import AnimateXTrainConfig
 from jobs.training.config import load
 from models.animate_anyone.config import EMBEDDED, MOORE
+from models.animate_x.config import EMBEDDED as EMBEDDED_ANIMATE_X
+from models.animate_x.config import AnimateXConfig
+from models.pose.explicit_indicator import ExplicitIndicatorConfig
+from models.weights.resolve import MissingWeightsError
 
 
 def test_defaults_go_with_the_size_and_the_stage() -> None:
-    embedded = [load(None, stage=stage).recipe for stage in (1, 2)]
+    embedded = [load(AnimateAnyoneTrainConfig, None, stage=stage).recipe for stage in (1, 2)]
     assert [recipe.sampling.num_frames for recipe in embedded] == [4, 16]
     assert {recipe.sampling.height_px for recipe in embedded} == {128}
-    assert load(None).model.shape == EMBEDDED
-    moore = load(None, ["model.size=moore"], stage=2)
+    assert load(AnimateAnyoneTrainConfig, None).model.shape == EMBEDDED
+    moore = load(AnimateAnyoneTrainConfig, None, ["model.size=moore"], stage=2)
     assert moore.model.shape == MOORE
     assert (moore.recipe.sampling.num_frames, moore.recipe.precision) == (24, "bfloat16")
 
@@ -22,7 +31,7 @@ def test_defaults_go_with_the_size_and_the_stage() -> None:
 def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("recipe: {stage: 2, loss: {snr_gamma: null}, sampling: {frame_step: 2}, frozen: [denoiser.mid]}\n")
-    config = load(path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
+    config = load(AnimateAnyoneTrainConfig, path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
     assert config.recipe.stage == 2
     assert config.recipe.loss.snr_gamma is None
     assert config.recipe.loss.condition_dropout == 0.05
@@ -30,12 +39,87 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     assert config.recipe.sampling.height_px == 128
     assert config.recipe.frozen == ("denoiser.mid",)
     assert (config.recipe.steps, config.workers.num) == (7, 2)
-    assert load(path, stage=1).recipe.stage == 1
+    assert load(AnimateAnyoneTrainConfig, path, stage=1).recipe.stage == 1
     # What MLflow gets is a recipe that says everything, and reads back as the same.
-    import yaml
-
     path.write_text(yaml.safe_dump(resolved(config)))
-    assert load(path) == config
+    assert load(AnimateAnyoneTrainConfig, path) == config
+
+
+def test_animate_x_learns_as_the_paper_says_and_the_embedded_one_at_one_rate() -> None:
+    embedded = load(AnimateXTrainConfig, None)
+    assert embedded.model.shape == EMBEDDED_ANIMATE_X
+    assert embedded.recipe.optimizer.rate_factors == {}
+    assert embedded.recipe.sampling.explicit_indicator == ExplicitIndicatorConfig()
+    released = load(AnimateXTrainConfig, None, ["model.size=animate-x"]).recipe
+    assert (released.sampling.num_frames, released.optimizer.learning_rate) == (32, 5e-5)
+    assert released.optimizer.rate_factors == {"indicator.": 0.01}
+    assert (released.loss.condition_dropout, released.loss.keep_share, released.loss.part_dropout) == (0.1, 0.1, 0.5)
+    assert load(AnimateXTrainConfig, None, ["model.size=unianimate"]).recipe.optimizer.rate_factors == {}
+
+
+INDICATOR = EMBEDDED_ANIMATE_X.indicator
+assert INDICATOR is not None
+CHANGES = ExplicitIndicatorConfig()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "network", "changes"),
+    [
+        (
+            "model: {network: {indicator: null, unet: {pose_attention: null}}}",
+            replace(EMBEDDED_ANIMATE_X, indicator=None, unet=replace(EMBEDDED_ANIMATE_X.unet, pose_attention=None)),
+            CHANGES,
+        ),
+        (
+            "model: {network: {indicator: {learned_query: false}}}",
+            replace(EMBEDDED_ANIMATE_X, indicator=replace(INDICATOR, learned_query=False)),
+            CHANGES,
+        ),
+        (
+            "model: {network: {indicator: {keypoint_query: false}}}",
+            replace(EMBEDDED_ANIMATE_X, indicator=replace(INDICATOR, keypoint_query=False)),
+            CHANGES,
+        ),
+        ("recipe: {sampling: {explicit_indicator: null}}", None, None),
+        *(
+            (
+                f"recipe: {{sampling: {{explicit_indicator: {{{name}: {value}}}}}}}",
+                None,
+                replace(CHANGES, **{name: off}),
+            )
+            for name, value, off in (
+                ("realign", "false", False),
+                ("rescale_probability", "0", 0.0),
+                ("legs", "null", None),
+                ("add_probability", "0", 0.0),
+                ("drop_probability", "0", 0.0),
+            )
+        ),
+    ],
+)
+def test_an_ablation_is_a_line_of_a_recipe_and_changes_what_it_says_and_nothing_else(
+    tmp_path: Path, recipe: str, network: AnimateXConfig | None, changes: ExplicitIndicatorConfig | None
+) -> None:
+    assert recipe in (animate_x.__doc__ or "") or "legs" in recipe
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe)
+    full, found = load(AnimateXTrainConfig, None), load(AnimateXTrainConfig, path)
+    assert found.model == replace(full.model, network=network)
+    expected = replace(full.recipe.sampling, explicit_indicator=changes)
+    assert found.recipe == replace(full.recipe, sampling=expected)
+    # What is given to MLflow reads back as the same.
+    path.write_text(yaml.safe_dump(resolved(found)))
+    assert load(AnimateXTrainConfig, path) == found
+
+
+def test_published_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
+    for kind, size, words in (
+        (AnimateXTrainConfig, "animate-x", "open_clip_pytorch_model.bin"),
+        (AnimateAnyoneTrainConfig, "moore", "clip-vit-l-image-variations"),
+    ):
+        config = load(kind, None, [f"model.size={size}", f"model.appearance={tmp_path}"])
+        with pytest.raises(MissingWeightsError, match=words):
+            config.model.frozen()
 
 
 @pytest.mark.parametrize(
@@ -60,5 +144,5 @@ def test_a_bad_recipe_is_refused_by_its_key(tmp_path: Path, text: str, words: st
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load(AnimateAnyoneTrainConfig, path)
     assert words in str(caught.value)

@@ -1,0 +1,72 @@
+"""What a training run shows: videos of what its weights can do, and the skeletons that it learns from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jobs.training.model import Frozen, ModelConfig
+from models.common.animator import AnimationInputs
+from models.pose.condition import PRESETS, draw_poses
+from models.training.batch import SampleBatch
+from models.video.encode import write_h264
+from models.video.side_by_side import side_by_side
+from pipelines.storage import Storage
+
+FPS = 12.0
+PANEL_PX = 256
+CHANGED_SKELETONS = "samples/changed-skeletons.png"
+
+
+class SampleVideos:
+    """Videos of what weights can do: the first frame of each clip, moved by the clip's own skeletons.
+
+    Args:
+        clips: each (1, …), see `SampleMaker.beginning`.
+    """
+
+    def __init__(self, model: ModelConfig, clips: list[SampleBatch], frozen: Frozen, device: torch.device) -> None:
+        # A network of its own: the one that learns may be spread over workers.
+        self._network = model.new_network()
+        self._animator = model.animator(self._network, frozen, device=device)
+        self._clips = clips
+
+    def write(self, weights: dict[str, Tensor], storage: Storage, *, step: int) -> list[str]:
+        """Publish one video for each clip (reference, skeletons, result, truth); returns their names."""
+        self._network.load_state_dict(weights)
+        names = []
+        for index, clip in enumerate(self._clips):
+            reference, poses, truth = clip.references_BHWC[0], clip.poses_BFHWC[0], clip.targets_BFHWC[0]
+            made = self._animator.animate(
+                AnimationInputs(
+                    reference_HWC=reference,
+                    pose_THWC=poses,
+                    seed=index,
+                    reference_pose_HWC=clip.reference_poses_BHWC[0],
+                    reference_keypoints_K3=clip.keypoints_BGK3[0, 0],
+                    driving_THWC=truth,
+                    driving_keypoints_TK3=clip.keypoints_BGK3[0, 1:],
+                )
+            )
+            panels = [np.broadcast_to(reference, truth.shape), poses, made.frames_THWC, truth]
+            name = f"samples/step-{step:08d}-{index}.mp4"
+            with storage.staged(name) as path:
+                write_h264(path, side_by_side(panels, height_px=PANEL_PX), fps=FPS)
+            names.append(name)
+        return names
+
+
+def write_changed_skeletons(batch: SampleBatch, storage: Storage, *, preset: str) -> str:
+    """Publish a picture with a column for each sample: a target, its skeleton as it was found, and as it is drawn for
+    training (Animate-X's explicit pose indicator). Returns its name.
+    """
+    targets, drawn = batch.targets_BFHWC[:, 0], batch.poses_BFHWC[:, 0]
+    height_px, width_px = targets.shape[1:3]
+    found = draw_poses(batch.keypoints_BGK3[:, 1], height_px=height_px, width_px=width_px, preset=PRESETS[preset])
+    picture: NDArray[np.uint8] = np.concatenate([np.concatenate(list(row), 1) for row in (targets, found, drawn)])
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    storage.publish(CHANGED_SKELETONS, encoded.tobytes())
+    return CHANGED_SKELETONS
