@@ -21,6 +21,7 @@ from small_prepared import write_prepared
 from tiny_animate_anyone import TINY, tiny_recipe, write_appearance
 from tiny_animate_x import TINY as TINY_ANIMATE_X
 
+from jobs.cli import main
 from jobs.console import Console
 from jobs.spec import JobResult
 from jobs.train import train
@@ -127,6 +128,33 @@ def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_f
     plain = run("plain", recipe, without, kind=AnimateXTrainConfig, start_from=str(tmp_path / "out"))
     assert plain.exit_code == 0, plain.summary
     assert not (tmp_path / "plain" / "samples" / "changed-skeletons.png").exists()
+
+
+def test_the_command_line_plans_a_run_of_animate_x_and_refuses_what_it_does_not_know(
+    tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        command = ["train", "animate-x", str(prepared), "--out", str(tmp_path / "out"), "--dry-run", "--json"]
+        monkeypatch.setattr(sys, "argv", ["zoetrope", *command, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    code, out, err = call("--set", "recipe.sampling.num_frames=4", "--num-workers", "2")
+    assert code == 0
+    assert json.loads(out) == {"verb": "train", "clips": 4, "dry_run": True}
+    assert "train animate-x, stage 1: 4 clips" in err
+    assert "2 workers (ddp)" in err
+    for arguments, words in (
+        (("--set", "recipe.sampling.explicit_indicator.realing=false"), "realing: no such key; did you mean realign?"),
+        (("--set", "model.network.indicator.heads=2"), "model.network.indicator.heads: no such key"),
+        (("--set", "model.network.indicator=null"), "motion attention reads the pose indicator's tokens"),
+        (("--set", "model.size=moore"), "model.size"),
+        (("--set", "recipe.sampling.num_frames=64"), "a sample spans 64 frames, the longest of 4 clips has 12"),
+    ):
+        code, _, err = call(*arguments)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert words in err
 
 
 def test_mlflow_has_curves_recipe_dataset_and_videos(
