@@ -220,6 +220,17 @@ def test_without_a_pose_indicator_driving_frames_are_not_encoded() -> None:
     assert counts == [2]
 
 
+@pytest.mark.parametrize("config", [BOTH, MAMBA], ids=["transformers", "mamba"])
+def test_bfloat16_computes_about_the_same_and_keeps_weights_in_float32(config: AnimateXConfig) -> None:
+    settings = recipe(precision="bfloat16")
+    trainer: Trainer[SampleBatch] = Trainer(task(settings, config), settings, World())
+    exact: Trainer[SampleBatch] = Trainer(task(recipe(), config), recipe(), World())
+    losses = [[each.train_step([batch((step,))]).loss for step in range(2)] for each in (trainer, exact)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert {value.dtype for value in trainer.state().weights.values()} == {torch.float32}
+
+
 def test_kept_encodings_change_nothing() -> None:
     kept, fresh = task(recipe(), keep_bytes=1 << 20), task(recipe())
     for _ in range(2):
