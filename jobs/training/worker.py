@@ -176,9 +176,10 @@ class _Recorder:
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:
     """What weights say of a run that they went through: enough for a card, and to do it again."""
-    recipe, workers = spec.config.recipe, max(spec.config.workers.num, 1)
+    model, recipe, workers = spec.config.model, spec.config.recipe, max(spec.config.workers.num, 1)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}, no GPU"
     return {
+        "model": {"name": model.name, "size": model.size, "network": resolved(model.shape)},
         "stage": recipe.stage,
         "steps": steps,
         "minutes": round(seconds / 60, 1),

@@ -22,12 +22,14 @@ from tiny_animate_anyone import TINY, tiny_recipe, write_appearance
 from tiny_animate_x import TINY as TINY_ANIMATE_X
 
 from jobs.cli import main
+from jobs.config import validated
 from jobs.console import Console
 from jobs.spec import JobResult
 from jobs.train import train
 from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
 from jobs.training.animate_x import AnimateXTrainConfig
 from jobs.training.config import TrainConfig, load
+from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import AnimateAnyone
 from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
 
@@ -99,6 +101,8 @@ def test_stage_two_begins_with_the_weights_of_stage_one(
     before, after = read_tensors(weights), read_tensors(Path(second.summary["weights"]))
     runs = read_metadata(Path(second.summary["weights"]))["runs"]
     assert [(run["stage"], run["steps"], run["clips"]) for run in runs] == [(1, 8, 4), (2, 8, 4)]
+    assert all(run["model"]["name"] == "animate-anyone" for run in runs)
+    assert validated(runs[1]["model"]["network"], AnimateAnyoneConfig) == TINY
     moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert moved
     assert all(".motion_modules." in name for name in moved)
