@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.common.checkpoint import file_digest
+from models.perception.packing import pack
 from models.weights.resolve import Found
 from stages.backend import EMBEDDED, Backend, BackendConfig, BackendStage, Loading
 from stages.base import Row
@@ -28,21 +29,22 @@ def _embedded_clip(loading: Loading) -> Encode:
     from models.appearance.image_encoder import embedded_image_encoder
     from models.perception.features import ClipEmbeddings
 
-    return ClipEmbeddings(embedded_image_encoder(), interpolation="bicubic", device=loading.device)
+    return ClipEmbeddings(embedded_image_encoder(), device=loading.device)
 
 
 def _clip(loading: Loading) -> Encode:
     from models.appearance.image_encoder import published_image_encoder
     from models.perception.features import ClipEmbeddings
 
-    return ClipEmbeddings(published_image_encoder(loading.paths[0]), interpolation="bicubic", device=loading.device)
+    return ClipEmbeddings(published_image_encoder(loading.paths[0]), device=loading.device)
 
 
 def _open_clip(loading: Loading) -> Encode:
     from models.appearance.image_encoder import published_image_encoder
     from models.perception.features import ClipEmbeddings
 
-    return ClipEmbeddings(published_image_encoder(loading.paths[0]), interpolation="bilinear", device=loading.device)
+    encoder = published_image_encoder(loading.paths[0], resampling="bilinear")
+    return ClipEmbeddings(encoder, device=loading.device)
 
 
 def _embedded_vae(loading: Loading) -> Encode:
@@ -113,8 +115,6 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
 
     def process(self, row: Row) -> Row:
         """The packed features of `frames`."""
-        from models.perception.features import pack
-
         packed, shape = pack(self.backend(row["frames"]))
         return {self.column: packed, self.shape_column: shape}
 
@@ -130,6 +130,7 @@ class ClipEmbeddingsStage(FeatureStage[ClipEmbeddingsConfig]):
     """`clip_embeddings`: (D) values of each frame; `clip_embedding_shape` is [D]."""
 
     name = "clip_embeddings"
+    version = 2
     column, shape_column = "clip_embeddings", "clip_embedding_shape"
     writes = frozenset({column, shape_column})
     embedded_file = "image_encoder"

@@ -61,13 +61,13 @@ def new_embedded_image_encoder() -> ImageEncoder:
     return ImageEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**EMBEDDED_IMAGE_ENCODER)))
 
 
-def published_image_encoder(folder: Path) -> ImageEncoder:
-    """CLIP's image encoder from its published folder.
+def published_image_encoder(folder: Path, *, resampling: Resampling = "bicubic") -> ImageEncoder:
+    """CLIP's image encoder from its published folder. `resampling`: see `ImageEncoder`.
 
     Raises:
         CheckpointError: the folder is absent or not whole.
     """
-    return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder)).eval()
+    return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder), resampling=resampling).eval()
 
 
 def embedded_image_encoder(folder: Path = CHECKPOINTS) -> ImageEncoder:

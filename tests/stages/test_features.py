@@ -12,7 +12,7 @@ import pytest
 from stand_in_features import save_image_encoder, save_vae
 
 from models.common.checkpoint import CheckpointError
-from models.perception.features import unpack
+from models.perception.packing import unpack
 from models.weights.catalogue import CATALOGUE
 from pipelines.prepare import STAGES, PrepareConfig, steps
 from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema, to_table
