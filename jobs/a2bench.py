@@ -139,7 +139,7 @@ def _draw(out: Path, name: str, seed: int, config: StandInConfig) -> Row:
     write_h264(out / "videos" / f"{name}.mp4", (frame.rgb for frame in frames), fps=config.fps)
     height, width = config.size_px
     poses = FilePoses(
-        keypoints=np.stack([_found(frame.keypoints) for frame in frames]), height_px=height, width_px=width
+        keypoints=np.stack([as_found(frame.keypoints) for frame in frames]), height_px=height, width_px=width
     )
     write_pose_file(out / "saved_pkl" / f"{name}.pkl", poses, fps=config.fps)
     times = [index / config.fps for index in range(config.num_frames)]
@@ -149,10 +149,10 @@ def _draw(out: Path, name: str, seed: int, config: StandInConfig) -> Row:
         "work_height_px": height,
         "work_width_px": width,
         "num_frames": 1,
-        "keypoints": _found(render_frame(pair.driving, 0.0).keypoints)[None],
+        "keypoints": as_found(render_frame(pair.driving, 0.0).keypoints)[None],
     }
 
 
-def _found(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+def as_found(truth: NDArray[np.float32]) -> NDArray[np.float32]:
     """True keypoints (133, 3) as a pose network would find them: with a score in place of their visibility."""
     return np.concatenate([truth[:, :2], truth[:, 2:] > 0], axis=1).astype(np.float32)

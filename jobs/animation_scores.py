@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.a2bench import as_found
 from models.common.animator import AnimationInputs, Animator
 from models.metrics.pixels import psnr
 from models.perception.embedded import EmbeddedFigure
 from models.perception.scores import correct
+from models.pose.explicit_indicator import realigned
 from models.puppets import render
 from models.puppets.pairs import sample_pair
 from stages.animation_models import AnimationModel
@@ -27,13 +30,25 @@ KEYPOINT_SHARE = 0.15
 """A keypoint is where it should be within this share of the character's size."""
 
 
+Setting = Literal["retargeted", "misfit", "rescaled"]
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldoutConfig:
     """Pairs of held-out puppets (`models.puppets.pairs`): one is animated by the motion of another.
 
-    `first_seed`: of the pairs. Seconds and sizes are those of what is animated.
+    Args:
+        setting: what drives, and whether its skeletons are made to fit:
+            "retargeted": a human somewhere else drives a character of any kind, as `zoetrope animate` does it.
+            "misfit": a human in the character's place drives one that is no human; skeletons are left as they are.
+            "rescaled": that of A²Bench and its stand-in (`jobs.a2bench`): a character that is no human is driven by
+            frames of itself and its own skeletons with the human's proportions, which are left as they are.
+        num_pairs, first_seed: which pairs.
+        size_px, duration_seconds, fps: of what is animated.
     """
 
+    setting: Setting = "retargeted"
     num_pairs: int = 40
     first_seed: int = 0
     size_px: tuple[int, int] = (128, 128)
@@ -68,11 +83,21 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
     reference_pose, driving_pose = ReferencePoseStage(PoseConfig()), DrivingPoseStage(PoseConfig())
     skeleton = SkeletonStage(SkeletonConfig(), models)
     reference_pose.open()
+    fits = config.setting == "retargeted"
     num_frames = round(config.duration_seconds * config.fps)
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
-        pair = sample_pair(seed, size_px=config.size_px, duration_seconds=config.duration_seconds)
+        pair = sample_pair(
+            seed,
+            body=None if fits else "anthropomorphic",
+            size_px=config.size_px,
+            duration_seconds=config.duration_seconds,
+            same_place=config.setting == "misfit",
+        )
         target = list(render(pair.target, config.fps, num_frames))
-        driving = np.stack([frame.rgb for frame in render(pair.driving, config.fps, num_frames)])
+        truth = np.stack([frame.rgb for frame in target])
+        human = list(render(pair.driving, config.fps, num_frames))
+        rescaled = config.setting == "rescaled"
+        driving = truth if rescaled else np.stack([frame.rgb for frame in human])
         height, width = config.size_px
         row: Row = {
             "model": animator.name,
@@ -84,22 +109,30 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             "driving_width_px": width,
             "clip": None,
             "clip_id": None,
-            "retarget": None,
+            "retarget": None if fits else "frame",
         }
-        for stage in (reference_pose, driving_pose, skeleton):
-            row |= stage.process(row)
+        row |= reference_pose.process(row)
+        if rescaled:
+            own = np.stack([as_found(frame.keypoints) for frame in target])
+            row["driving_keypoints"] = realigned(own, as_found(human[0].keypoints))
+        else:
+            row |= driving_pose.process(row)
+        row |= skeleton.process(row)
         inputs = AnimationInputs(
             reference_HWC=row["reference_image"],
             pose_THWC=row["skeleton_frames"],
             seed=seed,
             reference_pose_HWC=row["reference_skeleton"],
+            reference_keypoints_K3=row["reference_keypoints"],
+            driving_THWC=driving,
+            driving_keypoints_TK3=row["driving_keypoints"],
         )
         yield HeldoutAnimation(
             reference_HWC=row["reference_image"],
             driving_THWC=driving,
             skeletons_THWC=row["skeleton_frames"],
             made_THWC=animator.animate(inputs).frames_THWC,
-            truth_THWC=np.stack([frame.rgb for frame in target]),
+            truth_THWC=truth,
             truth_keypoints=np.stack([frame.keypoints for frame in target]),
         )
 

@@ -288,6 +288,7 @@ def puppets(
     videos: Annotated[int, typer.Option("--videos", min=1, help="How many.")] = 8,
     seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same videos.")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="Characters and motions kept out of training.")] = False,
+    only_humans: Annotated[bool, typer.Option("--only-humans", help="Characters of human proportions only.")] = False,
     improvised: Annotated[
         float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
     ] = 0.0,
@@ -307,6 +308,7 @@ def puppets(
         num_videos=videos,
         seed=seed,
         split="heldout" if held_out else "train",
+        body="human" if only_humans else None,
         size_px=(height, width),
         fps=fps,
         seconds=seconds,

@@ -183,17 +183,28 @@ def appearance(
 @train_app.command()
 def publish(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The --out of a run of `train animate-anyone`, or a .safetensors file.")
+        str, typer.Argument(metavar="RUN", help="The --out of a run of an animation system, or a .safetensors file.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="The checkpoint to write (.safetensors) [the one that ships].")
     ] = None,
     pairs: Annotated[int, typer.Option("--pairs", min=1, help="Held-out pairs of puppets to measure it on.")] = 40,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="NAME=RUN", help="Another run, beside it in the card, in all settings; repeatable."
+        ),
+    ] = None,
 ) -> None:
-    """Make a run the embedded Animate Anyone: half precision, scores on held-out puppets, a card."""
+    """Make a run the embedded checkpoint of its system: half precision, scores on held-out puppets, a card."""
     from jobs.animation_scores import HeldoutConfig
     from jobs.publish_embedded import publish_embedded
-    from models.animate_anyone.weights import CHECKPOINT
 
-    path = CHECKPOINT if out is None else out
-    typer.echo(json.dumps(publish_embedded(run, path, heldout=HeldoutConfig(num_pairs=pairs)), indent=1))
+    others = {}
+    for text in compare or ():
+        name, separator, other = text.partition("=")
+        if not (name and separator and other) or name in others:
+            raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
+        others[name] = other
+    scores = publish_embedded(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=others)
+    typer.echo(json.dumps(scores, indent=1))

@@ -1,58 +1,179 @@
-"""From a finished training run to the embedded Animate Anyone: half precision, scores on held-out puppets, a card."""
+"""From a finished training run to the checkpoint that ships: half precision, scores on held-out puppets, a card."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from jobs.animation_scores import HeldoutConfig, animate_heldout, animation_scores
+from jobs.animation_scores import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
+from jobs.config import validated
 from jobs.training.animate_anyone import AnimateAnyoneModel
-from jobs.training.start import own_weights
-from models.animate_anyone.animator import AnimateAnyoneAnimator
-from models.animate_anyone.card import write_card
-from models.animate_anyone.config import EMBEDDED
-from models.animate_anyone.network import AnimateAnyone
-from models.animate_anyone.weights import CHECKPOINT
-from models.appearance.image_encoder import embedded_image_encoder
-from models.appearance.vae import embedded_vae
+from jobs.training.animate_x import AnimateXModel
+from jobs.training.model import ModelConfig
+from jobs.training.start import run_weights
+from models.animate_anyone import card as animate_anyone_card
+from models.animate_anyone import weights as animate_anyone_weights
+from models.animate_x import card as animate_x_card
+from models.animate_x import weights as animate_x_weights
 from models.common.checkpoint import CheckpointError, fill, read_metadata, read_tensors, save_checkpoint
 from models.perception.embedded import EmbeddedFigure
-from stages.animation_models import DEFAULT_MODEL, MODELS
+from stages.animation_models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X, MODELS
 
 logger = logging.getLogger(__name__)
 
+Scores = dict[str, float]
+EMBEDDED_SIZE = "embedded"
 
-def publish_embedded(run: str, out: Path = CHECKPOINT, *, heldout: HeldoutConfig) -> dict[str, float]:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddedSystem:
+    """A system of which a checkpoint ships.
+
+    `model`: of its training runs. `name`: in `stages.animation_models.MODELS`. `checkpoint`: the one that ships.
+    `write_card`: beside a checkpoint.
+    """
+
+    model: type[ModelConfig]
+    name: str
+    checkpoint: Path
+    write_card: Callable[[Path], None]
+
+
+SYSTEMS: Mapping[str, EmbeddedSystem] = MappingProxyType(
+    {
+        system.model.name: system
+        for system in (
+            EmbeddedSystem(
+                model=AnimateAnyoneModel,
+                name=DEFAULT_MODEL,
+                checkpoint=animate_anyone_weights.CHECKPOINT,
+                write_card=animate_anyone_card.write_card,
+            ),
+            EmbeddedSystem(
+                model=AnimateXModel,
+                name=EMBEDDED_ANIMATE_X,
+                checkpoint=animate_x_weights.CHECKPOINT,
+                write_card=animate_x_card.write_card,
+            ),
+        )
+    }
+)
+"""By the name that their training runs have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedRun:
+    """What a run came to: its network's shape, its last weights, and what these say of the runs that made them."""
+
+    where: str
+    model: ModelConfig
+    tensors: Mapping[str, Tensor]
+    about: Mapping[str, Any]
+
+    def network(self) -> nn.Module:
+        """With its weights in half precision, as they ship. Raises CheckpointError."""
+        network = self.model.new_network()
+        fill(network, {key: tensor.half().float() for key, tensor in self.tensors.items()}, Path(self.where))
+        return network.eval()
+
+
+def publish_embedded(
+    run: str, out: Path | None = None, *, heldout: HeldoutConfig, compare: Mapping[str, str] = MappingProxyType({})
+) -> dict[Setting, Scores]:
     """Write the last weights of the run (its `--out`, or a `.safetensors` file) to `out`, with scores and `CARD.md`.
 
+    Which system it is of, its weights say.
+
+    Args:
+        out: None: where that system's checkpoint ships.
+        heldout: on which pairs it is measured, as `zoetrope animate` would make them.
+        compare: name -> another run, of any system and of any shape of the embedded size, as an ablation is. With one,
+            all are measured in all settings, and the card has a table of them.
+
     Raises:
-        CheckpointError: there are none, or they are of another network.
+        CheckpointError: a run has no weights, or does not say of which system; `run` is not of the network that ships.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    if (where := own_weights(run, AnimateAnyoneModel())) is None:
-        raise CheckpointError(f"{run} holds published files, expected a run of `zoetrope train animate-anyone`")
-    storage, name = where
-    with storage.fetched(name) as path:
-        tensors, about = read_tensors(path), read_metadata(path)
-    network = AnimateAnyone(EMBEDDED)
-    # What is measured is what ships.
-    fill(network, {key: tensor.half().float() for key, tensor in tensors.items()}, Path(name))
-    scores = heldout_scores(network.eval(), heldout)
-    logger.info("held-out scores: %s", json.dumps(scores))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(tensors, out, metadata={**about, "scores": scores}, float_dtype=torch.float16)
-    write_card(out)
+    trained = read_run(run)
+    system = SYSTEMS[trained.model.name]
+    if trained.model.shape != system.model.sizes[EMBEDDED_SIZE]:
+        raise CheckpointError(
+            f"{run} is of a network of another shape than the {trained.model.name} that ships; train one without "
+            "--set model.network, and give this one with --compare"
+        )
+    # All are opened before the first is measured, which takes its time.
+    others = [(name, read_run(other)) for name, other in compare.items()]
+    settings = SETTINGS if compare else (heldout.setting,)
+    scores = _measured(trained, heldout, settings)
+    comparison = [_compared("this checkpoint", trained, scores)] if compare else []
+    comparison += [_compared(name, other, _measured(other, heldout, settings)) for name, other in others]
+    path = system.checkpoint if out is None else out
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {**trained.about, "scores": scores[heldout.setting], "comparison": comparison}
+    save_checkpoint(trained.tensors, path, metadata=about, float_dtype=torch.float16)
+    system.write_card(path)
     return scores
 
 
-def heldout_scores(network: AnimateAnyone, config: HeldoutConfig) -> dict[str, float]:
-    """`animation_scores` of a network with the embedded VAE and image encoder, on one core."""
+def read_run(run: str) -> TrainedRun:
+    """The last weights of a run: its `--out`, or a `.safetensors` file.
+
+    Raises:
+        CheckpointError: there are none, or they are not of the embedded size of a system that ships.
+    """
+    if (found := run_weights(run)) is None:
+        raise CheckpointError(f"{run} is no run with a checkpoint; give the --out of `zoetrope train SYSTEM`")
+    storage, name = found
+    try:
+        with storage.fetched(name) as path:
+            tensors, about = read_tensors(path), read_metadata(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint at {run}") from None
+    runs: Any = about.get("runs")
+    model = runs[-1].get("model") if runs else None
+    if model is None or model["name"] not in SYSTEMS or model["size"] != EMBEDDED_SIZE:
+        said = "no system" if model is None else f"{model['name']}, size {model['size']}"
+        raise CheckpointError(
+            f"the weights of {run} name {said}; expected the embedded size of {' or '.join(SYSTEMS)}, as "
+            "`zoetrope train` writes them"
+        )
+    config = validated({"size": model["size"], "network": model["network"]}, SYSTEMS[model["name"]].model)
+    return TrainedRun(where=storage.url_of(name), model=config, tensors=tensors, about=about)
+
+
+def heldout_scores(network: nn.Module, config: HeldoutConfig, *, system: str = AnimateAnyoneModel.name) -> Scores:
+    """`animation_scores` of a network of a system, with the embedded VAE and image encoder, on one core."""
     torch.set_num_threads(1)
-    animator = AnimateAnyoneAnimator(
-        DEFAULT_MODEL, network=network, vae=embedded_vae(), image_encoder=embedded_image_encoder()
-    )
-    animations = animate_heldout(animator, MODELS[DEFAULT_MODEL], config)
-    return animation_scores(animations, EmbeddedFigure())
+    embedded = SYSTEMS[system]
+    model = embedded.model()
+    animator = model.animator(network, model.frozen(), device=torch.device("cpu"))
+    return animation_scores(animate_heldout(animator, MODELS[embedded.name], config), EmbeddedFigure())
+
+
+def _measured(run: TrainedRun, heldout: HeldoutConfig, settings: Sequence[Setting]) -> dict[Setting, Scores]:
+    network, found = run.network(), {}
+    for setting in settings:
+        found[setting] = heldout_scores(network, replace(heldout, setting=setting), system=run.model.name)
+        logger.info("%s, %s: %s", run.where, setting, json.dumps(found[setting]))
+    return found
+
+
+def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> dict[str, Any]:
+    """An entry of the card's table. What each learned from is beside what it scores: to compare is fair where they are
+    the same.
+    """
+    runs = run.about["runs"]
+    return {
+        "name": name,
+        "training": " + ".join(f"{one['steps']} × {one['recipe']['batch_size']}" for one in runs),
+        "clips": max(one["clips"] for one in runs),
+        "scores": scores,
+    }

@@ -15,6 +15,7 @@ from models.weights.resolve import Found, MissingWeightsError, entry, find
 __all__ = ["MODELS", "AnimationModel", "Dtype", "LoadOptions", "MissingWeightsError", "Models"]
 
 DEFAULT_MODEL = "animate-anyone"
+EMBEDDED_ANIMATE_X = "animate-x-embedded"
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -75,21 +76,38 @@ def _placement(options: LoadOptions) -> dict[str, Any]:
     return {"device": options.device, "dtype": getattr(torch, dtype), "compile": options.compile}
 
 
-def _embedded_files() -> list[Path]:
+def _embedded(
+    *, checkpoint: Callable[[], Path], load: Callable[[LoadOptions], Animator], notice: str
+) -> AnimationModel:
+    """A model that ships with the project, and with it the VAE and the image encoder."""
+
+    def digest(_: str | None) -> str:
+        from models.appearance.vae import CHECKPOINTS as APPEARANCE
+
+        files = (checkpoint(), APPEARANCE / "vae.safetensors", APPEARANCE / "image_encoder.safetensors")
+        try:
+            return _digest(file_digest(path) for path in files)
+        except CheckpointError as error:
+            raise MissingWeightsError(f"{error}; it is part of this project") from error
+
+    return AnimationModel(
+        pose_preset="embedded", size_multiple=_LATENT_PX, short_side_px=128, digest=digest, load=load, notice=notice
+    )
+
+
+def _animate_anyone_checkpoint() -> Path:
     from models.animate_anyone.weights import CHECKPOINT
-    from models.appearance.vae import CHECKPOINTS as APPEARANCE
 
-    return [CHECKPOINT, APPEARANCE / "vae.safetensors", APPEARANCE / "image_encoder.safetensors"]
-
-
-def _embedded_digest(_: str | None) -> str:
-    try:
-        return _digest(file_digest(path) for path in _embedded_files())
-    except CheckpointError as error:
-        raise MissingWeightsError(f"{error}; it is part of this project") from error
+    return CHECKPOINT
 
 
-def _load_embedded(options: LoadOptions) -> Animator:
+def _animate_x_checkpoint() -> Path:
+    from models.animate_x.weights import CHECKPOINT
+
+    return CHECKPOINT
+
+
+def _load_animate_anyone(options: LoadOptions) -> Animator:
     from models.animate_anyone.animator import AnimateAnyoneAnimator
     from models.animate_anyone.weights import load_embedded
     from models.appearance.image_encoder import embedded_image_encoder
@@ -100,6 +118,23 @@ def _load_embedded(options: LoadOptions) -> Animator:
         network=load_embedded(),
         vae=embedded_vae(),
         image_encoder=embedded_image_encoder(),
+        **_placement(options),
+    )
+
+
+def _load_animate_x(options: LoadOptions) -> Animator:
+    from models.animate_x.animator import AnimateXAnimator
+    from models.animate_x.weights import load_embedded
+    from models.appearance.image_encoder import embedded_image_encoder
+    from models.appearance.vae import embedded_vae
+
+    network = load_embedded()
+    return AnimateXAnimator(
+        EMBEDDED_ANIMATE_X,
+        network=network,
+        vae=embedded_vae(),
+        image_encoder=embedded_image_encoder(),
+        text_tokens_1LD=network.without_text(),
         **_placement(options),
     )
 
@@ -174,14 +209,18 @@ def _published_animate_x(name: str, *, short_side_px: int) -> AnimationModel:
 
 
 MODELS: dict[str, AnimationModel] = {
-    DEFAULT_MODEL: AnimationModel(
-        pose_preset="embedded",
-        size_multiple=_LATENT_PX,
-        short_side_px=128,
-        digest=_embedded_digest,
-        load=_load_embedded,
+    DEFAULT_MODEL: _embedded(
+        checkpoint=_animate_anyone_checkpoint,
+        load=_load_animate_anyone,
         notice="the embedded animate-anyone was trained on drawn puppets of 128 pixels: it shows that the pipeline "
         "works, and of people and photographs it makes nothing good; --model moore-animate-anyone is for those",
+    ),
+    EMBEDDED_ANIMATE_X: _embedded(
+        checkpoint=_animate_x_checkpoint,
+        load=_load_animate_x,
+        notice="the embedded animate-x was trained on drawn puppets of 128 pixels: it shows how a character of any "
+        "proportions takes on a motion, and of people and photographs it makes nothing good; --model animate-x is for "
+        "those",
     ),
     "moore-animate-anyone": _published("moore-animate-anyone", size="moore", short_side_px=512),
     "musepose": _published("musepose", size="musepose", short_side_px=768),

@@ -47,23 +47,31 @@ def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
     return runs
 
 
+def run_weights(run: str) -> tuple[Storage, str] | None:
+    """Where the weights of a run (its `--out`, or a `.safetensors` file) lie, and under which name; None for a folder
+    without a checkpoint.
+    """
+    if run.endswith(".safetensors"):
+        folder, _, name = run.rpartition("/")
+        return Storage(folder or "."), name
+    storage = Storage(run)
+    latest = CheckpointStore(storage).latest()
+    return None if latest is None else (storage, latest.weights)
+
+
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
     """Where the weights lie, and under which name; None for a folder with the published files.
 
     Raises:
         CheckpointError: it is none of these.
     """
-    if start_from.endswith(".safetensors"):
-        folder, _, name = start_from.rpartition("/")
-        return Storage(folder or "."), name
-    storage = Storage(start_from)
-    if (latest := CheckpointStore(storage).latest()) is not None:
-        return storage, latest.weights
+    if (where := run_weights(start_from)) is not None:
+        return where
     if model.published_file is None:
         raise CheckpointError(
             f"{start_from} is no run with a checkpoint; give a .safetensors file or the --out of a run"
         )
-    if storage.exists(model.published_file):
+    if Storage(start_from).exists(model.published_file):
         return None
     raise CheckpointError(
         f"{start_from} is no run with a checkpoint, and holds no {model.published_file}; give a .safetensors "

@@ -33,16 +33,22 @@ def sample_pair(
     body: Body | None = None,
     size_px: tuple[int, int] = (192, 192),
     duration_seconds: float = 2.0,
+    same_place: bool = False,
 ) -> PuppetPair:
     """Draw a pair: one shot each, whole figures that face the camera in their first frame, no objects, a camera that
     stands still; the driving one is human.
 
-    `body` of the target; `size_px`: (height, width). The same arguments always give the same pair.
+    `body` of the target; `size_px`: (height, width). `same_place`: the driving character stands where the target does,
+    seen by the same camera, so that their skeletons differ in proportions alone. The same arguments always give the
+    same pair.
     """
     target = _whole_figure(seed, split, body, size_px, duration_seconds)
     driving = _whole_figure(seed + _OTHER_SEED, split, "human", size_px, duration_seconds)
-    turned = replace(driving.shots[0], yaw_offset=target.shots[0].yaw_offset)
-    return PuppetPair(target=target, driving=replace(driving, motion=target.motion, shots=(turned,)))
+    if same_place:
+        shot = replace(target.shots[0], scenery=driving.shots[0].scenery)
+    else:
+        shot = replace(driving.shots[0], yaw_offset=target.shots[0].yaw_offset)
+    return PuppetPair(target=target, driving=replace(driving, motion=target.motion, shots=(shot,)))
 
 
 def _whole_figure(

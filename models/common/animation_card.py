@@ -1,0 +1,121 @@
+"""The card of a checkpoint of an animation system: how it was made and what it scores, by its own metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.common.checkpoint import file_digest, read_metadata
+
+_ROWS = (
+    ("psnr_db", "PSNR of the animation, dB"),
+    ("psnr_repeat_db", "PSNR of the reference repeated, dB"),
+    ("psnr_gain_db", "gain over the reference repeated, dB"),
+    ("keypoints", "keypoints found within 0.15 of the character's size"),
+    ("keypoints_repeat", "the same in the reference repeated"),
+    ("keypoints_truth", "the same in the true frames: all that can be reached"),
+)
+_SETTINGS = {
+    "retargeted": "a human somewhere else drives a character of any kind; skeletons are made to fit, limb by limb",
+    "misfit": "a human in the character's place drives one that is no human; skeletons are left as they are",
+    "rescaled": "A²Bench's: a character that is no human is driven by its own video and its own skeletons with a "
+    "human's proportions, which are left as they are",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardText:
+    """What a card says that no metadata do.
+
+    `title`: the system's. `command`: by which it is trained. `corpus`: what it has seen. `promised`: score -> the least
+    that it was to reach.
+    """
+
+    title: str
+    command: str
+    corpus: str
+    promised: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_card(path: Path, text: CardText) -> None:
+    """Write `CARD.md` beside the checkpoint at `path`.
+
+    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` and, where it was compared with others,
+    `comparison`: for each of them `name`, `training`, `clips`, and `scores` by setting.
+
+    Raises:
+        CheckpointError: it is absent.
+    """
+    about: Mapping[str, Any] = read_metadata(path)
+    scores = about["scores"]
+    runs = _table(
+        ("stage", "steps", "clips", "minutes", "date", "machine"),
+        [[run[key] for key in ("stage", "steps", "clips", "minutes", "date", "machine")] for run in about["runs"]],
+    )
+    recipes = "\n".join(f"- stage {r['stage']}: `{json.dumps(r['recipe'], sort_keys=True)}`" for r in about["runs"])
+    found = _table(
+        ("what", "score", "promised"),
+        [(what, f"{scores[key]:.2f}", text.promised.get(key, "")) for key, what in _ROWS],
+    )
+    comparison = about.get("comparison")
+    written = f"""# Embedded {text.title}
+
+It knows drawn puppets only, at {scores["short_side_px"]:.0f} pixels: of people, animals and photographs it makes
+nothing good.
+
+`{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision.
+
+Trained by `{text.command}` on {text.corpus}, taken through `zoetrope ingest`
+and `zoetrope prepare`; nothing else was seen. Frozen with it: the embedded VAE and image encoder
+(`models/appearance/checkpoints`).
+
+{runs}
+
+{recipes}
+
+Scores on {scores["pairs"]:.0f} pairs of held-out puppets, characters and motions of no training video: one is animated
+by the motion of another, through the embedded pose network and retargeting, and compared with what it truly looks like
+in that motion.
+
+{found}
+{_beside_others(comparison) if comparison else ""}
+Licence: Apache-2.0, like the project.
+"""
+    (path.parent / "CARD.md").write_text(written, encoding="utf-8")
+
+
+def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
+    """A section with a row for each of what was compared, and two for what they lie between."""
+    scores = comparison[0]["scores"]
+    settings = [setting for setting in _SETTINGS if setting in scores]
+    meanings = "\n".join(f"- *{setting}*: {_SETTINGS[setting]}" for setting in settings)
+
+    def row(name: str, training: str, clips: str, found: Mapping[str, Mapping[str, float]], *keys: str) -> list[str]:
+        numbers = [found[setting].get(key) for setting in settings for key in keys]
+        return [name, training, clips, *("" if number is None else f"{number:.2f}" for number in numbers)]
+
+    heads = [f"{setting}: {what}" for setting in settings for what in ("PSNR, dB", "keypoints")]
+    rows = [
+        *(row(one["name"], one["training"], one["clips"], one["scores"], "psnr_db", "keypoints") for one in comparison),
+        row("the reference repeated", "", "", scores, "psnr_repeat_db", "keypoints_repeat"),
+        # The PSNR of what is no different from itself is left empty.
+        row("the true frames", "", "", scores, "psnr_truth_db", "keypoints_truth"),
+    ]
+    pairs = scores[settings[0]]["pairs"]
+    return f"""
+## Beside others
+
+The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
+
+{meanings}
+
+{_table(("system", "steps × samples", "clips", *heads), rows)}
+"""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("|".join(["", *(f" {cell} " if cell != "---" else cell for cell in line), ""]) for line in lines)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.common.animation_card import CardText, write_card
+from models.common.checkpoint import save_checkpoint
+
+RUN = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
+NAMES = ("psnr_db", "psnr_repeat_db", "psnr_gain_db", "keypoints", "keypoints_repeat", "keypoints_truth")
+TEXT = CardText(title="Thing", command="make thing", corpus="dots")
+
+
+def card(folder: Path, **about: Any) -> str:
+    path = folder / "embedded.safetensors"
+    save_checkpoint({"weight": torch.zeros(1)}, path, metadata={"runs": [RUN], "scores": scores(0), **about})
+    write_card(path, TEXT)
+    return (folder / "CARD.md").read_text(encoding="utf-8")
+
+
+def scores(first: float) -> dict[str, float]:
+    return {name: first + index for index, name in enumerate(NAMES)} | {"pairs": 17.0, "short_side_px": 16.0}
+
+
+def compared(name: str, first: float) -> dict[str, Any]:
+    found = {setting: scores(first + 10 * index) for index, setting in enumerate(("retargeted", "misfit", "rescaled"))}
+    return {"name": name, "training": "7 × 2", "clips": 3, "scores": found}
+
+
+def test_a_checkpoint_that_was_compared_with_none_has_no_such_table(tmp_path: Path) -> None:
+    assert "Beside others" not in card(tmp_path)
+    assert "Beside others" not in card(tmp_path, comparison=[])
+
+
+def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) -> None:
+    text = card(tmp_path, comparison=[compared("this checkpoint", 0), compared("w/o pose", 100)])
+    assert "on 17 pairs of held-out puppets in each setting" in text
+    heads = "retargeted: PSNR, dB | retargeted: keypoints | misfit: PSNR, dB | misfit: keypoints | rescaled: PSNR, dB |"
+    assert heads in text
+    assert "| this checkpoint | 7 × 2 | 3 | 0.00 | 3.00 | 10.00 | 13.00 | 20.00 | 23.00 |" in text
+    assert "| w/o pose | 7 × 2 | 3 | 100.00 | 103.00 | 110.00 | 113.00 | 120.00 | 123.00 |" in text
+    assert "| the reference repeated |  |  | 1.00 | 4.00 | 11.00 | 14.00 | 21.00 | 24.00 |" in text
+    assert "| the true frames |  |  |  | 5.00 |  | 15.00 |  | 25.00 |" in text
