@@ -30,6 +30,7 @@ from pipelines.storage import Storage
 from pipelines.training_batches import SampleSource, local_batches
 from pipelines.training_corpus import Corpus, open_corpus
 from pipelines.training_data import UnusableClipError
+from pipelines.training_features import StoredFeatures, stored_features
 
 
 def train(
@@ -60,13 +61,20 @@ def train(
         store.sweep()
         corpus = open_corpus(prepared, recipe.sampling, limit=options.limit)
         latest = store.latest()
+        stored = stored_features(
+            corpus,
+            recipe.sampling,
+            config.model.frozen_digests,
+            reference_pictures=config.model.reads_reference_picture,
+        )
         facts = {
             "recipe_key": digest([recipe, config.model, start_from]),
             "dataset_digest": corpus.digest,
+            "stored_features": isinstance(stored, StoredFeatures),
             "code_version": code_version(),
         }
         _check_same_run(latest, facts, out)
-        _announce(console, corpus, config, latest)
+        _announce(console, corpus, config, latest, stored)
         if options.dry_run:
             console.line("dry run: nothing was trained")
             return JobResult(exit_code=0, summary={"verb": "train", "clips": len(corpus.clips), "dry_run": True})
@@ -78,6 +86,7 @@ def train(
                 config=config.data,
                 preset=recipe.sampling.pose_preset or config.model.shape.pose_preset,
                 seed=recipe.seed,
+                stored=stored if isinstance(stored, StoredFeatures) else None,
             ),
             out=storage.url,
             start_from=start_from,
@@ -179,21 +188,31 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     for fact, what in (
         ("recipe_key", "with another recipe, model or --start-from"),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
+        ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):
-        if latest.facts[fact] != facts[fact]:
+        # Runs of versions that read no features do not say so.
+        if latest.facts.get(fact, False) != facts[fact]:
             raise ValueError(
                 f"{out} holds a run that was begun {what}; give this one another --out, and --start-from {out} to "
                 "begin with its weights"
             )
 
 
-def _announce(console: Console, corpus: Corpus, config: TrainConfig, latest: CheckpointRecord | None) -> None:
+def _announce(
+    console: Console,
+    corpus: Corpus,
+    config: TrainConfig,
+    latest: CheckpointRecord | None,
+    stored: StoredFeatures | str,
+) -> None:
     recipe = config.recipe
     who = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
     console.line(
         f"train {config.model.name}, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
         f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {who}"
     )
+    why = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
+    console.line(f"  latents and image embeddings: {why}")
     if corpus.num_too_short:
         console.notice(
             f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,7 @@ from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.training_corpus import Corpus
 from pipelines.training_data import SampleMaker, TrainingDataConfig, UnusableClipError
+from pipelines.training_features import StoredFeatures
 
 _BLOCK_BYTES = 16 << 20
 """Samples are made in blocks of about this size: large ones by several workers at once, small ones together, because a
@@ -34,10 +35,17 @@ class SampleSource:
     config: TrainingDataConfig
     preset: str
     seed: int
+    stored: StoredFeatures | None = None
 
     def maker(self) -> SampleMaker:
         """What makes them, in this process."""
-        return SampleMaker(self.corpus, self.sampling, self.config, preset=self.preset, seed=self.seed)
+        return SampleMaker(
+            self.corpus, self.sampling, self.config, preset=self.preset, seed=self.seed, stored=self.stored
+        )
+
+    def with_pictures(self) -> SampleSource:
+        """The same samples, to be looked at."""
+        return replace(self, stored=None)
 
 
 def shares(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: int) -> Iterator[range]:

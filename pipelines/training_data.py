@@ -7,12 +7,14 @@ when, or how often. `pipelines.training_batches` has the numbers made into sampl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.perception.packing import STORED, unpack
 from models.pose.condition import PRESETS, draw_poses
 from models.pose.explicit_indicator import UNCHANGED, Change, changed, draw_change
 from models.training.batch import SampleBatch
@@ -32,6 +34,7 @@ from models.video.clip import working_size
 from pipelines.ledger import Ledger
 from pipelines.storage import Storage
 from pipelines.training_corpus import Corpus
+from pipelines.training_features import StoredFeatures
 from stages.base import Row
 from stages.decode import DecodeConfig, DecodeStage
 from stages.outcome import BadRow, Reason
@@ -43,8 +46,8 @@ class TrainingDataConfig:
 
     Args:
         decode: what may be opened, and the bounds of the decoder. Its size is set by the recipe.
-        keep_gib: memory of each worker for decoded frames. Where the whole corpus fits, clips are decoded once and
-            kept; where it does not, each sample decodes the frames that it needs and no others.
+        keep_gib: memory of each worker for decoded frames and stored features. Where the whole corpus fits, clips are
+            read once and kept; where it does not, each sample decodes the frames that it needs and no others.
         prefetch_batches: made ahead of the step that learns from them.
         workers: that make samples for one training worker. `cpus`: of each.
         samples_per_round: Ray Data is given so many samples at a time, which bounds what it keeps track of.
@@ -69,26 +72,59 @@ class UnusableClipError(RuntimeError):
     """A clip that was prepared cannot be read any more."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Clip:
+    """What samples are cut from: a whole clip, or the frames of one sample, its reference first.
+
+    `frames`: None, or of the reference alone, where features stand for pictures.
+    """
+
+    keypoints: NDArray[np.float32]
+    latents: NDArray[np.float16] | None
+    embeddings: NDArray[np.float16] | None
+    frames: NDArray[np.uint8] | None = None
+
+    def at(self, wanted: list[int]) -> _Clip:
+        """Some frames of it."""
+        return _Clip(
+            keypoints=self.keypoints[wanted],
+            latents=None if self.latents is None else self.latents[wanted],
+            embeddings=None if self.embeddings is None else self.embeddings[wanted],
+            frames=None if self.frames is None else self.frames[wanted],
+        )
+
+
 class SampleMaker:
     """Makes samples by their numbers. Holds a decoder process, and the clips that it keeps; for one thread at a time.
 
     Args:
         preset: name of the drawing that the model knows.
         seed: of the run.
+        stored: features that samples have in place of pictures; None: they have pictures.
     """
 
     def __init__(
-        self, corpus: Corpus, sampling: SamplingConfig, config: TrainingDataConfig, *, preset: str, seed: int
+        self,
+        corpus: Corpus,
+        sampling: SamplingConfig,
+        config: TrainingDataConfig,
+        *,
+        preset: str,
+        seed: int,
+        stored: StoredFeatures | None = None,
     ) -> None:
         self.sampling, self.seed = sampling, seed
+        self._stored = stored
+        # How many of a sample's frames are decoded, the reference first; None: all.
+        self._num_pictures = None if stored is None else int(stored.reference_pictures)
         self._clips, self._anchors = corpus.clips, corpus.anchors
         self._preset = PRESETS[preset]
         self._order = ClipOrder(len(corpus.clips), seed)
         self._ledger = Ledger(Storage(corpus.url), "clip_id")
         self._decode = DecodeStage(config.decode)
         self._decode.open()
-        self._keep = _clips_bytes(corpus, sampling) <= config.keep_gib * 2**30
-        self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
+        self._keep = _clips_bytes(corpus, sampling, stored) <= config.keep_gib * 2**30
+        self._kept: dict[int, _Clip] = {}
 
     def batch(self, numbers: Sequence[int]) -> SampleBatch:
         """The samples of these numbers.
@@ -131,13 +167,14 @@ class SampleMaker:
 
     def _made(self, number: int, clip: int, row: Row, cut: Cut, change: Change) -> SampleBatch:
         try:
-            frames, keypoints = self._wanted(clip, row, cut)
+            wanted = self._wanted(clip, row, cut)
         except BadRow as error:
             raise UnusableClipError(
                 f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
                 "put its video back or prepare the clips again, and run the same command"
             ) from error
-        pictures = cut_frames(frames, cut, self.sampling)
+        frames, keypoints, work_size_px = wanted.frames, wanted.keypoints, (row["work_height_px"], row["work_width_px"])
+        pictures = None if frames is None else cut_frames(frames[: self._num_pictures], cut, self.sampling)
         # What shows the motion to the pose indicator stays as it is; only what is drawn changes.
         drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
         found, drawn = (
@@ -145,8 +182,8 @@ class SampleMaker:
                 points,
                 cut,
                 self.sampling,
-                work_size_px=(row["work_height_px"], row["work_width_px"]),
-                frame_size_px=(frames.shape[1], frames.shape[2]),
+                work_size_px=work_size_px,
+                frame_size_px=work_size_px if frames is None else (frames.shape[1], frames.shape[2]),
             )
             for points in (keypoints, drawn)
         )
@@ -155,14 +192,16 @@ class SampleMaker:
         return SampleBatch(
             samples_B=np.array([number]),
             clips_B=np.array([clip]),
-            targets_BFHWC=pictures[None, 1:],
+            targets_BFHWC=None if pictures is None or self._stored else pictures[None, 1:],
             poses_BFHWC=poses[None, 1:],
-            references_BHWC=pictures[:1],
+            references_BHWC=None if pictures is None else pictures[:1],
             reference_poses_BHWC=poses[:1],
             keypoints_BGK3=found[None],
             target_frames_BF=np.array([cut.targets]),
             reference_frames_B=np.array([cut.reference]),
             mirrored_B=np.array([cut.mirrored]),
+            latents_BGCHW=None if wanted.latents is None else wanted.latents[None],
+            embeddings_BGE=None if wanted.embeddings is None else wanted.embeddings[None],
         )
 
     def _changed(self, keypoints: NDArray[np.float32], change: Change, row: Row) -> NDArray[np.float32]:
@@ -172,17 +211,22 @@ class SampleMaker:
             anchor[:, :2] *= row["work_height_px"]
         return changed(keypoints, change, anchor)
 
-    def _wanted(self, clip: int, row: Row, cut: Cut) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Frames and keypoints of the reference and the targets."""
+    def _wanted(self, clip: int, row: Row, cut: Cut) -> _Clip:
+        """What there is of the reference and the targets."""
         wanted = [cut.reference, *cut.targets]
         if self._keep:
             if clip not in self._kept:
-                self._kept[clip] = (self._frames(row, 0, row["num_frames"], 1), self._keypoints(row))
-            frames, keypoints = self._kept[clip]
-            return frames[wanted], keypoints[wanted]
-        step = cut.targets[1] - cut.targets[0] if len(cut.targets) > 1 else 1
-        parts = [self._frames(row, cut.reference, 1, 1), self._frames(row, cut.targets[0], len(cut.targets), step)]
-        return np.concatenate(parts), self._keypoints(row)[wanted]
+                frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
+                self._kept[clip] = replace(self._signals(row), frames=frames)
+            return self._kept[clip].at(wanted)
+        signals = self._signals(row).at(wanted)
+        if self._num_pictures == 0:
+            return signals
+        parts = [self._frames(row, cut.reference, 1, 1)]
+        if self._num_pictures is None:
+            step = cut.targets[1] - cut.targets[0] if len(cut.targets) > 1 else 1
+            parts.append(self._frames(row, cut.targets[0], len(cut.targets), step))
+        return replace(signals, frames=np.concatenate(parts))
 
     def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
         size_px = (row["height_px"], row["width_px"])
@@ -200,22 +244,39 @@ class SampleMaker:
         frames: NDArray[np.uint8] = stage.process({**row, **window})["frames"]
         return frames
 
-    def _keypoints(self, row: Row) -> NDArray[np.float32]:
-        found = self._ledger.read_row(row["file"], row["clip_id"], columns=["work_key", "keypoints"])
+    def _signals(self, row: Row) -> _Clip:
+        """What the dataset holds of a clip."""
+        features: dict[str, tuple[int, ...]] = {}
+        if self._stored is not None:
+            features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
+        found = self._ledger.read_row(row["file"], row["clip_id"], columns=["work_key", "keypoints", *features])
         if found is None or found["work_key"] != row["work_key"]:
             raise BadRow(Reason.SOURCE_CHANGED, "its row was written anew after training began")
-        keypoints = np.asarray(found["keypoints"], np.float32)
-        if len(keypoints) != row["num_frames"]:
-            raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {len(keypoints)} skeletons")
-        return keypoints
+        for name in ("keypoints", *features):
+            if len(found[name]) != row["num_frames"]:
+                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(found[name])}")
+        try:
+            unpacked = {name: unpack(found[name], shape) for name, shape in features.items()}
+        except ValueError as error:
+            raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        return _Clip(
+            keypoints=np.asarray(found["keypoints"], np.float32),
+            latents=unpacked.get("vae_latents"),
+            embeddings=unpacked.get("clip_embeddings"),
+        )
 
 
 _DECODED_MULTIPLE = 2
 """Decoded pictures are cut to size afterwards: coarser sides would bend their aspect."""
 
 
-def _clips_bytes(corpus: Corpus, sampling: SamplingConfig) -> float:
-    """What all clips take when they are decoded."""
+def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
+    """What pictures and features of all clips take in memory."""
+    frame_bytes = 0
+    if stored is not None:
+        frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
+        if not stored.reference_pictures:
+            return float(corpus.clips["num_frames"].to_numpy().sum() * frame_bytes)
     heights, widths, counts = (corpus.clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
     sizes, which = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
     areas = []
@@ -223,4 +284,4 @@ def _clips_bytes(corpus: Corpus, sampling: SamplingConfig) -> float:
         short = covering_short_side((height, width), sampling)
         work_width, work_height = working_size(width, height, short_side_px=short, multiple=_DECODED_MULTIPLE)
         areas.append(work_width * work_height)
-    return float((np.array(areas)[which] * counts).sum() * 3)
+    return float(((np.array(areas)[which] * 3 + frame_bytes) * counts).sum())

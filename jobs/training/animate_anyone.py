@@ -78,6 +78,8 @@ class AnimateAnyoneModel(ModelConfig):
 
     name: ClassVar[str] = "animate-anyone"
     sizes: ClassVar[Mapping[str, AnimateAnyoneConfig]] = CONFIGS
+    published_appearance: ClassVar[tuple[str, ...]] = (CLIP, VAE)
+    reads_reference_picture: ClassVar[bool] = False
 
     size: Size = "embedded"
     network: AnimateAnyoneConfig | None = None
@@ -106,7 +108,7 @@ class AnimateAnyoneModel(ModelConfig):
         if self.size == "embedded":
             folder = folder or CHECKPOINTS
             return Frozen(vae=embedded_vae(folder), image_encoder=embedded_image_encoder(folder))
-        clip, vae = (find(entry(name), folder).path for name in (CLIP, VAE))
+        clip, vae = (find(entry(name), folder).path for name in self.published_appearance)
         return Frozen(vae=published_vae(vae), image_encoder=published_image_encoder(clip))
 
     def task(

@@ -84,6 +84,8 @@ class AnimateXModel(ModelConfig):
 
     name: ClassVar[str] = "animate-x"
     sizes: ClassVar[Mapping[str, AnimateXConfig]] = CONFIGS
+    published_appearance: ClassVar[tuple[str, ...]] = (OPEN_CLIP, SD2_VAE)
+    reads_reference_picture: ClassVar[bool] = True
 
     size: Size = "embedded"
     network: AnimateXConfig | None = None
@@ -116,7 +118,7 @@ class AnimateXModel(ModelConfig):
         if self.size == "embedded":
             folder = folder or CHECKPOINTS
             return Frozen(vae=embedded_vae(folder), image_encoder=embedded_image_encoder(folder))
-        open_clip, vae = (find(entry(name), folder).path for name in (OPEN_CLIP, SD2_VAE))
+        open_clip, vae = (find(entry(name), folder).path for name in self.published_appearance)
         clip = load_open_clip(open_clip)
         return Frozen(vae=published_ldm_vae(vae), image_encoder=clip.image_encoder, text_tokens_1LD=clip.empty_text_1LD)
 

@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from models.appearance.image_encoder import ImageEncoder
-from models.appearance.vae import Vae
+from models.appearance.vae import CHECKPOINTS, Vae
 from models.common.animator import Animator
+from models.common.checkpoint import file_digest
 from models.training.batch import SampleBatch
 from models.training.recipe import TrainingRecipe
 from models.training.trainer import TrainingTask
+from models.weights.resolve import entry, find
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,10 @@ class ModelConfig(ABC):
 
     name: ClassVar[str]
     sizes: ClassVar[Mapping[str, Any]]
+    published_appearance: ClassVar[tuple[str, ...]]
+    """Names in the weights catalogue of what sizes other than the embedded one read pictures with."""
+    reads_reference_picture: ClassVar[bool]
+    """Whether the network is given the reference itself, besides what the VAE and the image encoder make of it."""
 
     size: str = "embedded"
     network: Any = None
@@ -78,6 +84,15 @@ class ModelConfig(ABC):
     @abstractmethod
     def frozen(self) -> Frozen:
         """Raises CheckpointError or MissingWeightsError."""
+
+    def frozen_digests(self) -> frozenset[str]:
+        """Of the files of the VAE and the image encoder. Raises CheckpointError or MissingWeightsError."""
+        folder = None if self.appearance is None else Path(self.appearance)
+        if self.size == "embedded":
+            paths = [(folder or CHECKPOINTS) / f"{name}.safetensors" for name in ("vae", "image_encoder")]
+        else:
+            paths = [path for name in self.published_appearance for path in find(entry(name), folder).paths]
+        return frozenset(file_digest(path) for path in paths)
 
     @abstractmethod
     def task(

@@ -25,7 +25,7 @@ class SampleVideos:
     """Videos of what weights can do: the first frame of each clip, moved by the clip's own skeletons.
 
     Args:
-        clips: each (1, …), see `SampleMaker.beginning`.
+        clips: each (1, …), with pictures; see `SampleMaker.beginning`.
     """
 
     def __init__(self, model: ModelConfig, clips: list[SampleBatch], frozen: Frozen, device: torch.device) -> None:
@@ -39,6 +39,8 @@ class SampleVideos:
         self._network.load_state_dict(weights)
         names = []
         for index, clip in enumerate(self._clips):
+            assert clip.references_BHWC is not None
+            assert clip.targets_BFHWC is not None
             reference, poses, truth = clip.references_BHWC[0], clip.poses_BFHWC[0], clip.targets_BFHWC[0]
             made = self._animator.animate(
                 AnimationInputs(
@@ -63,6 +65,7 @@ def write_changed_skeletons(batch: SampleBatch, storage: Storage, *, preset: str
     """Publish a picture with a column for each sample: a target, its skeleton as it was found, and as it is drawn for
     training (Animate-X's explicit pose indicator). Returns its name.
     """
+    assert batch.targets_BFHWC is not None
     targets, drawn = batch.targets_BFHWC[:, 0], batch.poses_BFHWC[:, 0]
     height_px, width_px = targets.shape[1:3]
     found = draw_poses(batch.keypoints_BGK3[:, 1], height_px=height_px, width_px=width_px, preset=PRESETS[preset])

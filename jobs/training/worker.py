@@ -110,7 +110,7 @@ def _due(config: TrainConfig, step: int) -> tuple[bool, bool]:
 def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
     settings, num_clips = spec.config.sample_videos, len(spec.source.corpus.clips)
     count = min(settings.num_videos, num_clips)
-    maker = spec.source.maker()
+    maker = spec.source.with_pictures().maker()
     try:
         return [maker.beginning(index * num_clips // count, num_frames=settings.num_frames) for index in range(count)]
     finally:
@@ -118,7 +118,7 @@ def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
 
 
 def _show_changed_skeletons(spec: RunSpec, storage: Storage) -> str:
-    maker = spec.source.maker()
+    maker = spec.source.with_pictures().maker()
     try:
         return write_changed_skeletons(maker.batch(range(NUM_CHANGED_SHOWN)), storage, preset=spec.source.preset)
     finally:

@@ -68,10 +68,10 @@ class AnimateAnyoneTask:
 
     def row_losses(self, network: nn.Module, batch: SampleBatch) -> Tensor:
         """(B) float32, the diffusion loss of each row."""
-        shape = batch.targets_BFHWC.shape
-        targets_NCHW = self._latents(batch.targets_BFHWC.reshape(-1, *shape[2:]), batch.target_keys)
+        rows, num_frames = batch.target_frames_BF.shape
+        targets_NCHW = self._latents.targets(batch, batch.latents_BGCHW)
         noisy = add_noise(
-            targets_NCHW.reshape(*shape[:2], *targets_NCHW.shape[1:]).transpose(1, 2),
+            targets_NCHW.reshape(rows, num_frames, *targets_NCHW.shape[1:]).transpose(1, 2),
             batch.samples_B.tolist(),
             schedule=self.schedule,
             config=self.recipe.loss,
@@ -80,9 +80,9 @@ class AnimateAnyoneTask:
         inputs = (
             noisy.noisy_BCFHW,
             noisy.t_B,
-            self._tokens(batch.references_BHWC, batch.reference_keys)[:, None],
+            self._tokens.references(batch, batch.embeddings_BGE)[:, None],
             drawings(batch.poses_BFHWC, self._device),
-            self._latents(batch.references_BHWC, batch.reference_keys),
+            self._latents.references(batch, batch.latents_BGCHW),
         )
         reference_pose: tuple[Tensor, ...] = ()
         if self.network.config.reference_pose:

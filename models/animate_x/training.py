@@ -70,9 +70,10 @@ class AnimateXTask:
 
     def row_losses(self, network: nn.Module, batch: SampleBatch) -> Tensor:
         """(B) float32, the diffusion loss of each row."""
-        rows, num_frames = batch.targets_BFHWC.shape[:2]
-        targets_NHWC = batch.targets_BFHWC.reshape(-1, *batch.targets_BFHWC.shape[2:])
-        targets_NCHW = self._latents(targets_NHWC, batch.target_keys)
+        # Read by the network itself, so that it is decoded whatever else is stored.
+        assert batch.references_BHWC is not None
+        rows, num_frames = batch.target_frames_BF.shape
+        targets_NCHW = self._latents.targets(batch, batch.latents_BGCHW)
         noisy = add_noise(
             targets_NCHW.reshape(rows, num_frames, *targets_NCHW.shape[1:]).transpose(1, 2),
             batch.samples_B.tolist(),
@@ -81,10 +82,10 @@ class AnimateXTask:
             seed=self.recipe.seed,
             num_parts=len(PARTS),
         )
-        embeds_BE = self._embeds(batch.references_BHWC, batch.reference_keys)
+        embeds_BE = self._embeds.references(batch, batch.embeddings_BGE)
         features_BFE = None
         if self.network.indicator is not None:
-            driving_NE = self._embeds(targets_NHWC, batch.target_keys)
+            driving_NE = self._embeds.targets(batch, batch.embeddings_BGE)
             features_BFE = torch.cat([embeds_BE[:, None], driving_NE.reshape(rows, num_frames, -1)], 1)
         prediction = network(
             noisy.noisy_BCFHW,
@@ -92,7 +93,7 @@ class AnimateXTask:
             embeds_BE,
             self._text_tokens_1LD,
             drawings(batch.references_BHWC, self._device),
-            self._latents(batch.references_BHWC, batch.reference_keys),
+            self._latents.references(batch, batch.latents_BGCHW),
             drawings(batch.reference_poses_BHWC, self._device),
             drawings(batch.poses_BFHWC, self._device),
             self._keypoints(batch),
@@ -104,7 +105,7 @@ class AnimateXTask:
 
     def _keypoints(self, batch: SampleBatch) -> Tensor:
         """(B, F + 1, 36)."""
-        height_px, width_px = batch.references_BHWC.shape[1:3]
+        height_px, width_px = batch.reference_poses_BHWC.shape[1:3]
         found = [indicator_keypoints(row, height_px=height_px, width_px=width_px) for row in batch.keypoints_BGK3]
         return torch.from_numpy(np.stack(found)).to(self._device)
 

@@ -19,21 +19,24 @@ class SampleBatch:
 
     `samples_B`: int64, their numbers in the run's order. `clips_B`: int64, which clip of the corpus each is of.
     `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB. Skeletons in `poses_BFHWC` may
-      have been changed (`SamplingConfig.explicit_indicator`).
+      have been changed (`SamplingConfig.explicit_indicator`). Beside stored features, there may be no pictures.
     `keypoints_BGK3`: float32, of the reference and the G − 1 = F targets after it, in pixels of the pictures, as found.
     `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
+    `latents_BGCHW`, `embeddings_BGE`: float16, of the same G pictures, as `prepare` stored them; None: to be computed.
     """
 
     samples_B: NDArray[np.int64]  # noqa: N815
     clips_B: NDArray[np.int64]  # noqa: N815
-    targets_BFHWC: NDArray[np.uint8]  # noqa: N815
     poses_BFHWC: NDArray[np.uint8]  # noqa: N815
-    references_BHWC: NDArray[np.uint8]  # noqa: N815
     reference_poses_BHWC: NDArray[np.uint8]  # noqa: N815
     keypoints_BGK3: NDArray[np.float32]  # noqa: N815
     target_frames_BF: NDArray[np.int64]  # noqa: N815
     reference_frames_B: NDArray[np.int64]  # noqa: N815
     mirrored_B: NDArray[np.bool_]  # noqa: N815
+    targets_BFHWC: NDArray[np.uint8] | None = None  # noqa: N815
+    references_BHWC: NDArray[np.uint8] | None = None  # noqa: N815
+    latents_BGCHW: NDArray[np.float16] | None = None  # noqa: N815
+    embeddings_BGE: NDArray[np.float16] | None = None  # noqa: N815
 
     def __len__(self) -> int:
         return len(self.samples_B)
@@ -57,14 +60,16 @@ class SampleBatch:
 
     @classmethod
     def of(cls, samples: Sequence[SampleBatch]) -> SampleBatch:
-        """Several batches as one."""
-        return cls(**{f.name: np.concatenate([getattr(sample, f.name) for sample in samples]) for f in fields(cls)})
+        """Several batches of the same kind as one."""
+        columns = [sample.columns() for sample in samples]
+        return cls.from_columns({name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> SampleBatch:
         """From what `columns` gave."""
-        return cls(**{field.name: np.asarray(columns[field.name]) for field in fields(cls)})
+        return cls(**{name: np.asarray(values) for name, values in columns.items()})
 
     def columns(self) -> dict[str, Any]:
-        """Its arrays by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Its arrays by name, without those that are None."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What frozen networks make of pictures, computed once for each picture that comes back."""
+"""What frozen networks make of pictures: stored by `prepare`, or computed once for each picture that comes back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.appearance.vae import to_images
-from models.training.batch import PictureKey
+from models.training.batch import PictureKey, SampleBatch
 
 
 class Encodings:
@@ -28,6 +28,23 @@ class Encodings:
         self._room_bytes = keep_bytes
         self._one_by_one = keep_bytes > 0
         self._kept: dict[PictureKey, Tensor] = {}
+
+    def targets(self, batch: SampleBatch, stored_BG: NDArray[np.float16] | None) -> Tensor:
+        """(B · F, …) of the batch's targets. `stored_BG`: of its references and targets, where the batch has them."""
+        if stored_BG is not None:
+            return self._moved(stored_BG[:, 1:]).flatten(0, 1)
+        assert batch.targets_BFHWC is not None
+        return self(batch.targets_BFHWC.reshape(-1, *batch.targets_BFHWC.shape[2:]), batch.target_keys)
+
+    def references(self, batch: SampleBatch, stored_BG: NDArray[np.float16] | None) -> Tensor:
+        """(B, …) of the batch's references. `stored_BG`: as for `targets`."""
+        if stored_BG is not None:
+            return self._moved(stored_BG[:, 0])
+        assert batch.references_BHWC is not None
+        return self(batch.references_BHWC, batch.reference_keys)
+
+    def _moved(self, stored: NDArray[np.float16]) -> Tensor:
+        return torch.from_numpy(stored).to(self._device).float()
 
     @torch.no_grad()
     def __call__(self, pictures_NHWC: NDArray[np.uint8], keys: Sequence[PictureKey]) -> Tensor:

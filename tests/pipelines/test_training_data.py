@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_prepared import write_prepared
 
+from models.appearance.image_encoder import embedded_image_encoder
+from models.appearance.vae import embedded_vae, to_images
 from models.pose.condition import PRESETS, draw_poses
 from models.pose.explicit_indicator import ExplicitIndicatorConfig
 from models.training.batch import SampleBatch
@@ -16,6 +19,7 @@ from pipelines.storage import Storage
 from pipelines.training_batches import SampleSource, local_batches, ray_batches, shares
 from pipelines.training_corpus import open_corpus
 from pipelines.training_data import TrainingDataConfig, UnusableClipError
+from pipelines.training_features import StoredFeatures
 
 SAMPLING = SamplingConfig(
     height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2, min_crop_share=0.8, mirror_share=0.5
@@ -125,6 +129,73 @@ def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -
     assert np.array_equal(clip.reference_poses_BHWC[0], clip.poses_BFHWC[0, 0])
     assert clip.reference_poses_BHWC.any()
     assert maker.beginning(2, num_frames=99).targets_BFHWC.shape[1] == 12
+    maker.close()
+
+
+WHOLE = replace(SAMPLING, width_px=64, min_crop_share=1.0, mirror_share=0.0)
+
+
+@pytest.fixture(scope="module")
+def with_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_prepared(tmp_path_factory.mktemp("features"), num_clips=3, features=True)
+
+
+def stored_source(prepared: Path, *, reference_pictures: bool, **config: object) -> SampleSource:
+    stored = StoredFeatures(latent_shape=(16, 8, 8), embedding_shape=(64,), reference_pictures=reference_pictures)
+    corpus = open_corpus(str(prepared), WHOLE)
+    return replace(source(prepared, **config), corpus=corpus, sampling=WHOLE, stored=stored)
+
+
+@pytest.mark.parametrize("keep_gib", [0.0, 1.0])
+@pytest.mark.parametrize("reference_pictures", [False, True])
+def test_samples_with_stored_features_are_the_same_without_pictures_of_targets(
+    with_features: Path, keep_gib: float, reference_pictures: bool
+) -> None:
+    settings = stored_source(with_features, reference_pictures=reference_pictures, keep_gib=keep_gib)
+    stored, decoded = settings.maker(), settings.with_pictures().maker()
+    found, expected = stored.batch(range(4)).columns(), decoded.batch(range(4)).columns()
+    pictures = np.concatenate([expected["references_BHWC"][:, None], expected["targets_BFHWC"]], 1)
+    without = {"targets_BFHWC"} if reference_pictures else {"targets_BFHWC", "references_BHWC"}
+    assert found.keys() == expected.keys() - without | {"latents_BGCHW", "embeddings_BGE"}
+    for name in found.keys() & expected.keys():
+        assert np.array_equal(found[name], expected[name]), name
+    images = to_images(pictures.reshape(-1, 64, 64, 3))
+    with torch.no_grad():
+        for name, encode in (("latents_BGCHW", embedded_vae().encode), ("embeddings_BGE", embedded_image_encoder())):
+            assert found[name].dtype == np.float16
+            values = encode(images).reshape(found[name].shape).numpy()
+            np.testing.assert_allclose(found[name], values, rtol=2e-3, atol=1e-3)
+    stored.close()
+    decoded.close()
+
+
+def test_no_video_is_opened_for_samples_of_stored_features_alone(tmp_path: Path) -> None:
+    prepared = write_prepared(tmp_path, num_clips=1, features=True)
+    (tmp_path / "videos" / "0.mp4").unlink()
+    maker = stored_source(prepared, reference_pictures=False).maker()
+    assert maker.batch([0]).latents_BGCHW is not None
+    maker.close()
+    other = stored_source(prepared, reference_pictures=True).maker()
+    with pytest.raises(UnusableClipError, match="clip clip-000"):
+        other.batch([0])
+    other.close()
+
+
+def test_stored_features_of_another_shape_are_named(with_features: Path) -> None:
+    settings = stored_source(with_features, reference_pictures=False)
+    assert settings.stored is not None
+    maker = replace(settings, stored=replace(settings.stored, latent_shape=(4, 8, 8))).maker()
+    with pytest.raises(UnusableClipError, match=r"InvalidRow: features of shape \(4, 8, 8\) .* got 2048"):
+        maker.batch([0])
+    maker.close()
+
+
+def test_ray_data_passes_stored_features_on(ray_cluster: None, with_features: Path) -> None:
+    settings = stored_source(with_features, reference_pictures=True)
+    maker = settings.maker()
+    for batch, part in zip(ray_batches(settings, iter([range(2), range(2, 4)])), (range(2), range(2, 4)), strict=True):
+        assert batch.targets_BFHWC is None
+        assert equal(batch, maker.batch(part))
     maker.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,37 @@ from models.video.encode import write_h264
 from pipelines.ledger import Ledger
 from pipelines.schema import CLIP_COLUMNS, OUTCOME_COLUMNS, PREPARED_COLUMNS, PROVENANCE_COLUMNS
 from pipelines.storage import Storage
+from stages.base import Stage
+from stages.decode import DecodeConfig, DecodeStage
+from stages.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
 
 COLUMNS = {**CLIP_COLUMNS, **PREPARED_COLUMNS, **OUTCOME_COLUMNS, **PROVENANCE_COLUMNS}
 FPS = 12.0
 
 
 def write_prepared(
-    folder: Path, *, num_clips: int, num_frames: int = 12, size_px: tuple[int, int] = (64, 64), failed: int = 0
+    folder: Path,
+    *,
+    num_clips: int,
+    num_frames: int = 12,
+    size_px: tuple[int, int] = (64, 64),
+    failed: int = 0,
+    features: bool = False,
 ) -> Path:
-    """`num_clips` clips of one shot each, the last `failed` of them with an outcome other than ok."""
+    """`num_clips` clips of one shot each, the last `failed` of them with an outcome other than ok. `features`: with
+    what the embedded VAE and image encoder make of their frames.
+    """
     ledger = Ledger(Storage(str(folder / "prepared")), "clip_id")
     (folder / "videos").mkdir(parents=True, exist_ok=True)
+    stages: list[Stage[Any]] = []
+    if features:
+        stages = [
+            DecodeStage(DecodeConfig(short_side_px=min(size_px))),
+            ClipEmbeddingsStage(ClipEmbeddingsConfig(enabled=True)),
+            VaeLatentsStage(VaeLatentsConfig(enabled=True)),
+        ]
+    for stage in stages:
+        stage.open()
     for index in range(num_clips):
         spec = sample_spec(index, size_px=size_px, num_shots=1, duration_seconds=num_frames / FPS, still_camera=True)
         frames = list(render(spec, FPS, num_frames))
@@ -47,7 +68,13 @@ def write_prepared(
             "status": "ok" if index < num_clips - failed else "rejected",
             "work_key": f"key-{index}",
             "committed_at": 0,
+            "weights": {name: digest for stage in stages for name, digest in stage.weights().items()},
         }
+        for stage in stages:
+            row = stage(row)
+        row.pop("frames", None)
         ledger.commit(row, pa.schema(list(COLUMNS.items())))
+    for stage in stages:
+        stage.close()
     ledger.compact()
     return folder / "prepared"
