@@ -25,7 +25,6 @@ from models.animate_anyone.network import AnimateAnyone
 from models.common.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import CheckpointError, read_metadata, read_tensors, save_checkpoint
 from models.pose.extent import CONFIDENT_SCORE
-from models.puppets import sample_pair
 
 HELDOUT = HeldoutConfig(num_pairs=1, duration_seconds=0.25)
 WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_ANIMATE_X.unet, pose_attention=None))
@@ -140,12 +139,3 @@ def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting
         seen = found[found[:, 2] > CONFIDENT_SCORE, :2].clip(0, 127)
         assert np.allclose(drawn.min(0), seen.min(0), atol=4)
         assert np.allclose(drawn.max(0), seen.max(0), atol=4)
-
-
-def test_a_human_in_the_characters_place_differs_in_proportions_alone() -> None:
-    pair = sample_pair(5, body="anthropomorphic", same_place=True)
-    (target,), (driving,) = pair.target.shots, pair.driving.shots
-    assert replace(driving, scenery=target.scenery) == target
-    assert driving.scenery != target.scenery
-    assert pair.driving.character.body == "human"
-    assert pair.driving.motion == pair.target.motion

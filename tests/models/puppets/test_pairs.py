@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,12 @@ def test_the_camera_stands_still_and_figures_are_whole() -> None:
 def test_the_same_seed_gives_the_same_pair() -> None:
     assert sample_pair(3) == sample_pair(3)
     assert sample_pair(3) != sample_pair(4)
+
+
+def test_a_human_in_the_characters_place_differs_in_proportions_alone() -> None:
+    pair = sample_pair(5, body="anthropomorphic", same_place=True)
+    (target,), (driving,) = pair.target.shots, pair.driving.shots
+    assert replace(driving, scenery=target.scenery) == target
+    assert driving.scenery != target.scenery
+    assert pair.driving.character.body == "human"
+    assert pair.driving.motion == pair.target.motion
