@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.cli import main
 from jobs.puppets import write_puppets
 from models.puppets import sample_spec
 from models.puppets.truth_file import read_truth
@@ -61,6 +63,24 @@ def test_the_split_and_the_body_are_kept(tmp_path: Path) -> None:
     write_puppets(tmp_path, num_videos=3, seed=1, split="heldout", body="human", num_processes=1, **SMALL)
     rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
     assert {(row["split"], row["body"]) for row in rows} == {("heldout", "human")}
+
+
+def test_only_humans_are_drawn_where_the_command_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = ["--size", "64", "64", "--fps", "4", "--seconds", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "puppets", str(tmp_path), "--videos", "2", "--only-humans", *size])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    assert pq.read_table(tmp_path / "puppets.parquet")["body"].to_pylist() == ["human", "human"]
+
+
+def test_those_alone_have_no_objects_and_one_shot(tmp_path: Path) -> None:
+    corpus = write_puppets(tmp_path, num_videos=6, seed=5, size_px=(64, 64), fps=4, seconds=1.0, alone=True)
+    assert corpus.num_object_prompts == 0
+    assert pq.read_table(tmp_path / "puppets.parquet").column("num_shots").to_pylist() == [1] * 6
+    assert write_puppets(
+        tmp_path / "others", num_videos=6, seed=5, size_px=(64, 64), fps=4, seconds=1.0
+    ).num_object_prompts
 
 
 def test_the_asked_share_improvises_whatever_the_body(tmp_path: Path) -> None:
