@@ -292,7 +292,9 @@ def puppets(
     improvised: Annotated[
         float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
     ] = 0.0,
-    still_camera: Annotated[bool, typer.Option("--still-camera", help="It neither pans nor swings nor zooms.")] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Whole figures facing a camera that stands still, without objects.")
+    ] = False,
     size: Annotated[
         tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
     ] = (320, 448),
@@ -313,7 +315,7 @@ def puppets(
         fps=fps,
         seconds=seconds,
         improvised_share=improvised,
-        still_camera=still_camera,
+        alone=alone,
     )
     typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
 

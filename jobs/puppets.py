@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.puppets import Body, PuppetFrame, PuppetVideoSpec, Split, render_frame, sample_spec
+from models.puppets import Body, PuppetFrame, PuppetVideoSpec, Split, render_frame, sample_figure, sample_spec
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 
@@ -72,7 +72,7 @@ class _Task:
     fps: float
     num_frames: int
     improvised: bool
-    still_camera: bool
+    alone: bool
 
 
 def write_puppets(
@@ -87,12 +87,13 @@ def write_puppets(
     seconds: float = 4.0,
     num_processes: int = 2,
     improvised_share: float = 0.0,
-    still_camera: bool = False,
+    alone: bool = False,
 ) -> PuppetCorpus:
     """Draw `num_videos` puppet videos of `size_px` (height, width), of one kind of body or of both by turns.
 
     `improvised_share` of the videos show random poses in place of a motion of the split: material to train on.
-    `still_camera`: it moves in none of them.
+    `alone`: each shows a whole figure that begins facing the camera, in one shot, without objects or camera motion
+    (`models.puppets.sample_figure`): what animation is learnt from most easily.
 
     Writes, under `out`:
 
@@ -100,8 +101,9 @@ def write_puppets(
     - `truth/<video_id>.npz`: the exact ground truth (`models.puppets.truth_file` reads it).
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot where the object is well
       visible, and its box (x0, y0, x1, y1) there, centres of its outermost pixels.
-    - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` makes a video's spec again from
-      `seed`, `split` and `body`, the size and the duration (`improvised` where the motion is `improvise`).
+    - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (for those `alone`,
+      `sample_figure`) makes a video's spec again from `seed`, `split` and `body`, the size and the duration
+      (`improvised` where the motion is `improvise`).
 
     The same arguments write the same bytes, so an interrupted run is completed by running it again.
 
@@ -135,7 +137,7 @@ def write_puppets(
             fps=fps,
             num_frames=num_frames,
             improvised=random.Random(f"improvised-{seed}-{index}").random() < improvised_share,
-            still_camera=still_camera,
+            alone=alone,
         )
         for index in range(num_videos)
     ]
@@ -164,14 +166,14 @@ def _draw_all(tasks: list[_Task], num_processes: int) -> Iterator[tuple[dict[str
 
 def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Draw one video. Returns its row and its object prompts."""
-    spec = sample_spec(
+    sample = sample_figure if task.alone else sample_spec
+    spec = sample(
         task.seed,
         split=task.split,
         body=task.body,
         size_px=task.size_px,
         duration_seconds=task.num_frames / task.fps,
         improvised=task.improvised,
-        still_camera=task.still_camera,
     )
     times = [index / task.fps for index in range(task.num_frames)]
     frames = [render_frame(spec, time) for time in times]

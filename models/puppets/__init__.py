@@ -3,7 +3,8 @@
     spec = sample_spec(seed, split="train", body=None, size_px=(192, 192), num_shots=None)
     frame = render_frame(spec, time_seconds)             # any moment, in any order
     for frame in render(spec, fps=16, num_frames=64): ...
-    pair = sample_pair(seed)                             # a character, and another that drives it
+    spec = sample_figure(seed)                           # one character, whole and alone, before a still camera
+    pair = sample_pair(seed)                             # such a character, and another that drives it
 
 `sample_spec` decides everything and returns a frozen, hashable, picklable `PuppetVideoSpec`. Characters (their recipes)
 and motions of the split "heldout" are never drawn in "train". `spec.shot_starts_seconds` are the true shot boundaries.
@@ -19,6 +20,7 @@ and motions of the split "heldout" are never drawn in "train". `spec.shot_starts
 - `limb_depths`: name in `models.pose.skeleton.LIMBS` -> mean depth of the limb's two keypoints, hidden or not.
 """
 
+from models.puppets.figures import sample_figure
 from models.puppets.pairs import PuppetPair, sample_pair
 from models.puppets.render import BACKGROUND_DEPTH, CAMERA_DISTANCE, PuppetFrame, render, render_frame
 from models.puppets.sampling import sample_spec
@@ -34,6 +36,7 @@ __all__ = [
     "Split",
     "render",
     "render_frame",
+    "sample_figure",
     "sample_pair",
     "sample_spec",
 ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
-from models.puppets.render import pose_at
-from models.puppets.sampling import sample_spec
+from models.puppets.figures import sample_figure
 from models.puppets.spec import Body, PuppetVideoSpec, Split
 
 _OTHER_SEED = 500_000_000
@@ -42,34 +40,12 @@ def sample_pair(
     seen by the same camera, so that their skeletons differ in proportions alone. The same arguments always give the
     same pair.
     """
-    target = _whole_figure(seed, split, body, size_px, duration_seconds)
-    driving = _whole_figure(seed + _OTHER_SEED, split, "human", size_px, duration_seconds)
+    target = sample_figure(seed, split=split, body=body, size_px=size_px, duration_seconds=duration_seconds)
+    driving = sample_figure(
+        seed + _OTHER_SEED, split=split, body="human", size_px=size_px, duration_seconds=duration_seconds
+    )
     if same_place:
         shot = replace(target.shots[0], scenery=driving.shots[0].scenery)
     else:
         shot = replace(driving.shots[0], yaw_offset=target.shots[0].yaw_offset)
     return PuppetPair(target=target, driving=replace(driving, motion=target.motion, shots=(shot,)))
-
-
-def _whole_figure(
-    seed: int, split: Split, body: Body | None, size_px: tuple[int, int], duration_seconds: float
-) -> PuppetVideoSpec:
-    """The first spec, in steps that meet no other pair's seeds, that is no close-up and begins with the face."""
-    while True:
-        spec = sample_spec(
-            seed,
-            split=split,
-            body=body,
-            size_px=size_px,
-            num_shots=1,
-            duration_seconds=duration_seconds,
-            still_camera=True,
-        )
-        if spec.shots[0].scale <= 1.0 and _shows_its_face(spec):
-            return replace(spec, objects=())
-        seed += 2 * _OTHER_SEED
-
-
-def _shows_its_face(spec: PuppetVideoSpec) -> bool:
-    yaw = spec.motion.yaw + spec.shots[0].yaw_offset + pose_at(spec, spec.shots[0], 0.0).yaw
-    return math.cos(yaw) > 0.5
