@@ -44,12 +44,13 @@ _RELEASED: Mapping[int, Mapping[str, Any]] = {
 }
 _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
     1: {
-        "steps": 15_000,
-        "batch_size": 4,
+        "steps": 12_000,
+        "batch_size": 8,
         "ema_decay": 0.999,
         "precision": "bfloat16",
         "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
-        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
+        # Where the character is to be is decided in the noisiest steps.
+        "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 4.0, "condition_dropout": 0.05},
         # Frames that share a reference share its pass through the ReferenceNet.
         "sampling": {
             "height_px": 128,
@@ -66,7 +67,7 @@ _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
         "ema_decay": 0.998,
         "precision": "bfloat16",
         "optimizer": {"learning_rate": 4e-4, "warmup_steps": 100, "decay": "cosine"},
-        "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
+        "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 4.0, "condition_dropout": 0.05},
         "sampling": {"height_px": 128, "width_px": 128, "num_frames": 16, "sample_margin": 0, "mirror_share": 0.5},
     },
 }

@@ -57,7 +57,8 @@ def add_noise(
     steps, conditional, kept = [], [], []
     for row, sample in zip(noise, samples, strict=True):
         rng = stream(seed, NOISE, sample)
-        steps.append(int(rng.integers(schedule.config.num_train_steps)))
+        share, shift = rng.uniform(), config.timestep_shift
+        steps.append(int(schedule.config.num_train_steps * shift * share / (1 + (shift - 1) * share)))
         chance = rng.uniform()
         conditional.append(bool(chance >= config.condition_dropout))
         row.copy_(torch.from_numpy(rng.standard_normal(row.shape, dtype="float32")))

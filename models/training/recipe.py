@@ -66,7 +66,10 @@ class LossConfig:
         noise_offset: to the noise of every channel is added normal noise of this standard deviation, the same for all
             pixels: networks learn to move the mean brightness. `noise_offset_per_frame`: drawn for each frame, or one
             for all.
-        snr_gamma: γ of Min-SNR weighting (arXiv 2303.09556); None weighs all steps alike.
+        snr_gamma: γ of Min-SNR weighting (arXiv 2303.09556); None weighs all steps alike. With zero terminal SNR the
+            noisiest steps then weigh next to nothing, though pose and place are decided there.
+        timestep_shift: above 1, noisier steps are drawn more often: a step drawn evenly, as a share u of all, becomes
+            s · u / (1 + (s − 1) · u) (arXiv 2403.03206, equation 23).
         condition_dropout: share of rows that are trained as the unconditional half of guidance is run at inference.
         keep_share: share of rows that keep all of their conditions. In the rest, each condition that a system can do
             without is left out by itself with the probability `part_dropout`.
@@ -75,6 +78,7 @@ class LossConfig:
     noise_offset: float = 0.05
     noise_offset_per_frame: bool = False
     snr_gamma: float | None = 5.0
+    timestep_shift: float = 1.0
     condition_dropout: float = 0.1
     keep_share: float = 0.0
     part_dropout: float = 0.0
@@ -87,6 +91,8 @@ class LossConfig:
                 "expected keep_share from 0 to 1 - condition_dropout and part_dropout from 0 to below 1, got "
                 f"{self.keep_share} and {self.part_dropout}"
             )
+        if not self.timestep_shift > 0:
+            raise ValueError(f"timestep_shift must be above 0, got {self.timestep_shift}")
         if self.noise_offset < 0 or (self.snr_gamma is not None and not self.snr_gamma > 0):
             raise ValueError(
                 f"expected noise_offset >= 0 and snr_gamma > 0 or null, got {self.noise_offset}, {self.snr_gamma}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -29,6 +31,16 @@ def test_the_target_is_the_velocity_of_the_noise_that_was_added() -> None:
     assert float(noise.mean()) == pytest.approx(0.0, abs=0.05)
     assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
     assert torch.equal(batch.row_losses(batch.target_BCFHW), torch.zeros(16))
+
+
+@pytest.mark.parametrize(("shift", "median", "noisier_half"), [(1.0, 500, 0.5), (4.0, 800, 0.8)])
+def test_a_shift_draws_noisier_steps_more_often(shift: float, median: int, noisier_half: float) -> None:
+    config = replace(PLAIN, timestep_shift=shift)
+    t_B = add_noise(torch.zeros(4000, 1, 1, 1, 1), range(4000), schedule=SCHEDULE, config=config, seed=0).t_B
+    assert int(t_B.min()) >= 0
+    assert 980 < int(t_B.max()) < SCHEDULE.config.num_train_steps
+    assert float(t_B.float().median()) == pytest.approx(median, abs=25)
+    assert float((t_B >= 500).float().mean()) == pytest.approx(noisier_half, abs=0.03)
 
 
 def test_condition_dropout_takes_its_share_of_rows_one_by_one() -> None:

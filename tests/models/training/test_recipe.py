@@ -31,6 +31,7 @@ def test_a_batch_divides_among_workers_and_micro_batches() -> None:
         (LossConfig, {"keep_share": 0.95}, "keep_share from 0 to 1 - condition_dropout"),
         (LossConfig, {"part_dropout": 1.0}, "part_dropout from 0 to below 1"),
         (LossConfig, {"snr_gamma": 0.0}, "snr_gamma > 0 or null"),
+        (LossConfig, {"timestep_shift": 0.0}, "timestep_shift must be above 0"),
         (SamplingConfig, {"height_px": 100}, "multiples of 8"),
         (SamplingConfig, {"num_frames": 0}, "num_frames and frame_step >= 1"),
         (SamplingConfig, {"min_crop_share": 0.0}, "0 < min_crop_share <= 1"),
