@@ -30,7 +30,8 @@ class AnimateAnyoneConfig:
             checkpoints; the embedded size learns with far less training by it.
         reference_pose: the ReferenceNet also sees the reference's own skeleton, through the pose guider, as UniAnimate
             (arXiv 2406.01188, §3.3) first did: which part of the character is which need not be learnt from looks.
-            For the "released" guider only, and off in its checkpoints.
+            So does the denoiser where it sees the reference's latents, which tells it from where to where each part
+            moves. For the "released" guider only, and off in its checkpoints.
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
         latent_scale: latents times this have unit variance. `latent_px`: pixels along the side of a latent.
         image_size_px: side of the square that the image encoder sees.

@@ -21,11 +21,12 @@ from models.common.unet.unet import UNet
 class Conditions:
     """What the denoiser reads of a reference, made once for all steps and windows.
 
-    `blocks`: one for each transformer. `reference_latents_RCHW`: None where the configuration has none.
+    `blocks`: one for each transformer. `beside_RCHW`: the reference's latents, and its pose features where the
+    configuration has `reference_pose`; None where it has no `reference_latents`.
     """
 
     blocks: Sequence[BlockConditions]
-    reference_latents_RCHW: Tensor | None = None  # noqa: N815
+    beside_RCHW: Tensor | None = None  # noqa: N815
 
 
 class ReferenceNet(UNet):
@@ -60,7 +61,8 @@ class Denoiser(UNet):
     def __init__(self, config: AnimateAnyoneConfig) -> None:
         unet = config.unet
         if config.reference_latents:
-            unet = replace(unet, in_channels=2 * unet.in_channels)
+            beside = unet.in_channels + (unet.widths[0] if config.reference_pose else 0)
+            unet = replace(unet, in_channels=unet.in_channels + beside)
         super().__init__(unet, config.temporal)
         self.pose_in_latents = config.pose_guider == "paper"
         self.conv_norm_out = nn.GroupNorm(unet.norm_groups, unet.widths[0], eps=1e-5)
@@ -85,8 +87,8 @@ class Denoiser(UNet):
         pose = None if pose_features_BCFHW is None else _by_frame(pose_features_BCFHW)
         if pose is not None and self.pose_in_latents:
             x = x + pose
-        if self.config.in_channels != latents_BCFHW.shape[1]:
-            x = torch.cat([x, _beside(x, conditions, num_frames, num_plain)], 1)
+        if (num_beside := self.config.in_channels - x.shape[1]) > 0:
+            x = torch.cat([x, _beside(x, num_beside, conditions, num_frames, num_plain)], 1)
         x = self.conv_in(x)
         if pose is not None and not self.pose_in_latents:
             x = x + pose
@@ -129,10 +131,10 @@ class AnimateAnyone(nn.Module):
             )
         pose = None if reference_pose_R3HW is None else self.pose_guider(reference_pose_R3HW)
         features = self.reference_net(reference_latents_RCHW, image_tokens_RLD, pose)
-        return Conditions(
-            blocks=self.denoiser.conditions(image_tokens_RLD, features),
-            reference_latents_RCHW=reference_latents_RCHW if self.config.reference_latents else None,
-        )
+        beside = None
+        if self.config.reference_latents:
+            beside = reference_latents_RCHW if pose is None else torch.cat([reference_latents_RCHW, pose], 1)
+        return Conditions(blocks=self.denoiser.conditions(image_tokens_RLD, features), beside_RCHW=beside)
 
     def pose_features(self, pose_BF3HW: Tensor) -> Tensor:
         """(B, C, F, h, w) of skeleton drawings with values 0–1."""
@@ -179,17 +181,18 @@ def _by_frame(x_BCFHW: Tensor) -> Tensor:
     return x_BCFHW.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _beside(x_NCHW: Tensor, conditions: Conditions | None, num_frames: int, num_plain: int) -> Tensor:
-    """The reference's latents for every frame, zeros for rows without conditions."""
-    plain = torch.zeros_like(x_NCHW[: num_plain * num_frames])
+def _beside(
+    x_NCHW: Tensor, num_channels: int, conditions: Conditions | None, num_frames: int, num_plain: int
+) -> Tensor:
+    """(N, num_channels, H, W): the reference for every frame, zeros for rows without conditions."""
+    empty = x_NCHW.new_zeros(len(x_NCHW), num_channels, *x_NCHW.shape[2:])
     if conditions is None:
-        return torch.zeros_like(x_NCHW)
-    latents_RCHW = conditions.reference_latents_RCHW
-    assert latents_RCHW is not None
+        return empty
+    beside_RCHW = conditions.beside_RCHW
+    assert beside_RCHW is not None
+    plain = empty[: num_plain * num_frames]
     rows = len(x_NCHW) - len(plain)
     every = (
-        latents_RCHW.expand(rows, -1, -1, -1)
-        if len(latents_RCHW) == 1
-        else latents_RCHW.repeat_interleave(num_frames, 0)
+        beside_RCHW.expand(rows, -1, -1, -1) if len(beside_RCHW) == 1 else beside_RCHW.repeat_interleave(num_frames, 0)
     )
     return torch.cat([plain, every]) if num_plain else every

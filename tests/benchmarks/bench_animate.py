@@ -109,7 +109,7 @@ class PublicLoop:
                     PublicConditions(context_RLD=tokens[half : half + 1], reference_RLD=read[half : half + 1])
                     for read in features
                 ],
-                reference_latents_RCHW=latents,
+                beside_RCHW=torch.cat([latents, pose[:1]], 1),
             )
             for half in (0, 1)
         ]

@@ -153,6 +153,29 @@ def test_the_references_skeleton_is_seen_where_the_configuration_says_so() -> No
         replace(TINY, pose_guider="paper")
 
 
+@torch.no_grad()
+def test_the_denoiser_sees_the_reference_and_its_skeleton_beside_the_noise() -> None:
+    network = new_network()
+    given = batch(1, 2)
+    tokens, latents = given["image_tokens_BLD"], given["reference_latents_BCHW"]
+    drawn, pose = given["reference_pose_B3HW"], network.pose_features(given["pose_BF3HW"])
+    conditions = network.conditions(tokens, latents, drawn)
+    beside = conditions.beside_RCHW
+    assert beside is not None
+    assert torch.equal(beside[:, :CHANNELS], latents)
+    assert torch.equal(beside[:, CHANNELS:], network.pose_guider(drawn))
+    noise, t_B = given["latents_BCFHW"], given["t_B"]
+    before = network.denoiser(noise, t_B, conditions, pose)
+    for part in (slice(None, CHANNELS), slice(CHANNELS, None)):
+        other = beside.clone()
+        other[:, part] += 1
+        after = network.denoiser(noise, t_B, replace(conditions, beside_RCHW=other), pose)
+        assert (after - before).abs().max() > 1e-3
+    plain = new_network(replace(TINY, reference_latents=False))
+    assert plain.conditions(tokens, latents, drawn).beside_RCHW is None
+    assert plain.denoiser.config.in_channels == CHANNELS
+
+
 def test_more_frames_than_there_are_places_for_are_refused() -> None:
     with pytest.raises(ValueError, match=r"17 frames.*places for 16"):
         new_network()(**batch(1, 17, size=2))
