@@ -47,6 +47,13 @@ def _open_clip(loading: Loading) -> Encode:
     return ClipEmbeddings(encoder, device=loading.device)
 
 
+def _animate_x_clip(loading: Loading) -> Encode:
+    from models.appearance.open_clip import load_open_clip
+    from models.perception.features import ClipEmbeddings
+
+    return ClipEmbeddings(load_open_clip(loading.paths[0]).image_encoder, device=loading.device)
+
+
 def _embedded_vae(loading: Loading) -> Encode:
     from models.appearance.vae import embedded_vae
     from models.perception.features import VaeLatents
@@ -61,6 +68,13 @@ def _vae(loading: Loading) -> Encode:
     return VaeLatents(published_vae(loading.paths[0]), device=loading.device)
 
 
+def _ldm_vae(loading: Loading) -> Encode:
+    from models.appearance.vae import published_ldm_vae
+    from models.perception.features import VaeLatents
+
+    return VaeLatents(published_ldm_vae(loading.paths[0]), device=loading.device)
+
+
 CLIP_BACKENDS: Mapping[str, Backend[Encode]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_clip),
@@ -69,12 +83,14 @@ CLIP_BACKENDS: Mapping[str, Backend[Encode]] = MappingProxyType(
             models=MappingProxyType({"clip-vit-l-image-variations": ("clip-vit-l-image-variations",)}),
         ),
         "open-clip": Backend(load=_open_clip, models=MappingProxyType({"open-clip-vit-h": ("open-clip-vit-h",)})),
+        "animate-x": Backend(load=_animate_x_clip, models=MappingProxyType({"animate-x-clip": ("animate-x-clip",)})),
     }
 )
 VAE_BACKENDS: Mapping[str, Backend[Encode]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_vae),
         "sd-vae": Backend(load=_vae, models=MappingProxyType({"sd-vae-ft-mse": ("sd-vae-ft-mse",)})),
+        "animate-x": Backend(load=_ldm_vae, models=MappingProxyType({"animate-x-vae": ("animate-x-vae",)})),
     }
 )
 
@@ -88,7 +104,9 @@ class FeatureConfig(BackendConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipEmbeddingsConfig(FeatureConfig):
-    """`backend`: embedded; clip, the encoder of Animate Anyone; or open-clip, that of Animate-X."""
+    """`backend`: embedded; clip, the encoder of Animate Anyone; open-clip; or animate-x, the same in the file that
+    Animate-X and UniAnimate read.
+    """
 
     signal: ClassVar = "clip embeddings"
     backends: ClassVar = CLIP_BACKENDS
@@ -96,7 +114,9 @@ class ClipEmbeddingsConfig(FeatureConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaeLatentsConfig(FeatureConfig):
-    """`backend`: embedded, or sd-vae, that of all published systems."""
+    """`backend`: embedded; sd-vae, that of Animate Anyone; or animate-x, that in the file that Animate-X and UniAnimate
+    read.
+    """
 
     signal: ClassVar = "vae latents"
     backends: ClassVar = VAE_BACKENDS

@@ -9,11 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from stand_in_features import save_image_encoder, save_vae
 
+from models.appearance.image_encoder import embedded_image_encoder
+from models.appearance.open_clip import OpenClip
+from models.appearance.vae import Vae, embedded_vae, to_images
 from models.common.checkpoint import CheckpointError
 from models.perception.packing import unpack
 from models.weights.catalogue import CATALOGUE
+from models.weights.resolve import place
 from pipelines.prepare import STAGES, PrepareConfig, steps
 from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema, to_table
 from pipelines.steps import Workers, check
@@ -63,6 +68,35 @@ def test_any_reader_of_parquet_can_read_the_columns(weights: Path, tmp_path: Pat
         np.testing.assert_array_equal(read, unpack(values, shape))
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_those_of_animate_x_come_from_the_files_that_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, vae, opened = embedded_image_encoder(), embedded_vae(), []
+    for name in ("animate-x-clip", "animate-x-vae"):
+        path = place(CATALOGUE[name], CATALOGUE[name].files[0], tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+    def load_open_clip(path: Path) -> OpenClip:
+        opened.append(path.read_text())
+        return OpenClip(image_encoder=encoder, empty_text_1LD=torch.zeros(1, 3, 64))
+
+    def published_ldm_vae(path: Path) -> Vae:
+        opened.append(path.read_text())
+        return vae
+
+    monkeypatch.setattr("models.appearance.open_clip.load_open_clip", load_open_clip)
+    monkeypatch.setattr("models.appearance.vae.published_ldm_vae", published_ldm_vae)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 24, 3), dtype=np.uint8)
+    clip = ClipEmbeddingsStage(ClipEmbeddingsConfig(enabled=True, backend="animate-x", weights=str(tmp_path)))
+    latents = VaeLatentsStage(VaeLatentsConfig(enabled=True, backend="animate-x", weights=str(tmp_path)))
+    for stage, network in ((clip, encoder), (latents, vae.encode)):
+        stage.open()
+        with torch.no_grad():
+            expected = network(to_images(frames)).half().numpy()
+        np.testing.assert_allclose(stage.backend(frames), expected, atol=2e-3)
+    assert opened == ["animate-x-clip", "animate-x-vae"]
+
+
 def test_off_by_default_and_then_no_step() -> None:
     def names(config: PrepareConfig) -> list[str]:
         return [step.stage.name for step in steps(config, dict.fromkeys(STAGES, Workers()))]
@@ -93,7 +127,7 @@ def test_weights_that_are_missing_say_which(tmp_path: Path) -> None:
 
 
 def test_other_backends_are_refused() -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown clip embeddings backend 'clap', expected one of clip")):
+    with pytest.raises(ValueError, match=re.escape("unknown clip embeddings backend 'clap', expected one of animate-x, clip")):
         ClipEmbeddingsConfig(backend="clap")
 
 
