@@ -127,7 +127,8 @@ def test_weights_that_are_missing_say_which(tmp_path: Path) -> None:
 
 
 def test_other_backends_are_refused() -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown clip embeddings backend 'clap', expected one of animate-x, clip")):
+    message = "unknown clip embeddings backend 'clap', expected one of animate-x, clip"
+    with pytest.raises(ValueError, match=re.escape(message)):
         ClipEmbeddingsConfig(backend="clap")
 
 
