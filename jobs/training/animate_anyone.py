@@ -87,7 +87,7 @@ class AnimateAnyoneModel(ModelConfig):
 
     @classmethod
     def recipe_defaults(cls, *, size: str, stage: int, shape: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003
-        """The public training code's, and what the embedded checkpoint was trained by."""
+        """The public training code's; and the embedded size's, which learns from nothing on a CPU."""
         return (_EMBEDDED if size == "embedded" else _RELEASED).get(stage, {})
 
     @property

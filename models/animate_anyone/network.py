@@ -185,13 +185,12 @@ def _beside(
     x_NCHW: Tensor, num_channels: int, conditions: Conditions | None, num_frames: int, num_plain: int
 ) -> Tensor:
     """(N, num_channels, H, W): the reference for every frame, zeros for rows without conditions."""
-    empty = x_NCHW.new_zeros(len(x_NCHW), num_channels, *x_NCHW.shape[2:])
+    rows = 0 if conditions is None else len(x_NCHW) - num_plain * num_frames
+    plain = x_NCHW.new_zeros(len(x_NCHW) - rows, num_channels, *x_NCHW.shape[2:])
     if conditions is None:
-        return empty
+        return plain
     beside_RCHW = conditions.beside_RCHW
     assert beside_RCHW is not None
-    plain = empty[: num_plain * num_frames]
-    rows = len(x_NCHW) - len(plain)
     every = (
         beside_RCHW.expand(rows, -1, -1, -1) if len(beside_RCHW) == 1 else beside_RCHW.repeat_interleave(num_frames, 0)
     )

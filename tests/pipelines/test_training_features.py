@@ -61,7 +61,7 @@ def test_features_by_other_networks_are_not(prepared: Path) -> None:
 def test_features_of_other_pictures_than_the_recipes_are_not(
     prepared: Path, changes: dict[str, float], words: str
 ) -> None:
-    sampling = replace(SAMPLING, **changes)  # type: ignore[arg-type]
+    sampling = replace(SAMPLING, **changes)  # type: ignore[arg-type]  # of whichever field the case is about
     found = stored_features(open_corpus(str(prepared), sampling), sampling, not_asked_for, reference_pictures=True)
     assert isinstance(found, str)
     assert words in found
