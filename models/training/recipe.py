@@ -9,22 +9,26 @@ from typing import Literal, get_args
 from models.pose.explicit_indicator import ExplicitIndicatorConfig
 
 Decay = Literal["constant", "cosine"]
+Matrices = Literal["adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
-    """AdamW and its learning rate.
+    """AdamW or Muon, and the learning rate.
 
     Args:
+        matrices: what moves matrices and convolution kernels: "adamw", as everything else, or "muon", with which small
+            networks learn in far fewer steps; not with FSDP, which takes matrices apart.
         learning_rate: after the warm-up.
         warmup_steps: the rate rises to it in as many equal parts.
         decay: "constant" afterwards, or half a "cosine" down to `final_share` of it at the last step.
         rate_factors: beginning of parameters' names -> what the rate is multiplied by for them.
-        betas, weight_decay: of AdamW.
+        betas: of AdamW. `weight_decay`: per step, as a share of the learning rate.
         max_grad_norm: gradients are scaled down to this norm, over all parameters together.
     """
 
+    matrices: Matrices = "adamw"
     learning_rate: float = 1e-5
     warmup_steps: int = 1
     decay: Decay = "constant"
@@ -46,6 +50,8 @@ class OptimizerConfig:
             )
         if self.decay not in get_args(Decay):
             raise ValueError(f"unknown decay '{self.decay}', expected one of {', '.join(get_args(Decay))}")
+        if self.matrices not in get_args(Matrices):
+            raise ValueError(f"unknown matrices '{self.matrices}', expected one of {', '.join(get_args(Matrices))}")
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (0 first) of a run of `steps`."""

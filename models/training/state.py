@@ -29,25 +29,35 @@ def copy_whole(target: Tensor, source: Tensor) -> None:
         target.copy_(_like(source, target))
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> OptimizerState:
-    """The optimizer's state by parameter name, whole and on the CPU."""
+def optimizer_state(
+    optimizers: Iterable[torch.optim.Optimizer], named: Iterable[tuple[str, nn.Parameter]]
+) -> OptimizerState:
+    """The optimizers' state by parameter name, whole and on the CPU."""
+    owners = _owners(optimizers)
     return {
         name: {key: whole(value) if isinstance(value, Tensor) else value for key, value in kept.items()}
         for name, parameter in named
-        if (kept := optimizer.state.get(parameter))
+        if (kept := owners[parameter].state.get(parameter))
     }
 
 
 def load_optimizer_state(
-    optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]], state: Mapping[str, Mapping[str, Any]]
+    optimizers: Iterable[torch.optim.Optimizer],
+    named: Iterable[tuple[str, nn.Parameter]],
+    state: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Put back what `optimizer_state` gave."""
+    owners = _owners(optimizers)
     for name, parameter in named:
         if name in state:
-            optimizer.state[parameter] = {
+            owners[parameter].state[parameter] = {
                 key: _like(value, parameter) if isinstance(value, Tensor) else value
                 for key, value in state[name].items()
             }
+
+
+def _owners(optimizers: Iterable[torch.optim.Optimizer]) -> dict[nn.Parameter, torch.optim.Optimizer]:
+    return {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
 
 
 def _like(source: Tensor, target: Tensor) -> Tensor:

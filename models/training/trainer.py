@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.training import guard
 from models.training.average import WeightAverage
+from models.training.muon import Muon, suits_muon
 from models.training.parallel import World
 from models.training.recipe import OptimizerConfig, TrainingRecipe
 from models.training.state import copy_whole, load_optimizer_state, optimizer_state, whole
@@ -85,6 +86,8 @@ class Trainer(Generic[BatchT]):
         self._norms: list[float] = []
         self._rates: list[float] = []
         recipe.micro_batch(world.size)
+        if recipe.optimizer.matrices == "muon" and world.size > 1 and world.strategy == "fsdp":
+            raise ValueError("optimizer.matrices 'muon' needs whole matrices; with FSDP use 'adamw', or train with DDP")
         network = task.network.to(world.device).train()
         _choose(network, task, recipe)
         if recipe.gradient_checkpointing:
@@ -92,13 +95,7 @@ class Trainer(Generic[BatchT]):
         self._wrapped = world.wrap(network, task.shards())
         # After wrapping: FSDP puts parameters of its own in place.
         self._learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            _rate_groups(self._learning, recipe.optimizer),
-            lr=recipe.optimizer.learning_rate,
-            betas=recipe.optimizer.betas,
-            weight_decay=recipe.optimizer.weight_decay,
-            fused=True,
-        )
+        self._optimizers = _optimizers(self._learning, recipe.optimizer)
         self._average = WeightAverage(self._learning, decay=recipe.ema_decay) if recipe.ema_decay else None
 
     @property
@@ -114,9 +111,10 @@ class Trainer(Generic[BatchT]):
         """
         recipe, config = self.recipe, self.recipe.optimizer
         rate = config.rate(self.step, recipe.steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["rate_factor"]
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["rate_factor"]
+            optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.world.device)
         for index, batch in enumerate(micro_batches):
             last = index == len(micro_batches) - 1
@@ -133,7 +131,8 @@ class Trainer(Generic[BatchT]):
             step=self.step + 1, loss=self.world.mean(total), grad_norm=float(whole(norm)), learning_rate=rate
         )
         guard.check(report.step, report.loss, report.grad_norm, self._losses, recipe.guard)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         if self._average is not None:
             self._average.update(self.step)
         for kept, value in zip(
@@ -165,7 +164,7 @@ class Trainer(Generic[BatchT]):
             step=self.step,
             weights=weights,
             own=own,
-            optimizer=optimizer_state(self._optimizer, self._learning),
+            optimizer=optimizer_state(self._optimizers, self._learning),
             history=torch.tensor([self._losses, self._norms, self._rates], dtype=torch.float64).T.contiguous(),
         )
 
@@ -181,7 +180,7 @@ class Trainer(Generic[BatchT]):
                 copy_whole(average, state.weights[name])
             for name, parameter in self._learning:
                 copy_whole(parameter, state.own[name])
-        load_optimizer_state(self._optimizer, self._learning, state.optimizer)
+        load_optimizer_state(self._optimizers, self._learning, state.optimizer)
         self._losses, self._norms, self._rates = state.history.T.tolist()
         self.step = state.step
 
@@ -210,6 +209,29 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"nothing is left that learns in stage {recipe.stage} with frozen {list(recipe.frozen)}")
+
+
+def _optimizers(
+    learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig
+) -> list[torch.optim.Optimizer]:
+    groups = _rate_groups(learning, config)
+    matrices = [] if config.matrices == "adamw" else _only(groups, suits_muon)
+    others = groups if not matrices else _only(groups, lambda parameter: not suits_muon(parameter))
+    optimizers: list[torch.optim.Optimizer] = []
+    if matrices:
+        optimizers.append(Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay))
+    if others:
+        optimizers.append(
+            torch.optim.AdamW(
+                others, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            )
+        )
+    return optimizers
+
+
+def _only(groups: Sequence[dict[str, Any]], wanted: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
+    kept = [{**group, "params": [p for p in group["params"] if wanted(p)]} for group in groups]
+    return [group for group in kept if group["params"]]
 
 
 def _rate_groups(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
