@@ -78,7 +78,7 @@ EMBEDDED = AnimateAnyoneConfig(
         widths=(48, 80, 112),
         attention=(True, True, True),
         layers_per_block=1,
-        num_heads=4,
+        num_heads=2,
         context_width=64,
         norm_groups=16,
     ),
