@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever given
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  (none is ever given)
         """One step from the gradients as they are."""
         for group in self.param_groups:
             # Matrices of one shape are made orthogonal together.
@@ -69,7 +69,8 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrices_NRC: Tensor, num_iterations: int = 5) -> Tensor:
     """(N, R, C) of the same type: matrices with the singular vectors of `matrices_NRC` and singular values near 1
-    (about 0.7 to 1.2), by Newton and Schulz' iteration in bfloat16; zero stays zero.
+    (about 0.7 to 1.2, less where one is a hundredth of the matrix's norm), by Newton and Schulz' iteration in
+    bfloat16; zero stays zero.
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC

@@ -211,9 +211,7 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
         raise ValueError(f"nothing is left that learns in stage {recipe.stage} with frozen {list(recipe.frozen)}")
 
 
-def _optimizers(
-    learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig
-) -> list[torch.optim.Optimizer]:
+def _optimizers(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[torch.optim.Optimizer]:
     groups = _rate_groups(learning, config)
     matrices = [] if config.matrices == "adamw" else _only(groups, suits_muon)
     others = groups if not matrices else _only(groups, lambda parameter: not suits_muon(parameter))
