@@ -26,6 +26,7 @@ def test_a_batch_divides_among_workers_and_micro_batches() -> None:
     [
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate > 0"),
         (OptimizerConfig, {"decay": "linear"}, "unknown decay 'linear'"),
+        (OptimizerConfig, {"matrices": "sgd"}, "unknown matrices 'sgd'"),
         (LossConfig, {"condition_dropout": 1.0}, "condition_dropout must be"),
         (OptimizerConfig, {"rate_factors": {"indicator.": 0.0}}, "rate_factors must be above 0"),
         (LossConfig, {"keep_share": 0.95}, "keep_share from 0 to 1 - condition_dropout"),

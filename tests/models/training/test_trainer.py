@@ -147,6 +147,12 @@ def test_impossible_recipes_are_refused(changes: dict, words: str) -> None:
         Trainer(LineTask(), recipe(**changes), World())
 
 
+def test_muon_is_refused_where_fsdp_would_take_its_matrices_apart() -> None:
+    settings = recipe(optimizer=OptimizerConfig(matrices="muon"))
+    with pytest.raises(ValueError, match="needs whole matrices"):
+        Trainer(LineTask(), settings, World(size=2, strategy="fsdp"))
+
+
 def test_a_state_of_another_network_is_refused() -> None:
     trainer = Trainer(LineTask(), recipe(), World())
     state = trainer.state()
