@@ -19,7 +19,7 @@ class OptimizerConfig:
 
     Args:
         matrices: what moves matrices and convolution kernels: "adamw", as everything else, or "muon", with which small
-            networks learn in far fewer steps; not with FSDP, which takes matrices apart.
+            networks learn in fewer steps; not with FSDP, which takes matrices apart.
         learning_rate: after the warm-up.
         warmup_steps: the rate rises to it in as many equal parts.
         decay: "constant" afterwards, or half a "cosine" down to `final_share` of it at the last step.
