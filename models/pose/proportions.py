@@ -16,6 +16,9 @@ Seen = NDArray[np.bool_]
 MAX_DISPROPORTION = 4.0
 """A limb's ratio stays within this factor of the overall scale: more is a limb seen end-on, not a proportion."""
 
+ALIKE_DEGREES = 20.0
+"""Two limbs turned by less against each other point much the same way."""
+
 NECK, MID_HIP = NUM_KEYPOINTS, NUM_KEYPOINTS + 1
 """Indices of the two centres that follow the 133 keypoints: the middle of the shoulders and that of the hips."""
 
@@ -106,14 +109,16 @@ def with_centres(keypoints: NDArray[np.float32], min_score: float) -> tuple[Poin
 def most_alike_frame(points: Points, seen: Seen, target: Points, target_seen: Seen) -> int:
     """The frame of (T, 135, 2) whose body limbs point most like those of the target (135, 2): first of the best.
 
-    Each limb that both have counts with the cosine of the angle between the two.
+    Each limb that both have counts by how little it is turned: 1 where it points the same way, near 0 from twice
+    `ALIKE_DEGREES` on. One joint found in a wrong place thus costs a frame no more than its limbs.
     """
     pairs = np.array([pair for group in BODY_GROUPS.values() for pair in group])
     common = seen[:, pairs].all(axis=-1) & target_seen[pairs].all(axis=-1)
     limbs, target_limbs = np.diff(points[:, pairs], axis=2)[:, :, 0], np.diff(target[pairs], axis=1)[:, 0]
     lengths = np.linalg.norm(limbs, axis=-1) * np.linalg.norm(target_limbs, axis=-1)
     cosines = (limbs * target_limbs).sum(axis=-1) / np.where(lengths > 0, lengths, 1.0)
-    return int(np.argmax((cosines * common).sum(axis=1)))
+    turned = np.degrees(np.arccos(np.clip(cosines, -1, 1))) / ALIKE_DEGREES
+    return int(np.argmax((np.exp(-(turned**2)) * (common & (lengths > 0))).sum(axis=1)))
 
 
 def summed_lengths(
@@ -135,15 +140,24 @@ def summed_lengths(
     return lengths
 
 
-def with_lengths(points: Points, seen: Seen, ratios: Mapping[str, float], placed: Points, scale: float) -> Points:
+def with_lengths(
+    points: Points, seen: Seen, ratios: Mapping[str, float], placed: Points, scale: float, *, root: int = NECK
+) -> Points:
     """Skeletons (T, 135, 2) rebuilt from the neck outwards, limbs of a group multiplied by its ratio.
 
-    `placed` (T, 135, 2) are the points at the overall `scale`: where the neck goes, and points with no ancestor seen.
+    `placed` (T, 135, 2) are the points at the overall `scale`: where the `root` goes (neck, middle of the hips or
+    nose), and points with no ancestor seen. The neck follows from another root by the ratio of what is between them.
     Points whose parent is unseen hang from the next ancestor seen, at the overall scale, which also stands in for the
     ratio of a group that `ratios` lacks.
     """
     moved = placed.copy()
     frames = np.arange(len(points))
+    if root != NECK:
+        ratio = ratios.get("torso" if root == MID_HIP else "neck", scale)
+        from_root = np.asarray(seen[:, root] & seen[:, NECK])[:, None]
+        moved[:, NECK] = np.where(
+            from_root, placed[:, root] + ratio * (points[:, NECK] - points[:, root]), placed[:, NECK]
+        )
     for nodes, group, ancestors in _TREE:
         hangs = seen[:, ancestors]
         nearest = hangs.argmax(axis=1)

@@ -19,6 +19,7 @@ from models.pose.proportions import (
     BODY_GROUPS,
     GROUPS,
     MAX_DISPROPORTION,
+    MID_HIP,
     NECK,
     Points,
     Seen,
@@ -27,14 +28,18 @@ from models.pose.proportions import (
     with_centres,
     with_lengths,
 )
-from models.pose.skeleton import NUM_KEYPOINTS
+from models.pose.skeleton import INDEX, NUM_KEYPOINTS
 
 Rule = Literal["limbs", "similarity", "box", "frame", "none"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 Box = tuple[float, float, float, float]
 
-MIN_LIMB_GROUPS = 3
-"""Groups of body limbs that a driving frame and the reference must have in common for the rule "limbs"."""
+ROOTS = (NECK, MID_HIP, INDEX["nose"])
+"""What a skeleton is held at under the rule "limbs": the first of these that both have."""
+
+
+_TRUNK = {"trunk": ((MID_HIP, INDEX["nose"]),)}
+"""What measures torso and neck together where the reference has no shoulders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +75,10 @@ def retarget(
     - "limbs": limbs keep their directions; the lengths of a group (both upper arms, …) are multiplied by one ratio,
       reference over driving in the anchor frame: the driving frame whose limbs point most like the reference's, so that
       foreshortening is most alike. A group that one of the two lacks takes the overall scale, the ratio of the summed
-      lengths of the body limbs that both have. A point whose parent is unseen hangs from the next ancestor seen, at
-      the overall scale. The neck of the anchor frame comes to lie on the reference's, and moves at the overall scale.
-      Needs both shoulders and `MIN_LIMB_GROUPS` groups of body limbs in common.
+      lengths of the body limbs that both have, or of the head where there are none. A point whose parent is unseen
+      hangs from the next ancestor seen, at the overall scale. The root of the anchor frame, the first of `ROOTS` that
+      both have, comes to lie on the reference's, and moves at the overall scale; torso and neck of a reference without
+      shoulders take one ratio, that of the way from hips to nose. Needs a root and a group of limbs in common.
     - "similarity": one scale and shift, which fit the box of the points that both have, in the frame with the most of
       them. Needs two points apart.
     - "box": the same, which fit the skeleton into `reference_box`, centred on its lower edge, in the frame with the
@@ -114,7 +120,7 @@ def retarget(
     )
     moved = placement.place(points)
     if used == "limbs":
-        moved = with_lengths(points, seen, placement.ratios, moved, placement.scale)
+        moved = with_lengths(points, seen, placement.ratios, moved, placement.scale, root=placement.root)
     seen = seen[:, :NUM_KEYPOINTS]
     keypoints = np.zeros(driving.shape, np.float32)
     keypoints[..., :2] = np.where(seen[..., None], moved[:, :NUM_KEYPOINTS], 0.0)
@@ -152,27 +158,33 @@ class _Placement:
     target: Points
     ratios: dict[str, float] = field(default_factory=dict)
     anchor_frame: int | None = None
+    root: int = NECK
 
     def place(self, points: Points) -> Points:
         return self.target + self.scale * (points - self.source)
 
 
 def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> _Placement | None:
-    # Only frames with a neck can be laid on the reference's.
-    with_neck = np.flatnonzero(seen[:, NECK])
-    if len(with_neck) == 0 or not target_seen[NECK]:
+    root = next((point for point in ROOTS if target_seen[point] and seen[:, point].any()), None)
+    if root is None:
         return None
-    anchor = int(with_neck[most_alike_frame(points[with_neck], seen[with_neck], target, target_seen)])
+    # Only frames with the root can be laid on the reference's.
+    with_root = np.flatnonzero(seen[:, root])
+    anchor = int(with_root[most_alike_frame(points[with_root], seen[with_root], target, target_seen)])
     lengths = summed_lengths(GROUPS, points[anchor], seen[anchor], target, target_seen)
-    body = [lengths[name] for name in BODY_GROUPS if name in lengths]
-    if len(body) < MIN_LIMB_GROUPS:
+    if root == MID_HIP and (trunk := summed_lengths(_TRUNK, points[anchor], seen[anchor], target, target_seen)):
+        lengths |= {"torso": trunk["trunk"], "neck": trunk["trunk"]}
+    measured = [lengths[name] for name in BODY_GROUPS if name in lengths] or [*lengths.values()]
+    if not measured:
         return None
-    scale = sum(of_target for _, of_target in body) / sum(of_driving for of_driving, _ in body)
+    scale = sum(of_target for _, of_target in measured) / sum(of_driving for of_driving, _ in measured)
     ratios = {
         name: float(np.clip(of_target / of_driving, scale / MAX_DISPROPORTION, scale * MAX_DISPROPORTION))
         for name, (of_driving, of_target) in lengths.items()
     }
-    return _Placement(scale=scale, source=points[anchor, NECK], target=target[NECK], ratios=ratios, anchor_frame=anchor)
+    return _Placement(
+        scale=scale, source=points[anchor, root], target=target[root], ratios=ratios, anchor_frame=anchor, root=root
+    )
 
 
 def _by_common_points(points: Points, seen: Seen, target: Points, target_seen: Seen) -> _Placement | None:

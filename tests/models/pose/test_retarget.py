@@ -120,6 +120,43 @@ def test_a_character_without_arms_and_legs_takes_the_overall_scale_for_them() ->
         assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], found.scale * LENGTHS_PX[group]))
 
 
+SHOULDERS_AND_ARMS = ("shoulder", "elbow", "wrist", "hand")
+
+
+@pytest.mark.parametrize(
+    ("missing", "held", "anchor_frame"),
+    [
+        (SHOULDERS_AND_ARMS, ("left_hip", "right_hip"), 2),
+        ((*SHOULDERS_AND_ARMS, "hip", "knee", "ankle", "toe", "heel"), (), 0),
+    ],
+)
+def test_a_character_without_shoulders_is_held_at_what_it_has(
+    missing: tuple[str, ...], held: tuple[str, ...], anchor_frame: int
+) -> None:
+    # Twice the size, on legs as long as before.
+    character = {name: (1 if name in ("thighs", "shins") else 2) * length for name, length in LENGTHS_PX.items()}
+    driving = dancing(LENGTHS_PX)
+    pose = dancing(character)[anchor_frame]
+    found = retarget(driving, without(pose, *missing), **SIZES)
+    assert (found.rule, found.anchor_frame) == ("limbs", anchor_frame)
+    at = [INDEX[name] for name in (*held, "nose", "left_eye", "right_ear")]
+    assert_near(found.keypoints[anchor_frame, at], pose[at], px=0.05)
+    if held:
+        assert found.ratios["torso"] == found.ratios["neck"] == pytest.approx(2)
+        for group in ("thighs", "shins"):
+            assert_near(limb_vectors(found.keypoints, group), limb_vectors(driving, group))
+
+
+def test_one_joint_in_a_wrong_place_does_not_choose_another_frame() -> None:
+    driving = dancing(LENGTHS_PX)
+    reference = driving[2].copy()
+    for side in ("left", "right"):
+        elbow, wrist = (INDEX[f"{side}_{joint}"] for joint in ("elbow", "wrist"))
+        reference[elbow, :2] = 2 * reference[INDEX[f"{side}_shoulder"], :2] - reference[elbow, :2]
+        reference[wrist, :2] = 2 * reference[elbow, :2] - reference[wrist, :2]
+    assert retarget(driving, reference, **SIZES).anchor_frame == 2
+
+
 def test_a_limb_seen_end_on_does_not_explode() -> None:
     driving = dancing({**LENGTHS_PX, "forearms": 0.01})
     found = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
@@ -128,12 +165,12 @@ def test_a_limb_seen_end_on_does_not_explode() -> None:
 
 def test_the_rules_follow_one_another_as_the_reference_shows_less() -> None:
     driving, reference = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=5)[0]
-    only_head = without(reference, "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    only_hands = without(reference, *(name for name in INDEX if "hand" not in name))
     nothing = np.zeros_like(reference)
     box = (10.0, 20.0, 110.0, 400.0)
     used = [
         retarget(driving, reference, **SIZES).rule,
-        retarget(driving, only_head, **SIZES).rule,
+        retarget(driving, only_hands, **SIZES).rule,
         retarget(driving, nothing, reference_box=box, **SIZES).rule,
         retarget(driving, nothing, **SIZES).rule,
         retarget(driving, reference, rule="none", **SIZES).rule,
