@@ -31,6 +31,8 @@ from models.perception.training import LoopConfig, train
 logger = logging.getLogger(__name__)
 
 SIDE_PX = 128
+NOISE = 0.3
+"""Deviation of what disturbs latents of unit variance to see how much of a picture depends on their being exact."""
 STATISTICS_FRAMES = 512
 """Pictures that means and deviations of latents are taken over."""
 
@@ -133,18 +135,25 @@ def _steps_before(name: str, config: TrainAppearanceConfig) -> int:
 @torch.no_grad()
 def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> dict[str, float]:
     """On two frames of each of `num_videos` held-out videos, their middle square at 128 pixels: PSNR in dB of what
-    comes back from the VAE, and how often the nearest picture to a character's first is its second.
+    comes back from the VAE, of the latents themselves and of latents that are a little wrong, and how often the
+    nearest picture to a character's first is its second.
     """
     puppets = heldout_frames(num_videos, frames_per_video=2)
     squares = [_middle_square(puppet.rgb) for puppet in puppets]
     images = torch.cat([to_images(square[None]) for square in squares])
     images = torch.nn.functional.interpolate(images, size=(SIDE_PX, SIDE_PX), mode="area")
     truth = to_frames(images)
-    back = np.concatenate([to_frames(vae.decode(vae.encode(batch))) for batch in torch.split(images, 16)])
+    latents = torch.cat([vae.encode(batch) for batch in torch.split(images, 16)])
+    noise = NOISE * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    back, noisy = (
+        np.concatenate([to_frames(vae.decode(batch)) for batch in torch.split(those, 16)])
+        for those in (latents, latents + noise)
+    )
     tokens = torch.nn.functional.normalize(torch.cat([encoder(batch) for batch in torch.split(images, 16)]), dim=1)
     nearest = (tokens[0::2] @ tokens[1::2].T).argmax(1)
     return {
         "vae_psnr_db": float(psnr(back, truth).mean()),
+        "vae_noisy_psnr_db": float(psnr(noisy, truth).mean()),
         "nearest_is_same_character": float((nearest == torch.arange(num_videos)).float().mean()),
         "heldout_frames": float(len(truth)),
     }

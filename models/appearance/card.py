@@ -9,6 +9,7 @@ from models.common.checkpoint import CheckpointError, read_metadata
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("vae_psnr_db", "PSNR of pictures that went through the VAE and back, dB", ".2f"),
+    ("vae_noisy_psnr_db", "the same, the latents disturbed by noise of 0.3 of their deviation, dB", ".2f"),
     ("nearest_is_same_character", "pictures whose nearest other one, by token, is of the same character, share", ".3f"),
 )
 

@@ -17,6 +17,7 @@ Rng = np.random.Generator
 KL_WEIGHT = 1e-7
 """Little enough that noise in the latents costs no detail: at 1e-5 they hold one bit each, and pictures come back
 blurred."""
+MOST_NOISE = 0.5
 EDGE_WEIGHT = 0.5
 TEMPERATURE = 0.1
 
@@ -33,17 +34,31 @@ def random_crops(frames_NHWC: NDArray[np.uint8], indices: NDArray[np.int64], rng
     return to_images(crops)
 
 
-def vae_losses(vae: Vae, images_N3HW: Tensor, noise_seed: int) -> dict[str, Tensor]:
+def vae_losses(vae: Vae, images_N3HW: Tensor, seed: int) -> dict[str, Tensor]:
     """Mean absolute errors of pixels and of the differences between neighbours, and the KL divergence from a normal
     distribution (Kingma and Welling 2014, arXiv 1312.6114).
+
+    A diffusion model learns those latents sooner that are still good when they are a little wrong, and that change as
+    the picture does. So each picture's latents are disturbed by noise of up to `MOST_NOISE` of their deviation (arXiv
+    2507.15856), and those of every other batch, turned and made smaller, are to give the picture turned and made
+    smaller (arXiv 2502.09509).
+
+    Args:
+        images_N3HW: squares, −1 to 1, with sides that are multiples of 32.
+        seed: of noise, turn and size.
     """
     images_N3HW = images_N3HW.contiguous(memory_format=torch.channels_last)
+    draw = torch.Generator().manual_seed(seed)
     with torch.autocast("cpu", torch.bfloat16):
         mean, log_variance = vae.distribution(images_N3HW)
-        noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(noise_seed))
-        latents = mean.float() + (0.5 * log_variance.float()).exp() * noise
-        decoded = vae.decode(latents * vae.config.latent_scale)
-    mean, log_variance, decoded = mean.float(), log_variance.float().clamp(-30, 20), decoded.float()
+        mean, log_variance = mean.float(), log_variance.float().clamp(-30, 20)
+        noise = torch.randn(mean.shape, generator=draw)
+        share = MOST_NOISE * torch.rand(len(mean), 1, 1, 1, generator=draw)
+        deviation = mean.detach().std((0, 2, 3), keepdim=True)
+        latents = mean + ((0.5 * log_variance).exp() + share * deviation) * noise
+        if seed % 2:
+            latents, images_N3HW = turned_and_smaller(latents, images_N3HW, draw)
+        decoded = vae.decode(latents * vae.config.latent_scale).float()
     error = decoded - images_N3HW
     edges = [error.diff(dim=axis).abs().mean() for axis in (2, 3)]
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum((1, 2, 3)).mean()
@@ -52,6 +67,16 @@ def vae_losses(vae: Vae, images_N3HW: Tensor, noise_seed: int) -> dict[str, Tens
         "edges": (edges[0] + edges[1]) * EDGE_WEIGHT,
         "divergence": divergence * KL_WEIGHT,
     }
+
+
+def turned_and_smaller(latents_NCHH: Tensor, images_N3HH: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Both by the same quarter turns, and to the same share of their size, from a half up."""
+    side, turns = latents_NCHH.shape[-1], int(torch.randint(4, (), generator=draw))
+    smaller = int(torch.randint(side // 4, side // 2 + 1, (), generator=draw)) * 2
+    px = smaller * images_N3HH.shape[-1] // side
+    latents = functional.interpolate(latents_NCHH, size=(smaller, smaller), mode="bilinear", antialias=True)
+    images = functional.interpolate(images_N3HH, size=(px, px), mode="area")
+    return latents.rot90(turns, (2, 3)), images.rot90(turns, (2, 3))
 
 
 def encoder_losses(encoder: ImageEncoder, first_N3HW: Tensor, second_N3HW: Tensor) -> dict[str, Tensor]:

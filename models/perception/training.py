@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.training.muon import muon_and_adamw
+
 logger = logging.getLogger(__name__)
 BatchT = TypeVar("BatchT")
 
@@ -58,20 +60,22 @@ def train(
     What a step sees depends on the seed and its number alone. `state_path` is written now and then, and picked up from
     there if it exists, so a killed run loses at most `save_every_seconds`.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    groups = [{"params": list(network.parameters())}]
+    optimizers = muon_and_adamw(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     average = {key: value.detach().clone() for key, value in network.state_dict().items()}
     first, seconds_before = 0, 0.0
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         average, first, seconds_before = state["average"], state["step"], state["seconds"]
         logger.info("continuing at step %d of %d", first, config.steps)
 
     def save(step: int) -> None:
         state = {
             "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "average": average,
             "step": step,
             "seconds": seconds_before + time.monotonic() - began,
@@ -84,13 +88,14 @@ def train(
     began = saved = time.monotonic()
     recent: dict[str, float] = {}
     for step, material in _prefetched(batch, config.seed, first, config.steps):
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = config.rate(step)
         parts = losses(material)
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         _average(average, network.state_dict(), min(config.average, (1 + step) / (10 + step)))
         for name, value in parts.items():
             now = float(value.detach())

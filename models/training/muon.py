@@ -7,7 +7,7 @@ All directions of a matrix then learn alike, however rarely the data ask for the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -65,6 +65,24 @@ class Muon(torch.optim.Optimizer):
                 for (parameter, _), step in zip(members, steps, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(step.view(parameter.shape), alpha=size)
+
+
+def muon_and_adamw(
+    groups: Sequence[dict[str, Any]], *, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> list[torch.optim.Optimizer]:
+    """Muon for what `suits_muon` of the groups, AdamW for the others; only those that have something to move."""
+    matrices, others = _only(groups, suits_muon), _only(groups, lambda parameter: not suits_muon(parameter))
+    optimizers: list[torch.optim.Optimizer] = []
+    if matrices:
+        optimizers.append(Muon(matrices, lr=lr, weight_decay=weight_decay))
+    if others:
+        optimizers.append(torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True))
+    return optimizers
+
+
+def _only(groups: Sequence[dict[str, Any]], wanted: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
+    kept = [{**group, "params": [p for p in group["params"] if wanted(p)]} for group in groups]
+    return [group for group in kept if group["params"]]
 
 
 def orthogonal(matrices_NRC: Tensor, num_iterations: int = 5) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.training import guard
 from models.training.average import WeightAverage
-from models.training.muon import Muon, suits_muon
+from models.training.muon import muon_and_adamw
 from models.training.parallel import World
 from models.training.recipe import OptimizerConfig, TrainingRecipe
 from models.training.state import copy_whole, load_optimizer_state, optimizer_state, whole
@@ -212,24 +212,10 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
 
 
 def _optimizers(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[torch.optim.Optimizer]:
-    groups = _rate_groups(learning, config)
-    matrices = [] if config.matrices == "adamw" else _only(groups, suits_muon)
-    others = groups if not matrices else _only(groups, lambda parameter: not suits_muon(parameter))
-    optimizers: list[torch.optim.Optimizer] = []
-    if matrices:
-        optimizers.append(Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay))
-    if others:
-        optimizers.append(
-            torch.optim.AdamW(
-                others, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
-            )
-        )
-    return optimizers
-
-
-def _only(groups: Sequence[dict[str, Any]], wanted: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
-    kept = [{**group, "params": [p for p in group["params"] if wanted(p)]} for group in groups]
-    return [group for group in kept if group["params"]]
+    groups, rate, decay = _rate_groups(learning, config), config.learning_rate, config.weight_decay
+    if config.matrices == "muon":
+        return muon_and_adamw(groups, lr=rate, weight_decay=decay, betas=config.betas)
+    return [torch.optim.AdamW(groups, lr=rate, betas=config.betas, weight_decay=decay, fused=True)]
 
 
 def _rate_groups(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, vae_losses
+from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, turned_and_smaller, vae_losses
 from models.appearance.vae import EMBEDDED_VAE, Vae, to_images
 
 
@@ -66,10 +66,38 @@ def test_the_vaes_loss_is_zero_for_the_same_picture_and_counts_what_it_says() ->
 def test_noise_of_the_latents_is_the_seeds() -> None:
     images, standard = to_images(frames(2, 16)), torch.zeros(2, 16, 2, 2)
     vae = _Fixed(standard, standard, images)
-    for seed in (1, 1, 2):
+    for seed in (2, 2, 4):
         vae_losses(vae, images, seed)  # type: ignore[arg-type]
     assert torch.equal(vae.seen[0], vae.seen[1])
     assert not torch.equal(vae.seen[0], vae.seen[2])
+
+
+def test_noise_is_a_share_of_the_latents_deviation_another_one_for_each_picture() -> None:
+    torch.manual_seed(0)
+    images, mean = to_images(frames(6, 128)), torch.randn(6, 16, 16, 16) * torch.linspace(1, 5, 16)[:, None, None]
+    vae = _Fixed(mean, torch.full_like(mean, -30.0), images)
+    vae_losses(vae, images, 0)  # type: ignore[arg-type]
+    shares = (vae.seen[0] - mean).std((2, 3)) / mean.std((0, 2, 3))
+    torch.testing.assert_close(shares, shares.mean(1, keepdim=True).expand_as(shares), rtol=0.2, atol=0)
+    assert 0 < shares.mean(1).min() < 0.2 < shares.mean(1).max() < 0.5
+
+
+def test_pictures_are_turned_and_made_smaller_as_their_latents_are() -> None:
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 128), torch.linspace(-1, 1, 128), indexing="ij")
+    images = torch.stack([x, y, 0.5 * x * y])[None]
+    latents = torch.nn.functional.avg_pool2d(images, 8)
+    sides, upper_left = set(), set()
+    for seed in range(60):
+        smaller, pictures = turned_and_smaller(latents, images, torch.Generator().manual_seed(seed))
+        assert pictures.shape[-1] == 8 * smaller.shape[-1]
+        inner = (..., slice(1, -1), slice(1, -1))  # filters differ at the border
+        torch.testing.assert_close(
+            smaller[inner], torch.nn.functional.avg_pool2d(pictures, 8)[inner], rtol=0, atol=0.03
+        )
+        sides.add(smaller.shape[-1])
+        upper_left.add((bool(pictures[0, 0, 0, 0] > 0), bool(pictures[0, 1, 0, 0] > 0)))
+    assert sides == {8, 10, 12, 14, 16}
+    assert len(upper_left) == 4
 
 
 def test_every_parameter_of_both_networks_learns() -> None:
