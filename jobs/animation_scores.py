@@ -51,7 +51,7 @@ class HeldoutConfig:
     setting: Setting = "retargeted"
     num_pairs: int = 40
     first_seed: int = 0
-    size_px: tuple[int, int] = (128, 128)
+    size_px: tuple[int, int] = (192, 192)
     duration_seconds: float = 2.0
     fps: float = 8.0
 
@@ -60,13 +60,15 @@ class HeldoutConfig:
 class AnimationAndTruth:
     """What was made and what is true, each uint8 (T, H, W, 3) but the reference, (H, W, 3).
 
-    `truth_keypoints`: (T, 133, 3) of `truth_THWC`; None where nobody knows them.
+    `truth_keypoints`: (T, 133, 3) of `truth_THWC`; None where nobody knows them. `skeleton_keypoints`: (T, 133, 3), by
+    which it was made; None where that is not of interest.
     """
 
     reference_HWC: NDArray[np.uint8]  # noqa: N815
     made_THWC: NDArray[np.uint8]  # noqa: N815
     truth_THWC: NDArray[np.uint8]  # noqa: N815
     truth_keypoints: NDArray[np.float32] | None = None
+    skeleton_keypoints: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +136,7 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             made_THWC=animator.animate(inputs).frames_THWC,
             truth_THWC=truth,
             truth_keypoints=np.stack([frame.keypoints for frame in target]),
+            skeleton_keypoints=row["skeleton_keypoints"],
         )
 
 
@@ -143,7 +146,8 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
     `psnr_db` of what was made, `psnr_repeat_db` of the reference shown again and again; `keypoints`: share of the
     character's keypoints that the embedded pose network finds in what was made within `KEYPOINT_SHARE` of where they
     truly are, `keypoints_repeat` in the reference, and `keypoints_truth` in the true frames, which is all that can be
-    reached. They are left out where the truth of any pair has none.
+    reached; `keypoints_skeleton`: the same share of the skeleton that it was made by, found and made to fit, before any
+    network drew it. They are left out where any pair lacks what they need.
     """
     rows: list[dict[str, float]] = []
     for animation in animations:
@@ -156,6 +160,9 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
             if keypoints is not None:
                 right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
                 row[f"keypoints{suffix}"] = float(right[present].mean())
+        if keypoints is not None and (drawn := animation.skeleton_keypoints) is not None:
+            right, present, _ = correct(drawn[1:], keypoints[1:], share=KEYPOINT_SHARE)
+            row["keypoints_skeleton"] = float(right[present].mean())
         rows.append(row)
         logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
     common = [name for name in rows[0] if all(name in row for row in rows)]

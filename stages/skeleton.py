@@ -25,7 +25,9 @@ class SkeletonConfig:
 
 
 class SkeletonStage(Stage[SkeletonConfig]):
-    """Driving keypoints to `skeleton_frames`, (T, H, W, 3) uint8 at the output size, drawn as the model knows them."""
+    """Driving keypoints to `skeleton_keypoints`, (T, 133, 3) in pixels of the output, and `skeleton_frames`,
+    (T, H, W, 3) uint8, in which they are drawn as the model knows them.
+    """
 
     name = "skeleton"
     reads: ClassVar[frozenset[str]] = frozenset(
@@ -34,8 +36,10 @@ class SkeletonStage(Stage[SkeletonConfig]):
             *("video_width_px", "video_height_px", "model", "retarget"),
         }
     )
-    writes: ClassVar[frozenset[str]] = frozenset({"skeleton_frames", "reference_skeleton", "retarget_rule"})
-    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_frames", "reference_skeleton"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"skeleton_keypoints", "skeleton_frames", "reference_skeleton", "retarget_rule"}
+    )
+    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames", "reference_skeleton"})
 
     def __init__(self, config: SkeletonConfig, models: Models = MODELS) -> None:
         super().__init__(config)
@@ -53,6 +57,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
             rule=row["retarget"] or self.config.rule,
         )
         return {
+            "skeleton_keypoints": moved.keypoints,
             "skeleton_frames": draw_poses(moved.keypoints, height_px=height, width_px=width, preset=preset),
             "reference_skeleton": draw_pose(
                 row["reference_keypoints"], height_px=height, width_px=width, preset=preset

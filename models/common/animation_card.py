@@ -17,6 +17,7 @@ _ROWS = (
     ("keypoints", "keypoints found within 0.15 of the character's size"),
     ("keypoints_repeat", "the same in the reference repeated"),
     ("keypoints_truth", "the same in the true frames: all that can be reached"),
+    ("keypoints_skeleton", "the same of the skeleton that drives it, found and retargeted"),
 )
 _SETTINGS = {
     "retargeted": "a human somewhere else drives a character of any kind; skeletons are made to fit, limb by limb",

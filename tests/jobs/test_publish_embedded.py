@@ -53,6 +53,7 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     repeated = animation_scores(iter(animations), figure)
     assert repeated["psnr_gain_db"] == 0
     assert repeated["keypoints"] == repeated["keypoints_repeat"]
+    assert repeated["keypoints_repeat"] < repeated["keypoints_skeleton"] < 1
     perfect = animation_scores((replace(one, made_THWC=one.truth_THWC) for one in animations), figure)
     assert perfect["psnr_db"] == 100
     assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9

@@ -19,6 +19,7 @@ def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
         "keypoints",
         "keypoints_repeat",
         "keypoints_truth",
+        "keypoints_skeleton",
         "short_side_px",
         "pairs",
     )
@@ -29,5 +30,5 @@ def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
     assert "| 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
     assert file_digest(path) in text
     assert "| gain over the reference repeated, dB | 12.00 | 3 |" in text
-    assert "on 17 pairs of held-out puppets" in text
-    assert "at 16 pixels" in text
+    assert "on 18 pairs of held-out puppets" in text
+    assert "at 17 pixels" in text

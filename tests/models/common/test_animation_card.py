@@ -9,7 +9,15 @@ from models.common.animation_card import CardText, write_card
 from models.common.checkpoint import save_checkpoint
 
 RUN = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
-NAMES = ("psnr_db", "psnr_repeat_db", "psnr_gain_db", "keypoints", "keypoints_repeat", "keypoints_truth")
+NAMES = (
+    "psnr_db",
+    "psnr_repeat_db",
+    "psnr_gain_db",
+    "keypoints",
+    "keypoints_repeat",
+    "keypoints_truth",
+    "keypoints_skeleton",
+)
 TEXT = CardText(title="Thing", command="make thing", corpus="dots")
 
 
