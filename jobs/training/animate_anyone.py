@@ -42,33 +42,28 @@ _RELEASED: Mapping[int, Mapping[str, Any]] = {
         "sampling": {"height_px": 512, "width_px": 512, "num_frames": 24, "frame_step": 4, "sample_margin": 0},
     },
 }
+# Where the character is to be is decided in the noisiest steps.
+_EMBEDDED_LOSS = {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 8.0, "condition_dropout": 0.05}
+_EMBEDDED_OPTIMIZER = {"matrices": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"}
 _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
     1: {
         "steps": 12_000,
         "batch_size": 8,
-        "ema_decay": 0.999,
+        "ema_decay": 0.998,
         "precision": "bfloat16",
-        "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
-        # Where the character is to be is decided in the noisiest steps.
-        "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 4.0, "condition_dropout": 0.05},
+        "optimizer": _EMBEDDED_OPTIMIZER,
+        "loss": _EMBEDDED_LOSS,
         # Frames that share a reference share its pass through the ReferenceNet.
-        "sampling": {
-            "height_px": 128,
-            "width_px": 128,
-            "num_frames": 4,
-            "frame_step": 3,
-            "sample_margin": 1,
-            "mirror_share": 0.5,
-        },
+        "sampling": {"height_px": 192, "width_px": 144, "num_frames": 4, "frame_step": 3, "sample_margin": 1},
     },
     2: {
-        "steps": 4_000,
+        "steps": 2_000,
         "batch_size": 2,
         "ema_decay": 0.998,
         "precision": "bfloat16",
-        "optimizer": {"learning_rate": 4e-4, "warmup_steps": 100, "decay": "cosine"},
-        "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 4.0, "condition_dropout": 0.05},
-        "sampling": {"height_px": 128, "width_px": 128, "num_frames": 16, "sample_margin": 0, "mirror_share": 0.5},
+        "optimizer": _EMBEDDED_OPTIMIZER,
+        "loss": _EMBEDDED_LOSS,
+        "sampling": {"height_px": 192, "width_px": 144, "num_frames": 16, "sample_margin": 0},
     },
 }
 

@@ -94,7 +94,7 @@ EMBEDDED = AnimateAnyoneConfig(
     image_size_px=64,
     pose_preset="embedded",
 )
-"""The size that ships, for pictures of 128 pixels or more."""
+"""The size that ships, for pictures of 192 pixels or more."""
 
 CONFIGS: Mapping[str, AnimateAnyoneConfig] = MappingProxyType(
     {"embedded": EMBEDDED, "moore": MOORE, "musepose": MUSEPOSE}

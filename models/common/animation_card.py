@@ -70,8 +70,9 @@ nothing good.
 `{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision.
 
 Trained by `{text.command}` on {text.corpus}, taken through `zoetrope ingest`
-and `zoetrope prepare`; nothing else was seen. Frozen with it: the embedded VAE and image encoder
-(`models/appearance/checkpoints`).
+and `zoetrope prepare`; nothing else was seen. It works with the embedded VAE and image encoder
+(`models/appearance/checkpoints`), which did not learn with it; runs before the last may have seen them in an earlier
+form.
 
 {runs}
 
