@@ -153,10 +153,10 @@ def with_lengths(
     moved = placed.copy()
     frames = np.arange(len(points))
     if root != NECK:
-        ratio = ratios.get("torso" if root == MID_HIP else "neck", scale)
+        to_neck = ratios.get("torso" if root == MID_HIP else "neck", scale)
         from_root = np.asarray(seen[:, root] & seen[:, NECK])[:, None]
         moved[:, NECK] = np.where(
-            from_root, placed[:, root] + ratio * (points[:, NECK] - points[:, root]), placed[:, NECK]
+            from_root, placed[:, root] + to_neck * (points[:, NECK] - points[:, root]), placed[:, NECK]
         )
     for nodes, group, ancestors in _TREE:
         hangs = seen[:, ancestors]

@@ -21,7 +21,7 @@ from models.weights.resolve import MissingWeightsError
 def test_defaults_go_with_the_size_and_the_stage() -> None:
     embedded = [load(AnimateAnyoneTrainConfig, None, stage=stage).recipe for stage in (1, 2)]
     assert [recipe.sampling.num_frames for recipe in embedded] == [4, 16]
-    assert {recipe.sampling.height_px for recipe in embedded} == {128}
+    assert {(recipe.sampling.height_px, recipe.sampling.width_px) for recipe in embedded} == {(192, 144)}
     assert load(AnimateAnyoneTrainConfig, None).model.shape == EMBEDDED
     moore = load(AnimateAnyoneTrainConfig, None, ["model.size=moore"], stage=2)
     assert moore.model.shape == MOORE
@@ -36,7 +36,7 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     assert config.recipe.loss.snr_gamma is None
     assert config.recipe.loss.condition_dropout == 0.05
     assert (config.recipe.sampling.frame_step, config.recipe.sampling.num_frames) == (2, 8)
-    assert config.recipe.sampling.height_px == 128
+    assert config.recipe.sampling.height_px == 192
     assert config.recipe.frozen == ("denoiser.mid",)
     assert (config.recipe.steps, config.workers.num) == (7, 2)
     assert load(AnimateAnyoneTrainConfig, path, stage=1).recipe.stage == 1
