@@ -30,7 +30,7 @@ KEYPOINT_SHARE = 0.15
 """A keypoint is where it should be within this share of the character's size."""
 
 
-Setting = Literal["retargeted", "misfit", "rescaled"]
+Setting = Literal["retargeted", "exact", "misfit", "rescaled"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 
@@ -41,6 +41,8 @@ class HeldoutConfig:
     Args:
         setting: what drives, and whether its skeletons are made to fit:
             "retargeted": a human somewhere else drives a character of any kind, as `zoetrope animate` does it.
+            "exact": a character of any kind is driven by frames of itself and its own true skeletons, as if they had
+            been found and made to fit without a fault: what the network alone can do.
             "misfit": a human in the character's place drives one that is no human; skeletons are left as they are.
             "rescaled": that of A²Bench and its stand-in (`jobs.a2bench`): a character that is no human is driven by
             frames of itself and its own skeletons with the human's proportions, which are left as they are.
@@ -85,12 +87,12 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
     reference_pose, driving_pose = ReferencePoseStage(PoseConfig()), DrivingPoseStage(PoseConfig())
     skeleton = SkeletonStage(SkeletonConfig(), models)
     reference_pose.open()
-    fits = config.setting == "retargeted"
+    of_any_kind, of_itself = config.setting in ("retargeted", "exact"), config.setting in ("exact", "rescaled")
     num_frames = round(config.duration_seconds * config.fps)
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
         pair = sample_pair(
             seed,
-            body=None if fits else "anthropomorphic",
+            body=None if of_any_kind else "anthropomorphic",
             size_px=config.size_px,
             duration_seconds=config.duration_seconds,
             same_place=config.setting == "misfit",
@@ -98,8 +100,7 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
         target = list(render(pair.target, config.fps, num_frames))
         truth = np.stack([frame.rgb for frame in target])
         human = list(render(pair.driving, config.fps, num_frames))
-        rescaled = config.setting == "rescaled"
-        driving = truth if rescaled else np.stack([frame.rgb for frame in human])
+        driving = truth if of_itself else np.stack([frame.rgb for frame in human])
         height, width = config.size_px
         row: Row = {
             "model": animator.name,
@@ -111,12 +112,15 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             "driving_width_px": width,
             "clip": None,
             "clip_id": None,
-            "retarget": None if fits else "frame",
+            "retarget": None if config.setting == "retargeted" else "frame",
         }
         row |= reference_pose.process(row)
-        if rescaled:
+        if of_itself:
             own = np.stack([as_found(frame.keypoints) for frame in target])
-            row["driving_keypoints"] = realigned(own, as_found(human[0].keypoints))
+            if config.setting == "exact":
+                row |= {"driving_keypoints": own, "reference_keypoints": own[0]}
+            else:
+                row["driving_keypoints"] = realigned(own, as_found(human[0].keypoints))
         else:
             row |= driving_pose.process(row)
         row |= skeleton.process(row)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 Scores = dict[str, float]
 EMBEDDED_SIZE = "embedded"
+ALONE: tuple[Setting, ...] = ("retargeted", "exact")
+"""Settings in which a checkpoint is measured that is compared with no other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +96,9 @@ def publish_embedded(
 
     Args:
         out: None: where that system's checkpoint ships.
-        heldout: on which pairs it is measured, as `zoetrope animate` would make them.
+        heldout: on which pairs it is measured; its setting is not looked at.
         compare: name -> another run, of any system and of any shape of the embedded size, as an ablation is. With one,
-            all are measured in all settings, and the card has a table of them.
+            all are measured in all `SETTINGS`, and the card has a table of them.
 
     Raises:
         CheckpointError: a run has no weights, or does not say of which system; `run` is not of the network that ships.
@@ -111,13 +113,13 @@ def publish_embedded(
         )
     # All are opened before the first is measured, which takes its time.
     others = [(name, read_run(other)) for name, other in compare.items()]
-    settings = SETTINGS if compare else (heldout.setting,)
+    settings = SETTINGS if compare else ALONE
     scores = _measured(trained, heldout, settings)
     comparison = [_compared("this checkpoint", trained, scores)] if compare else []
     comparison += [_compared(name, other, _measured(other, heldout, settings)) for name, other in others]
     path = system.checkpoint if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {**trained.about, "scores": scores[heldout.setting], "comparison": comparison}
+    about = {**trained.about, "scores": scores, "comparison": comparison}
     save_checkpoint(trained.tensors, path, metadata=about, float_dtype=torch.float16)
     system.write_card(path)
     return scores

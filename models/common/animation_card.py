@@ -21,6 +21,7 @@ _ROWS = (
 )
 _SETTINGS = {
     "retargeted": "a human somewhere else drives a character of any kind; skeletons are made to fit, limb by limb",
+    "exact": "a character of any kind is driven by frames of itself and its own true skeletons",
     "misfit": "a human in the character's place drives one that is no human; skeletons are left as they are",
     "rescaled": "A²Bench's: a character that is no human is driven by its own video and its own skeletons with a "
     "human's proportions, which are left as they are",
@@ -44,22 +45,23 @@ class CardText:
 def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
-    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` and, where it was compared with others,
-    `comparison`: for each of them `name`, `training`, `clips`, and `scores` by setting.
+    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` by setting, "retargeted" and "exact" at
+    least, and, where it was compared with others, `comparison`: for each of them `name`, `training`, `clips`, and
+    `scores` by setting.
 
     Raises:
         CheckpointError: it is absent.
     """
     about: Mapping[str, Any] = read_metadata(path)
-    scores = about["scores"]
+    scores, exact = about["scores"]["retargeted"], about["scores"]["exact"]
     runs = _table(
         ("stage", "steps", "clips", "minutes", "date", "machine"),
         [[run[key] for key in ("stage", "steps", "clips", "minutes", "date", "machine")] for run in about["runs"]],
     )
     recipes = "\n".join(f"- stage {r['stage']}: `{json.dumps(r['recipe'], sort_keys=True)}`" for r in about["runs"])
     found = _table(
-        ("what", "score", "promised"),
-        [(what, f"{scores[key]:.2f}", text.promised.get(key, "")) for key, what in _ROWS],
+        ("what", "score", "promised", "with exact skeletons"),
+        [(what, f"{scores[key]:.2f}", text.promised.get(key, ""), f"{exact[key]:.2f}") for key, what in _ROWS],
     )
     comparison = about.get("comparison")
     written = f"""# Embedded {text.title}
@@ -80,7 +82,7 @@ form.
 
 Scores on {scores["pairs"]:.0f} pairs of held-out puppets, characters and motions of no training video: one is animated
 by the motion of another, through the embedded pose network and retargeting, and compared with what it truly looks like
-in that motion.
+in that motion. The last column is the network's alone: the same characters, drawn after their own true skeletons.
 
 {found}
 {_beside_others(comparison) if comparison else ""}

@@ -38,6 +38,9 @@ ROOTS = (NECK, MID_HIP, INDEX["nose"])
 """What a skeleton is held at under the rule "limbs": the first of these that both have."""
 
 
+MIN_LIMB_GROUPS = 3
+"""Groups of body limbs that two skeletons must have in common for their proportions to be compared."""
+
 _TRUNK = {"trunk": ((MID_HIP, INDEX["nose"]),)}
 """What measures torso and neck together where the reference has no shoulders."""
 
@@ -138,7 +141,7 @@ def limb_ratios(
     driving: NDArray[np.float32], reference: NDArray[np.float32], *, min_score: float = CONFIDENT_SCORE
 ) -> tuple[float, Mapping[str, float]] | None:
     """The overall scale and the ratio of each group of limbs, as the rule "limbs" measures them; None where the two
-    have too little in common for it.
+    have no neck or fewer than `MIN_LIMB_GROUPS` groups of body limbs in common.
 
     `driving`: (T, 133, 3). `reference`: (133, 3).
 
@@ -146,7 +149,9 @@ def limb_ratios(
         ValueError: a point of at least `min_score` that is not finite.
     """
     placement = _by_limbs(*with_centres(driving, min_score), *with_centres(reference, min_score))
-    return None if placement is None else (placement.scale, MappingProxyType(placement.ratios))
+    if placement is None or placement.root != NECK or len(BODY_GROUPS.keys() & placement.ratios) < MIN_LIMB_GROUPS:
+        return None
+    return placement.scale, MappingProxyType(placement.ratios)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,9 +177,11 @@ def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> 
     with_root = np.flatnonzero(seen[:, root])
     anchor = int(with_root[most_alike_frame(points[with_root], seen[with_root], target, target_seen)])
     lengths = summed_lengths(GROUPS, points[anchor], seen[anchor], target, target_seen)
+    measured = [lengths[name] for name in BODY_GROUPS if name in lengths]
     if root == MID_HIP and (trunk := summed_lengths(_TRUNK, points[anchor], seen[anchor], target, target_seen)):
         lengths |= {"torso": trunk["trunk"], "neck": trunk["trunk"]}
-    measured = [lengths[name] for name in BODY_GROUPS if name in lengths] or [*lengths.values()]
+        measured.append(trunk["trunk"])
+    measured = measured or [*lengths.values()]
     if not measured:
         return None
     scale = sum(of_target for _, of_target in measured) / sum(of_driving for of_driving, _ in measured)

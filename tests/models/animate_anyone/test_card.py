@@ -24,11 +24,15 @@ def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
         "pairs",
     )
     scores = {name: 10.0 + index for index, name in enumerate(names)}
-    save_checkpoint(AnimateAnyone(TINY).state_dict(), path, metadata={"runs": [run], "scores": scores})
+    save_checkpoint(
+        AnimateAnyone(TINY).state_dict(),
+        path,
+        metadata={"runs": [run], "scores": {"retargeted": scores, "exact": {**scores, "psnr_gain_db": 5.0}}},
+    )
     write_card(path)
     text = (tmp_path / "CARD.md").read_text(encoding="utf-8")
     assert "| 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
     assert file_digest(path) in text
-    assert "| gain over the reference repeated, dB | 12.00 | 3 |" in text
+    assert "| gain over the reference repeated, dB | 12.00 | 3 | 5.00 |" in text
     assert "on 18 pairs of held-out puppets" in text
     assert "at 17 pixels" in text

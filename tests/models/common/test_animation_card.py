@@ -23,7 +23,11 @@ TEXT = CardText(title="Thing", command="make thing", corpus="dots")
 
 def card(folder: Path, **about: Any) -> str:
     path = folder / "embedded.safetensors"
-    save_checkpoint({"weight": torch.zeros(1)}, path, metadata={"runs": [RUN], "scores": scores(0), **about})
+    save_checkpoint(
+        {"weight": torch.zeros(1)},
+        path,
+        metadata={"runs": [RUN], "scores": {"retargeted": scores(0), "exact": scores(1)}, **about},
+    )
     write_card(path, TEXT)
     return (folder / "CARD.md").read_text(encoding="utf-8")
 
