@@ -147,14 +147,19 @@ def test_a_character_without_shoulders_is_held_at_what_it_has(
             assert_near(limb_vectors(found.keypoints, group), limb_vectors(driving, group))
 
 
-def test_one_joint_in_a_wrong_place_does_not_choose_another_frame() -> None:
-    driving = dancing(LENGTHS_PX)
-    reference = driving[2].copy()
+def test_arms_found_in_a_wrong_place_do_not_choose_a_frame_in_which_all_else_is_turned() -> None:
+    alike = dancing(LENGTHS_PX)[2]
+    turn = np.radians(40)
+    turned = alike.copy()
+    turned[:, :2] = alike[:, :2] @ np.float32([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    reference = alike.copy()
     for side in ("left", "right"):
-        elbow, wrist = (INDEX[f"{side}_{joint}"] for joint in ("elbow", "wrist"))
-        reference[elbow, :2] = 2 * reference[INDEX[f"{side}_shoulder"], :2] - reference[elbow, :2]
-        reference[wrist, :2] = 2 * reference[elbow, :2] - reference[wrist, :2]
-    assert retarget(driving, reference, **SIZES).anchor_frame == 2
+        shoulder, elbow, wrist = (INDEX[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
+        upper, fore = alike[elbow] - alike[shoulder], alike[wrist] - alike[elbow]
+        for found, at in ((reference, alike), (turned, turned)):
+            found[elbow, :2] = at[shoulder, :2] - upper[:2]
+            found[wrist, :2] = found[elbow, :2] - fore[:2]
+    assert retarget(np.stack([turned, alike]), reference, **SIZES).anchor_frame == 1
 
 
 def test_a_limb_seen_end_on_does_not_explode() -> None:
