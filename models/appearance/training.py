@@ -18,6 +18,7 @@ KL_WEIGHT = 1e-7
 """Little enough that noise in the latents costs no detail: at 1e-5 they hold one bit each, and pictures come back
 blurred."""
 MOST_NOISE = 0.5
+"""The most noise in the latents that a picture is still asked for, as a share of their deviation."""
 EDGE_WEIGHT = 0.5
 TEMPERATURE = 0.1
 

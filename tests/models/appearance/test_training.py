@@ -76,7 +76,7 @@ def test_noise_is_a_share_of_the_latents_deviation_another_one_for_each_picture(
     torch.manual_seed(0)
     images, mean = to_images(frames(6, 128)), torch.randn(6, 16, 16, 16) * torch.linspace(1, 5, 16)[:, None, None]
     vae = _Fixed(mean, torch.full_like(mean, -30.0), images)
-    vae_losses(vae, images, 0)  # type: ignore[arg-type]
+    vae_losses(vae, images, 0)
     shares = (vae.seen[0] - mean).std((2, 3)) / mean.std((0, 2, 3))
     torch.testing.assert_close(shares, shares.mean(1, keepdim=True).expand_as(shares), rtol=0.2, atol=0)
     assert 0 < shares.mean(1).min() < 0.2 < shares.mean(1).max() < 0.5
