@@ -50,7 +50,7 @@ _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
         "steps": 12_000,
         "batch_size": 8,
         "ema_decay": 0.998,
-        "precision": "bfloat16",
+        "precision": "auto",
         "optimizer": _EMBEDDED_OPTIMIZER,
         "loss": _EMBEDDED_LOSS,
         # Frames that share a reference share its pass through the ReferenceNet.
@@ -60,7 +60,7 @@ _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
         "steps": 2_000,
         "batch_size": 2,
         "ema_decay": 0.998,
-        "precision": "bfloat16",
+        "precision": "auto",
         "optimizer": _EMBEDDED_OPTIMIZER,
         "loss": _EMBEDDED_LOSS,
         "sampling": {"height_px": 192, "width_px": 144, "num_frames": 16, "sample_margin": 0},

@@ -64,7 +64,7 @@ _EMBEDDED: Mapping[str, Any] = {
     "steps": 12_000,
     "batch_size": 4,
     "ema_decay": 0.999,
-    "precision": "bfloat16",
+    "precision": "auto",
     "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
     "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
     "sampling": {

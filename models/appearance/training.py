@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae, to_images
+from models.common.precision import fast_bfloat16
 
 Rng = np.random.Generator
 
@@ -50,7 +51,7 @@ def vae_losses(vae: Vae, images_N3HW: Tensor, seed: int) -> dict[str, Tensor]:
     """
     images_N3HW = images_N3HW.contiguous(memory_format=torch.channels_last)
     draw = torch.Generator().manual_seed(seed)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(images_N3HW.device)):
         mean, log_variance = vae.distribution(images_N3HW)
         mean, log_variance = mean.float(), log_variance.float().clamp(-30, 20)
         noise = torch.randn(mean.shape, generator=draw)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.common.precision import fast_bfloat16
 from models.perception.augment import FigureSample, ObjectSample
 from models.perception.embedded import to_input
 from models.perception.network import PerceptionNet
@@ -57,7 +58,7 @@ class FigureBatch:
 
 def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tensor]:
     """Scalar losses by name, already weighted against each other: their sum is what is minimised."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(batch.images.device)):
         x2, y4 = network.features(batch.images)
         pose = network.pose(y4)
         y2 = network.dense(x2, y4)
@@ -156,7 +157,7 @@ def object_losses(network: PerceptionNet, samples: Sequence[ObjectSample]) -> di
     labels = torch.from_numpy(np.stack([sample.labels for sample in samples]))
     prompts = torch.from_numpy(np.stack([sample.prompts for sample in samples])).permute(0, 3, 1, 2)
     images = torch.cat([to_input(np.stack([sample.image for sample in samples])), prompts], 1)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(images.device)):
         x2, y4 = network.features(images.contiguous(memory_format=torch.channels_last))
         mask = network.mask(network.dense(x2, y4))
     return {"mask": mask_loss(mask, (labels == 1).float(), torch.ones(len(samples)))}

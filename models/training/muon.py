@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.common.precision import fast_bfloat16
+
 MIN_SIDE = 8
 """Below it a matrix has too few directions for orthogonality to mean much."""
 RMS_OF_ADAMW = 0.2
@@ -88,11 +90,13 @@ def _only(groups: Sequence[dict[str, Any]], wanted: Callable[[nn.Parameter], boo
 def orthogonal(matrices_NRC: Tensor, num_iterations: int = 5) -> Tensor:
     """(N, R, C) of the same type: matrices with the singular vectors of `matrices_NRC` and singular values near 1
     (about 0.7 to 1.2, less where one is a hundredth of the matrix's norm), by Newton and Schulz' iteration in
-    bfloat16; zero stays zero.
+    bfloat16 where that is fast; zero stays zero.
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if fast_bfloat16(x.device):
+        x = x.bfloat16()
     a, b, c = _QUINTIC
     for _ in range(num_iterations):
         square = x @ x.mT

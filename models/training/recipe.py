@@ -10,7 +10,7 @@ from models.pose.explicit_indicator import ExplicitIndicatorConfig
 
 Decay = Literal["constant", "cosine"]
 Matrices = Literal["adamw", "muon"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +176,8 @@ class TrainingRecipe:
         accumulation: micro-batches that a worker's share of a batch is computed in.
         frozen: parameters that do not learn although the stage would train them, by the beginnings of their names.
         gradient_checkpointing: compute again in the backward pass what would fill the memory.
-        precision: "bfloat16" computes in autocast; weights and optimizer stay float32.
+        precision: "bfloat16" computes in autocast; weights and optimizer stay float32. "auto" is bfloat16 on devices
+            that have instructions for it, else float32.
         ema_decay: decay per step of the average of the weights, which is what a checkpoint offers for use; 0: the
             weights themselves. It rises to that from (1 + step) / (10 + step).
         seed: of everything drawn.

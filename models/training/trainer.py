@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from models.common.precision import fast_bfloat16
 from models.training import guard
 from models.training.average import WeightAverage
 from models.training.muon import muon_and_adamw
@@ -82,6 +83,7 @@ class Trainer(Generic[BatchT]):
     def __init__(self, task: TrainingTask[BatchT], recipe: TrainingRecipe, world: World) -> None:
         self.task, self.recipe, self.world = task, recipe, world
         self.step = 0
+        self._bfloat16 = fast_bfloat16(world.device) if recipe.precision == "auto" else recipe.precision == "bfloat16"
         self._losses: list[float] = []
         self._norms: list[float] = []
         self._rates: list[float] = []
@@ -119,9 +121,7 @@ class Trainer(Generic[BatchT]):
         for index, batch in enumerate(micro_batches):
             last = index == len(micro_batches) - 1
             with self.world.accumulating(self._wrapped, last=last):
-                with torch.autocast(
-                    self.world.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"
-                ):
+                with torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
                     losses = self.task.row_losses(self._wrapped, batch)
                 loss = losses.mean() / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
