@@ -30,7 +30,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
     """
 
     name = "skeleton"
-    version = 2  # the anchor frame is chosen otherwise, and characters without shoulders are held elsewhere
+    version = 3  # an arm or a leg that was found wrongly no longer lengthens both
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),

@@ -12,6 +12,7 @@ from models.pose.skeleton import FACE, INDEX, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HA
 
 Points = NDArray[np.float64]
 Seen = NDArray[np.bool_]
+Pairs = tuple[tuple[int, int], ...]
 
 MAX_DISPROPORTION = 4.0
 """A limb's ratio stays within this factor of the overall scale: more is a limb seen end-on, not a proportion."""
@@ -27,11 +28,11 @@ _TOES_AND_HEEL = ("big_toe", "small_toe", "heel")
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
 
-def _both(first: str, second: str) -> tuple[tuple[int, int], ...]:
+def _both(first: str, second: str) -> Pairs:
     return tuple((INDEX[f"{side}_{first}"], INDEX[f"{side}_{second}"]) for side in _SIDES)
 
 
-BODY_GROUPS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
+BODY_GROUPS: Mapping[str, Pairs] = MappingProxyType(
     {
         "shoulders": ((INDEX["left_shoulder"], INDEX["right_shoulder"]),),
         "hips": ((INDEX["left_hip"], INDEX["right_hip"]),),
@@ -43,7 +44,7 @@ BODY_GROUPS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
         "shins": _both("knee", "ankle"),
     }
 )
-GROUPS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
+GROUPS: Mapping[str, Pairs] = MappingProxyType(
     {
         **BODY_GROUPS,
         "head": (
@@ -122,22 +123,33 @@ def most_alike_frame(points: Points, seen: Seen, target: Points, target_seen: Se
 
 
 def summed_lengths(
-    groups: Mapping[str, tuple[tuple[int, int], ...]], points: Points, seen: Seen, target: Points, target_seen: Seen
+    groups: Mapping[str, Pairs], points: Points, seen: Seen, target: Points, target_seen: Seen
 ) -> dict[str, tuple[float, float]]:
     """For each group the summed lengths, in either skeleton (135, 2), of the pairs that both have: first, target.
 
     Groups without such a pair, or of length 0 in either, are left out.
     """
     lengths = {}
-    for name, group in groups.items():
-        pairs = np.array(group)
-        pairs = pairs[(seen & target_seen)[pairs].all(axis=1)]
-        of_first, of_target = (
-            float(np.linalg.norm(xy[pairs[:, 0]] - xy[pairs[:, 1]], axis=1).sum()) for xy in (points, target)
-        )
+    for name, pairs in groups.items():
+        of_first, of_target = (float(of_pairs.sum()) for of_pairs in _lengths(pairs, points, seen, target, target_seen))
         if of_first > 0 and of_target > 0:
             lengths[name] = (of_first, of_target)
     return lengths
+
+
+def length_ratios(pairs: Pairs, points: Points, seen: Seen, target: Points, target_seen: Seen) -> list[float]:
+    """Length in the target (135, 2) over that in the first skeleton (135, 2), of each pair that has one in both."""
+    of_first, of_target = _lengths(pairs, points, seen, target, target_seen)
+    known = (of_first > 0) & (of_target > 0)
+    ratios: list[float] = (of_target[known] / of_first[known]).tolist()
+    return ratios
+
+
+def _lengths(pairs: Pairs, points: Points, seen: Seen, target: Points, target_seen: Seen) -> tuple[Points, Points]:
+    """In either skeleton, of the pairs that both have."""
+    common = np.array(pairs)[(seen & target_seen)[np.array(pairs)].all(axis=1)]
+    first, second = (np.linalg.norm(xy[common[:, 0]] - xy[common[:, 1]], axis=1) for xy in (points, target))
+    return first, second
 
 
 def with_lengths(

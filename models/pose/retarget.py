@@ -23,6 +23,7 @@ from models.pose.proportions import (
     NECK,
     Points,
     Seen,
+    length_ratios,
     most_alike_frame,
     summed_lengths,
     with_centres,
@@ -77,11 +78,13 @@ def retarget(
 
     - "limbs": limbs keep their directions; the lengths of a group (both upper arms, …) are multiplied by one ratio,
       reference over driving in the anchor frame: the driving frame whose limbs point most like the reference's, so that
-      foreshortening is most alike. A group that one of the two lacks takes the overall scale, the ratio of the summed
-      lengths of the body limbs that both have, or of the head where there are none. A point whose parent is unseen
-      hangs from the next ancestor seen, at the overall scale. The root of the anchor frame, the first of `ROOTS` that
-      both have, comes to lie on the reference's, and moves at the overall scale; torso and neck of a reference without
-      shoulders take one ratio, that of the way from hips to nose. Needs a root and a group of limbs in common.
+      foreshortening is most alike. Of two limbs or more it is the median of theirs and the overall scale, so that an
+      arm that was found wrongly does not lengthen both. A group that one of the two lacks takes the overall scale, the
+      ratio of the summed lengths of the body limbs that both have, or of the head where there are none. A point whose
+      parent is unseen hangs from the next ancestor seen, at the overall scale. The root of the anchor frame, the first
+      of `ROOTS` that both have, comes to lie on the reference's, and moves at the overall scale; torso and neck of a
+      reference without shoulders take one ratio, that of the way from hips to nose. Needs a root and a group of limbs
+      in common.
     - "similarity": one scale and shift, which fit the box of the points that both have, in the frame with the most of
       them. Needs two points apart.
     - "box": the same, which fit the skeleton into `reference_box`, centred on its lower edge, in the frame with the
@@ -185,10 +188,11 @@ def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> 
     if not measured:
         return None
     scale = sum(of_target for _, of_target in measured) / sum(of_driving for of_driving, _ in measured)
-    ratios = {
-        name: float(np.clip(of_target / of_driving, scale / MAX_DISPROPORTION, scale * MAX_DISPROPORTION))
-        for name, (of_driving, of_target) in lengths.items()
-    }
+    ratios = {}
+    for name, (of_driving, of_target) in lengths.items():
+        each = length_ratios(GROUPS[name], points[anchor], seen[anchor], target, target_seen)
+        ratio = np.median([*each, scale]) if len(each) > 1 else of_target / of_driving
+        ratios[name] = float(np.clip(ratio, scale / MAX_DISPROPORTION, scale * MAX_DISPROPORTION))
     return _Placement(
         scale=scale, source=points[anchor, root], target=target[root], ratios=ratios, anchor_frame=anchor, root=root
     )

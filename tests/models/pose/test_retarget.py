@@ -162,6 +162,17 @@ def test_arms_found_in_a_wrong_place_do_not_choose_a_frame_in_which_all_else_is_
     assert retarget(np.stack([turned, alike]), reference, **SIZES).anchor_frame == 1
 
 
+def test_an_arm_found_in_a_wrong_place_does_not_lengthen_the_other() -> None:
+    driving = dancing(LENGTHS_PX)
+    reference = driving[2].copy()
+    elbow, wrist = INDEX["left_elbow"], INDEX["left_wrist"]
+    reference[wrist, :2] += 2 * (reference[wrist, :2] - reference[elbow, :2])
+    found = retarget(driving, reference, **SIZES)
+    assert found.anchor_frame == 2
+    assert found.ratios["forearms"] == pytest.approx(found.scale)
+    assert found.scale < 1.2
+
+
 def test_a_limb_seen_end_on_does_not_explode() -> None:
     driving = dancing({**LENGTHS_PX, "forearms": 0.01})
     found = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
