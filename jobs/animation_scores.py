@@ -30,7 +30,7 @@ KEYPOINT_SHARE = 0.15
 """A keypoint is where it should be within this share of the character's size."""
 
 
-Setting = Literal["retargeted", "exact", "misfit", "rescaled"]
+Setting = Literal["exact", "retargeted", "anthropomorphic", "misfit", "rescaled"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 
@@ -40,9 +40,10 @@ class HeldoutConfig:
 
     Args:
         setting: what drives, and whether its skeletons are made to fit:
-            "retargeted": a human somewhere else drives a character of any kind, as `zoetrope animate` does it.
-            "exact": a character of any kind is driven by frames of itself and its own true skeletons, as if they had
-            been found and made to fit without a fault: what the network alone can do.
+            "exact": a human somewhere else drives another human, by the true keypoints of both, made to fit: what the
+            system does when it is told the poses.
+            "retargeted": the same as `zoetrope animate` does it, with keypoints that are found.
+            "anthropomorphic": the same, but the character is no human.
             "misfit": a human in the character's place drives one that is no human; skeletons are left as they are.
             "rescaled": that of A²Bench and its stand-in (`jobs.a2bench`): a character that is no human is driven by
             frames of itself and its own skeletons with the human's proportions, which are left as they are.
@@ -87,12 +88,12 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
     reference_pose, driving_pose = ReferencePoseStage(PoseConfig()), DrivingPoseStage(PoseConfig())
     skeleton = SkeletonStage(SkeletonConfig(), models)
     reference_pose.open()
-    of_any_kind, of_itself = config.setting in ("retargeted", "exact"), config.setting in ("exact", "rescaled")
+    of_itself = config.setting == "rescaled"
     num_frames = round(config.duration_seconds * config.fps)
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
         pair = sample_pair(
             seed,
-            body=None if of_any_kind else "anthropomorphic",
+            body="human" if config.setting in ("retargeted", "exact") else "anthropomorphic",
             size_px=config.size_px,
             duration_seconds=config.duration_seconds,
             same_place=config.setting == "misfit",
@@ -112,15 +113,14 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             "driving_width_px": width,
             "clip": None,
             "clip_id": None,
-            "retarget": None if config.setting == "retargeted" else "frame",
+            "retarget": "frame" if config.setting in ("misfit", "rescaled") else None,
         }
         row |= reference_pose.process(row)
-        if of_itself:
-            own = np.stack([as_found(frame.keypoints) for frame in target])
-            if config.setting == "exact":
-                row |= {"driving_keypoints": own, "reference_keypoints": own[0]}
-            else:
-                row["driving_keypoints"] = realigned(own, as_found(human[0].keypoints))
+        own, others = (np.stack([as_found(frame.keypoints) for frame in frames]) for frames in (target, human))
+        if config.setting == "exact":
+            row |= {"driving_keypoints": others, "reference_keypoints": own[0]}
+        elif of_itself:
+            row["driving_keypoints"] = realigned(own, others[0])
         else:
             row |= driving_pose.process(row)
         row |= skeleton.process(row)

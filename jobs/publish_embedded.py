@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 Scores = dict[str, float]
 EMBEDDED_SIZE = "embedded"
-ALONE: tuple[Setting, ...] = ("retargeted", "exact")
+ALONE: tuple[Setting, ...] = ("exact", "retargeted", "anthropomorphic")
 """Settings in which a checkpoint is measured that is compared with no other."""
 
 

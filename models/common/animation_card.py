@@ -17,15 +17,20 @@ _ROWS = (
     ("keypoints", "keypoints found within 0.15 of the character's size"),
     ("keypoints_repeat", "the same in the reference repeated"),
     ("keypoints_truth", "the same in the true frames: all that can be reached"),
-    ("keypoints_skeleton", "the same of the skeleton that drives it, found and retargeted"),
+    ("keypoints_skeleton", "the same of the skeleton that it is drawn by"),
 )
 _SETTINGS = {
-    "retargeted": "a human somewhere else drives a character of any kind; skeletons are made to fit, limb by limb",
-    "exact": "a character of any kind is driven by frames of itself and its own true skeletons",
+    "exact": "a human somewhere else drives a human, by the true keypoints of both; skeletons are made to fit, limb by "
+    "limb",
+    "retargeted": "the same, with the keypoints that the embedded pose network finds",
+    "anthropomorphic": "as *retargeted*, but the character is no human",
     "misfit": "a human in the character's place drives one that is no human; skeletons are left as they are",
     "rescaled": "A²Bench's: a character that is no human is driven by its own video and its own skeletons with a "
     "human's proportions, which are left as they are",
 }
+
+_ALONE = ("exact", "retargeted", "anthropomorphic")
+"""Settings in which every checkpoint is measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,23 +50,26 @@ class CardText:
 def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
-    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` by setting, "retargeted" and "exact" at
-    least, and, where it was compared with others, `comparison`: for each of them `name`, `training`, `clips`, and
-    `scores` by setting.
+    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` by setting, at least those of `_ALONE`,
+    and, where it was compared with others, `comparison`: for each of them `name`, `training`, `clips`, and `scores` by
+    setting.
 
     Raises:
         CheckpointError: it is absent.
     """
     about: Mapping[str, Any] = read_metadata(path)
-    scores, exact = about["scores"]["retargeted"], about["scores"]["exact"]
+    scores = about["scores"]["retargeted"]
     runs = _table(
         ("stage", "steps", "clips", "minutes", "date", "machine"),
         [[run[key] for key in ("stage", "steps", "clips", "minutes", "date", "machine")] for run in about["runs"]],
     )
     recipes = "\n".join(f"- stage {r['stage']}: `{json.dumps(r['recipe'], sort_keys=True)}`" for r in about["runs"])
     found = _table(
-        ("what", "score", "promised", "with exact skeletons"),
-        [(what, f"{scores[key]:.2f}", text.promised.get(key, ""), f"{exact[key]:.2f}") for key, what in _ROWS],
+        ("what", "promised", *_ALONE),
+        [
+            (what, text.promised.get(key, ""), *(f"{about['scores'][setting][key]:.2f}" for setting in _ALONE))
+            for key, what in _ROWS
+        ],
     )
     comparison = about.get("comparison")
     written = f"""# Embedded {text.title}
@@ -80,9 +88,11 @@ form.
 
 {recipes}
 
-Scores on {scores["pairs"]:.0f} pairs of held-out puppets, characters and motions of no training video: one is animated
-by the motion of another, through the embedded pose network and retargeting, and compared with what it truly looks like
-in that motion. The last column is the network's alone: the same characters, drawn after their own true skeletons.
+Scores on {scores["pairs"]:.0f} pairs of held-out puppets in each setting, characters and motions of no training video:
+one is animated by the motion of another, and compared with what it truly looks like in that motion. What is promised is
+promised of *exact*, which is the system's own; *retargeted* has the pose network's faults as well.
+
+{_meanings(_ALONE)}
 
 {found}
 {_beside_others(comparison) if comparison else ""}
@@ -95,7 +105,6 @@ def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
     """A section with a row for each of what was compared, and two for what they lie between."""
     scores = comparison[0]["scores"]
     settings = [setting for setting in _SETTINGS if setting in scores]
-    meanings = "\n".join(f"- *{setting}*: {_SETTINGS[setting]}" for setting in settings)
 
     def row(name: str, training: str, clips: str, found: Mapping[str, Mapping[str, float]], *keys: str) -> list[str]:
         numbers = [found[setting].get(key) for setting in settings for key in keys]
@@ -114,10 +123,14 @@ def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
 
 The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
-{meanings}
+{_meanings(settings)}
 
 {_table(("system", "steps × samples", "clips", *heads), rows)}
 """
+
+
+def _meanings(settings: Sequence[str]) -> str:
+    return "\n".join(f"- *{setting}*: {_SETTINGS[setting]}" for setting in settings)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

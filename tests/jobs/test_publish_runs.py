@@ -24,6 +24,7 @@ from jobs.training.animate_x import AnimateXModel
 from models.animate_anyone.network import AnimateAnyone
 from models.common.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import CheckpointError, read_metadata, read_tensors, save_checkpoint
+from models.perception.scores import correct
 from models.pose.extent import CONFIDENT_SCORE
 
 HELDOUT = HeldoutConfig(num_pairs=1, size_px=(128, 128), duration_seconds=0.25)
@@ -131,8 +132,11 @@ def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting
     assert given.driving_keypoints_TK3 is not None
     assert given.driving_keypoints_TK3.shape == (len(made.truth_THWC), 133, 3)
     assert np.array_equal(given.driving_THWC, made.driving_THWC)
-    assert np.array_equal(made.driving_THWC, made.truth_THWC) == (setting in ("exact", "rescaled"))
-    if setting != "retargeted":
+    assert np.array_equal(made.driving_THWC, made.truth_THWC) == (setting == "rescaled")
+    assert made.truth_keypoints is not None
+    right, present, _ = correct(given.reference_keypoints_K3[None], made.truth_keypoints[:1], share=0.02)
+    assert (right[present].mean() == 1) == (setting == "exact")
+    if setting in ("misfit", "rescaled"):
         # Left alone, a skeleton is drawn where it was found, as far as that is in the picture.
         found = given.driving_keypoints_TK3[0]
         drawn = np.argwhere(made.skeletons_THWC[0].max(2) > 0)[:, ::-1]

@@ -4,36 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from animation_cards import metadata, scores
 
 from models.common.animation_card import CardText, write_card
 from models.common.checkpoint import save_checkpoint
 
-RUN = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
-NAMES = (
-    "psnr_db",
-    "psnr_repeat_db",
-    "psnr_gain_db",
-    "keypoints",
-    "keypoints_repeat",
-    "keypoints_truth",
-    "keypoints_skeleton",
-)
 TEXT = CardText(title="Thing", command="make thing", corpus="dots")
 
 
 def card(folder: Path, **about: Any) -> str:
     path = folder / "embedded.safetensors"
-    save_checkpoint(
-        {"weight": torch.zeros(1)},
-        path,
-        metadata={"runs": [RUN], "scores": {"retargeted": scores(0), "exact": scores(1)}, **about},
-    )
+    save_checkpoint({"weight": torch.zeros(1)}, path, metadata={**metadata(), **about})
     write_card(path, TEXT)
     return (folder / "CARD.md").read_text(encoding="utf-8")
-
-
-def scores(first: float) -> dict[str, float]:
-    return {name: first + index for index, name in enumerate(NAMES)} | {"pairs": 17.0, "short_side_px": 16.0}
 
 
 def compared(name: str, first: float) -> dict[str, Any]:
