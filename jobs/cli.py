@@ -325,7 +325,7 @@ def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("demo"),
     videos: Annotated[int, typer.Option("--videos", min=1, help="How many puppets to draw.")] = 6,
 ) -> None:
-    """Draw puppets, ingest and prepare them, and say where to look."""
+    """Draw puppets, prepare them, let people in pictures dance like others, and say where to look."""
     from jobs.demo import demo as run
 
     finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)

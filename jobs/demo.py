@@ -5,20 +5,32 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from jobs import config as configuration
+from jobs.animate import animate
 from jobs.console import Console
 from jobs.ingest import ingest
+from jobs.pair import pair
 from jobs.prepare import prepare
 from jobs.puppets import write_puppets
 from jobs.ray_runtime import cluster
 from jobs.spec import JobResult, Options
+from models.puppets.pairs import sample_pair
+from models.puppets.render import render_frame
 
 SEED = 87
 """Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
+CHARACTERS = (1, 2, 3, 6)
+"""Seeds of the people that are animated, whom no network has seen."""
+DANCES_SEED = 10
+"""Draws dancers."""
+NUM_DANCES = 3
+NUM_ANIMATIONS = 6
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
-    """Draw puppets, ingest and prepare them. Run again, it redoes nothing that is done."""
+    """Draw puppets, ingest and prepare them, and let people in pictures dance; what is done is not done again."""
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
     write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
@@ -36,9 +48,38 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
         if ingested.exit_code:
             return ingested
         prepared = prepare(str(out / "clips"), str(out / "prepared"), config=config, options=options, console=console)
+        if prepared.exit_code:
+            return prepared
+        requests = draw_requests(out, console)
+        animated = animate(str(out / "animations"), requests=requests, config=config, options=options, console=console)
     console.line("")
-    console.line(f"open the report:    {Path(prepared.summary['report']).resolve()}")
+    console.line(f"see them dance:     {Path(animated.summary['report']).resolve()}")
+    console.line(f"prepared clips:     {Path(prepared.summary['report']).resolve()}")
     console.line(f"read the dataset:   {(out / 'prepared').resolve()} (any Parquet reader)")
     mlflow = Path(sys.executable).with_name("mlflow")
     console.line(f"browse the runs:    {mlflow} ui --backend-store-uri {options.tracking_uri}")
-    return prepared
+    return animated
+
+
+def draw_requests(out: Path, console: Console) -> str:
+    """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and dances; return the table that asks for
+    both together.
+    """
+    characters, dances, requests = out / "characters", out / "dances", str(out / "requests.parquet")
+    characters.mkdir(parents=True, exist_ok=True)
+    for seed in CHARACTERS:
+        spec = sample_pair(seed, body="human", size_px=(384, 384)).target
+        Image.fromarray(render_frame(spec, 0.0).rgb).save(characters / f"puppet-{seed}.png")
+    write_puppets(
+        dances,
+        num_videos=NUM_DANCES,
+        seed=DANCES_SEED,
+        split="heldout",
+        body="human",
+        alone=True,
+        fps=8.0,
+        seconds=3.0,
+    )
+    videos = str(dances / "videos")
+    pair([str(characters)], videos, requests, settings={}, limit=NUM_ANIMATIONS, console=console)
+    return requests

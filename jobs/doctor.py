@@ -16,8 +16,9 @@ from jobs.spec import JobResult
 from models.common.checkpoint import CheckpointError
 from models.weights.catalogue import ANIMATION_NEEDS, CATALOGUE
 from models.weights.entry import Loader
-from models.weights.resolve import entry, locate
+from models.weights.resolve import MissingWeightsError, entry, locate
 from pipelines.prepare import PrepareConfig
+from stages.animation_models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X, MODELS
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
 OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-ssm", "s3fs")
@@ -29,6 +30,10 @@ def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) ->
     warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
     jobs = [
         *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
+        *(
+            {"job": f"animate, {system}", "missing": _not_shipped(system)}
+            for system in (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
+        ),
         *(
             {"job": f"animate, {system}", "missing": _missing(names, folder, allow_torchscript=allow_torchscript)}
             for system, names in ANIMATION_NEEDS.items()
@@ -81,6 +86,15 @@ def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[
     if any(CATALOGUE[part].loader is Loader.ONNX for part in parts) and not _onnxruntime():
         missing.append("the package onnxruntime (pip install -e '.[onnx]')")
     return {"job": f"prepare, preset {name}", "missing": missing}
+
+
+def _not_shipped(system: str) -> list[str]:
+    """What a system that ships with the project lacks."""
+    try:
+        MODELS[system].digest(None)
+    except MissingWeightsError as error:
+        return [str(error)]
+    return []
 
 
 def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool) -> list[str]:

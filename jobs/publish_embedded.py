@@ -92,7 +92,8 @@ def publish_embedded(
 ) -> dict[Setting, Scores]:
     """Write the last weights of the run (its `--out`, or a `.safetensors` file) to `out`, with scores and `CARD.md`.
 
-    Which system it is of, its weights say.
+    Which system it is of, its weights say. It is measured as it will be sampled, whatever was the default when it was
+    trained.
 
     Args:
         out: None: where that system's checkpoint ships.
@@ -106,11 +107,13 @@ def publish_embedded(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     trained = read_run(run)
     system = SYSTEMS[trained.model.name]
-    if trained.model.shape != system.model.sizes[EMBEDDED_SIZE]:
+    ships = system.model()
+    if _as_sampled(trained.model.shape, ships.shape) != ships.shape:
         raise CheckpointError(
             f"{run} is of a network of another shape than the {trained.model.name} that ships; train one without "
             "--set model.network, and give this one with --compare"
         )
+    trained = replace(trained, model=ships)
     # All are opened before the first is measured, which takes its time.
     others = [(name, read_run(other)) for name, other in compare.items()]
     settings = SETTINGS if compare else ALONE
@@ -123,6 +126,11 @@ def publish_embedded(
     save_checkpoint(trained.tensors, path, metadata=about, float_dtype=torch.float16)
     system.write_card(path)
     return scores
+
+
+def _as_sampled(shape: Any, like: Any) -> Any:
+    """The configuration with what decides how it is sampled, not what it is, as in `like`."""
+    return replace(shape, **{name: getattr(like, name) for name in ("windows", "num_steps", "guidance_scale")})
 
 
 def read_run(run: str) -> TrainedRun:

@@ -77,7 +77,7 @@ def _placement(options: LoadOptions) -> dict[str, Any]:
 
 
 def _embedded(
-    *, checkpoint: Callable[[], Path], load: Callable[[LoadOptions], Animator], notice: str
+    *, checkpoint: Callable[[], Path], load: Callable[[LoadOptions], Animator], short_side_px: int, notice: str
 ) -> AnimationModel:
     """A model that ships with the project, and with it the VAE and the image encoder."""
 
@@ -91,7 +91,12 @@ def _embedded(
             raise MissingWeightsError(f"{error}; it is part of this project") from error
 
     return AnimationModel(
-        pose_preset="embedded", size_multiple=_LATENT_PX, short_side_px=128, digest=digest, load=load, notice=notice
+        pose_preset="embedded",
+        size_multiple=_LATENT_PX,
+        short_side_px=short_side_px,
+        digest=digest,
+        load=load,
+        notice=notice,
     )
 
 
@@ -212,12 +217,15 @@ MODELS: dict[str, AnimationModel] = {
     DEFAULT_MODEL: _embedded(
         checkpoint=_animate_anyone_checkpoint,
         load=_load_animate_anyone,
-        notice="the embedded animate-anyone was trained on drawn puppets of 128 pixels: it shows that the pipeline "
-        "works, and of people and photographs it makes nothing good; --model moore-animate-anyone is for those",
+        short_side_px=192,
+        notice="the embedded animate-anyone was trained on drawn puppets of human proportions, of 192 pixels: it shows "
+        "that the pipeline works, and of people and photographs it makes nothing good; --model moore-animate-anyone is "
+        "for those",
     ),
     EMBEDDED_ANIMATE_X: _embedded(
         checkpoint=_animate_x_checkpoint,
         load=_load_animate_x,
+        short_side_px=128,
         notice="the embedded animate-x was trained on drawn puppets of 128 pixels: it shows how a character of any "
         "proportions takes on a motion, and of people and photographs it makes nothing good; --model animate-x is for "
         "those",

@@ -9,7 +9,8 @@ from models.common import animation_card
 _TEXT = animation_card.CardText(
     title="Animate Anyone",
     command="zoetrope train animate-anyone",
-    corpus="puppet videos drawn by `zoetrope puppets`",
+    corpus="puppet videos drawn by `zoetrope puppets`: people in the last two runs (`--only-humans --alone`), before "
+    "them characters of any kind",
     promised={"psnr_gain_db": "3", "keypoints": "0.80"},
 )
 

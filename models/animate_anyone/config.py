@@ -88,7 +88,7 @@ EMBEDDED = AnimateAnyoneConfig(
     reference_pose=True,
     schedule=ScheduleConfig(betas="scaled_linear"),
     windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
-    num_steps=10,
+    num_steps=2,
     guidance_scale=1.0,
     latent_scale=1.0,
     image_size_px=64,

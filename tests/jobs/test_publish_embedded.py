@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
 
 from jobs.animation_scores import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
+from jobs.publish_embedded import SYSTEMS, heldout_scores
+from models.animate_anyone.weights import load_embedded
 from models.common.animator import Animation, AnimationInputs, OnStep
 from models.perception.embedded import EmbeddedFigure
 from stages.animation_models import MODELS
@@ -59,3 +63,19 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9
     noise = np.random.default_rng(0).integers(0, 256, animations[0].truth_THWC.shape, dtype=np.uint8)
     assert animation_scores((replace(one, made_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
+
+
+def test_the_card_that_ships_is_of_the_checkpoint_that_ships(tmp_path: Path) -> None:
+    system = SYSTEMS["animate-anyone"]
+    copy = tmp_path / system.checkpoint.name
+    copyfile(system.checkpoint, copy)
+    system.write_card(copy)
+    assert (system.checkpoint.parent / "CARD.md").read_text() == (tmp_path / "CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> None:
+    """Other pairs, and fewer of them, than its card is about."""
+    scores = heldout_scores(load_embedded(), HeldoutConfig(setting="exact", num_pairs=4, first_seed=300))
+    assert scores["psnr_gain_db"] > 1
+    assert scores["keypoints"] > 0.75 > scores["keypoints_repeat"]

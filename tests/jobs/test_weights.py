@@ -99,6 +99,7 @@ def test_doctor_says_what_each_job_needs(run: Any, tmp_path: Path) -> None:
     summary = json.loads(out)
     jobs = {job["job"]: job["missing"] for job in summary["jobs"]}
     assert jobs["prepare, preset embedded"] == []
+    assert jobs["animate, animate-anyone"] == []
     assert jobs["prepare, preset dwpose-sam2"] == ["depth-anything-v2-small", "sam2.1-hiera-large"]
     assert "--allow-torchscript" in jobs["prepare, preset sapiens-sam2"]
     assert summary["machine"]["decoders"]["h264"]

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
 import torch
 from tiny_animate_x import TINY, new_network
 
+from models.animate_anyone import weights as animate_anyone_weights
+from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.config import CONFIGS
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.open_clip import OpenClip
-from models.appearance.vae import EMBEDDED_VAE, Vae
+from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae
 from models.pose.condition import PRESETS
 from models.weights.catalogue import CATALOGUE
 from models.weights.resolve import place
@@ -70,3 +73,31 @@ def test_a_system_is_loaded_from_its_three_files_and_digested_by_them(
     before = model.digest(str(tmp_path))
     network_path.write_text("another")
     assert model.digest(str(tmp_path)) != before
+
+
+def test_the_model_that_ships_is_whole_and_says_what_it_is_for() -> None:
+    model = MODELS["animate-anyone"]
+    assert model.digest(None).startswith("sha256:")
+    assert "puppets" in str(model.notice)
+    assert isinstance(model.load(LoadOptions()), AnimateAnyoneAnimator)
+
+
+@pytest.mark.parametrize("changed", ["vae.safetensors", "image_encoder.safetensors"])
+def test_a_new_vae_or_image_encoder_makes_another_model(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODELS["animate-anyone"]
+    before = model.digest(None)
+    for name in ("vae.safetensors", "image_encoder.safetensors"):
+        copyfile(CHECKPOINTS / name, tmp_path / name)
+    monkeypatch.setattr("models.appearance.vae.CHECKPOINTS", tmp_path)
+    assert model.digest(None) == before
+    with (tmp_path / changed).open("ab") as file:
+        file.write(b"more")
+    assert model.digest(None) != before
+
+
+def test_a_clone_without_its_checkpoint_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(animate_anyone_weights, "CHECKPOINT", tmp_path / "embedded.safetensors")
+    with pytest.raises(MissingWeightsError, match="part of this project"):
+        MODELS["animate-anyone"].digest(None)
