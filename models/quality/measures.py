@@ -21,6 +21,8 @@ MIN_PERSON_AREA_SHARE = 0.001
 """... and a mask of at least this share of the picture."""
 INSIDE_MARGIN_SHARE = 0.02
 """Keypoints may lie outside the mask by this share of the character's size: joints of thin limbs sit on the outline."""
+SAME_MOMENT_SECONDS = 1e-6
+"""Frames that are nearer in time show no movement that could be measured; the time bases of videos are coarser."""
 SHARPNESS_SIZE_PX = 192
 """The character is resized so that the larger side of its box has this length before its sharpness is measured."""
 SWITCH_MAX_IOU = 0.1
@@ -99,8 +101,8 @@ def mask_area_jump(masks: NDArray[np.bool_]) -> float:
 def motion_magnitude(keypoints: NDArray[np.float32], frame_seconds: NDArray[np.float64]) -> float:
     """Mean speed of the body keypoints, in sizes of the character per second.
 
-    Counts keypoints that are confident in two neighbouring frames; 0.0 if there are none. It is the speed in the
-    picture, so a moving camera adds to it.
+    Counts keypoints that are confident in two neighbouring frames, `SAME_MOMENT_SECONDS` apart or more; 0.0 if there
+    are none. It is the speed in the picture, so a moving camera adds to it.
     """
     size = character_size_px(keypoints)
     if len(keypoints) != len(frame_seconds):
@@ -108,7 +110,7 @@ def motion_magnitude(keypoints: NDArray[np.float32], frame_seconds: NDArray[np.f
     body = keypoints[:, BODY]
     sure = body[..., 2] >= CONFIDENT_SCORE
     seconds = np.diff(frame_seconds)
-    counted = sure[1:] & sure[:-1] & (seconds > 0)[:, None]
+    counted = sure[1:] & sure[:-1] & (seconds >= SAME_MOMENT_SECONDS)[:, None]
     if not counted.any() or size == 0:
         return 0.0
     moved_px = np.linalg.norm(np.diff(body[..., :2], axis=0), axis=2)

@@ -182,6 +182,13 @@ def test_shot_cuts_are_counted():
     assert measures.shot_cuts(np.stack([shots[0]] * 8 + [shots[1]] * 8 + [shots[2]] * 8)) == 2
 
 
+def test_frames_of_one_moment_have_no_speed():
+    _, keypoints, _ = clip([(60, 40), (90, 40)])
+    assert measures.motion_magnitude(keypoints, np.array([0.0, 1.0])) > 0
+    for apart in (0.0, 1e-310):
+        assert measures.motion_magnitude(keypoints, np.array([0.0, apart])) == 0
+
+
 @given(st.data(), st.integers(1, 4))
 def test_every_measure_is_finite_and_in_range(data, num_frames):
     shape = (num_frames, 7, 9)
