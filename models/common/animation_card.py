@@ -90,7 +90,7 @@ form.
 
 Scores on {scores["pairs"]:.0f} pairs of held-out puppets in each setting, characters and motions of no training video:
 one is animated by the motion of another, and compared with what it truly looks like in that motion. What is promised is
-promised of *exact*, which is the system's own; *retargeted* has the pose network's faults as well.
+promised of all of them; *exact* tells how much of what is missing is the system's own, not the pose network's.
 
 {_meanings(_ALONE)}
 
