@@ -130,6 +130,7 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             seed=seed,
             reference_pose_HWC=row["reference_skeleton"],
             reference_keypoints_K3=row["reference_keypoints"],
+            pose_keypoints_TK3=row["skeleton_keypoints"],
             driving_THWC=driving,
             driving_keypoints_TK3=row["driving_keypoints"],
         )

@@ -197,6 +197,7 @@ class SampleMaker:
             references_BHWC=None if pictures is None else pictures[:1],
             reference_poses_BHWC=poses[:1],
             keypoints_BGK3=found[None],
+            pose_keypoints_BFK3=drawn[None, 1:],
             target_frames_BF=np.array([cut.targets]),
             reference_frames_B=np.array([cut.reference]),
             mirrored_B=np.array([cut.mirrored]),

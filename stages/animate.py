@@ -55,7 +55,7 @@ class AnimateStage(Stage[AnimateConfig]):
     name = "animate"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("reference_image", "skeleton_frames", "reference_skeleton"),
+            *("reference_image", "skeleton_frames", "skeleton_keypoints", "reference_skeleton"),
             *("reference_keypoints", "driving_frames", "driving_keypoints"),
             *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale"),
         }
@@ -114,6 +114,7 @@ class AnimateStage(Stage[AnimateConfig]):
             guidance_scale=row["guidance_scale"],
             reference_pose_HWC=row["reference_skeleton"],
             reference_keypoints_K3=row["reference_keypoints"],
+            pose_keypoints_TK3=row["skeleton_keypoints"],
             driving_THWC=row["driving_frames"],
             driving_keypoints_TK3=row["driving_keypoints"],
         )

@@ -75,10 +75,14 @@ class AnimateAnyoneModel(ModelConfig):
     name: ClassVar[str] = "animate-anyone"
     sizes: ClassVar[Mapping[str, AnimateAnyoneConfig]] = CONFIGS
     published_appearance: ClassVar[tuple[str, ...]] = (CLIP, VAE)
-    reads_reference_picture: ClassVar[bool] = False
 
     size: Size = "embedded"
     network: AnimateAnyoneConfig | None = None
+
+    @property
+    def reads_reference_picture(self) -> bool:
+        """Where it is moved limb by limb."""
+        return bool(self.shape.limb_warp)
 
     @classmethod
     def recipe_defaults(cls, *, size: str, stage: int, shape: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003

@@ -85,10 +85,14 @@ class AnimateXModel(ModelConfig):
     name: ClassVar[str] = "animate-x"
     sizes: ClassVar[Mapping[str, AnimateXConfig]] = CONFIGS
     published_appearance: ClassVar[tuple[str, ...]] = (OPEN_CLIP, SD2_VAE)
-    reads_reference_picture: ClassVar[bool] = True
 
     size: Size = "embedded"
     network: AnimateXConfig | None = None
+
+    @property
+    def reads_reference_picture(self) -> bool:
+        """Always."""
+        return True
 
     @classmethod
     def recipe_defaults(cls, *, size: str, stage: int, shape: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003

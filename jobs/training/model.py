@@ -41,18 +41,19 @@ class ModelConfig(ABC):
         network: what of its shape differs from that of `size`.
         appearance: folder of the VAE and the image encoder: of `vae.safetensors` and `image_encoder.safetensors` for
             the embedded size, of published weights for others; None: those that ship, or the Hugging Face cache.
+        start_partly: what a run starts from may be of another network (another shape, another system): it takes those
+            tensors that have the name and shape of one of its own, and begins with new ones elsewhere.
     """
 
     name: ClassVar[str]
     sizes: ClassVar[Mapping[str, Any]]
     published_appearance: ClassVar[tuple[str, ...]]
     """Names in the weights catalogue of what sizes other than the embedded one read pictures with."""
-    reads_reference_picture: ClassVar[bool]
-    """Whether the network is given the reference itself, besides what the VAE and the image encoder make of it."""
 
     size: str = "embedded"
     network: Any = None
     appearance: str | None = None
+    start_partly: bool = False
 
     def __post_init__(self) -> None:
         if self.size not in self.sizes:
@@ -62,6 +63,11 @@ class ModelConfig(ABC):
     def shape(self) -> Any:
         """The network's configuration."""
         return self.network or self.sizes[self.size]
+
+    @property
+    @abstractmethod
+    def reads_reference_picture(self) -> bool:
+        """Whether the network is given the reference itself, besides what the VAE and the image encoder make of it."""
 
     @classmethod
     @abstractmethod

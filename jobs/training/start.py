@@ -11,7 +11,7 @@ from torch import nn
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.model import Frozen, ModelConfig
-from models.common.checkpoint import CheckpointError, load_checkpoint, read_metadata
+from models.common.checkpoint import CheckpointError, load_checkpoint, read_metadata, read_tensors
 from models.common.memory import channels_last
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
@@ -84,7 +84,8 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     (its last checkpoint), or a folder with the published files.
 
     Raises:
-        CheckpointError: there is none of these, or it is of another network.
+        CheckpointError: there is none of these, or it is of another network (with `start_partly`: and shares nothing
+            with this one).
     """
     if start_from is None:
         return model.new_network()
@@ -94,7 +95,18 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     network = model.new_network()
     try:
         with storage.fetched(name) as path:
-            load_checkpoint(network, path)
+            if model.start_partly:
+                _take_alike(network, path)
+            else:
+                load_checkpoint(network, path)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
     return network
+
+
+def _take_alike(network: nn.Module, path: Path) -> None:
+    own = network.state_dict()
+    alike = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
+    if not alike:
+        raise CheckpointError(f"{path} has no tensor of the name and shape of one of {type(network).__name__}'s")
+    network.load_state_dict({**own, **alike})

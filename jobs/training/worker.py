@@ -179,7 +179,12 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
     model, recipe, workers = spec.config.model, spec.config.recipe, max(spec.config.workers.num, 1)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}, no GPU"
     return {
-        "model": {"name": model.name, "size": model.size, "network": resolved(model.shape)},
+        "model": {
+            "name": model.name,
+            "size": model.size,
+            "network": resolved(model.shape),
+            "start_partly": model.start_partly,
+        },
         "stage": recipe.stage,
         "steps": steps,
         "minutes": round(seconds / 60, 1),

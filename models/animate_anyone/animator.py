@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.animate_anyone.network import AnimateAnyone, Conditions
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
-from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
+from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures, limb_warped
 from models.common.memory import MemoryPlan, on_device, with_less_where_needed
 from models.sampling.denoise import Windows, sample
 from models.sampling.noise import initial_noise
@@ -68,8 +68,8 @@ class AnimateAnyoneAnimator:
         """The animation of a request; with less at once where memory runs out.
 
         Raises:
-            ValueError: a side that is no multiple of 8, pictures of different sizes, no frame, or no skeleton of the
-                reference where the network looks at it.
+            ValueError: a side that is no multiple of 8, pictures of different sizes, no frame, or no skeleton or key
+                points where the network looks at them.
             torch.OutOfMemoryError: it does not fit even with the least at once.
         """
         check_pictures(inputs, size_multiple=self.size_multiple)
@@ -85,12 +85,13 @@ class AnimateAnyoneAnimator:
             reference = to_images(inputs.reference_HWC[None]).to(device, self.dtype)
             latents = self.vae.encode(reference)
             token = self.image_encoder(reference)[:, None]
+            warped = self._warped(inputs, len(pose)) if config.limb_warp else None
         reference_pose = self._reference_pose(inputs) if config.reference_pose else None
         noise = initial_noise(latents.shape[1], len(pose), *latents.shape[2:], seed=inputs.seed)
         with on_device(self.network, device, plan):
             conditions = self.network.conditions(token, latents, reference_pose)
             made = sample(
-                _ClipDenoiser(self, conditions, pose),
+                _ClipDenoiser(self, conditions, pose, warped),
                 noise.to(device),
                 schedule=self.schedule,
                 num_steps=inputs.num_steps or config.num_steps,
@@ -110,12 +111,25 @@ class AnimateAnyoneAnimator:
         drawing = torch.from_numpy(inputs.reference_pose_HWC).permute(2, 0, 1)[None] / 255
         return drawing.to(self.device, self.dtype)
 
+    def _warped(self, inputs: AnimationInputs, num_frames: int) -> Tensor:
+        """Latents (C, num_frames, h, w) of the reference moved limb by limb into each pose, the last one repeated."""
+        pictures = limb_warped(self.name, inputs, at_once=VAE_BATCH)
+        latents = [self.vae.encode(to_images(few).to(self.device, self.dtype)) for few in pictures]
+        latents.append(latents[-1][-1:].expand(num_frames - len(inputs.pose_THWC), -1, -1, -1))
+        return torch.cat(latents).transpose(0, 1)
+
 
 class _ClipDenoiser:
     """The denoiser with all that stays the same for a clip in it."""
 
-    def __init__(self, animator: AnimateAnyoneAnimator, conditions: Conditions, pose_THWC: NDArray[np.uint8]) -> None:
-        self.animator, self.conditions, self.pose_THWC = animator, conditions, pose_THWC
+    def __init__(
+        self,
+        animator: AnimateAnyoneAnimator,
+        conditions: Conditions,
+        pose_THWC: NDArray[np.uint8],
+        warped_CFHW: Tensor | None,
+    ) -> None:
+        self.animator, self.conditions, self.pose_THWC, self.warped_CFHW = animator, conditions, pose_THWC, warped_CFHW
         num_frames, height, width, _ = pose_THWC.shape
         channels = animator.network.pose_guider.conv_out.out_channels
         size = num_frames * channels * (height // LATENT_PX) * (width // LATENT_PX) * animator.dtype.itemsize
@@ -130,6 +144,10 @@ class _ClipDenoiser:
             if tuple(window) not in found:
                 found[tuple(window)] = self.kept[:, list(window)] if self.kept is not None else self._features(window)
         pose = torch.stack([found[tuple(windows[row])] for row in order])
+        limb_warp = self.animator.network.limb_warp
+        if limb_warp is not None and self.warped_CFHW is not None and num_plain < len(order):
+            seen = torch.stack([self.warped_CFHW[:, list(windows[row])] for row in order[num_plain:]])
+            pose[num_plain:] += limb_warp(seen)
         x = latents_BCFHW[order].to(self.animator.dtype)
         t_B = torch.full((len(order),), t, device=x.device)
         predicted = self.animator.denoiser(x, t_B, self.conditions, pose, num_plain=num_plain)

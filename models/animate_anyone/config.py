@@ -32,6 +32,9 @@ class AnimateAnyoneConfig:
             (arXiv 2406.01188, §3.3) first did: which part of the character is which need not be learnt from looks.
             So does the denoiser where it sees the reference's latents, which tells it from where to where each part
             moves. For the "released" guider only, and off in its checkpoints.
+        limb_warp: the denoiser also sees the reference's picture moved limb by limb into each pose
+            (`models.pose.limb_warp`): which look goes where need not be found by attention, only put right. For the
+            "released" guider only, and off in its checkpoints.
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
         latent_scale: latents times this have unit variance. `latent_px`: pixels along the side of a latent.
         image_size_px: side of the square that the image encoder sees.
@@ -44,6 +47,7 @@ class AnimateAnyoneConfig:
     pose_widths: tuple[int, ...] = (16, 32, 96, 256)
     reference_latents: bool = False
     reference_pose: bool = False
+    limb_warp: bool = False
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(betas="linear"))
     windows: WindowConfig = field(default_factory=lambda: WindowConfig(size=24, overlap=4, layout="closed_loop"))
     num_steps: int = 30
@@ -54,8 +58,9 @@ class AnimateAnyoneConfig:
     pose_preset: str = "moore"
 
     def __post_init__(self) -> None:
-        if self.reference_pose and self.pose_guider != "released":
-            raise ValueError(f"reference_pose needs pose_guider 'released', got '{self.pose_guider}'")
+        for name in ("reference_pose", "limb_warp"):
+            if getattr(self, name) and self.pose_guider != "released":
+                raise ValueError(f"{name} needs pose_guider 'released', got '{self.pose_guider}'")
 
 
 MOORE = AnimateAnyoneConfig()

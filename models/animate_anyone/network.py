@@ -13,6 +13,7 @@ from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.pose_guider import PaperPoseGuider, ReleasedPoseGuider
 from models.common.unet.transformer import BlockConditions
 from models.common.unet.unet import UNet
+from models.common.unet.warped import WarpedReference, check_warped
 
 # R references: one for all rows of a batch, or one for each row that has conditions
 
@@ -111,6 +112,9 @@ class AnimateAnyone(nn.Module):
             if config.pose_guider == "released"
             else PaperPoseGuider(config.unet.in_channels)
         )
+        self.limb_warp: WarpedReference | None = None
+        if config.limb_warp:
+            self.limb_warp = WarpedReference(config.unet.in_channels, config.unet.widths[0])
         self.denoiser = Denoiser(config)
 
     def conditions(
@@ -150,11 +154,17 @@ class AnimateAnyone(nn.Module):
         reference_latents_BCHW: Tensor,
         conditional_B: Tensor,
         reference_pose_B3HW: Tensor | None = None,
+        warped_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """The prediction for every row, as training needs it; rows without conditions are those of guidance.
 
-        `conditional_B`: bool.
+        `conditional_B`: bool. `warped_BCFHW`: latents of the reference moved limb by limb into each pose, where the
+        configuration asks for them.
+
+        Raises:
+            ValueError: drawings of the reference, or such latents, given and not asked for, or the other way round.
         """
+        check_warped(self.config.limb_warp, warped_BCFHW)
         order = torch.argsort(conditional_B.long(), stable=True)
         num_plain = len(order) - int(conditional_B.sum())
         seen = order[num_plain:]
@@ -162,11 +172,15 @@ class AnimateAnyone(nn.Module):
         if len(seen):
             pose = None if reference_pose_B3HW is None else reference_pose_B3HW[seen]
             conditions = self.conditions(image_tokens_BLD[seen], reference_latents_BCHW[seen], pose)
+        pose_features = self.pose_features(pose_BF3HW[order])
+        if self.limb_warp is not None and warped_BCFHW is not None:
+            seen_B = conditional_B[order].to(pose_features.dtype)[:, None, None, None, None]
+            pose_features = pose_features + self.limb_warp(warped_BCFHW[order]) * seen_B
         predicted: Tensor = self.denoiser(
             latents_BCFHW[order],
             t_B[order],
             conditions,
-            self.pose_features(pose_BF3HW[order]),
+            pose_features,
             num_plain=num_plain,
         )
         return predicted[torch.argsort(order)]

@@ -13,7 +13,7 @@ from models.appearance.vae import Vae
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
-from models.training.encodings import Encodings, drawings
+from models.training.encodings import Encodings, drawings, warped_latents
 from models.training.recipe import TrainingRecipe
 
 
@@ -55,6 +55,7 @@ class AnimateAnyoneTask:
         for frozen in (vae, image_encoder):
             frozen.eval().requires_grad_(False).to(device)
         keep_bytes = keep_bytes if recipe.sampling.min_crop_share == 1 else 0
+        self._encode = vae.encode
         self._latents = Encodings(vae.encode, device=device, keep_bytes=keep_bytes)
         self._tokens = Encodings(image_encoder, device=device, keep_bytes=keep_bytes)
 
@@ -84,16 +85,19 @@ class AnimateAnyoneTask:
             drawings(batch.poses_BFHWC, self._device),
             self._latents.references(batch, batch.latents_BGCHW),
         )
-        reference_pose: tuple[Tensor, ...] = ()
+        drawn: dict[str, Tensor] = {}
         if self.network.config.reference_pose:
-            reference_pose = (drawings(batch.reference_poses_BHWC, self._device),)
+            drawn["reference_pose_B3HW"] = drawings(batch.reference_poses_BHWC, self._device)
+        if self.network.config.limb_warp:
+            drawn["warped_BCFHW"] = warped_latents(batch, self._encode, self._device)
         predict: Callable[..., Tensor] = network
         if self.recipe.stage == 2 or noisy.conditional_B.any():
-            return noisy.row_losses(predict(*inputs, noisy.conditional_B, *reference_pose))
+            return noisy.row_losses(predict(*inputs, noisy.conditional_B, **drawn))
         # Nothing would need the ReferenceNet, which has to take part: one more row does, for nothing.
         conditional_B = torch.cat([noisy.conditional_B, torch.ones_like(noisy.conditional_B[:1])])
-        one_more = [torch.cat([rows, rows[:1]]) for rows in (*inputs, *reference_pose)]
-        prediction = predict(*one_more[: len(inputs)], conditional_B, *one_more[len(inputs) :])
+        more = [torch.cat([rows, rows[:1]]) for rows in inputs]
+        more_drawn = {name: torch.cat([rows, rows[:1]]) for name, rows in drawn.items()}
+        prediction = predict(*more, conditional_B, **more_drawn)
         return noisy.row_losses(prediction[:-1]) + 0 * prediction[-1].sum()
 
 

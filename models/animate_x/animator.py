@@ -14,7 +14,7 @@ from models.animate_x.indicators import indicator_keypoints
 from models.animate_x.network import AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
-from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
+from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures, limb_warped
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
@@ -66,7 +66,7 @@ class AnimateXAnimator:
 
         Raises:
             ValueError: a side that is no multiple of 8, pictures of different sizes, no frame, or nothing of the
-                driving motion or of the reference's skeleton where the network looks at it.
+                driving motion, of key points or of the reference's skeleton where the network looks at them.
             torch.OutOfMemoryError: it does not fit even with the least at once.
         """
         check_pictures(inputs, size_multiple=self.size_multiple)
@@ -82,7 +82,11 @@ class AnimateXAnimator:
         covering = windows(num_frames, config.windows)
         self.vae.tile(on=plan.vae_tiled)
         with on_device(self.vae, device, plan):
-            latents = self.vae.encode(to_images(inputs.reference_HWC[None]).to(device, self.dtype))
+            latents = self._encoded(inputs.reference_HWC[None])
+            warped = None
+            if config.limb_warp:
+                pictures = limb_warped(self.name, inputs, at_once=PICTURES_AT_ONCE)
+                warped = torch.cat([self._encoded(few) for few in pictures]).transpose(0, 1)
         with on_device(self.image_encoder, device, plan):
             embeds, features = self._embeddings(inputs)
         size = (num_frames, *latents.shape[2:])
@@ -100,6 +104,7 @@ class AnimateXAnimator:
                 num_frames=num_frames,
                 keypoints_FK=None if features is None else self._keypoints(inputs),
                 features_FE=features,
+                warped_CFHW=warped,
             )
             made = sample(
                 ClipDenoiser(self.network, clip, self.denoiser),
@@ -121,6 +126,10 @@ class AnimateXAnimator:
         with on_device(self.vae, device, plan):
             made_TCHW = made.transpose(0, 1).to(self.dtype)
             return np.concatenate(list(decode_frames(self.vae, made_TCHW, batch=PICTURES_AT_ONCE)))
+
+    def _encoded(self, pictures_NHWC: NDArray[np.uint8]) -> Tensor:
+        """Their latents (N, C, h, w)."""
+        return self.vae.encode(to_images(pictures_NHWC).to(self.device, self.dtype))
 
     def _drawings(self, pictures_NHWC: NDArray[np.uint8]) -> Tensor:
         """(N, 3, H, W), 0–1."""

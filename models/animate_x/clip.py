@@ -27,6 +27,7 @@ class ClipInputs:
     `poses`: drawings (n, 3, H, W), 0–1, of the frames from one number up to another. `num_frames`: how many there are.
     `keypoints_FK`, `features_FE`: what the pose indicator reads, (num_frames + 1, …), the reference's first; None
       without an indicator.
+    `warped_CFHW`: latents of the reference moved limb by limb into each pose; None where the network sees none.
     """
 
     image_embeds_1E: Tensor  # noqa: N815
@@ -38,6 +39,7 @@ class ClipInputs:
     num_frames: int
     keypoints_FK: Tensor | None = None  # noqa: N815
     features_FE: Tensor | None = None  # noqa: N815
+    warped_CFHW: Tensor | None = None  # noqa: N815
 
 
 class ClipDenoiser:
@@ -87,7 +89,12 @@ class ClipDenoiser:
     def _beside_of(self, window: tuple[int, ...], seen: bool) -> Tensor:
         if window not in self._beside:
             features = self.network.pose_features(self._frames_FCHW[list(window)][None])[0]
-            self._beside[window] = features if self._picture is None else features + self._picture
+            if self._picture is not None:
+                features = features + self._picture
+            limb_warp, warped = self.network.limb_warp, self.inputs.warped_CFHW
+            if limb_warp is not None and warped is not None:
+                features = features + limb_warp(warped[:, list(window)][None])[0]
+            self._beside[window] = features
         return self._beside[window] if seen else torch.zeros_like(self._beside[window])
 
     def _first_of(self, seen: bool) -> Tensor:

@@ -71,6 +71,8 @@ class AnimateXConfig:
         reference: how the picture is shown: "picture", as features of the whole picture beside every frame,
             "first_frame", as a frame before the others that is no noise, with its skeleton, or "both". All have their
             layers in every checkpoint.
+        limb_warp: every frame also sees the reference's picture moved limb by limb into its pose
+            (`models.pose.limb_warp`), beside its skeleton. Off in the paper and in the public checkpoints.
         beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
         num_image_tokens: tokens that are made of the image encoder's embedding.
         offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
@@ -85,6 +87,7 @@ class AnimateXConfig:
     )
     indicator: IndicatorConfig | None = field(default_factory=IndicatorConfig)
     reference: ReferenceForm = "picture"
+    limb_warp: bool = False
     beside_channels: int = 8
     embedder_width: int = 32
     num_image_tokens: int = 4

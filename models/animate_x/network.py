@@ -14,6 +14,7 @@ from models.animate_x.embedders import LatentEmbedder, PictureEmbedder
 from models.animate_x.indicators import PoseIndicator
 from models.common.unet.transformer import BlockConditions
 from models.common.unet.unet import UNet
+from models.common.unet.warped import WarpedReference, check_warped
 
 # B rows of a batch, F frames of a window, K numbers of a frame's key points, E width of an image embedding, P parts
 
@@ -77,6 +78,9 @@ class AnimateX(nn.Module):
         self.skeleton = PictureEmbedder(config.embedder_width, channels)
         self.reference_pose = PictureEmbedder(config.embedder_width, whole)
         self.reference_latents = LatentEmbedder(config.unet.in_channels, config.embedder_width, whole)
+        self.limb_warp: WarpedReference | None = None
+        if config.limb_warp:
+            self.limb_warp = WarpedReference(config.unet.in_channels, channels)
         self.indicator = None if config.indicator is None else PoseIndicator(config.indicator, width)
 
     def context(self, image_embeds_BE: Tensor | None, text_tokens_1LD: Tensor) -> Tensor:
@@ -139,13 +143,19 @@ class AnimateX(nn.Module):
         features_BFE: Tensor | None,
         conditional_B: Tensor,
         kept_BP: Tensor | None = None,
+        warped_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """The prediction for every row, as training needs it; rows without conditions are those of guidance.
 
         `pose_BF3HW`: drawings of the frames, 0–1. `keypoints_BFK`, `features_BFE`: of the reference and of the frames
         after it, which only a pose indicator reads. `conditional_B`: bool. `kept_BP`: bool, which of `PARTS` a row
-        keeps; None for all of them in rows with conditions.
+        keeps; None for all of them in rows with conditions. `warped_BCFHW`: latents of the reference moved limb by limb
+        into each pose, where the configuration asks for them.
+
+        Raises:
+            ValueError: such latents given and not asked for, or the other way round.
         """
+        check_warped(self.config.limb_warp, warped_BCFHW)
         if kept_BP is None:
             kept_BP = conditional_B[:, None].expand(-1, len(PARTS))
         tokens_B, reference_B, skeletons_B = kept_BP.unbind(1)
@@ -158,6 +168,9 @@ class AnimateX(nn.Module):
         if self.config.reference != "first_frame":
             picture = self.picture_features(reference_B3HW)
             beside = beside + picture * _of_rows(reference_B, picture)
+        if self.limb_warp is not None and warped_BCFHW is not None:
+            warped = self.limb_warp(warped_BCFHW)
+            beside = beside + warped * _of_rows(reference_B & skeletons_B, warped)
         if self.config.reference == "picture":
             height, width = latents_BCFHW.shape[-2:]
             first = beside.new_zeros(len(beside), latents_BCFHW.shape[1] + beside.shape[1], height, width)

@@ -15,7 +15,7 @@ from models.appearance.vae import Vae
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
-from models.training.encodings import Encodings, drawings
+from models.training.encodings import Encodings, drawings, warped_latents
 from models.training.recipe import TrainingRecipe
 
 
@@ -57,6 +57,7 @@ class AnimateXTask:
         for frozen in (vae, image_encoder):
             frozen.eval().requires_grad_(False).to(device)
         keep_bytes = keep_bytes if recipe.sampling.min_crop_share == 1 else 0
+        self._encode = vae.encode
         self._latents = Encodings(vae.encode, device=device, keep_bytes=keep_bytes)
         self._embeds = Encodings(image_encoder, device=device, keep_bytes=keep_bytes)
 
@@ -87,6 +88,9 @@ class AnimateXTask:
         if self.network.indicator is not None:
             driving_NE = self._embeds.targets(batch, batch.embeddings_BGE)
             features_BFE = torch.cat([embeds_BE[:, None], driving_NE.reshape(rows, num_frames, -1)], 1)
+        warped: dict[str, Tensor] = {}
+        if self.network.config.limb_warp:
+            warped["warped_BCFHW"] = warped_latents(batch, self._encode, self._device)
         prediction = network(
             noisy.noisy_BCFHW,
             noisy.t_B,
@@ -100,6 +104,7 @@ class AnimateXTask:
             features_BFE,
             noisy.conditional_B,
             noisy.kept_BP,
+            **warped,
         )
         return noisy.row_losses(prediction)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.pose.limb_warp import LimbWarp
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all."""
@@ -22,6 +24,7 @@ class AnimationInputs:
     `seed`: of the noise, which is drawn on the CPU, so that no device, batch or worker changes it.
     `num_steps`, `guidance_scale`: None is the model's default.
     `reference_pose_HWC`: the reference's own skeleton, for systems that look at it.
+    `pose_keypoints_TK3`: float (T, 133, 3), the key points that `pose_THWC` draws, with scores; and
     `reference_keypoints_K3`: float (133, 3), the reference's key points in its pixels, with scores; and
     `driving_THWC`, `driving_keypoints_TK3`: uint8 frames of the driving video, of any size, and float (T, 133, 3) key
       points in their pixels, not fitted to the reference: for systems that look at the motion itself.
@@ -34,6 +37,7 @@ class AnimationInputs:
     guidance_scale: float | None = None
     reference_pose_HWC: NDArray[np.uint8] | None = None  # noqa: N815
     reference_keypoints_K3: NDArray[np.float32] | None = None  # noqa: N815
+    pose_keypoints_TK3: NDArray[np.float32] | None = None  # noqa: N815
     driving_THWC: NDArray[np.uint8] | None = None  # noqa: N815
     driving_keypoints_TK3: NDArray[np.float32] | None = None  # noqa: N815
 
@@ -79,3 +83,22 @@ def check_pictures(inputs: AnimationInputs, *, size_multiple: int) -> None:
         raise ValueError(
             f"skeleton drawings must be (T, {height}, {width}, 3) with T >= 1, got {inputs.pose_THWC.shape}"
         )
+
+
+def limb_warped(name: str, inputs: AnimationInputs, *, at_once: int) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (n, H, W, 3), n ≤ `at_once` at a time, of the reference moved limb by limb into each pose.
+
+    `name`: of the system that asks for them.
+
+    Raises:
+        ValueError: no key points of the reference, or none of each pose.
+    """
+    keypoints, poses = inputs.reference_keypoints_K3, inputs.pose_keypoints_TK3
+    if keypoints is None or poses is None or len(poses) != len(inputs.pose_THWC):
+        raise ValueError(
+            f"{name} moves the reference limb by limb: it needs reference_keypoints_K3, and pose_keypoints_TK3 of "
+            f"{len(inputs.pose_THWC)} frames"
+        )
+    warp = LimbWarp(inputs.reference_HWC, keypoints)
+    for first in range(0, len(poses), at_once):
+        yield warp(poses[first : first + at_once])

@@ -21,6 +21,7 @@ class SampleBatch:
     `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB. Skeletons in `poses_BFHWC` may
       have been changed (`SamplingConfig.explicit_indicator`). Beside stored features, there may be no pictures.
     `keypoints_BGK3`: float32, of the reference and the G − 1 = F targets after it, in pixels of the pictures, as found.
+    `pose_keypoints_BFK3`: float32, those that `poses_BFHWC` draws.
     `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
     `latents_BGCHW`, `embeddings_BGE`: float16, of the same G pictures, as `prepare` stored them; None: to be computed.
     """
@@ -30,6 +31,7 @@ class SampleBatch:
     poses_BFHWC: NDArray[np.uint8]  # noqa: N815
     reference_poses_BHWC: NDArray[np.uint8]  # noqa: N815
     keypoints_BGK3: NDArray[np.float32]  # noqa: N815
+    pose_keypoints_BFK3: NDArray[np.float32]  # noqa: N815
     target_frames_BF: NDArray[np.int64]  # noqa: N815
     reference_frames_B: NDArray[np.int64]  # noqa: N815
     mirrored_B: NDArray[np.bool_]  # noqa: N815

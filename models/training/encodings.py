@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.appearance.vae import to_images
+from models.pose.limb_warp import LimbWarp
 from models.training.batch import PictureKey, SampleBatch
 
 
@@ -66,3 +67,17 @@ class Encodings:
 def drawings(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """(…, 3, H, W) float32 with values 0–1 of uint8 pictures (…, H, W, 3)."""
     return torch.from_numpy(pictures).to(device).movedim(-1, -3).float() / 255
+
+
+@torch.no_grad()
+def warped_latents(batch: SampleBatch, encode: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
+    """(B, C, F, h, w), latents of each reference moved limb by limb into the poses that its skeletons draw.
+
+    `encode`: as for `Encodings`.
+    """
+    # Decoded whatever else is stored.
+    assert batch.references_BHWC is not None
+    rows = zip(batch.references_BHWC, batch.keypoints_BGK3[:, 0], batch.pose_keypoints_BFK3, strict=True)
+    warped = [LimbWarp(reference, keypoints)(poses) for reference, keypoints, poses in rows]
+    latents = encode(to_images(np.concatenate(warped)).to(device))
+    return latents.unflatten(0, batch.target_frames_BF.shape).transpose(1, 2)

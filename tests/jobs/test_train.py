@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,26 @@ def test_weights_that_are_not_there_or_of_another_network_are_refused(
         run("out", tiny_recipe(appearance), start_from=str(tmp_path / "absent.safetensors"))
     with pytest.raises(ValueError, match="does not fit AnimateAnyone"):
         run("out", tiny_recipe(appearance), start_from=str(appearance / "vae.safetensors"))
+
+
+def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_for_it(
+    tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
+) -> None:
+    recipe = tiny_recipe(appearance, network=replace(TINY, limb_warp=False), steps=1)
+    first = read_tensors(Path(run("one", recipe).summary["weights"]))
+    grown = tiny_recipe(appearance, steps=1, optimizer={"learning_rate": 1e-12})
+    with pytest.raises(ValueError, match=r"2 missing \(limb_warp"):
+        run("two", grown, start_from=str(tmp_path / "one"))
+    grown["model"]["start_partly"] = True
+    result = run("two", grown, start_from=str(tmp_path / "one"))
+    weights = Path(result.summary["weights"])
+    second = read_tensors(weights)
+    assert second.keys() - first.keys() == {"limb_warp.weight", "limb_warp.bias"}
+    assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in first.items())
+    runs = read_metadata(weights)["runs"]
+    assert [each["model"]["start_partly"] for each in runs] == [False, True]  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="has no tensor of the name and shape of one of AnimateAnyone's"):
+        run("three", grown, start_from=str(appearance / "vae.safetensors"))
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ TINY = AnimateAnyoneConfig(
     pose_widths=(8, 8, 16, 16),
     reference_latents=True,
     reference_pose=True,
+    limb_warp=True,
     schedule=ScheduleConfig(),
     windows=WindowConfig(size=8, overlap=2, layout="open_loop"),
     num_steps=2,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_animate_anyone import TINY
 
 from models.animate_anyone import animator as module
@@ -22,14 +23,24 @@ HEIGHT_PX, WIDTH_PX = 64, 48
 
 def inputs(num_frames: int = 11, **changes: object) -> AnimationInputs:
     rng = np.random.default_rng(3)
+    skeletons = np.concatenate(
+        [rng.uniform(0, WIDTH_PX, (num_frames + 1, 133, 2)), np.ones((num_frames + 1, 133, 1))], 2
+    )
     given = AnimationInputs(
         reference_HWC=rng.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
         pose_THWC=rng.integers(0, 256, (num_frames, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
         reference_pose_HWC=rng.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8),
+        reference_keypoints_K3=skeletons[-1],
+        pose_keypoints_TK3=skeletons[:-1],
         seed=5,
         guidance_scale=2.0,
     )
     return replace(given, **changes)  # type: ignore[arg-type]
+
+
+def flipped(keypoints: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    assert keypoints is not None
+    return keypoints[..., [1, 0, 2]]
 
 
 def new_animator(**options: object) -> AnimateAnyoneAnimator:
@@ -57,6 +68,8 @@ def test_the_same_request_gives_the_same_bits_and_another_seed_or_reference_or_p
         inputs(reference_HWC=255 - inputs().reference_HWC),
         inputs(pose_THWC=255 - inputs().pose_THWC),
         inputs(reference_pose_HWC=255 - inputs().reference_HWC),
+        inputs(reference_keypoints_K3=flipped(inputs().reference_keypoints_K3)),
+        inputs(pose_keypoints_TK3=flipped(inputs().pose_keypoints_TK3)),
         inputs(guidance_scale=4.0),
         inputs(num_steps=3),
     ):
@@ -117,6 +130,8 @@ def test_too_little_memory_for_anything_is_an_error(monkeypatch: pytest.MonkeyPa
         ({"pose_THWC": np.zeros((3, 64, 40, 3), np.uint8)}, r"must be \(T, 64, 48, 3\)"),
         ({"pose_THWC": np.zeros((0, 64, 48, 3), np.uint8)}, "T >= 1"),
         ({"reference_pose_HWC": None}, "tiny looks at the reference's skeleton"),
+        ({"reference_keypoints_K3": None}, "tiny moves the reference limb by limb: it needs reference_keypoints_K3"),
+        ({"pose_keypoints_TK3": np.zeros((3, 133, 3), np.float32)}, "pose_keypoints_TK3 of 11 frames"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(changes: dict[str, object], words: str) -> None:

@@ -37,6 +37,7 @@ def batch(rows: int, num_frames: int, size: int = 8) -> dict[str, torch.Tensor]:
         "reference_latents_BCHW": normal(rows, CHANNELS, size, size),
         "conditional_B": torch.ones(rows, dtype=torch.bool),
         "reference_pose_B3HW": torch.rand((rows, 3, 8 * size, 8 * size), generator=generator),
+        "warped_BCFHW": normal(rows, CHANNELS, num_frames, size, size),
     }
 
 
@@ -65,6 +66,7 @@ def test_rows_without_conditions_see_neither_reference_nor_token_but_the_pose() 
             "image_tokens_BLD": given["image_tokens_BLD"] + 1,
             "reference_latents_BCHW": given["reference_latents_BCHW"] + 1,
             "reference_pose_B3HW": 1 - given["reference_pose_B3HW"],
+            "warped_BCFHW": given["warped_BCFHW"] + 1,
         }
     )
     torch.testing.assert_close(other[0], before[0], atol=1e-6, rtol=0)
@@ -84,9 +86,8 @@ def test_without_temporal_layers_frames_are_apart_and_new_ones_change_nothing() 
     torch.testing.assert_close(network(**given), with_layers, atol=1e-5, rtol=0)
     network = new_network()
     network.denoiser.temporal = False
-    alone = network(
-        **{**given, "latents_BCFHW": given["latents_BCFHW"][:, :, :1], "pose_BF3HW": given["pose_BF3HW"][:, :1]}
-    )
+    by_frame = {name: given[name][:, :, :1] for name in ("latents_BCFHW", "warped_BCFHW")}
+    alone = network(**{**given, **by_frame, "pose_BF3HW": given["pose_BF3HW"][:, :1]})
     torch.testing.assert_close(network(**given)[:, :, :1], alone, atol=1e-5, rtol=1e-4)
     network.denoiser.temporal = True
     assert (network(**given)[:, :, :1] - alone).abs().max() > 1e-3
@@ -126,14 +127,15 @@ def test_odd_sizes_come_back_as_they_are(height: int, width: int) -> None:
     given["reference_latents_BCHW"] = torch.randn(1, CHANNELS, height, width)
     given["pose_BF3HW"] = torch.rand(1, 2, 3, 8 * height, 8 * width)
     given["reference_pose_B3HW"] = given["pose_BF3HW"][:, 0]
+    given["warped_BCFHW"] = given["latents_BCFHW"]
     assert network(**given).shape == (1, CHANNELS, 2, height, width)
 
 
 @torch.no_grad()
 def test_the_papers_pose_guider_is_added_to_the_noise() -> None:
-    network = new_network(replace(TINY, pose_guider="paper", reference_pose=False))
+    network = new_network(replace(TINY, pose_guider="paper", reference_pose=False, limb_warp=False))
     given = batch(1, 2)
-    del given["reference_pose_B3HW"]
+    del given["reference_pose_B3HW"], given["warped_BCFHW"]
     before = network(**given)
     assert network.pose_features(given["pose_BF3HW"]).shape == given["latents_BCFHW"].shape
     assert (network(**{**given, "pose_BF3HW": 1 - given["pose_BF3HW"]}) - before).abs().max() > 1e-3
@@ -151,6 +153,24 @@ def test_the_references_skeleton_is_seen_where_the_configuration_says_so() -> No
         new_network(replace(TINY, reference_pose=False))(**given)
     with pytest.raises(ValueError, match="reference_pose needs pose_guider 'released'"):
         replace(TINY, pose_guider="paper")
+
+
+@torch.no_grad()
+def test_the_reference_moved_limb_by_limb_is_seen_frame_by_frame_where_the_configuration_says_so() -> None:
+    given = batch(1, 2)
+    network = new_network()
+    network.denoiser.temporal = False
+    before = network(**given)
+    given["warped_BCFHW"][:, :, 1] += 1
+    after = network(**given)
+    torch.testing.assert_close(after[:, :, 0], before[:, :, 0], atol=1e-5, rtol=1e-4)
+    assert (after[:, :, 1] - before[:, :, 1]).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="limb_warp=True, got no latents of"):
+        network(**{**given, "warped_BCFHW": None})
+    with pytest.raises(ValueError, match="limb_warp=False, got latents of"):
+        new_network(replace(TINY, limb_warp=False))(**given)
+    with pytest.raises(ValueError, match="limb_warp needs pose_guider 'released'"):
+        replace(TINY, pose_guider="paper", reference_pose=False)
 
 
 @torch.no_grad()

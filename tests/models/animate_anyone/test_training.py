@@ -59,6 +59,7 @@ def batch(num_frames: int, samples: tuple[int, ...] = (0, 1)) -> SampleBatch:
         references_BHWC=frames[:1].repeat(rows, 0),
         reference_poses_BHWC=np.where(frames[:1] > 100, frames[:1], 0).astype(np.uint8).repeat(rows, 0),
         keypoints_BGK3=np.zeros((rows, num_frames + 1, 133, 3), np.float32),
+        pose_keypoints_BFK3=np.zeros((rows, num_frames, 133, 3), np.float32),
         target_frames_BF=np.arange(1, num_frames + 1)[None].repeat(rows, 0),
         reference_frames_B=np.zeros(rows, np.int64),
         mirrored_B=np.zeros(rows, bool),
@@ -118,7 +119,7 @@ def test_each_stage_trains_its_part(stage: int) -> None:
     temporal = {name for name in before if ".motion_modules." in name}
     assert moved <= temporal if stage == 2 else not moved & temporal
     roots = {name.split(".")[0] for name in moved}
-    assert roots == ({"denoiser"} if stage == 2 else {"denoiser", "reference_net", "pose_guider"})
+    assert roots == ({"denoiser"} if stage == 2 else {"denoiser", "reference_net", "pose_guider", "limb_warp"})
 
 
 class _Spy(nn.Module):
@@ -128,10 +129,11 @@ class _Spy(nn.Module):
         super().__init__()
         self.network = network
         self.inputs: tuple[Tensor, ...] = ()
+        self.drawn: dict[str, Tensor] = {}
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        self.inputs = inputs
-        prediction: Tensor = self.network(*inputs)
+    def forward(self, *inputs: Tensor, **drawn: Tensor) -> Tensor:
+        self.inputs, self.drawn = inputs, drawn
+        prediction: Tensor = self.network(*inputs, **drawn)
         return prediction
 
 
@@ -141,14 +143,16 @@ def test_dropped_rows_are_those_of_guidance_at_inference() -> None:
     trained = task(settings)
     spy = _Spy(trained.network)
     trained.row_losses(spy, batch(1, tuple(range(12))))
-    latents, t, tokens, pose, reference, conditional, reference_pose = spy.inputs
+    latents, t, tokens, pose, reference, conditional = spy.inputs
     assert 0 < int(conditional.sum()) < 12
     network = trained.network
     with torch.no_grad():
-        predicted = network(*spy.inputs)
+        torch.nn.init.normal_(network.limb_warp.weight)  # begins at zero
+        predicted = network(*spy.inputs, **spy.drawn)
         features = network.pose_features(pose)
         plain = network.denoiser(latents, t, None, features)
-        seen = network.denoiser(latents, t, network.conditions(tokens, reference, reference_pose), features)
+        conditions = network.conditions(tokens, reference, spy.drawn["reference_pose_B3HW"])
+        seen = network.denoiser(latents, t, conditions, features + network.limb_warp(spy.drawn["warped_BCFHW"]))
     expected = torch.where(conditional[:, None, None, None, None], seen, plain)
     assert torch.allclose(predicted, expected, atol=1e-5)
     assert not torch.allclose(seen, plain, atol=1e-3)

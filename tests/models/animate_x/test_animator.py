@@ -25,6 +25,7 @@ UNIANIMATE_TINY = replace(
     unet=replace(TINY.unet, pose_attention=None),
     indicator=None,
     reference="first_frame",
+    limb_warp=False,
     noise_prior=NoisePrior(),
 )
 
@@ -42,6 +43,7 @@ def inputs(num_frames: int = 11, **changes: object) -> AnimationInputs:
         guidance_scale=2.0,
         reference_pose_HWC=pictures(HEIGHT_PX, WIDTH_PX, 3),
         reference_keypoints_K3=rng.uniform(0, 20, (133, 3)).astype(np.float32),
+        pose_keypoints_TK3=rng.uniform(0, 20, (num_frames, 133, 3)).astype(np.float32),
         driving_THWC=pictures(num_frames, 40, 30, 3),
         driving_keypoints_TK3=rng.uniform(0, 20, (num_frames, 133, 3)).astype(np.float32),
     )
@@ -74,8 +76,9 @@ def test_the_same_request_gives_the_same_bits_and_what_is_read_changes_them(conf
     everywhere = {"seed": 6, "reference_HWC": 255 - given.reference_HWC, "pose_THWC": 255 - given.pose_THWC}
     motion = {"driving_THWC": 255 - given.driving_THWC, "driving_keypoints_TK3": given.driving_keypoints_TK3[::-1]}
     motion["reference_keypoints_K3"] = given.reference_keypoints_K3[::-1]
+    motion["pose_keypoints_TK3"] = given.pose_keypoints_TK3[::-1]
     for name, value in {**everywhere, **motion, "reference_pose_HWC": 255 - given.reference_pose_HWC}.items():
-        read = name in everywhere or (name in motion) == (config.indicator is not None)
+        read = name in everywhere or (name in motion) == (config is TINY)
         other = animator.animate(replace(given, **{name: value})).frames_THWC
         assert np.array_equal(other, made.frames_THWC) != read, name
 
@@ -105,6 +108,7 @@ def test_without_memory_less_is_done_at_once_and_said(monkeypatch: pytest.Monkey
     [
         (TINY, {"driving_THWC": None}, "looks at the motion itself, and got no driving_THWC"),
         (TINY, {"driving_keypoints_TK3": np.zeros((3, 133, 3), np.float32)}, "11 skeleton drawings .* key points of 3"),
+        (TINY, {"pose_keypoints_TK3": None}, "moves the reference limb by limb: it needs reference_keypoints_K3"),
         (UNIANIMATE_TINY, {"reference_pose_HWC": None}, "got no reference_pose_HWC"),
         (TINY, {"pose_THWC": np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8)}, "T >= 1"),
     ],

@@ -12,12 +12,16 @@ from models.animate_x.network import PARTS, AnimateX
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CHANNELS = TINY.unet.in_channels
-UNIANIMATE_TINY = replace(TINY, unet=replace(TINY.unet, pose_attention=None), indicator=None, reference="first_frame")
+UNIANIMATE_TINY = replace(
+    TINY, unet=replace(TINY.unet, pose_attention=None), indicator=None, reference="first_frame", limb_warp=False
+)
 READS_FIRST_FRAME = replace(TINY, reference="first_frame")
 READS_BOTH = replace(TINY, reference="both")
 
 
-def batch(rows: int, num_frames: int, height: int = 4, width: int = 4) -> dict[str, torch.Tensor]:
+def batch(
+    rows: int, num_frames: int, height: int = 4, width: int = 4, *, warped: bool = True
+) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -38,6 +42,7 @@ def batch(rows: int, num_frames: int, height: int = 4, width: int = 4) -> dict[s
         "keypoints_BFK": torch.rand((rows, num_frames + 1, 36), generator=generator),
         "features_BFE": normal(rows, num_frames + 1, 64),
         "conditional_B": torch.ones(rows, dtype=torch.bool),
+        **({"warped_BCFHW": normal(rows, CHANNELS, num_frames, height, width)} if warped else {}),
     }
 
 
@@ -48,7 +53,7 @@ def only(given: dict[str, torch.Tensor], row: int) -> dict[str, torch.Tensor]:
 @torch.no_grad()
 @pytest.mark.parametrize("config", [TINY, READS_FIRST_FRAME, READS_BOTH, UNIANIMATE_TINY])
 def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(config: AnimateXConfig) -> None:
-    network, given = new_network(config), batch(4, 3)
+    network, given = new_network(config), batch(4, 3, warped=config.limb_warp)
     given["conditional_B"] = torch.tensor([True, False, True, False])
     together = network(**given)
     for row in range(4):
@@ -59,12 +64,15 @@ def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(co
 @pytest.mark.parametrize(
     ("config", "read"),
     [
-        (TINY, {"image_embeds_BE", "reference_B3HW", "pose_BF3HW", "keypoints_BFK", "features_BFE"}),
+        (
+            TINY,
+            {"image_embeds_BE", "reference_B3HW", "pose_BF3HW", "keypoints_BFK", "features_BFE", "warped_BCFHW"},
+        ),
         (
             READS_BOTH,
             {
                 *("image_embeds_BE", "reference_B3HW", "reference_latents_BCHW", "reference_pose_B3HW", "pose_BF3HW"),
-                *("keypoints_BFK", "features_BFE"),
+                *("keypoints_BFK", "features_BFE", "warped_BCFHW"),
             },
         ),
         (
@@ -74,7 +82,7 @@ def test_rows_of_a_batch_know_nothing_of_each_other_whatever_their_conditions(co
     ],
 )
 def test_a_row_reads_its_conditions_and_one_without_reads_none(config: AnimateXConfig, read: set[str]) -> None:
-    network, given = new_network(config), batch(2, 2)
+    network, given = new_network(config), batch(2, 2, warped=config.limb_warp)
     given["conditional_B"] = torch.tensor([False, True])
     before = network(**given)
     for name in set(given) - {"latents_BCFHW", "t_B", "text_tokens_1LD", "conditional_B"}:
@@ -88,8 +96,8 @@ def test_a_row_reads_its_conditions_and_one_without_reads_none(config: AnimateXC
     ("part", "read"),
     [
         ("image_tokens", {"image_embeds_BE"}),
-        ("reference", {"reference_B3HW", "reference_latents_BCHW", "reference_pose_B3HW"}),
-        ("skeletons", {"pose_BF3HW"}),
+        ("reference", {"reference_B3HW", "reference_latents_BCHW", "reference_pose_B3HW", "warped_BCFHW"}),
+        ("skeletons", {"pose_BF3HW", "warped_BCFHW"}),
     ],
 )
 def test_a_part_that_a_row_does_not_keep_is_all_that_it_does_not_read(part: str, read: set[str]) -> None:
@@ -190,6 +198,13 @@ def test_temporal_parameters_are_those_of_layers_over_frames() -> None:
     named = {name for name, p in network.denoiser.named_parameters() if id(p) in temporal}
     assert {name.split(".")[0] for name in named if "blocks" not in name} == {"transformer_in", "mid_block"}
     assert all(any(part in name for part in ("transformer_in", "temporal_convs", "motion_modules")) for name in named)
+
+
+@pytest.mark.parametrize(("asked_for", "given"), [(True, "no latents"), (False, "latents")])
+def test_a_reference_moved_limb_by_limb_is_given_where_it_is_asked_for(asked_for: bool, given: str) -> None:
+    network = new_network(replace(TINY, limb_warp=asked_for))
+    with pytest.raises(ValueError, match=f"limb_warp={asked_for}, got {given} of the reference"):
+        network(**batch(1, 2, warped=not asked_for))
 
 
 def test_an_indicator_without_motion_attention_is_refused() -> None:

@@ -70,6 +70,7 @@ def batch(samples: tuple[int, ...] = (0, 1)) -> SampleBatch:
         references_BHWC=frames[:1].repeat(rows, 0),
         reference_poses_BHWC=skeletons[:1].repeat(rows, 0),
         keypoints_BGK3=keypoints[None].repeat(rows, 0),
+        pose_keypoints_BFK3=keypoints[None, 1:].repeat(rows, 0),
         target_frames_BF=np.arange(1, NUM_FRAMES + 1)[None].repeat(rows, 0),
         reference_frames_B=np.zeros(rows, np.int64),
         mirrored_B=np.zeros(rows, bool),
@@ -151,10 +152,11 @@ class _Spy(nn.Module):
         super().__init__()
         self.network = network
         self.inputs: tuple[Any, ...] = ()
+        self.warped_BCFHW: Tensor | None = None
 
-    def forward(self, *inputs: Any) -> Tensor:
-        self.inputs = inputs
-        prediction: Tensor = self.network(*inputs)
+    def forward(self, *inputs: Any, warped_BCFHW: Tensor | None = None) -> Tensor:
+        self.inputs, self.warped_BCFHW = inputs, warped_BCFHW
+        prediction: Tensor = self.network(*inputs, warped_BCFHW=warped_BCFHW)
         return prediction
 
 
@@ -172,9 +174,10 @@ def test_rows_are_what_the_denoiser_of_a_request_makes_with_conditions_and_witho
         spy.inputs
     )
     assert 0 < int(conditional.sum()) < len(samples)
-    network = trained.network.eval()
+    network, warped = trained.network.eval(), spy.warped_BCFHW
+    assert warped is not None
     with torch.no_grad():
-        predicted = network(*spy.inputs)
+        predicted = network(*spy.inputs, warped_BCFHW=warped)
         for row in range(len(samples)):
             only = slice(row, row + 1)
             denoiser = ClipDenoiser(
@@ -189,6 +192,7 @@ def test_rows_are_what_the_denoiser_of_a_request_makes_with_conditions_and_witho
                     num_frames=NUM_FRAMES,
                     keypoints_FK=keypoints[row],
                     features_FE=features[row],
+                    warped_CFHW=warped[row],
                 ),
             )
             windows = [list(range(NUM_FRAMES))]
@@ -200,11 +204,16 @@ def test_the_indicator_reads_the_motion_as_it_was_found_whatever_is_drawn() -> N
     trained = task(recipe())
     spy = _Spy(trained.network)
     trained.row_losses(spy, batch())
-    before = spy.inputs
-    drawn = replace(batch(), poses_BFHWC=255 - batch().poses_BFHWC)
+    before, warped = spy.inputs, spy.warped_BCFHW
+    assert warped is not None
+    drawn = replace(
+        batch(), poses_BFHWC=255 - batch().poses_BFHWC, pose_keypoints_BFK3=batch().pose_keypoints_BFK3[..., [1, 0, 2]]
+    )
     trained.row_losses(spy, drawn)
     changed = [index for index, (one, other) in enumerate(zip(before, spy.inputs, strict=True)) if not one.equal(other)]
     assert changed == [7]
+    assert spy.warped_BCFHW is not None
+    assert not spy.warped_BCFHW.equal(warped)
     keypoints = before[8]
     assert keypoints.shape == (2, NUM_FRAMES + 1, 36)
     assert float(keypoints[0, 1, 0] - keypoints[0, 0, 0]) == pytest.approx(8 / 64)

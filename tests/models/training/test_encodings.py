@@ -52,6 +52,7 @@ def test_stored_encodings_stand_for_pictures() -> None:
         poses_BFHWC=frames[:, 1:],
         reference_poses_BHWC=frames[:, 0],
         keypoints_BGK3=np.zeros((1, 4, 133, 3), np.float32),
+        pose_keypoints_BFK3=np.zeros((1, 3, 133, 3), np.float32),
         target_frames_BF=np.array([[1, 2, 3]]),
         reference_frames_B=np.zeros(1, np.int64),
         mirrored_B=np.zeros(1, bool),

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.metrics.pixels import psnr
+from models.pose.limb_warp import LimbWarp
+from models.pose.skeleton import INDEX
+from models.puppets import render
+from models.puppets.pairs import sample_pair
+
+Keypoints = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def dance() -> tuple[Picture, Keypoints]:
+    """16 frames and the keypoints of a human."""
+    pair = sample_pair(0, body="human", size_px=(128, 128), duration_seconds=2.0)
+    frames = list(render(pair.target, 8.0, 16))
+    return np.stack([frame.rgb for frame in frames]), np.stack([frame.keypoints for frame in frames])
+
+
+def test_in_its_own_pose_a_picture_is_what_it_was(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    for picture, pose in zip(frames[::5], keypoints[::5], strict=True):
+        warped = LimbWarp(picture, pose)(pose[None])[0]
+        assert abs(warped.astype(int) - picture).max() <= 2
+
+
+def test_a_dance_is_nearer_to_the_truth_than_the_reference_repeated(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    warped = LimbWarp(frames[0], keypoints[0])(keypoints[1:])
+    repeated = np.repeat(frames[:1], len(frames) - 1, axis=0)
+    assert psnr(warped, frames[1:]).mean() > psnr(repeated, frames[1:]).mean() + 3
+
+
+@given(dx=st.integers(-40, 40), dy=st.integers(-40, 40))
+def test_a_limb_that_moves_takes_its_pixels_along_and_leaves_what_is_around_it(dx: int, dy: int) -> None:
+    picture = np.full((160, 160, 3), 200, np.uint8)
+    picture[60:100, 78:83] = (250, 20, 40)
+    keypoints = np.zeros((133, 3), np.float32)
+    keypoints[INDEX["left_elbow"]] = (80, 60, 1)
+    keypoints[INDEX["left_wrist"]] = (80, 99, 1)
+    pose = keypoints.copy()
+    pose[pose[:, 2] > 0, :2] += (dx, dy)
+    expected = np.full_like(picture, 200)
+    expected[60 + dy : 100 + dy, 78 + dx : 83 + dx] = (250, 20, 40)
+    # How wide a strip is depends on the size of the character: the limb's middle line is in it.
+    warped = LimbWarp(picture, keypoints)(pose[None])[0]
+    middle = (slice(60 + dy, 100 + dy), 80 + dx)
+    np.testing.assert_array_equal(warped[middle], expected[middle])
+
+
+def test_parts_move_only_where_both_poses_know_them(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    nobody = np.zeros_like(keypoints)
+    np.testing.assert_array_equal(LimbWarp(frames[0], nobody[0])(keypoints)[3], frames[0])
+    without_character = LimbWarp(frames[0], keypoints[0])(nobody[:1])[0]
+    assert abs(without_character.astype(int) - frames[0]).max() > 50
+    one_arm = keypoints[:1].copy()
+    one_arm[0, INDEX["left_wrist"], 2] = 0
+    lost = (LimbWarp(frames[0], keypoints[0])(one_arm)[0] != LimbWarp(frames[0], keypoints[0])(keypoints[:1])[0]).any(
+        -1
+    )
+    x, y = keypoints[0, INDEX["left_wrist"], :2].astype(int)
+    assert lost[y, x]
+    assert lost.mean() < 0.05
+
+
+@given(
+    numbers=st.lists(st.floats(-1e4, 1e4, width=32), min_size=20, max_size=20),
+    seed=st.integers(0, 99),
+    seen=st.booleans(),
+)
+def test_any_skeleton_gives_pictures_of_the_same_size(numbers: list[float], seed: int, seen: bool) -> None:
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    keypoints = np.ones((3, 133, 3), np.float32)
+    keypoints[..., :2] = rng.choice(np.array(numbers, np.float32), (3, 133, 2))
+    if not seen:
+        keypoints[..., 2] = rng.uniform(0, 1, (3, 133))
+    warped = LimbWarp(picture, keypoints[0])(keypoints[1:])
+    assert (warped.shape, warped.dtype) == ((2, 24, 40, 3), np.uint8)
+
+
+def test_coordinates_that_are_no_numbers_are_refused(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    broken = keypoints[0].copy()
+    broken[INDEX["nose"], 0] = np.nan
+    with pytest.raises(ValueError, match="must have finite coordinates"):
+        LimbWarp(frames[0], broken)
+    with pytest.raises(ValueError, match="must have finite coordinates"):
+        LimbWarp(frames[0], keypoints[0])(broken[None])
