@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.console import Console
 from jobs.spec import JobResult
 from models.pose.pose_file import FilePoses, write_pose_file
 from models.puppets import render, render_frame, sample_pair
+from models.puppets.truth import as_found
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, BodyShapes, read_characters, requests_for, write_clips
@@ -151,8 +151,3 @@ def _draw(out: Path, name: str, seed: int, config: StandInConfig) -> Row:
         "num_frames": 1,
         "keypoints": as_found(render_frame(pair.driving, 0.0).keypoints)[None],
     }
-
-
-def as_found(truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """True keypoints (133, 3) as a pose network would find them: with a score in place of their visibility."""
-    return np.concatenate([truth[:, :2], truth[:, 2:] > 0], axis=1).astype(np.float32)

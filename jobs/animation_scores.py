@@ -10,14 +10,14 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.a2bench import as_found
 from models.common.animator import AnimationInputs, Animator
-from models.metrics.pixels import psnr
+from models.metrics.pixels import clip_psnr, psnr
 from models.perception.embedded import EmbeddedFigure
 from models.perception.scores import correct
 from models.pose.explicit_indicator import realigned
 from models.puppets import render
 from models.puppets.pairs import sample_pair
+from models.puppets.truth import as_found
 from stages.animation_models import AnimationModel
 from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
 from stages.base import Row
@@ -148,7 +148,9 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
 def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFigure) -> dict[str, float]:
     """Means over pairs, the first frame of each left out, which is the reference.
 
-    `psnr_db` of what was made, `psnr_repeat_db` of the reference shown again and again; `keypoints`: share of the
+    `clip_psnr_db` of what was made, `clip_psnr_repeat_db` of the reference shown again and again, and `psnr_gain_db`
+    between them; `psnr_db` and `psnr_repeat_db`: means over frames, as the papers have them, in which a frame that is
+    the reference again counts as 100 dB for the reference repeated; `keypoints`: share of the
     character's keypoints that the embedded pose network finds in what was made within `KEYPOINT_SHARE` of where they
     truly are, `keypoints_repeat` in the reference, and `keypoints_truth` in the true frames, which is all that can be
     reached; `keypoints_skeleton`: the same share of the skeleton that it was made by, found and made to fit, before any
@@ -161,6 +163,7 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
         row = {"short_side_px": float(min(truth.shape[1:3]))}
         for suffix, frames in (("", animation.made_THWC[1:]), ("_repeat", repeat), ("_truth", truth)):
             if suffix != "_truth":
+                row[f"clip_psnr{suffix}_db"] = clip_psnr(frames, truth)
                 row[f"psnr{suffix}_db"] = float(psnr(frames, truth).mean())
             if keypoints is not None:
                 right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
@@ -172,4 +175,5 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
         logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
     common = [name for name in rows[0] if all(name in row for row in rows)]
     means = {name: float(np.mean([row[name] for row in rows])) for name in common}
-    return {**means, "psnr_gain_db": means["psnr_db"] - means["psnr_repeat_db"], "pairs": float(len(rows))}
+    gain_db = means["clip_psnr_db"] - means["clip_psnr_repeat_db"]
+    return {**means, "psnr_gain_db": gain_db, "pairs": float(len(rows))}

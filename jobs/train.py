@@ -68,7 +68,9 @@ def train(
             reference_pictures=config.model.reads_reference_picture,
         )
         facts = {
-            "recipe_key": digest([recipe, config.model, start_from]),
+            "recipe_key": digest(
+                [recipe, config.model, start_from, *([config.data.truth] if config.data.truth else [])]
+            ),
             "dataset_digest": corpus.digest,
             "stored_features": isinstance(stored, StoredFeatures),
             "code_version": code_version(),
@@ -115,6 +117,11 @@ def train(
             error = _run(spec, options, account)
             record.failed = error is not None
     return _close(account, error, store, record, console, job_id)
+
+
+def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
+    what = [config.recipe, config.model, start_from]
+    return digest(what if config.data.truth is None else [*what, config.data.truth])
 
 
 def _run(spec: RunSpec, options: Options, account: _Account) -> str | None:
@@ -186,7 +193,7 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     if latest is None:
         return
     for fact, what in (
-        ("recipe_key", "with another recipe, model or --start-from"),
+        ("recipe_key", "with another recipe, model, --start-from or truth"),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
         ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):

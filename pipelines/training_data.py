@@ -32,6 +32,7 @@ from models.training.clips import (
 from models.training.recipe import SamplingConfig
 from models.video.clip import working_size
 from pipelines.ledger import Ledger
+from pipelines.puppet_truth import true_keypoints
 from pipelines.storage import Storage
 from pipelines.training_corpus import Corpus
 from pipelines.training_features import StoredFeatures
@@ -51,6 +52,9 @@ class TrainingDataConfig:
         prefetch_batches: made ahead of the step that learns from them.
         workers: that make samples for one training worker. `cpus`: of each.
         samples_per_round: Ray Data is given so many samples at a time, which bounds what it keeps track of.
+        truth: folder or URL with the truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`), whose key
+            points then stand in for those that `prepare` found. A network that is told wrong places learns to draw
+            what lies between them, blurred.
     """
 
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -59,6 +63,7 @@ class TrainingDataConfig:
     workers: int = 1
     cpus: float = 1.0
     samples_per_round: int = 50_000
+    truth: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.workers, self.prefetch_batches, self.samples_per_round) < 1 or self.cpus <= 0 or self.keep_gib < 0:
@@ -123,6 +128,7 @@ class SampleMaker:
         self._ledger = Ledger(Storage(corpus.url), "clip_id")
         self._decode = DecodeStage(config.decode)
         self._decode.open()
+        self._truth = None if config.truth is None else Storage(config.truth)
         self._keep = _clips_bytes(corpus, sampling, stored) <= config.keep_gib * 2**30
         self._kept: dict[int, _Clip] = {}
 
@@ -250,7 +256,9 @@ class SampleMaker:
         features: dict[str, tuple[int, ...]] = {}
         if self._stored is not None:
             features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
-        found = self._ledger.read_row(row["file"], row["clip_id"], columns=["work_key", "keypoints", *features])
+        times = [] if self._truth is None else ["frame_seconds"]
+        columns = ["work_key", "keypoints", *times, *features]
+        found = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
         if found is None or found["work_key"] != row["work_key"]:
             raise BadRow(Reason.SOURCE_CHANGED, "its row was written anew after training began")
         for name in ("keypoints", *features):
@@ -260,8 +268,11 @@ class SampleMaker:
             unpacked = {name: unpack(found[name], shape) for name, shape in features.items()}
         except ValueError as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        keypoints = np.asarray(found["keypoints"], np.float32)
+        if self._truth is not None:
+            keypoints = true_keypoints(self._truth, {**row, **found})
         return _Clip(
-            keypoints=np.asarray(found["keypoints"], np.float32),
+            keypoints=keypoints,
             latents=unpacked.get("vae_latents"),
             embeddings=unpacked.get("clip_embeddings"),
         )

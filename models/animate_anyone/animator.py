@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from models.animate_anyone.network import AnimateAnyone, Conditions
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
-from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures, limb_warped
+from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
+from models.common.limb_warped import LimbWarped
 from models.common.memory import MemoryPlan, on_device, with_less_where_needed
 from models.sampling.denoise import Windows, sample
 from models.sampling.noise import initial_noise
@@ -85,13 +86,13 @@ class AnimateAnyoneAnimator:
             reference = to_images(inputs.reference_HWC[None]).to(device, self.dtype)
             latents = self.vae.encode(reference)
             token = self.image_encoder(reference)[:, None]
-            warped = self._warped(inputs, len(pose)) if config.limb_warp else None
+            warped = self._limb_warped(inputs) if config.limb_warp else None
         reference_pose = self._reference_pose(inputs) if config.reference_pose else None
         noise = initial_noise(latents.shape[1], len(pose), *latents.shape[2:], seed=inputs.seed)
         with on_device(self.network, device, plan):
             conditions = self.network.conditions(token, latents, reference_pose)
             made = sample(
-                _ClipDenoiser(self, conditions, pose, warped),
+                _ClipDenoiser(self, conditions, pose, None if warped is None else warped.latents_TCHW),
                 noise.to(device),
                 schedule=self.schedule,
                 num_steps=inputs.num_steps or config.num_steps,
@@ -103,20 +104,17 @@ class AnimateAnyoneAnimator:
             )
         made_TCHW = made[:, : len(inputs.pose_THWC)].transpose(0, 1).to(self.dtype)
         with on_device(self.vae, device, plan):
-            return np.concatenate(list(decode_frames(self.vae, made_TCHW, batch=VAE_BATCH)))
+            frames = decode_frames(self.vae, made_TCHW, batch=VAE_BATCH) if warped is None else warped.decode(made_TCHW)
+            return np.concatenate(list(frames))
+
+    def _limb_warped(self, inputs: AnimationInputs) -> LimbWarped:
+        return LimbWarped(self.name, inputs, self.vae, device=self.device, dtype=self.dtype, at_once=VAE_BATCH)
 
     def _reference_pose(self, inputs: AnimationInputs) -> Tensor:
         if inputs.reference_pose_HWC is None:
             raise ValueError(f"{self.name} looks at the reference's skeleton, and got no reference_pose_HWC")
         drawing = torch.from_numpy(inputs.reference_pose_HWC).permute(2, 0, 1)[None] / 255
         return drawing.to(self.device, self.dtype)
-
-    def _warped(self, inputs: AnimationInputs, num_frames: int) -> Tensor:
-        """Latents (C, num_frames, h, w) of the reference moved limb by limb into each pose, the last one repeated."""
-        pictures = limb_warped(self.name, inputs, at_once=VAE_BATCH)
-        latents = [self.vae.encode(to_images(few).to(self.device, self.dtype)) for few in pictures]
-        latents.append(latents[-1][-1:].expand(num_frames - len(inputs.pose_THWC), -1, -1, -1))
-        return torch.cat(latents).transpose(0, 1)
 
 
 class _ClipDenoiser:
@@ -127,9 +125,9 @@ class _ClipDenoiser:
         animator: AnimateAnyoneAnimator,
         conditions: Conditions,
         pose_THWC: NDArray[np.uint8],
-        warped_CFHW: Tensor | None,
+        warped_TCHW: Tensor | None,
     ) -> None:
-        self.animator, self.conditions, self.pose_THWC, self.warped_CFHW = animator, conditions, pose_THWC, warped_CFHW
+        self.animator, self.conditions, self.pose_THWC, self.warped_TCHW = animator, conditions, pose_THWC, warped_TCHW
         num_frames, height, width, _ = pose_THWC.shape
         channels = animator.network.pose_guider.conv_out.out_channels
         size = num_frames * channels * (height // LATENT_PX) * (width // LATENT_PX) * animator.dtype.itemsize
@@ -145,9 +143,10 @@ class _ClipDenoiser:
                 found[tuple(window)] = self.kept[:, list(window)] if self.kept is not None else self._features(window)
         pose = torch.stack([found[tuple(windows[row])] for row in order])
         limb_warp = self.animator.network.limb_warp
-        if limb_warp is not None and self.warped_CFHW is not None and num_plain < len(order):
-            seen = torch.stack([self.warped_CFHW[:, list(windows[row])] for row in order[num_plain:]])
-            pose[num_plain:] += limb_warp(seen)
+        if limb_warp is not None and self.warped_TCHW is not None and num_plain < len(order):
+            last = len(self.warped_TCHW) - 1  # repeated as the drawings are
+            seen = [self.warped_TCHW[[min(frame, last) for frame in windows[row]]] for row in order[num_plain:]]
+            pose[num_plain:] += limb_warp(torch.stack(seen).transpose(1, 2))
         x = latents_BCFHW[order].to(self.animator.dtype)
         t_B = torch.full((len(order),), t, device=x.device)
         predicted = self.animator.denoiser(x, t_B, self.conditions, pose, num_plain=num_plain)

@@ -33,8 +33,9 @@ class AnimateAnyoneConfig:
             So does the denoiser where it sees the reference's latents, which tells it from where to where each part
             moves. For the "released" guider only, and off in its checkpoints.
         limb_warp: the denoiser also sees the reference's picture moved limb by limb into each pose
-            (`models.pose.limb_warp`): which look goes where need not be found by attention, only put right. For the
-            "released" guider only, and off in its checkpoints.
+            (`models.pose.limb_warp`): which look goes where need not be found by attention, only put right. The
+            animation is given back what the VAE loses of that picture (`models.common.limb_warped`). For the "released"
+            guider only, and off in its checkpoints.
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
         latent_scale: latents times this have unit variance. `latent_px`: pixels along the side of a latent.
         image_size_px: side of the square that the image encoder sees.

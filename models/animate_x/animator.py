@@ -14,7 +14,8 @@ from models.animate_x.indicators import indicator_keypoints
 from models.animate_x.network import AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
-from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures, limb_warped
+from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
+from models.common.limb_warped import LimbWarped
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
@@ -82,11 +83,8 @@ class AnimateXAnimator:
         covering = windows(num_frames, config.windows)
         self.vae.tile(on=plan.vae_tiled)
         with on_device(self.vae, device, plan):
-            latents = self._encoded(inputs.reference_HWC[None])
-            warped = None
-            if config.limb_warp:
-                pictures = limb_warped(self.name, inputs, at_once=PICTURES_AT_ONCE)
-                warped = torch.cat([self._encoded(few) for few in pictures]).transpose(0, 1)
+            latents = self.vae.encode(to_images(inputs.reference_HWC[None]).to(device, self.dtype))
+            warped = self._limb_warped(inputs) if config.limb_warp else None
         with on_device(self.image_encoder, device, plan):
             embeds, features = self._embeddings(inputs)
         size = (num_frames, *latents.shape[2:])
@@ -104,7 +102,7 @@ class AnimateXAnimator:
                 num_frames=num_frames,
                 keypoints_FK=None if features is None else self._keypoints(inputs),
                 features_FE=features,
-                warped_CFHW=warped,
+                warped_CFHW=None if warped is None else warped.latents_TCHW.transpose(0, 1),
             )
             made = sample(
                 ClipDenoiser(self.network, clip, self.denoiser),
@@ -125,16 +123,20 @@ class AnimateXAnimator:
             )
         with on_device(self.vae, device, plan):
             made_TCHW = made.transpose(0, 1).to(self.dtype)
-            return np.concatenate(list(decode_frames(self.vae, made_TCHW, batch=PICTURES_AT_ONCE)))
-
-    def _encoded(self, pictures_NHWC: NDArray[np.uint8]) -> Tensor:
-        """Their latents (N, C, h, w)."""
-        return self.vae.encode(to_images(pictures_NHWC).to(self.device, self.dtype))
+            frames = (
+                decode_frames(self.vae, made_TCHW, batch=PICTURES_AT_ONCE)
+                if warped is None
+                else warped.decode(made_TCHW)
+            )
+            return np.concatenate(list(frames))
 
     def _drawings(self, pictures_NHWC: NDArray[np.uint8]) -> Tensor:
         """(N, 3, H, W), 0–1."""
         pictures = torch.from_numpy(np.ascontiguousarray(pictures_NHWC))
         return (pictures.permute(0, 3, 1, 2).float() / 255).to(self.device, self.dtype)
+
+    def _limb_warped(self, inputs: AnimationInputs) -> LimbWarped:
+        return LimbWarped(self.name, inputs, self.vae, device=self.device, dtype=self.dtype, at_once=PICTURES_AT_ONCE)
 
     def _reference_pose(self, inputs: AnimationInputs) -> NDArray[np.uint8]:
         if inputs.reference_pose_HWC is not None:

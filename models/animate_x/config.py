@@ -72,7 +72,8 @@ class AnimateXConfig:
             "first_frame", as a frame before the others that is no noise, with its skeleton, or "both". All have their
             layers in every checkpoint.
         limb_warp: every frame also sees the reference's picture moved limb by limb into its pose
-            (`models.pose.limb_warp`), beside its skeleton. Off in the paper and in the public checkpoints.
+            (`models.pose.limb_warp`), beside its skeleton, and is given back what the VAE loses of it
+            (`models.common.limb_warped`). Off in the paper and in the public checkpoints.
         beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
         num_image_tokens: tokens that are made of the image encoder's embedding.
         offset_noise: share of a noise that is one number per channel and frame, added to the first latents.

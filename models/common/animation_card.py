@@ -11,9 +11,11 @@ from typing import Any
 from models.common.checkpoint import file_digest, read_metadata
 
 _ROWS = (
-    ("psnr_db", "PSNR of the animation, dB"),
-    ("psnr_repeat_db", "PSNR of the reference repeated, dB"),
+    ("clip_psnr_db", "PSNR of an animation, dB"),
+    ("clip_psnr_repeat_db", "PSNR of the reference repeated, dB"),
     ("psnr_gain_db", "gain over the reference repeated, dB"),
+    ("psnr_db", "PSNR of single frames, dB"),
+    ("psnr_repeat_db", "the same of the reference repeated"),
     ("keypoints", "keypoints found within 0.15 of the character's size"),
     ("keypoints_repeat", "the same in the reference repeated"),
     ("keypoints_truth", "the same in the true frames: all that can be reached"),
@@ -90,7 +92,9 @@ form.
 
 Scores on {scores["pairs"]:.0f} pairs of held-out puppets in each setting, characters and motions of no training video:
 one is animated by the motion of another, and compared with what it truly looks like in that motion. What is promised is
-promised of all of them; *exact* tells how much of what is missing is the system's own, not the pose network's.
+promised of all of them; *exact* tells how much of what is missing is the system's own, not the pose network's. The
+PSNR of an animation is that of the mean squared error of all its frames: in the mean of single frames' PSNR, one in
+which the character is back where it began counts as 100 dB for the reference repeated.
 
 {_meanings(_ALONE)}
 
@@ -112,10 +116,13 @@ def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
 
     heads = [f"{setting}: {what}" for setting in settings for what in ("PSNR, dB", "keypoints")]
     rows = [
-        *(row(one["name"], one["training"], one["clips"], one["scores"], "psnr_db", "keypoints") for one in comparison),
-        row("the reference repeated", "", "", scores, "psnr_repeat_db", "keypoints_repeat"),
+        *(
+            row(one["name"], one["training"], one["clips"], one["scores"], "clip_psnr_db", "keypoints")
+            for one in comparison
+        ),
+        row("the reference repeated", "", "", scores, "clip_psnr_repeat_db", "keypoints_repeat"),
         # The PSNR of what is no different from itself is left empty.
-        row("the true frames", "", "", scores, "psnr_truth_db", "keypoints_truth"),
+        row("the true frames", "", "", scores, "clip_psnr_truth_db", "keypoints_truth"),
     ]
     pairs = scores[settings[0]]["pairs"]
     return f"""

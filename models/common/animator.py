@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from models.pose.limb_warp import LimbWarp
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all."""
@@ -83,22 +81,3 @@ def check_pictures(inputs: AnimationInputs, *, size_multiple: int) -> None:
         raise ValueError(
             f"skeleton drawings must be (T, {height}, {width}, 3) with T >= 1, got {inputs.pose_THWC.shape}"
         )
-
-
-def limb_warped(name: str, inputs: AnimationInputs, *, at_once: int) -> Iterator[NDArray[np.uint8]]:
-    """Pictures (n, H, W, 3), n ≤ `at_once` at a time, of the reference moved limb by limb into each pose.
-
-    `name`: of the system that asks for them.
-
-    Raises:
-        ValueError: no key points of the reference, or none of each pose.
-    """
-    keypoints, poses = inputs.reference_keypoints_K3, inputs.pose_keypoints_TK3
-    if keypoints is None or poses is None or len(poses) != len(inputs.pose_THWC):
-        raise ValueError(
-            f"{name} moves the reference limb by limb: it needs reference_keypoints_K3, and pose_keypoints_TK3 of "
-            f"{len(inputs.pose_THWC)} frames"
-        )
-    warp = LimbWarp(inputs.reference_HWC, keypoints)
-    for first in range(0, len(poses), at_once):
-        yield warp(poses[first : first + at_once])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.proportions import MID_HIP, NECK, Points, Seen, with_centres
-from models.pose.skeleton import FACE, INDEX
+from models.pose.skeleton import INDEX
 
 Picture = NDArray[np.uint8]
 Keypoints = NDArray[np.float32]
@@ -54,13 +54,11 @@ def _arm(side: str) -> tuple[_Part, ...]:
     )
 
 
-_CHIN = FACE.start + 8
-_EYES = (INDEX["left_eye"], INDEX["right_eye"])
 _PARTS = (
     *_leg("left"),
     *_leg("right"),
     _Part(start=(NECK,), end=(MID_HIP,), half_width=0.125, before=0.03, beyond=0.075),
-    _Part(start=(_CHIN,), end=_EYES, half_width=0.165, before=0.06, beyond=0.18),
+    _Part(start=(NECK,), end=(INDEX["left_ear"], INDEX["right_ear"]), half_width=0.2, beyond=0.2),
     *_arm("left"),
     *_arm("right"),
 )

@@ -106,3 +106,8 @@ def visibility(
     shown = allowed & (facing | (_LIMB_ONLY[seen] & ~far_side_of_face))
     result = np.where(shown, VISIBLE, OCCLUDED)
     return np.where(inside, result, ABSENT).astype(np.float32)
+
+
+def as_found(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """True keypoints (133, 3) as a pose network would find them: with a score in place of their visibility."""
+    return np.concatenate([truth[:, :2], truth[:, 2:] > ABSENT], axis=1).astype(np.float32)

@@ -85,6 +85,22 @@ def write_truth(
         temporary.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrueKeypoints:
+    """Of a video of `size_px` (height, width): `frame_seconds` (T), `keypoints` (T, 133, 3), with their visibility."""
+
+    frame_seconds: NDArray[np.float64]
+    keypoints: NDArray[np.float32]
+    size_px: tuple[int, int]
+
+
+def read_keypoints(path: Path | str) -> TrueKeypoints:
+    """Of a file that `write_truth` wrote, no more than its keypoints."""
+    with np.load(path, allow_pickle=False) as data:
+        height, width = (int(value) for value in data["size_px"])
+        return TrueKeypoints(frame_seconds=data["frame_seconds"], keypoints=data["keypoints"], size_px=(height, width))
+
+
 def read_truth(path: Path | str) -> PuppetTruth:
     """Read a file that `write_truth` wrote."""
     with np.load(path, allow_pickle=False) as data:

@@ -59,7 +59,7 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     assert repeated["keypoints"] == repeated["keypoints_repeat"]
     assert repeated["keypoints_repeat"] < repeated["keypoints_skeleton"] < 1
     perfect = animation_scores((replace(one, made_THWC=one.truth_THWC) for one in animations), figure)
-    assert perfect["psnr_db"] == 100
+    assert perfect["psnr_db"] == perfect["clip_psnr_db"] == 100
     assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9
     noise = np.random.default_rng(0).integers(0, 256, animations[0].truth_THWC.shape, dtype=np.uint8)
     assert animation_scores((replace(one, made_THWC=noise) for one in animations), figure)["keypoints"] < 0.5

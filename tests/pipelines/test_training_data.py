@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_prepared import write_prepared
+from small_prepared import FPS, write_prepared
 
 from models.appearance.image_encoder import embedded_image_encoder
 from models.appearance.vae import embedded_vae, to_images
 from models.pose.condition import PRESETS, draw_poses
 from models.pose.explicit_indicator import ExplicitIndicatorConfig
+from models.puppets import render, sample_spec
+from models.puppets.truth_file import write_truth
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.ledger import Ledger
@@ -62,6 +64,30 @@ def test_a_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
         maker.close()
 
 
+def test_the_truth_stands_in_for_what_was_found(prepared: Path, tmp_path: Path) -> None:
+    """Truth that is told a few pixels away from where the corpus says it was found."""
+    plain = replace(SAMPLING, min_crop_share=1.0, mirror_share=0.0)
+    for index in range(5):
+        spec = sample_spec(index, size_px=(64, 64), num_shots=1, duration_seconds=1.0, still_camera=True)
+        frames = list(render(spec, FPS, 12))
+        for frame in frames:
+            frame.keypoints[:, 0] += 3
+        seconds = [number / FPS for number in range(12)]
+        write_truth(tmp_path / f"{index}.npz", frames, frame_seconds=seconds, shot_starts_seconds=[0.0])
+    found, true = (
+        replace(source(prepared, **truth), sampling=plain).maker() for truth in ({}, {"truth": str(tmp_path)})
+    )
+    one, other = found.batch(range(4)), true.batch(range(4))
+    np.testing.assert_array_equal(one.targets_BFHWC, other.targets_BFHWC)
+    np.testing.assert_allclose(other.keypoints_BGK3[..., 0], one.keypoints_BGK3[..., 0] + 3, atol=1e-3)
+    assert not np.array_equal(one.poses_BFHWC, other.poses_BFHWC)
+    (tmp_path / "2.npz").unlink()
+    with pytest.raises(UnusableClipError, match=r"NotFound: .*2\.npz does not exist"):
+        replace(source(prepared, truth=str(tmp_path)), sampling=plain).maker().batch(range(5))
+    for maker in (found, true):
+        maker.close()
+
+
 def test_skeletons_are_drawn_over_their_own_frames(prepared: Path) -> None:
     """The puppet stands out from a still background: where it moves between two frames, skeletons are near."""
     maker = replace(source(prepared), sampling=replace(SAMPLING, min_crop_share=1.0, mirror_share=0.0)).maker()
@@ -89,7 +115,7 @@ def test_the_explicit_indicator_changes_what_is_drawn_of_the_targets_and_nothing
     plain, changing = source(prepared).maker(), changed_source(prepared).maker()
     before, after = plain.batch(range(12)).columns(), changing.batch(range(12)).columns()
     for name, value in before.items():
-        if name != "poses_BFHWC":
+        if name not in ("poses_BFHWC", "pose_keypoints_BFK3"):
             assert np.array_equal(after[name], value), name
     same = [np.array_equal(*drawn) for drawn in zip(before["poses_BFHWC"], after["poses_BFHWC"], strict=True)]
     assert 0 < sum(same) < 6

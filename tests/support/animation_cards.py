@@ -6,13 +6,15 @@ from typing import Any
 
 RUN = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
 NAMES = (
-    "psnr_db",
-    "psnr_repeat_db",
+    "clip_psnr_db",
+    "clip_psnr_repeat_db",
     "psnr_gain_db",
     "keypoints",
     "keypoints_repeat",
     "keypoints_truth",
     "keypoints_skeleton",
+    "psnr_db",
+    "psnr_repeat_db",
 )
 
 

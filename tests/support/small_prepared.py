@@ -64,6 +64,7 @@ def write_prepared(
             "frame_step": 1,
             "work_width_px": size_px[1],
             "work_height_px": size_px[0],
+            "frame_seconds": [number / FPS for number in range(num_frames)],
             "keypoints": keypoints,
             "status": "ok" if index < num_clips - failed else "rejected",
             "work_key": f"key-{index}",

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.metrics.pixels import IDENTICAL_DB, psnr
+from models.metrics.pixels import IDENTICAL_DB, clip_psnr, psnr
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "metrics"
 
@@ -32,6 +32,15 @@ def test_every_frame_has_its_own() -> None:
     np.testing.assert_allclose(psnr(found, truth), [IDENTICAL_DB, 20 * np.log10(5)])
 
 
+def test_a_clips_is_that_of_its_mean_error_whichever_frames_are_equal() -> None:
+    truth = np.zeros((2, 4, 4, 3), np.uint8)
+    found = truth.copy()
+    found[1] += 51
+    assert clip_psnr(found, truth) == pytest.approx(20 * np.log10(5) + 10 * np.log10(2))
+    assert clip_psnr(found[1:], truth[1:]) == pytest.approx(psnr(found[1:], truth[1:])[0])
+    assert clip_psnr(truth, truth) == IDENTICAL_DB
+
+
 @pytest.mark.parametrize(
     ("found", "truth"),
     [
@@ -41,5 +50,6 @@ def test_every_frame_has_its_own() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_refused(found: np.ndarray, truth: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="frames"):
-        psnr(found, truth)
+    for measure in (psnr, clip_psnr):
+        with pytest.raises(ValueError, match="frames"):
+            measure(found, truth)
