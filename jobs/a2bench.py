@@ -92,7 +92,7 @@ class StandInConfig:
 
     num_characters: int = 100
     first_seed: int = 0
-    size_px: tuple[int, int] = (128, 128)
+    size_px: tuple[int, int] = (192, 192)
     fps: float = 8.0
     duration_seconds: float = 2.0
 

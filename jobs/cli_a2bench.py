@@ -48,7 +48,7 @@ def draw(
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Of the first of them.")] = 0,
     size: Annotated[
         tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
-    ] = (128, 128),
+    ] = (192, 192),
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 8.0,
     seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 2.0,
 ) -> None:

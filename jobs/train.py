@@ -68,9 +68,7 @@ def train(
             reference_pictures=config.model.reads_reference_picture,
         )
         facts = {
-            "recipe_key": digest(
-                [recipe, config.model, start_from, *([config.data.truth] if config.data.truth else [])]
-            ),
+            "recipe_key": _recipe_key(config, start_from),
             "dataset_digest": corpus.digest,
             "stored_features": isinstance(stored, StoredFeatures),
             "code_version": code_version(),
@@ -120,6 +118,7 @@ def train(
 
 
 def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
+    """As before there was a truth, for runs that take none."""
     what = [config.recipe, config.model, start_from]
     return digest(what if config.data.truth is None else [*what, config.data.truth])
 

@@ -225,8 +225,8 @@ MODELS: dict[str, AnimationModel] = {
     EMBEDDED_ANIMATE_X: _embedded(
         checkpoint=_animate_x_checkpoint,
         load=_load_animate_x,
-        short_side_px=128,
-        notice="the embedded animate-x was trained on drawn puppets of 128 pixels: it shows how a character of any "
+        short_side_px=192,
+        notice="the embedded animate-x was trained on drawn puppets of 192 pixels: it shows how a character of any "
         "proportions takes on a motion, and of people and photographs it makes nothing good; --model animate-x is for "
         "those",
     ),

@@ -65,14 +65,14 @@ _EMBEDDED: Mapping[str, Any] = {
     "batch_size": 4,
     "ema_decay": 0.999,
     "precision": "auto",
-    "optimizer": {"learning_rate": 6e-4, "warmup_steps": 300, "decay": "cosine"},
-    "loss": {"noise_offset": 0.0, "condition_dropout": 0.05},
+    "optimizer": {"matrices": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"},
+    # Where the character is to be is decided in the noisiest steps.
+    "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 8.0, "condition_dropout": 0.05},
     "sampling": {
-        "height_px": 128,
-        "width_px": 128,
+        "height_px": 192,
+        "width_px": 144,
         "num_frames": 16,
         "sample_margin": 0,
-        "mirror_share": 0.5,
         "explicit_indicator": {},
     },
 }

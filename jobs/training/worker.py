@@ -192,6 +192,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
         "machine": f"{kind}, {workers} worker{'s' if workers > 1 else ''}, torch {torch.__version__}",
         "clips": len(spec.source.corpus.clips),
         "dataset_digest": spec.source.corpus.digest,
+        "true_keypoints": spec.config.data.truth is not None,
         "recipe": resolved(recipe),
     }
 

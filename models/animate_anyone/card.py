@@ -9,8 +9,8 @@ from models.common import animation_card
 _TEXT = animation_card.CardText(
     title="Animate Anyone",
     command="zoetrope train animate-anyone",
-    corpus="puppet videos drawn by `zoetrope puppets`: people in the last two runs (`--only-humans --alone`), before "
-    "them characters of any kind",
+    corpus="puppet videos drawn by `zoetrope puppets`: people in the last runs (`--only-humans --alone`; in the last "
+    "two with their true key points, `data.truth`), before them characters of any kind",
     promised={"psnr_gain_db": "3", "keypoints": "0.80"},
 )
 

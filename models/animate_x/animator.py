@@ -123,12 +123,9 @@ class AnimateXAnimator:
             )
         with on_device(self.vae, device, plan):
             made_TCHW = made.transpose(0, 1).to(self.dtype)
-            frames = (
-                decode_frames(self.vae, made_TCHW, batch=PICTURES_AT_ONCE)
-                if warped is None
-                else warped.decode(made_TCHW)
-            )
-            return np.concatenate(list(frames))
+            if warped is not None:
+                return np.concatenate(list(warped.decode(made_TCHW)))
+            return np.concatenate(list(decode_frames(self.vae, made_TCHW, batch=PICTURES_AT_ONCE)))
 
     def _drawings(self, pictures_NHWC: NDArray[np.uint8]) -> Tensor:
         """(N, 3, H, W), 0–1."""

@@ -146,6 +146,7 @@ EMBEDDED = AnimateXConfig(
         head_width=32,
     ),
     reference="both",
+    limb_warp=True,
     beside_channels=16,
     offset_noise=0.0,
     schedule=ScheduleConfig(),
@@ -154,7 +155,7 @@ EMBEDDED = AnimateXConfig(
     guidance_scale=1.0,
     pose_preset="embedded",
 )
-"""The size that ships, for pictures of 128 pixels or more. Over frames it has the paper's state-space layers, which are
+"""The size that ships, for pictures of 192 pixels or more. Over frames it has the paper's state-space layers, which are
 not in the public code."""
 
 CONFIGS: Mapping[str, AnimateXConfig] = MappingProxyType(

@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,9 @@ class PublicLoop:
 
 def new_animator(window_batch: int | None, dtype: torch.dtype = torch.float32) -> AnimateAnyoneAnimator:
     torch.manual_seed(0)
-    network, vae, image_encoder = AnimateAnyone(EMBEDDED), Vae(EMBEDDED_VAE), new_embedded_image_encoder()
+    # What the public code does not do is left out.
+    network = AnimateAnyone(replace(EMBEDDED, limb_warp=False))
+    vae, image_encoder = Vae(EMBEDDED_VAE), new_embedded_image_encoder()
     for part in (network, vae.network):
         randomise(part)
     return AnimateAnyoneAnimator(
