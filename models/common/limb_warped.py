@@ -59,10 +59,12 @@ class LimbWarped:
     @torch.no_grad()
     def decode(self, made_TCHW: Tensor) -> Iterator[Frames]:
         """Frames (n, H, W, 3) of an animation, a few at a time, with the detail that the VAE loses."""
-        parts = (made_TCHW.split(self._at_once), self.latents_TCHW.split(self._at_once))
-        for few, made, known in zip(self._pictures(), *parts, strict=True):
-            decoded, lossy = to_frames(self._vae.decode(made)), to_frames(self._vae.decode(known))
+        first = 0
+        for few in self._pictures():
+            some = slice(first, first + len(few))
+            decoded, lossy = (to_frames(self._vae.decode(x[some])) for x in (made_TCHW, self.latents_TCHW))
             yield np.stack([with_detail(*frames) for frames in zip(decoded, few, lossy, strict=True)])
+            first = some.stop
 
 
 def with_detail(decoded_HWC: Frames, picture_HWC: Frames, lossy_HWC: Frames) -> Frames:

@@ -80,4 +80,4 @@ def warped_latents(batch: SampleBatch, encode: Callable[[Tensor], Tensor], devic
     rows = zip(batch.references_BHWC, batch.keypoints_BGK3[:, 0], batch.pose_keypoints_BFK3, strict=True)
     warped = [LimbWarp(reference, keypoints)(poses) for reference, keypoints, poses in rows]
     latents = encode(to_images(np.concatenate(warped)).to(device))
-    return latents.unflatten(0, batch.target_frames_BF.shape).transpose(1, 2)
+    return latents.reshape(*batch.target_frames_BF.shape, *latents.shape[1:]).transpose(1, 2)

@@ -20,7 +20,8 @@ class WarpedReference(nn.Conv2d):
     def forward(self, latents_BCFHW: Tensor) -> Tensor:
         """(B, out_channels, F, H, W)."""
         frames = latents_BCFHW.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return super().forward(frames).unflatten(0, (len(latents_BCFHW), -1)).transpose(1, 2)
+        features: Tensor = super().forward(frames)
+        return features.reshape(len(latents_BCFHW), -1, *features.shape[1:]).transpose(1, 2)
 
 
 def check_warped(asked_for: bool, latents_BCFHW: Tensor | None) -> None:
