@@ -82,7 +82,7 @@ class LimbWarp:
     def __call__(self, poses_TK3: Keypoints) -> Picture:
         """uint8 (T, H, W, 3): the character in each of the poses (T, 133, 3), which are in the picture's pixels.
 
-        A part moves where both of its ends are known in the picture and in the pose, and is left out otherwise.
+        A part stays where it is in the picture where one of its ends is not known in the pose.
 
         Raises:
             ValueError: a point of at least the least score that is not finite.
@@ -91,8 +91,7 @@ class LimbWarp:
         for canvas, points, seen in zip(warped, *with_centres(poses_TK3, self._min_score), strict=True):
             there = _lines(points, seen)
             for part, line in self._parts.items():
-                if part in there:
-                    self._lay(canvas, part, line, there[part])
+                self._lay(canvas, part, line, there.get(part, line))
         return warped
 
     def _lay(self, canvas: Picture, part: _Part, own: _Line, there: _Line) -> None:

@@ -55,20 +55,19 @@ def test_a_limb_that_moves_takes_its_pixels_along_and_leaves_what_is_around_it(d
     np.testing.assert_array_equal(warped[middle], expected[middle])
 
 
-def test_parts_move_only_where_both_poses_know_them(dance: tuple[Picture, Keypoints]) -> None:
+def test_parts_stay_where_the_pose_does_not_know_them(dance: tuple[Picture, Keypoints]) -> None:
     frames, keypoints = dance
     nobody = np.zeros_like(keypoints)
     np.testing.assert_array_equal(LimbWarp(frames[0], nobody[0])(keypoints)[3], frames[0])
-    without_character = LimbWarp(frames[0], keypoints[0])(nobody[:1])[0]
-    assert abs(without_character.astype(int) - frames[0]).max() > 50
-    one_arm = keypoints[:1].copy()
-    one_arm[0, INDEX["left_wrist"], 2] = 0
-    lost = (LimbWarp(frames[0], keypoints[0])(one_arm)[0] != LimbWarp(frames[0], keypoints[0])(keypoints[:1])[0]).any(
-        -1
-    )
+    warp = LimbWarp(frames[0], keypoints[0])
+    np.testing.assert_array_equal(warp(nobody[:1]), warp(keypoints[:1]))
+    raised = keypoints[:1].copy()
+    raised[0, INDEX["left_wrist"], :2] -= (0, 30)
+    moved = (warp(raised)[0] != warp(keypoints[:1])[0]).any(-1)
     x, y = keypoints[0, INDEX["left_wrist"], :2].astype(int)
-    assert lost[y, x]
-    assert lost.mean() < 0.05
+    assert moved[y, x]
+    raised[0, INDEX["left_wrist"], 2] = 0
+    np.testing.assert_array_equal(warp(raised), warp(keypoints[:1]))
 
 
 @given(
