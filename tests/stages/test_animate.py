@@ -28,6 +28,7 @@ def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
         "guidance_scale": None,
         "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
         "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
+        "skeleton_keypoints": rng.random((4, 133, 3), dtype=np.float32),
         "reference_skeleton": np.zeros((16, 8, 3), np.uint8),
         "reference_keypoints": np.zeros((133, 3), np.float32),
         "driving_frames": rng.integers(0, 255, (4, 20, 10, 3), dtype=np.uint8),
@@ -85,6 +86,7 @@ def test_settings_reach_the_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(given[0].driving_THWC, expected["driving_frames"])
     np.testing.assert_array_equal(given[0].driving_keypoints_TK3, expected["driving_keypoints"])
     np.testing.assert_array_equal(given[0].reference_keypoints_K3, expected["reference_keypoints"])
+    np.testing.assert_array_equal(given[0].pose_keypoints_TK3, expected["skeleton_keypoints"])
     assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
     assert given[0].reference_pose_HWC is not None
 
