@@ -13,7 +13,7 @@ from jobs.animation_scores import AnimationAndTruth, animation_scores
 from jobs.console import Console
 from jobs.spec import JobResult
 from models.perception.embedded import EmbeddedFigure
-from models.puppets.truth_file import read_truth
+from models.puppets.truth_file import read_keypoints
 from pipelines.ledger import Ledger
 from pipelines.sources import folder_of
 from pipelines.storage import Storage
@@ -100,6 +100,6 @@ def _true_keypoints(video_uri: str, name: str) -> NDArray[np.float32] | None:
     benchmark = Storage(folder_of(folder_of(video_uri)))
     try:
         with benchmark.fetched(f"{TRUTH}/{name}.npz") as path:
-            return read_truth(path).keypoints
+            return read_keypoints(path).keypoints
     except FileNotFoundError:
         return None

@@ -49,7 +49,7 @@ class SampleVideos:
                     seed=index,
                     reference_pose_HWC=clip.reference_poses_BHWC[0],
                     reference_keypoints_K3=clip.keypoints_BGK3[0, 0],
-                    pose_keypoints_TK3=clip.keypoints_BGK3[0, 1:],
+                    pose_keypoints_TK3=clip.pose_keypoints_BFK3[0],
                     driving_THWC=truth,
                     driving_keypoints_TK3=clip.keypoints_BGK3[0, 1:],
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from models.common.memory import channels_last
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
 from pipelines.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 
 def new_task(
@@ -109,4 +112,5 @@ def _take_alike(network: nn.Module, path: Path) -> None:
     alike = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
     if not alike:
         raise CheckpointError(f"{path} has no tensor of the name and shape of one of {type(network).__name__}'s")
+    logger.info("%d of %d tensors are those of %s, the others begin anew", len(alike), len(own), path)
     network.load_state_dict({**own, **alike})

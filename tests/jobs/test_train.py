@@ -249,7 +249,7 @@ def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_f
     assert second.keys() - first.keys() == {"limb_warp.weight", "limb_warp.bias"}
     assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in first.items())
     runs = read_metadata(weights)["runs"]
-    assert [each["model"]["start_partly"] for each in runs] == [False, True]  # type: ignore[attr-defined]
+    assert [each["model"]["start_partly"] for each in runs] == [False, True]  # type: ignore[attr-defined]  # JSON
     with pytest.raises(ValueError, match="has no tensor of the name and shape of one of AnimateAnyone's"):
         run("three", grown, start_from=str(appearance / "vae.safetensors"))
 
