@@ -196,7 +196,7 @@ def main() -> None:
     """Memory first, for the most that a process held never falls; then the comparison. Prints one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=EMBEDDED.num_steps)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--windows", type=int, default=2, help="windows of the clip that is timed")
     parser.add_argument("--window-batch", type=int, help="rows of a call of the network [the animator's own choice]")
     parser.add_argument("--repeats", type=int, default=3)
