@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -113,13 +116,14 @@ def publish_embedded(
             f"{run} is of a network of another shape than the {trained.model.name} that ships; train one without "
             "--set model.network, and give this one with --compare"
         )
-    trained = replace(trained, model=ships)
+    trained = replace(trained, model=replace(ships, network=ships.shape))
     # All are opened before the first is measured, which takes its time.
     others = [(name, read_run(other)) for name, other in compare.items()]
     settings = SETTINGS if compare else ALONE
-    scores = _measured(trained, heldout, settings)
-    comparison = [_compared("this checkpoint", trained, scores)] if compare else []
-    comparison += [_compared(name, other, _measured(other, heldout, settings)) for name, other in others]
+    named = [("this checkpoint", trained), *others]
+    measured = _measured([each for _, each in named], heldout, settings)
+    scores = measured[0]
+    comparison = [_compared(*each, found) for each, found in zip(named, measured, strict=True)] if compare else []
     path = system.checkpoint if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {**trained.about, "scores": scores, "comparison": comparison}
@@ -168,12 +172,22 @@ def heldout_scores(network: nn.Module, config: HeldoutConfig, *, system: str = A
     return animation_scores(animate_heldout(animator, MODELS[embedded.name], config), EmbeddedFigure())
 
 
-def _measured(run: TrainedRun, heldout: HeldoutConfig, settings: Sequence[Setting]) -> dict[Setting, Scores]:
-    network, found = run.network(), {}
-    for setting in settings:
-        found[setting] = heldout_scores(network, replace(heldout, setting=setting), system=run.model.name)
-        logger.info("%s, %s: %s", run.where, setting, json.dumps(found[setting]))
-    return found
+def _measured(
+    runs: Sequence[TrainedRun], heldout: HeldoutConfig, settings: Sequence[Setting]
+) -> list[dict[Setting, Scores]]:
+    """Of each run, in as many processes as there are cores."""
+    jobs = [(run, replace(heldout, setting=setting)) for run in runs for setting in settings]
+    processes = min(os.cpu_count() or 1, len(jobs))
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = iter(pool.map(_scores_of, *zip(*jobs, strict=True)))
+        return [{setting: next(found) for setting in settings} for _ in runs]
+
+
+def _scores_of(run: TrainedRun, heldout: HeldoutConfig) -> Scores:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    scores = heldout_scores(run.network(), heldout, system=run.model.name)
+    logger.info("%s, %s: %s", run.where, heldout.setting, json.dumps(scores))
+    return scores
 
 
 def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
 from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
 from models.common.limb_warped import LimbWarped
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
+from models.pose.explicit_indicator import realigned
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
@@ -133,6 +135,9 @@ class AnimateXAnimator:
         return (pictures.permute(0, 3, 1, 2).float() / 255).to(self.device, self.dtype)
 
     def _limb_warped(self, inputs: AnimationInputs) -> LimbWarped:
+        reference, poses = inputs.reference_keypoints_K3, inputs.pose_keypoints_TK3
+        if reference is not None and poses is not None:
+            inputs = replace(inputs, pose_keypoints_TK3=realigned(poses, reference))
         return LimbWarped(self.name, inputs, self.vae, device=self.device, dtype=self.dtype, at_once=PICTURES_AT_ONCE)
 
     def _reference_pose(self, inputs: AnimationInputs) -> NDArray[np.uint8]:

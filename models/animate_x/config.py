@@ -73,7 +73,8 @@ class AnimateXConfig:
             layers in every checkpoint.
         limb_warp: every frame also sees the reference's picture moved limb by limb into its pose
             (`models.pose.limb_warp`), beside its skeleton, and is given back what the VAE loses of it
-            (`models.common.limb_warped`). Off in the paper and in the public checkpoints.
+            (`models.common.limb_warped`). Limbs keep the lengths that they have in the picture, whatever those of the
+            skeleton are. Off in the paper and in the public checkpoints.
         beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
         num_image_tokens: tokens that are made of the image encoder's embedding.
         offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
@@ -129,7 +130,7 @@ EMBEDDED = AnimateXConfig(
         widths=(48, 80, 112),
         attention=(True, True, True),
         layers_per_block=1,
-        num_heads=4,
+        num_heads=2,
         context_width=64,
         norm_groups=16,
         pose_attention=1.0,
@@ -151,7 +152,7 @@ EMBEDDED = AnimateXConfig(
     offset_noise=0.0,
     schedule=ScheduleConfig(),
     windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
-    num_steps=10,
+    num_steps=1,
     guidance_scale=1.0,
     pose_preset="embedded",
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.common.attention import scaled_dot_product_attention
+
 NUM_HEADS = 2
 
 
@@ -25,7 +27,7 @@ class FrameMixer(nn.Module):
         heads = [
             part.unflatten(-1, (NUM_HEADS, -1)).transpose(1, 2) for part in self.to_qkv(self.norm(x_MFC)).chunk(3, -1)
         ]
-        attended = functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+        attended = scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
         x_MFC = x_MFC + self.to_out(attended)
         x_MFC = x_MFC + self.ff(x_MFC)
         mixed: Tensor = x_MFC.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2)

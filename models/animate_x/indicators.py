@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.animate_x.config import NUM_JOINTS, IndicatorConfig
+from models.common.attention import scaled_dot_product_attention
 from models.common.unet.temporal import sinusoids
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.openpose import to_openpose
@@ -96,7 +96,7 @@ class ResamplerLayer(nn.Module):
         normed = self.norm_queries(queries_NQD)
         seen = torch.cat([self.norm_features(features_NLD), normed], 1)
         keys, values = self.to_kv(seen).chunk(2, -1)
-        attended = functional.scaled_dot_product_attention(
+        attended = scaled_dot_product_attention(
             *(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (self.to_q(normed), keys, values))
         )
         queries_NQD = queries_NQD + self.to_out(attended.transpose(1, 2).flatten(2))

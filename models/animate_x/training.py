@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from models.animate_x.indicators import indicator_keypoints
 from models.animate_x.network import PARTS, AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae
+from models.pose.explicit_indicator import realigned
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
@@ -90,7 +92,7 @@ class AnimateXTask:
             features_BFE = torch.cat([embeds_BE[:, None], driving_NE.reshape(rows, num_frames, -1)], 1)
         warped: dict[str, Tensor] = {}
         if self.network.config.limb_warp:
-            warped["warped_BCFHW"] = warped_latents(batch, self._encode, self._device)
+            warped["warped_BCFHW"] = warped_latents(_with_own_lengths(batch), self._encode, self._device)
         prediction = network(
             noisy.noisy_BCFHW,
             noisy.t_B,
@@ -113,6 +115,12 @@ class AnimateXTask:
         height_px, width_px = batch.reference_poses_BHWC.shape[1:3]
         found = [indicator_keypoints(row, height_px=height_px, width_px=width_px) for row in batch.keypoints_BGK3]
         return torch.from_numpy(np.stack(found)).to(self._device)
+
+
+def _with_own_lengths(batch: SampleBatch) -> SampleBatch:
+    """With the skeletons back on the proportions of each row's reference."""
+    rows = zip(batch.pose_keypoints_BFK3, batch.keypoints_BGK3[:, 0], strict=True)
+    return replace(batch, pose_keypoints_BFK3=np.stack([realigned(poses, reference) for poses, reference in rows]))
 
 
 def _check(network: AnimateX, recipe: TrainingRecipe) -> None:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.common.attention import scaled_dot_product_attention
+
 DEPTH_OFFSET = 4.0
 """What the depth head adds to: about the depth of a puppet in body heights, so that bfloat16 resolves its relief."""
 
@@ -97,7 +99,7 @@ class Attention(nn.Module):
         x_BLC = x_BCHW.flatten(2).transpose(1, 2)
         qkv = self.qkv(self.norm(x_BLC + self.place_1LC))
         q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         y_BLC: Tensor = x_BLC + self.out(mixed)
         return y_BLC.transpose(1, 2).view_as(x_BCHW)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from models.common.attention import scaled_dot_product_attention
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (N, heads, tokens, width of a head)."""
@@ -57,7 +58,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     rows = len(queries)
     if len(keys) == 1 < rows:
         keys, values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
-    return functional.scaled_dot_product_attention(queries, keys, values)
+    return scaled_dot_product_attention(queries, keys, values)
 
 
 def joined(first: KeysValues, second: KeysValues) -> KeysValues:
