@@ -137,12 +137,15 @@ def pair(
         typer.Argument(metavar="REFERENCES... CLIPS", help="Pictures, and last the prepared clips or videos."),
     ],
     out: Annotated[str, typer.Option("--out", help="The table of requests to write (.parquet).")],
-    model: Model = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Animation model [animate-anyone]; repeatable: each does every pair."),
+    ] = None,
     seed: Seed = None,
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N, spread over both.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N pairs, spread over both.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make requests to animate every picture by every clip."""
@@ -151,9 +154,9 @@ def pair(
     if len(references) < 2:
         raise typer.BadParameter("expected pictures, and last the clips", param_hint="REFERENCES... CLIPS")
     *pictures, clips = references
-    settings = _request_settings(model, seed, steps, guidance, size)
+    settings = _request_settings(None, seed, steps, guidance, size)
     finish(
-        lambda console: run(pictures, clips, out, settings=settings, limit=limit, console=console),
+        lambda console: run(pictures, clips, out, settings=settings, models=model or (), limit=limit, console=console),
         as_json,
     )
 

@@ -23,17 +23,19 @@ def pair(
     out: str,
     *,
     settings: Mapping[str, Any],
+    models: Sequence[str] = (),
     limit: int | None,
     console: Console,
 ) -> JobResult:
-    """Write a request for every picture and every clip.
+    """Write a request for every picture, every clip and every model.
 
     Args:
         references: folders, globs, files or lists of pictures.
         clips: a dataset that `prepare` or `ingest` wrote, or videos.
         out: the Parquet file to write.
-        settings: columns of requests that are the same in all: model, seed, …
-        limit: at most so many, spread over pictures and clips.
+        settings: columns of requests that are the same in all: seed, …
+        models: their names; none leaves the model to `animate`.
+        limit: at most so many pairs, spread over pictures and clips.
         console: what it says.
 
     Raises:
@@ -43,7 +45,9 @@ def pair(
     name = PurePosixPath(out).name
     if not name.endswith(".parquet"):
         raise ValueError(f"--out {out}: expected the name of a file that ends in .parquet")
-    table = make_pairs(references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, limit=limit)
+    table = make_pairs(
+        references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models, limit=limit
+    )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     Storage(folder_of(out)).publish(name, buffer.getvalue())

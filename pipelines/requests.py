@@ -58,9 +58,9 @@ def one_request(reference: str, driving: str) -> pa.Table:
     return pa.Table.from_pylist([row], schema=pa.schema(list(REQUEST_COLUMNS.items())))
 
 
-def request_id(reference_id: str, driving_id: str) -> str:
-    """A readable id of a pair; where it would be too long, its end is a hash."""
-    name = f"{reference_id}.{driving_id}"
+def request_id(*parts: str) -> str:
+    """A readable id of a picture, a driving clip, and what else; where it would be too long, its end is a hash."""
+    name = ".".join(parts)
     if len(name) <= MAX_ID_CHARS:
         return name
     return f"{name[: MAX_ID_CHARS - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -125,16 +125,18 @@ def pair(
     *,
     allowed_schemes: Iterable[str],
     settings: Mapping[str, Any],
+    models: Sequence[str] = (),
     limit: int | None = None,
 ) -> pa.Table:
-    """Requests to animate every picture by every clip.
+    """Requests to animate every picture by every clip, with every model.
 
     Args:
         references: folders, globs, files or lists of pictures.
         clips: a dataset that `prepare` or `ingest` wrote, of which the clips that are ok are taken; or videos.
         allowed_schemes: schemes of URIs that may be looked at.
         settings: values for other columns, the same in each request.
-        limit: at most so many, spread over pictures and clips: a choice that stays the same.
+        models: each pair is asked of each of them; none leaves the model open. Of several, ids name theirs.
+        limit: at most so many pairs, spread over pictures and clips: a choice that stays the same.
 
     Raises:
         ManifestError: no picture, or neither clip nor video.
@@ -163,13 +165,15 @@ def pair(
     made = [
         {
             **settings,
-            "request_id": request_id(picture_id, driver_id),
+            "model": model,
+            "request_id": request_id(picture_id, driver_id, *([model] if model and len(models) > 1 else [])),
             "reference_uri": uri,
             "clip_id": clip_id,
             "clips_uri": clips_uri,
             "driving_uri": driving_uri,
         }
         for picture_id, uri, driver_id, clip_id, clips_uri, driving_uri in rows
+        for model in models or (None,)
     ]
     made.sort(key=lambda row: str(row["request_id"]))
     return pa.Table.from_pylist(made, schema=pa.schema(list(REQUEST_COLUMNS.items())))

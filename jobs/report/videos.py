@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,18 +33,19 @@ class ShownVideo:
     facts: tuple[tuple[str, str], ...]
 
 
-def videos_to_show(ledger: Ledger, count: int) -> Iterator[ShownVideo]:
-    """At most `count` animations that are ok, spread over the dataset; the same for the same dataset.
+def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
+    """At most `count` animations that are ok, spread over the dataset; the same for the same dataset. Neighbours
+    are those that are alike in picture and clip, so that models can be compared.
 
     Those that are too large for a page or cannot be read are passed over for the next.
     """
     with duckdb.connect() as connection:
         relation = ledger.relation(connection)
         if not relation:
-            return
+            return []
         query = f"SELECT {', '.join(_COLUMNS)} FROM {relation} WHERE status = ? ORDER BY hash(request_id) LIMIT ?"  # noqa: S608
         found = connection.execute(query, [Status.OK, count * _LOOKED_AT_PER_SHOWN]).fetchall()
-    shown = 0
+    shown: list[ShownVideo] = []
     for values in found:
         row = dict(zip(_COLUMNS, values, strict=True))
         try:
@@ -55,10 +55,10 @@ def videos_to_show(ledger: Ledger, count: int) -> Iterator[ShownVideo]:
             continue
         if len(mp4) > MAX_VIDEO_BYTES:
             continue
-        yield ShownVideo(request_id=row["request_id"], mp4=mp4, facts=_facts(row))
-        shown += 1
-        if shown == count:
-            return
+        shown.append(ShownVideo(request_id=row["request_id"], mp4=mp4, facts=_facts(row)))
+        if len(shown) == count:
+            break
+    return sorted(shown, key=lambda video: video.request_id)
 
 
 def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -135,7 +135,7 @@ EMBEDDED = AnimateXConfig(
         norm_groups=16,
         pose_attention=1.0,
     ),
-    temporal=TemporalConfig(layout="modelscope", positions=False, mamba=MambaConfig(bidirectional=True)),
+    temporal=TemporalConfig(layout="modelscope", positions=False, mamba=MambaConfig(state=8, bidirectional=True)),
     indicator=IndicatorConfig(
         width=128,
         features_width=64,

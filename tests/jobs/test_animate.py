@@ -210,7 +210,8 @@ def test_pictures_meet_prepared_clips(corpus: Corpus, media: Path, tmp_path: Pat
         [str(media / "a.png"), str(media / "b.png")],
         str(corpus.dataset),
         str(tmp_path / "requests.parquet"),
-        settings={"model": "toy"},
+        settings={},
+        models=["toy"],
         limit=3,
         console=quiet,
     )

@@ -195,7 +195,7 @@ def make(pictures: Path, clips: object, **rest: Any) -> list[dict[str, Any]]:
 
 def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {"a": {}, "b": {}, "c": {"status": "rejected"}})
-    made = make(pictures, url, settings={"model": "toy", "seed": 4, "num_steps": 9})
+    made = make(pictures, url, settings={"seed": 4, "num_steps": 9}, models=["toy"])
     assert len(made) == 4
     assert {(row["reference_uri"].rsplit("/", 1)[-1], row["clip_id"]) for row in made} == {
         (name, clip) for name in ("one.png", "two.jpg") for clip in "ab"
@@ -205,6 +205,17 @@ def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Pat
         ("toy", 4, 9, None)
     }
     assert len({row["request_id"] for row in made}) == 4
+
+
+def test_each_of_several_models_does_every_pair(pictures: Path, tmp_path: Path) -> None:
+    url = prepared(tmp_path / "prepared", {f"c{i:02d}": {} for i in range(12)})
+    one = make(pictures, url, models=["toy"], limit=3)
+    both = make(pictures, url, models=["toy", "other"], limit=3)
+    assert len(both) == len({row["request_id"] for row in both}) == 6
+    for row in one:
+        same = [other for other in both if other["request_id"].startswith(f"{row['request_id']}.")]
+        assert {other["model"] for other in same} == {"toy", "other"}
+        assert all({**other, "request_id": "", "model": ""} == {**row, "request_id": "", "model": ""} for other in same)
 
 
 def test_videos_drive_too(pictures: Path, tmp_path: Path) -> None:

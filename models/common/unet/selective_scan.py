@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 NUMBERS_ON_CPU = 1 << 18
 """Of a state, at once: it stays in the cache while it goes over the frames."""
-NUMBERS_KEPT_ON_CPU = 1 << 23
+NUMBERS_KEPT_ON_CPU = 1 << 21
 """Of the states of all frames, which the backward pass keeps."""
 NUMBERS_ELSEWHERE = 1 << 26
 

@@ -16,7 +16,12 @@ from models.animate_x.training import AnimateXTask
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae, standardise, to_images
 from models.common.unet.mamba import MambaConfig
+from models.pose.explicit_indicator import rescaled
+from models.puppets import render
+from models.puppets.figures import sample_figure
+from models.puppets.truth import as_found
 from models.training.batch import SampleBatch
+from models.training.encodings import warped_latents
 from models.training.parallel import World
 from models.training.recipe import LossConfig, OptimizerConfig, SamplingConfig, TrainingRecipe
 from models.training.trainer import Trainer
@@ -217,6 +222,26 @@ def test_the_indicator_reads_the_motion_as_it_was_found_whatever_is_drawn() -> N
     keypoints = before[8]
     assert keypoints.shape == (2, NUM_FRAMES + 1, 36)
     assert float(keypoints[0, 1, 0] - keypoints[0, 0, 0]) == pytest.approx(8 / 64)
+
+
+def test_limbs_move_at_the_lengths_that_they_have_in_the_reference() -> None:
+    frames = render(sample_figure(0, body="human", size_px=(64, 64)), 8.0, NUM_FRAMES + 1)
+    keypoints = np.stack([as_found(frame.keypoints) for frame in frames])
+    other = rescaled(keypoints[1:], {"shins": 1.5, "upper_arms": 0.6, "torso": 0.8})
+    trained = task(recipe())
+    spy = _Spy(trained.network)
+    warped = []
+    for poses in (keypoints[1:], other):
+        trained.row_losses(
+            spy, replace(batch((0,)), keypoints_BGK3=keypoints[None], pose_keypoints_BFK3=poses[None].copy())
+        )
+        assert spy.warped_BCFHW is not None
+        warped.append(spy.warped_BCFHW)
+    as_drawn = warped_latents(
+        replace(batch((0,)), keypoints_BGK3=keypoints[None], pose_keypoints_BFK3=other[None]), trained._encode, CPU
+    )
+    assert float((warped[0] - as_drawn).abs().mean()) > 0.02
+    assert float((warped[0] - warped[1]).abs().mean()) < 1e-3
 
 
 def test_without_a_pose_indicator_driving_frames_are_not_encoded() -> None:
