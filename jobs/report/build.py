@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NUM_SHEETS = 8
-NUM_VIDEOS = 8
+NUM_VIDEOS = 12
 NUM_REJECTED_SHEETS = 2
 """Of the sheets, at most so many show rejected clips."""
 _ROWS_PER_BATCH = 4096

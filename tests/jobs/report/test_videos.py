@@ -72,6 +72,7 @@ def test_some_that_are_ok_and_there_are_shown_with_their_facts(ledger: Ledger) -
 def test_no_more_than_asked_and_always_the_same(ledger: Ledger) -> None:
     first = [video.request_id for video in videos_to_show(ledger, 2)]
     assert len(first) == 2
+    assert first == sorted(first)
     assert [video.request_id for video in videos_to_show(ledger, 2)] == first
 
 
