@@ -112,5 +112,5 @@ def _take_alike(network: nn.Module, path: Path) -> None:
     alike = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
     if not alike:
         raise CheckpointError(f"{path} has no tensor of the name and shape of one of {type(network).__name__}'s")
-    logger.info("%d of %d tensors are those of %s, the others begin anew", len(alike), len(own), path)
+    logger.warning("%d of %d tensors are those of %s, the others begin anew", len(alike), len(own), path)
     network.load_state_dict({**own, **alike})

@@ -235,7 +235,7 @@ def test_weights_that_are_not_there_or_of_another_network_are_refused(
 
 
 def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_for_it(
-    tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
+    tmp_path: Path, appearance: Path, run: Callable[..., JobResult], caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = tiny_recipe(appearance, network=replace(TINY, limb_warp=False), steps=1)
     first = read_tensors(Path(run("one", recipe).summary["weights"]))
@@ -246,6 +246,7 @@ def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_f
     result = run("two", grown, start_from=str(tmp_path / "one"))
     weights = Path(result.summary["weights"])
     second = read_tensors(weights)
+    assert f"{len(first)} of {len(second)} tensors are those of" in caplog.text
     assert second.keys() - first.keys() == {"limb_warp.weight", "limb_warp.bias"}
     assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in first.items())
     runs = read_metadata(weights)["runs"]
