@@ -40,13 +40,14 @@ class CardText:
     """What a card says that no metadata do.
 
     `title`: the system's. `command`: by which it is trained. `corpus`: what it has seen. `promised`: score -> the least
-    that it was to reach.
+    that it was to reach. `comparison`: what to bear in mind where it is beside others.
     """
 
     title: str
     command: str
     corpus: str
     promised: Mapping[str, str] = field(default_factory=dict)
+    comparison: str = ""
 
 
 def write_card(path: Path, text: CardText) -> None:
@@ -61,11 +62,15 @@ def write_card(path: Path, text: CardText) -> None:
     """
     about: Mapping[str, Any] = read_metadata(path)
     scores = about["scores"]["retargeted"]
+    columns = ("stage", "steps", "clips", "minutes", "date", "machine")
     runs = _table(
-        ("stage", "steps", "clips", "minutes", "date", "machine"),
-        [[run[key] for key in ("stage", "steps", "clips", "minutes", "date", "machine")] for run in about["runs"]],
+        ("system", *columns), [[run["model"]["name"], *(run[key] for key in columns)] for run in about["runs"]]
     )
-    recipes = "\n".join(f"- stage {r['stage']}: `{json.dumps(r['recipe'], sort_keys=True)}`" for r in about["runs"])
+    recipes = "\n".join(
+        f"- {run['model']['name']}, stage {run['stage']}{_beginning(run)}: "
+        f"`{json.dumps(run['recipe'], sort_keys=True)}`"
+        for run in about["runs"]
+    )
     found = _table(
         ("what", "promised", *_ALONE),
         [
@@ -99,13 +104,19 @@ which the character is back where it began counts as 100 dB for the reference re
 {_meanings(_ALONE)}
 
 {found}
-{_beside_others(comparison) if comparison else ""}
+{_beside_others(comparison, text.comparison) if comparison else ""}
 Licence: Apache-2.0, like the project.
 """
     (path.parent / "CARD.md").write_text(written, encoding="utf-8")
 
 
-def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
+def _beginning(run: Mapping[str, Any]) -> str:
+    """How a run went on from the one before it, where it did not take all of its tensors."""
+    partly = run["model"].get("start_partly", False)
+    return " (begun with those tensors of the run before that have the same name and shape)" if partly else ""
+
+
+def _beside_others(comparison: Sequence[Mapping[str, Any]], note: str) -> str:
     """A section with a row for each of what was compared, and two for what they lie between."""
     scores = comparison[0]["scores"]
     settings = [setting for setting in _SETTINGS if setting in scores]
@@ -131,6 +142,8 @@ def _beside_others(comparison: Sequence[Mapping[str, Any]]) -> str:
 The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
 {_meanings(settings)}
+
+{note}
 
 {_table(("system", "steps × samples", "clips", *heads), rows)}
 """

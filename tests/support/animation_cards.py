@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-RUN = {"stage": 1, "steps": 7, "clips": 3, "minutes": 1.5, "date": "2026-01-02", "machine": "abacus", "recipe": {}}
+RUN = {
+    "model": {"name": "toy"},
+    "stage": 1,
+    "steps": 7,
+    "clips": 3,
+    "minutes": 1.5,
+    "date": "2026-01-02",
+    "machine": "abacus",
+    "recipe": {},
+}
 NAMES = (
     "clip_psnr_db",
     "clip_psnr_repeat_db",

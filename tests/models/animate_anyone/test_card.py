@@ -16,7 +16,7 @@ def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
     write_card(path)
     text = (tmp_path / "CARD.md").read_text(encoding="utf-8")
     assert text.startswith("# Embedded Animate Anyone")
-    assert "| 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
+    assert "| toy | 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
     assert file_digest(path) in text
     assert "| gain over the reference repeated, dB | 3 | 2.00 | 102.00 | 202.00 |" in text
     assert "on 17 pairs of held-out puppets" in text

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from animation_cards import metadata, scores
+from animation_cards import RUN, metadata, scores
 
 from models.common.animation_card import CardText, write_card
 from models.common.checkpoint import save_checkpoint
 
-TEXT = CardText(title="Thing", command="make thing", corpus="dots")
+TEXT = CardText(title="Thing", command="make thing", corpus="dots", comparison="Mind the gap.")
 
 
 def card(folder: Path, **about: Any) -> str:
@@ -26,7 +26,18 @@ def compared(name: str, first: float) -> dict[str, Any]:
 
 def test_a_checkpoint_that_was_compared_with_none_has_no_such_table(tmp_path: Path) -> None:
     assert "Beside others" not in card(tmp_path)
-    assert "Beside others" not in card(tmp_path, comparison=[])
+    text = card(tmp_path, comparison=[])
+    assert "Beside others" not in text
+    assert TEXT.comparison not in text
+
+
+def test_runs_say_of_which_system_they_were_and_how_they_went_on(tmp_path: Path) -> None:
+    grown = {**RUN, "stage": 2, "model": {"name": "other", "start_partly": True}}
+    text = card(tmp_path, runs=[RUN, grown])
+    assert "| toy | 1 | 7 |" in text
+    assert "| other | 2 | 7 |" in text
+    assert "- toy, stage 1: `{}`" in text
+    assert "- other, stage 2 (begun with those tensors of the run before" in text
 
 
 def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) -> None:
@@ -34,6 +45,7 @@ def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) ->
     assert "on 17 pairs of held-out puppets in each setting" in text
     heads = "retargeted: PSNR, dB | retargeted: keypoints | misfit: PSNR, dB | misfit: keypoints | rescaled: PSNR, dB |"
     assert heads in text
+    assert TEXT.comparison in text
     assert "| this checkpoint | 7 × 2 | 3 | 0.00 | 3.00 | 10.00 | 13.00 | 20.00 | 23.00 |" in text
     assert "| w/o pose | 7 × 2 | 3 | 100.00 | 103.00 | 110.00 | 113.00 | 120.00 | 123.00 |" in text
     assert "| the reference repeated |  |  | 1.00 | 4.00 | 11.00 | 14.00 | 21.00 | 24.00 |" in text
