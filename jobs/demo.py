@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -18,19 +19,23 @@ from jobs.ray_runtime import cluster
 from jobs.spec import JobResult, Options
 from models.puppets.pairs import sample_pair
 from models.puppets.render import render_frame
+from models.puppets.spec import Body
+from stages.animation_models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X
 
 SEED = 87
 """Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
-CHARACTERS = (1, 2, 3, 6)
-"""Seeds of the people that are animated, whom no network has seen."""
+CHARACTERS: Mapping[Body, tuple[int, ...]] = {"human": (1, 2, 3), "anthropomorphic": (4, 5, 11)}
+"""Seeds of those that are animated, whom no network has seen."""
 DANCES_SEED = 10
 """Draws dancers."""
 NUM_DANCES = 3
-NUM_ANIMATIONS = 6
+NUM_PAIRS = 6
+SYSTEMS = (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
+"""They do the same, side by side."""
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
-    """Draw puppets, ingest and prepare them, and let people in pictures dance; what is done is not done again."""
+    """Draw puppets, ingest and prepare them, and let characters in pictures dance; what is done is not done again."""
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
     write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
@@ -62,14 +67,15 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
 
 
 def draw_requests(out: Path, console: Console) -> str:
-    """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and dances; return the table that asks for
-    both together.
+    """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and people who dance; return the table
+    that asks each of `SYSTEMS` for both together.
     """
     characters, dances, requests = out / "characters", out / "dances", str(out / "requests.parquet")
     characters.mkdir(parents=True, exist_ok=True)
-    for seed in CHARACTERS:
-        spec = sample_pair(seed, body="human", size_px=(384, 384)).target
-        Image.fromarray(render_frame(spec, 0.0).rgb).save(characters / f"puppet-{seed}.png")
+    for body, seeds in CHARACTERS.items():
+        for seed in seeds:
+            spec = sample_pair(seed, body=body, size_px=(384, 384)).target
+            Image.fromarray(render_frame(spec, 0.0).rgb).save(characters / f"{body}-{seed}.png")
     write_puppets(
         dances,
         num_videos=NUM_DANCES,
@@ -81,5 +87,5 @@ def draw_requests(out: Path, console: Console) -> str:
         seconds=3.0,
     )
     videos = str(dances / "videos")
-    pair([str(characters)], videos, requests, settings={}, limit=NUM_ANIMATIONS, console=console)
+    pair([str(characters)], videos, requests, settings={}, models=SYSTEMS, limit=NUM_PAIRS, console=console)
     return requests

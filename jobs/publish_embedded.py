@@ -95,8 +95,8 @@ def publish_embedded(
 ) -> dict[Setting, Scores]:
     """Write the last weights of the run (its `--out`, or a `.safetensors` file) to `out`, with scores and `CARD.md`.
 
-    Which system it is of, its weights say. It is measured as it will be sampled, whatever was the default when it was
-    trained.
+    Which system it is of, its weights say. It and what it is compared with are measured as what ships is sampled,
+    whatever was the default when they were trained.
 
     Args:
         out: None: where that system's checkpoint ships.
@@ -111,12 +111,11 @@ def publish_embedded(
     trained = read_run(run)
     system = SYSTEMS[trained.model.name]
     ships = system.model()
-    if _as_sampled(trained.model.shape, ships.shape) != ships.shape:
+    if trained.model.shape != ships.shape:
         raise CheckpointError(
             f"{run} is of a network of another shape than the {trained.model.name} that ships; train one without "
             "--set model.network, and give this one with --compare"
         )
-    trained = replace(trained, model=replace(ships, network=ships.shape))
     # All are opened before the first is measured, which takes its time.
     others = [(name, read_run(other)) for name, other in compare.items()]
     settings = SETTINGS if compare else ALONE
@@ -132,13 +131,10 @@ def publish_embedded(
     return scores
 
 
-def _as_sampled(shape: Any, like: Any) -> Any:
-    """The configuration with what decides how it is sampled, not what it is, as in `like`."""
-    return replace(shape, **{name: getattr(like, name) for name in ("windows", "num_steps", "guidance_scale")})
-
-
 def read_run(run: str) -> TrainedRun:
     """The last weights of a run: its `--out`, or a `.safetensors` file.
+
+    Its network is sampled as the one of its system that ships.
 
     Raises:
         CheckpointError: there are none, or they are not of the embedded size of a system that ships.
@@ -160,6 +156,9 @@ def read_run(run: str) -> TrainedRun:
             "`zoetrope train` writes them"
         )
     config = validated({"size": model["size"], "network": model["network"]}, SYSTEMS[model["name"]].model)
+    ships = SYSTEMS[model["name"]].model().shape
+    sampled = {name: getattr(ships, name) for name in ("windows", "num_steps", "guidance_scale")}
+    config = replace(config, network=replace(config.shape, **sampled))
     return TrainedRun(where=storage.url_of(name), model=config, tensors=tensors, about=about)
 
 
@@ -194,10 +193,13 @@ def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> d
     """An entry of the card's table. What each learned from is beside what it scores: to compare is fair where they are
     the same.
     """
-    runs = run.about["runs"]
+    runs, samples = run.about["runs"], dict[str, int]()
+    for one in runs:
+        system = one["model"]["name"]
+        samples[system] = samples.get(system, 0) + one["steps"] * one["recipe"]["batch_size"]
     return {
         "name": name,
-        "training": " + ".join(f"{one['steps']} × {one['recipe']['batch_size']}" for one in runs),
+        "training": ", ".join(f"{system} {count}" for system, count in samples.items()),
         "clips": max(one["clips"] for one in runs),
         "scores": scores,
     }

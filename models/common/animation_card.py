@@ -145,7 +145,7 @@ The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
 {note}
 
-{_table(("system", "steps × samples", "clips", *heads), rows)}
+{_table(("system", "samples seen", "clips", *heads), rows)}
 """
 
 

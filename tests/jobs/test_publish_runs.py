@@ -72,9 +72,12 @@ def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_wit
     assert all(set(one["scores"]) == set(SETTINGS) for one in about["comparison"])
     card = out.with_name("CARD.md").read_text()
     assert card.startswith("# Embedded Animate-X")
-    assert "| w/o IPI | 7 × 2 | 3 |" in card
+    assert "| w/o IPI | animate-x 14 | 3 |" in card
     # What was published is a run like any other.
     assert read_run(str(out)).model == read_run(run).model
+    # Others are sampled as what ships, too.
+    older = write_run(tmp_path / "older.safetensors", "animate-anyone", replace(TINY_ANIMATE_ANYONE, num_steps=7))
+    assert read_run(older).model == read_run(compare["Animate Anyone"]).model
 
 
 def test_weights_that_are_not_of_what_ships_are_refused_before_anything_is_measured(tmp_path: Path) -> None:

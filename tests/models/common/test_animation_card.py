@@ -21,7 +21,7 @@ def card(folder: Path, **about: Any) -> str:
 
 def compared(name: str, first: float) -> dict[str, Any]:
     found = {setting: scores(first + 10 * index) for index, setting in enumerate(("retargeted", "misfit", "rescaled"))}
-    return {"name": name, "training": "7 × 2", "clips": 3, "scores": found}
+    return {"name": name, "training": "toy 14", "clips": 3, "scores": found}
 
 
 def test_a_checkpoint_that_was_compared_with_none_has_no_such_table(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) ->
     heads = "retargeted: PSNR, dB | retargeted: keypoints | misfit: PSNR, dB | misfit: keypoints | rescaled: PSNR, dB |"
     assert heads in text
     assert TEXT.comparison in text
-    assert "| this checkpoint | 7 × 2 | 3 | 0.00 | 3.00 | 10.00 | 13.00 | 20.00 | 23.00 |" in text
-    assert "| w/o pose | 7 × 2 | 3 | 100.00 | 103.00 | 110.00 | 113.00 | 120.00 | 123.00 |" in text
+    assert "| this checkpoint | toy 14 | 3 | 0.00 | 3.00 | 10.00 | 13.00 | 20.00 | 23.00 |" in text
+    assert "| w/o pose | toy 14 | 3 | 100.00 | 103.00 | 110.00 | 113.00 | 120.00 | 123.00 |" in text
     assert "| the reference repeated |  |  | 1.00 | 4.00 | 11.00 | 14.00 | 21.00 | 24.00 |" in text
     assert "| the true frames |  |  |  | 5.00 |  | 15.00 |  | 25.00 |" in text
