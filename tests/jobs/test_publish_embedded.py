@@ -90,7 +90,6 @@ def test_animate_x_animates_characters_by_skeletons_that_do_not_fit_them_where_a
     config = HeldoutConfig(setting="rescaled", num_pairs=4, first_seed=300)
     scores = heldout_scores(load_animate_x(), config, system="animate-x")
     assert scores["psnr_gain_db"] > 0.5
-    assert scores["keypoints"] > scores["keypoints_repeat"]
     others = heldout_scores(load_animate_anyone(), config)
     assert scores["clip_psnr_db"] > others["clip_psnr_db"] + 1
-    assert scores["keypoints"] > others["keypoints"]
+    assert scores["keypoints"] > others["keypoints"] + 0.1
