@@ -141,6 +141,7 @@ def pair(
     Raises:
         ManifestError: no picture, or neither clip nor video.
     """
+    named = tuple(dict.fromkeys(models))
     pictures = find_sources(references, allowed_schemes, noun="picture", suffixes=PICTURE_SUFFIXES)
     with duckdb.connect() as connection:
         connection.register("pictures", pictures)
@@ -166,14 +167,14 @@ def pair(
         {
             **settings,
             "model": model,
-            "request_id": request_id(picture_id, driver_id, *([model] if model and len(models) > 1 else [])),
+            "request_id": request_id(picture_id, driver_id, *([model] if model and len(named) > 1 else [])),
             "reference_uri": uri,
             "clip_id": clip_id,
             "clips_uri": clips_uri,
             "driving_uri": driving_uri,
         }
         for picture_id, uri, driver_id, clip_id, clips_uri, driving_uri in rows
-        for model in models or (None,)
+        for model in named or (None,)
     ]
     made.sort(key=lambda row: str(row["request_id"]))
     return pa.Table.from_pylist(made, schema=pa.schema(list(REQUEST_COLUMNS.items())))

@@ -210,7 +210,7 @@ def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Pat
 def test_each_of_several_models_does_every_pair(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {f"c{i:02d}": {} for i in range(12)})
     one = make(pictures, url, models=["toy"], limit=3)
-    both = make(pictures, url, models=["toy", "other"], limit=3)
+    both = make(pictures, url, models=["toy", "other", "toy"], limit=3)
     assert len(both) == len({row["request_id"] for row in both}) == 6
     for row in one:
         same = [other for other in both if other["request_id"].startswith(f"{row['request_id']}.")]
