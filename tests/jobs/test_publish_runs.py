@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from animation_cards import RUN
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
 from tiny_animate_x import TINY as TINY_ANIMATE_X
 from tiny_animate_x import new_network
@@ -41,19 +42,15 @@ def write_run(path: Path, system: str, shape: Any, **model: Any) -> str:
     """What `jobs.training.worker.run_record` says, and random weights."""
     network = AnimateAnyone(shape) if system == "animate-anyone" else new_network(shape)
     record = {
+        **RUN,
         "model": {"name": system, "size": "embedded", "network": resolved(shape), **model},
         "recipe": {"batch_size": 2},
-        "stage": 1,
-        "steps": 7,
-        "clips": 3,
-        "minutes": 1.5,
-        "date": "2026-01-02",
-        "machine": "abacus",
     }
     save_checkpoint(network.state_dict(), path, metadata={"runs": [record]})
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     # How many steps were the default when it was trained makes it no other network.
     run = write_run(tmp_path / "x.safetensors", "animate-x", replace(TINY_ANIMATE_X, num_steps=7))
