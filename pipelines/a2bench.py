@@ -24,19 +24,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.pose.explicit_indicator import realigned
+from models.pose.pose_augment import realigned
 from models.pose.pose_file import FilePoses, PoseFileError, read_pose_file
-from pipelines.ledger import ROWS_PER_GROUP, Ledger
-from pipelines.manifest import ID_PATTERN, ManifestError
-from pipelines.pose_pool import pose_pool
-from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema, to_table
-from pipelines.sources import VIDEO_SUFFIXES
-from pipelines.storage import Storage
+from pipelines.engine.ledger import ROWS_PER_GROUP, Ledger
+from pipelines.engine.manifest import ID_PATTERN, ManifestError
+from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema, to_table
+from pipelines.engine.sources import VIDEO_SUFFIXES
+from pipelines.engine.storage import Storage
+from pipelines.training.pose_pool import pose_pool
 from stages.base import Row
+from stages.ingest.probe import ProbeConfig, ProbeStage
+from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
+from stages.io.picture import read_picture
 from stages.outcome import BadRow, Status
-from stages.picture import SUFFIXES as PICTURE_SUFFIXES
-from stages.picture import read_picture
-from stages.probe import ProbeConfig, ProbeStage
 
 SETTINGS = ("self-driven", "rescaled")
 

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS
-from pipelines.steps import Step, Workers, on_workers
-from stages.animate import AnimateConfig, AnimateStage
-from stages.animation_models import MODELS, Models
-from stages.animation_pose import DrivingPoseStage, ReferencePoseStage
+from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS
+from pipelines.engine.steps import Step, Workers, on_workers
+from stages.animate.diffusion import AnimateConfig, AnimateStage
+from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.animate.models import MODELS, Models
+from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
+from stages.animate.reference import ReferenceConfig, ReferenceStage
+from stages.animate.request import RequestConfig, RequestStage
+from stages.animate.skeleton import SkeletonConfig, SkeletonStage
 from stages.base import Stage
-from stages.driving import DrivingConfig, DrivingStage
-from stages.pose import PoseConfig
-from stages.publish_animation import PublishAnimationConfig, PublishAnimationStage
-from stages.reference import ReferenceConfig, ReferenceStage
-from stages.request import RequestConfig, RequestStage
-from stages.skeleton import SkeletonConfig, SkeletonStage
-from stages.storage import Storage
+from stages.io.storage import Storage
+from stages.prepare.pose import PoseConfig
 
 KEY_COLUMNS = tuple(
     name

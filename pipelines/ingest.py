@@ -12,16 +12,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.ledger import Ledger
-from pipelines.manifest import Manifest, ManifestError
-from pipelines.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
-from pipelines.sources import folder_of
-from pipelines.steps import Step, Workers
-from pipelines.storage import Storage
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, ManifestError
+from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
+from pipelines.engine.sources import folder_of
+from pipelines.engine.steps import Step, Workers
+from pipelines.engine.storage import Storage
 from stages.base import Stage
-from stages.cut import CutConfig, CutStage
+from stages.ingest.cut import CutConfig, CutStage
+from stages.ingest.probe import ProbeConfig, ProbeStage
 from stages.outcome import Status
-from stages.probe import ProbeConfig, ProbeStage
 
 KEY_COLUMNS = ("uri", "source_stamp")
 

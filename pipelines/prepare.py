@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.schema import PREPARED_COLUMNS
-from pipelines.steps import Step, Workers, on_workers
-from stages.agnostic import AgnosticMaskConfig, AgnosticMaskStage
+from pipelines.engine.schema import PREPARED_COLUMNS
+from pipelines.engine.steps import Step, Workers, on_workers
 from stages.base import Stage
-from stages.character_mask import CharacterMaskConfig, CharacterMaskStage
-from stages.decode import DecodeConfig, DecodeStage
-from stages.depth import DepthConfig, DepthStage
-from stages.features import (
+from stages.prepare.agnostic import AgnosticMaskConfig, AgnosticMaskStage
+from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
+from stages.prepare.decode import DecodeConfig, DecodeStage
+from stages.prepare.depth import DepthConfig, DepthStage
+from stages.prepare.features import (
     ClipEmbeddingsConfig,
     ClipEmbeddingsStage,
     FeatureConfig,
     VaeLatentsConfig,
     VaeLatentsStage,
 )
-from stages.object_masks import ObjectMasksConfig, ObjectMasksStage
-from stages.pose import PoseConfig, PoseStage
-from stages.quality import QualityConfig, QualityStage
-from stages.select import SelectConfig, SelectStage
-from stages.structured_depth import StructuredDepthConfig, StructuredDepthStage
+from stages.prepare.object_masks import ObjectMasksConfig, ObjectMasksStage
+from stages.prepare.pose import PoseConfig, PoseStage
+from stages.prepare.quality import QualityConfig, QualityStage
+from stages.prepare.select import SelectConfig, SelectStage
+from stages.prepare.structured_depth import StructuredDepthConfig, StructuredDepthStage
 
 KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "objects")
 """What a prepared row depends on besides the pipeline. Not the URI: a corpus may move."""

@@ -11,13 +11,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.ledger import Ledger
-from pipelines.manifest import Manifest, ManifestError, columns_of, sql_type_of
-from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
-from pipelines.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
-from pipelines.storage import Storage
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
+from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
+from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.engine.storage import Storage
+from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.outcome import Status
-from stages.picture import SUFFIXES as PICTURE_SUFFIXES
 
 REQUIRED = ("request_id", "reference_uri")
 URI_COLUMNS = ("reference_uri", "driving_uri", "clips_uri")

@@ -24,7 +24,7 @@ def ray_cluster() -> Iterator[None]:
     import toy
     import toy_animation
 
-    from pipelines.runner import configure_ray_data
+    from pipelines.engine.runner import configure_ray_data
 
     # Test modules are not importable in a worker; what they define travels by value.
     ray.cloudpickle.register_pickle_by_value(toy)

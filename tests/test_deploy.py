@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from jobs import config
+from jobs.engine import config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +46,7 @@ def test_the_ray_job_runs_a_command_that_exists() -> None:
 
     import typer.main
 
-    from jobs.cli import app
+    from jobs.cli.main import app
 
     program, verb, *arguments = shlex.split(spec["entrypoint"])
     assert program == "zoetrope"

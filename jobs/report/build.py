@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from jobs.config import resolved
+from jobs.engine.config import resolved
 from jobs.report.render import ReportData, render_report
 from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
 from jobs.report.videos import ShownVideo, videos_to_show
-from pipelines.ledger import Ledger
-from stages.decode import DecodeStage
+from pipelines.engine.ledger import Ledger
+from stages.io.storage import VIDEOS
 from stages.outcome import BadRow, Status
-from stages.select import thresholds
-from stages.storage import VIDEOS
+from stages.prepare.decode import DecodeStage
+from stages.prepare.select import thresholds
 
 if TYPE_CHECKING:
-    from jobs.spec import JobEnd
+    from jobs.engine.spec import JobEnd
 
 log = logging.getLogger(__name__)
 

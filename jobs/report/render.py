@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from jobs.redact import redact, redact_text
+from jobs.engine.redact import redact, redact_text
 from jobs.report.sheets import ContactSheet
 from jobs.report.summary import Histogram, Summary
 from jobs.report.videos import ShownVideo

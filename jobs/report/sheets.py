@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.depth.structured import decode_depth
 from models.masks import rle
-from models.pose.draw import draw_skeleton
+from models.pose.overlay import draw_skeleton
 
 Image = NDArray[np.uint8]
 

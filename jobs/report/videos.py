@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.ledger import Ledger
+from pipelines.engine.ledger import Ledger
 from stages.outcome import Status
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from jobs import config as configuration
-from jobs.config import ConfigError
+from jobs.engine import config as configuration
+from jobs.engine.config import ConfigError
 from jobs.training.model import ModelConfig
 from models.training.parallel import Strategy
 from models.training.recipe import TrainingRecipe
-from pipelines.training_data import TrainingDataConfig
+from pipelines.training.samples import TrainingDataConfig
 
 ConfigT = TypeVar("ConfigT", bound="TrainConfig")
 

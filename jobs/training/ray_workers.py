@@ -15,7 +15,7 @@ from jobs.training.config import TrainWorkersConfig
 from jobs.training.events import Event, Tell
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
-from pipelines.training_batches import ray_batches
+from pipelines.training.batches import ray_batches
 
 _POLL_SECONDS = 0.5
 

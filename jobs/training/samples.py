@@ -10,11 +10,11 @@ from torch import Tensor
 
 from jobs.training.model import Frozen, ModelConfig
 from models.common.animator import AnimationInputs
-from models.pose.condition import PRESETS, draw_poses
+from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
 from models.video.encode import write_h264
 from models.video.side_by_side import side_by_side
-from pipelines.storage import Storage
+from pipelines.engine.storage import Storage
 
 FPS = 12.0
 PANEL_PX = 256

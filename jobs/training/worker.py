@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from jobs.config import resolved
+from jobs.engine.config import resolved
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.events import Diverged, Progress, Sample, Saved, Started, Tell
@@ -24,8 +24,8 @@ from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
 from models.training.trainer import StepReport, Trainer, TrainingState
-from pipelines.storage import Storage
-from pipelines.training_batches import SampleSource, shares
+from pipelines.engine.storage import Storage
+from pipelines.training.batches import SampleSource, shares
 
 CURVES = "curves.parquet"
 NUM_CHANGED_SHOWN = 8

@@ -39,7 +39,7 @@ class AnimateAnyoneConfig:
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
         latent_scale: latents times this have unit variance. `latent_px`: pixels along the side of a latent.
         image_size_px: side of the square that the image encoder sees.
-        pose_preset: key of `models.pose.condition.PRESETS`.
+        pose_preset: key of `models.pose.pose_map.PRESETS`.
     """
 
     unet: UNetConfig = field(default_factory=UNetConfig)

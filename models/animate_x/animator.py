@@ -18,7 +18,7 @@ from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
 from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
 from models.common.limb_warped import LimbWarped
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
-from models.pose.explicit_indicator import realigned
+from models.pose.pose_augment import realigned
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule

@@ -80,7 +80,7 @@ class AnimateXConfig:
         offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
         noise_prior: None begins at noise alone.
         schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
-        pose_preset: key of `models.pose.condition.PRESETS`.
+        pose_preset: key of `models.pose.pose_map.PRESETS`.
     """
 
     unet: UNetConfig = field(default_factory=lambda: UNetConfig(head_width=64, context_width=1024, pose_attention=1.0))

@@ -13,7 +13,7 @@ from models.animate_x.indicators import indicator_keypoints
 from models.animate_x.network import PARTS, AnimateX
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae
-from models.pose.explicit_indicator import realigned
+from models.pose.pose_augment import realigned
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise

@@ -18,7 +18,7 @@ def write_card(folder: Path) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`, from what their own metadata say.
 
     Raises:
-        CheckpointError: a checkpoint is absent, or was not written by `jobs/train_appearance.py`.
+        CheckpointError: a checkpoint is absent, or was not written by `jobs/training/appearance.py`.
     """
     paths = [folder / f"{name}.safetensors" for name in ("vae", "image_encoder")]
     scores = read_metadata(paths[0]).get("scores")
@@ -37,8 +37,8 @@ single precision.
 
 {file_table(paths)}
 
-Trained by `jobs/train_appearance.py` (`zoetrope train appearance`) on puppet videos drawn by `models/puppets`; nothing
-else was seen. Steps include the runs that a run continued; date, minutes, machine and settings are those of the last.
+Trained by `jobs/training/appearance.py` (`zoetrope train appearance`) on puppet videos drawn by
+`models/puppets`; nothing else was seen. Steps include the runs that a run continued; date, minutes, machine and settings are those of the last.
 
 {run_list(paths)}
 

@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from models.appearance.vae import CHECKPOINTS
 from models.common.checkpoint import load_checkpoint
-from models.perception.pretrained import load_pretrained
+from models.common.pretrained import load_pretrained
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)

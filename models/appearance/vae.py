@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
-from models.perception.pretrained import load_pretrained
+from models.common.pretrained import load_pretrained
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LDM_PREFIX = "first_stage_model."

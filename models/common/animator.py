@@ -56,7 +56,7 @@ class Animator(Protocol):
     """A loaded animation system.
 
     `size_multiple`: both sides of the output are multiples of it. `pose_preset`: a key of
-    `models.pose.condition.PRESETS`, the drawing it was trained on.
+    `models.pose.pose_map.PRESETS`, the drawing it was trained on.
     """
 
     name: str

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.draw import rasterise_skeleton
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
+from models.pose.overlay import rasterise_skeleton
 
 STEPS = 65534
 """Steps between the nearest (value 1) and the farthest depth (value 65535) of a clip."""

@@ -20,10 +20,10 @@ and motions of the split "heldout" are never drawn in "train". `spec.shot_starts
 - `limb_depths`: name in `models.pose.skeleton.LIMBS` -> mean depth of the limb's two keypoints, hidden or not.
 """
 
-from models.puppets.figures import sample_figure
 from models.puppets.pairs import PuppetPair, sample_pair
 from models.puppets.render import BACKGROUND_DEPTH, CAMERA_DISTANCE, PuppetFrame, render, render_frame
 from models.puppets.sampling import sample_spec
+from models.puppets.solo import sample_figure
 from models.puppets.spec import Body, PuppetVideoSpec, Split
 
 __all__ = [

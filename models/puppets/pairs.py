@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.puppets.figures import sample_figure
+from models.puppets.solo import sample_figure
 from models.puppets.spec import Body, PuppetVideoSpec, Split
 
 _OTHER_SEED = 500_000_000

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.skeleton import LIMBS
-from models.puppets.body import Skeleton, solve
-from models.puppets.drawing import CHARACTER, Drawing, darken
-from models.puppets.figure import draw_character
-from models.puppets.geometry import pitch_matrix, vector
-from models.puppets.held import draw_held, hold
-from models.puppets.motions import MOTIONS
-from models.puppets.nearby import draw_nearby
-from models.puppets.pose import Pose, mirror
-from models.puppets.scenery import panorama, view
+from models.puppets.character.body import Skeleton, solve
+from models.puppets.character.figure import draw_character
+from models.puppets.drawing.geometry import pitch_matrix, vector
+from models.puppets.drawing.layers import CHARACTER, Drawing, darken
+from models.puppets.motion.catalogue import MOTIONS
+from models.puppets.motion.pose import Pose, mirror
+from models.puppets.scene.held import draw_held, hold
+from models.puppets.scene.nearby import draw_nearby
+from models.puppets.scene.scenery import panorama, view
 from models.puppets.spec import PuppetVideoSpec, ShotSpec
 from models.puppets.truth import keypoints_in_space, visibility
 

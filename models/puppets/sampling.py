@@ -6,12 +6,12 @@ import math
 import random
 from dataclasses import replace
 
-from models.puppets.characters import sample_character
-from models.puppets.held import HELD_KINDS
-from models.puppets.improvised import PHASES
-from models.puppets.motions import HELDOUT_MOTIONS, TRAIN_MOTIONS
-from models.puppets.nearby import NEARBY_KINDS
-from models.puppets.scenery import KINDS
+from models.puppets.character.sampling import sample_character
+from models.puppets.motion.catalogue import HELDOUT_MOTIONS, TRAIN_MOTIONS
+from models.puppets.motion.improvised import PHASES
+from models.puppets.scene.held import HELD_KINDS
+from models.puppets.scene.nearby import NEARBY_KINDS
+from models.puppets.scene.scenery import KINDS
 from models.puppets.spec import (
     Body,
     CharacterSpec,

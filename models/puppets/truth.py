@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.skeleton import FACE, INDEX, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
-from models.puppets.body import Skeleton
-from models.puppets.face import Face
-from models.puppets.geometry import Vector, vector
+from models.puppets.character.body import Skeleton
+from models.puppets.character.face import Face
+from models.puppets.drawing.geometry import Vector, vector
 from models.puppets.spec import CharacterSpec
 
 ABSENT, OCCLUDED, VISIBLE = 0.0, 1.0, 2.0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from models.sampling.schedule import NoiseSchedule
-from models.training.clips import NOISE, stream
 from models.training.recipe import LossConfig
+from models.training.sample_spec import NOISE, stream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from models.pose.explicit_indicator import ExplicitIndicatorConfig
+from models.pose.pose_augment import ExplicitIndicatorConfig
 
 Decay = Literal["constant", "cosine"]
 Matrices = Literal["adamw", "muon"]
@@ -117,7 +117,7 @@ class SamplingConfig:
         min_crop_share: the part cut out is this share of the largest or more, drawn evenly and placed at random;
             1 always takes the largest, from the middle.
         mirror_share: of the samples that are flipped left to right.
-        pose_preset: key of `models.pose.condition.PRESETS`; None: the model's own.
+        pose_preset: key of `models.pose.pose_map.PRESETS`; None: the model's own.
         explicit_indicator: how the targets' skeletons are changed before they are drawn; None leaves them.
     """
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.common.precision import fast_bfloat16
 from models.training import guard
-from models.training.average import WeightAverage
+from models.training.ema import WeightAverage
 from models.training.muon import muon_and_adamw
 from models.training.parallel import World
 from models.training.recipe import OptimizerConfig, TrainingRecipe

@@ -22,11 +22,11 @@ import numpy as np
 
 from models.video import messages
 from models.video.audio import read_audio
-from models.video.clip import ClipWindow, Frames
 from models.video.container import MediaLimits
 from models.video.decoders import DECODERS
 from models.video.errors import MediaError
 from models.video.inspection import inspect
+from models.video.window import ClipWindow, Frames
 
 _PR_SET_PDEATHSIG = 1
 

@@ -12,7 +12,12 @@ from typing import Any
 import av
 import numpy as np
 
-from models.video.clip import (
+from models.video.container import MediaLimits, VideoFile, describe, open_video
+from models.video.errors import MediaError
+from models.video.pixels import RgbScaler
+from models.video.probe import display_size, pixel_aspect, rotation_degrees
+from models.video.timeline import Timeline, next_packet, read_timeline
+from models.video.window import (
     AllocateFrames,
     ClipWindow,
     DecodedClip,
@@ -21,12 +26,7 @@ from models.video.clip import (
     check_clip_bytes,
     working_size,
 )
-from models.video.container import MediaLimits, VideoFile, describe, open_video
-from models.video.errors import MediaError
-from models.video.holes import hole_finder
-from models.video.pixels import RgbScaler
-from models.video.probe import display_size, pixel_aspect, rotation_degrees
-from models.video.timeline import Timeline, next_packet, read_timeline
+from models.video.zero_runs import hole_finder
 
 _SEEK_BACK_SECONDS = (0.0, 1.0, 10.0)
 """How much earlier to try when a seek lands after the frame wanted, which it may where frames are reordered."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.video.clip import AllocateFrames, ClipWindow, DecodedClip, allocate_array, check_clip_bytes, working_size
 from models.video.container import MediaLimits, open_video
 from models.video.decode import frames_on_display
 from models.video.errors import MediaError
 from models.video.probe import probe
 from models.video.timeline import read_timeline
+from models.video.window import AllocateFrames, ClipWindow, DecodedClip, allocate_array, check_clip_bytes, working_size
 
 _BATCH_FRAMES = 8
 """Frames fetched at once: decord's time per frame grows several times over with large batches."""

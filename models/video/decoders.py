@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from models.video.clip import AllocateFrames, ClipWindow, DecodedClip
 from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.decode_decord import decode_clip_decord
+from models.video.window import AllocateFrames, ClipWindow, DecodedClip
 
 
 class ClipDecoder(Protocol):

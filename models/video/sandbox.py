@@ -22,11 +22,11 @@ import numpy as np
 
 from models.video import messages
 from models.video.audio import CHANNELS, Samples
-from models.video.clip import ClipWindow, DecodedClip
 from models.video.container import MediaLimits
 from models.video.errors import MediaError
 from models.video.inspection import Inspection
 from models.video.probe import VideoInfo
+from models.video.window import ClipWindow, DecodedClip
 
 _START_TIMEOUT_SECONDS = 120.0
 _log = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ import av
 import cv2
 import numpy as np
 
-from models.video.clip import ClipWindow
 from models.video.errors import MediaError
 from models.video.sandbox import DecoderProcess
+from models.video.window import ClipWindow
 
 WIDTH, HEIGHT, NUM_FRAMES, FPS = 256, 448, 24, 25
 TIMEOUT_SECONDS = 20

@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 import psutil
 
-from models.video.clip import ClipWindow
 from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.sandbox import DecoderProcess
+from models.video.window import ClipWindow
 
 WIDTH, HEIGHT, FPS, NUM_FRAMES, KEYFRAME_EVERY = 1080, 1920, 30, 600, 60
 NUMBER_BITS = 10

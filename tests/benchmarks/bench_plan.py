@@ -19,12 +19,12 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.ledger import Ledger
-from pipelines.manifest import Manifest, columns_of
-from pipelines.plan import Plan
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.plan import Plan
+from pipelines.engine.schema import CLIP_COLUMNS
+from pipelines.engine.storage import Storage
 from pipelines.prepare import KEY_COLUMNS
-from pipelines.schema import CLIP_COLUMNS
-from pipelines.storage import Storage
 
 PIPELINE = "0123456789abcdef"
 

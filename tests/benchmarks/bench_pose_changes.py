@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.condition import PRESETS, draw_poses
-from models.pose.explicit_indicator import ExplicitIndicatorConfig, changed, draw_change
+from models.pose.pose_augment import ExplicitIndicatorConfig, changed, draw_change
+from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.proportions import NECK, with_centres
 from models.puppets import render, sample_spec
-from models.training.clips import CHANGE, stream
+from models.training.sample_spec import CHANGE, stream
 
 NUM_FRAMES = 32
 SIDE_PX = 128

@@ -25,17 +25,17 @@ import pyarrow.parquet as pq
 import torch
 from corpus import write_clips, write_manifest
 
-from jobs.ray_runtime import cluster
-from pipelines.keys import pipeline_key, stage_keys
-from pipelines.ledger import Ledger
-from pipelines.manifest import Manifest, columns_of
-from pipelines.plan import Plan
+from jobs.engine.ray_runtime import cluster
+from pipelines.engine.keys import pipeline_key, stage_keys
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.plan import Plan
+from pipelines.engine.runner import RunLimits, run
+from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema, to_table
+from pipelines.engine.steps import Workers
+from pipelines.engine.storage import Storage
+from pipelines.engine.worker import WorkerSpec
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, PrepareConfig, steps
-from pipelines.runner import RunLimits, run
-from pipelines.schema import CLIP_COLUMNS, dataset_schema, to_table
-from pipelines.steps import Workers
-from pipelines.storage import Storage
-from pipelines.worker import WorkerSpec
 
 PROCESSES = 2
 OPENED: list[Any] = []

@@ -29,16 +29,16 @@ from small_jobs import options
 from small_prepared import write_prepared
 from tiny_animate_anyone import write_appearance
 
-from jobs.console import Console
-from jobs.train import train
+from jobs.engine.console import Console
+from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
 from jobs.training import config as recipes
-from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
 from jobs.training.config import TrainConfig
 from jobs.training.start import new_task
+from jobs.verbs.train import train
 from models.training.parallel import World
 from models.training.trainer import Trainer
-from pipelines.training_batches import SampleSource, local_batches, shares
-from pipelines.training_corpus import open_corpus
+from pipelines.training.batches import SampleSource, local_batches, shares
+from pipelines.training.corpus import open_corpus
 
 KEPT_GIB = {"kept": 1.0, "decoded anew": 0.0}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.puppets import write_puppets
+from jobs.verbs.puppets import write_puppets
 from models.video.container import MediaLimits
 from models.video.probe import probe
-from pipelines.schema import CLIP_COLUMNS
+from pipelines.engine.schema import CLIP_COLUMNS
 
 FPS = 16
 

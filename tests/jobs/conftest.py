@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from small_jobs import Corpus, options, small_config
 
-from jobs.console import Console
-from jobs.ingest import ingest
-from jobs.prepare import prepare
-from jobs.puppets import write_puppets
+from jobs.engine.console import Console
+from jobs.verbs.ingest import ingest
+from jobs.verbs.prepare import prepare
+from jobs.verbs.puppets import write_puppets
 
 
 @pytest.fixture(scope="session")

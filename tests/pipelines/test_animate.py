@@ -6,11 +6,11 @@ import ray.cloudpickle
 from toy_animation import toy_model
 
 from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, AnimationConfig, steps
-from pipelines.keys import stage_keys
-from pipelines.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
-from pipelines.steps import Workers, check, fuse
-from pipelines.storage import Storage
-from stages.animate import AnimateConfig
+from pipelines.engine.keys import stage_keys
+from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
+from pipelines.engine.steps import Workers, check, fuse
+from pipelines.engine.storage import Storage
+from stages.animate.diffusion import AnimateConfig
 
 WORKERS = dict.fromkeys(STAGE_NAMES, Workers())
 GPU_WORKERS = {**WORKERS, "animate": Workers(gpus=1.0)}

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import ManifestError
+from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema
+from pipelines.engine.sources import SOURCE_COLUMNS
+from pipelines.engine.storage import Storage
 from pipelines.ingest import WRITTEN, write_clips
-from pipelines.ledger import Ledger
-from pipelines.manifest import ManifestError
-from pipelines.schema import CLIP_COLUMNS, dataset_schema
-from pipelines.sources import SOURCE_COLUMNS
-from pipelines.storage import Storage
 
 SCHEMA = dataset_schema("ingest", pa.schema(list(SOURCE_COLUMNS.items())), WRITTEN)
 

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.ledger import Ledger
-from pipelines.manifest import ManifestError
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import ManifestError
+from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
+from pipelines.engine.storage import Storage
 from pipelines.requests import (
     MAX_ID_CHARS,
     RequestDefaults,
@@ -21,8 +23,6 @@ from pipelines.requests import (
     requests_manifest,
     resolve,
 )
-from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
-from pipelines.storage import Storage
 
 SCHEMES = ("file",)
 CLIP: dict[str, Any] = {

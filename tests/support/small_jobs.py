@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs import config as configuration
-from jobs.config import JobConfig
-from jobs.spec import JobResult, Options
+from jobs.engine import config as configuration
+from jobs.engine.config import JobConfig
+from jobs.engine.spec import JobResult, Options
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from models.puppets import render, sample_spec
 from models.video.encode import write_h264
-from pipelines.ledger import Ledger
-from pipelines.schema import CLIP_COLUMNS, OUTCOME_COLUMNS, PREPARED_COLUMNS, PROVENANCE_COLUMNS
-from pipelines.storage import Storage
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.schema import CLIP_COLUMNS, OUTCOME_COLUMNS, PREPARED_COLUMNS, PROVENANCE_COLUMNS
+from pipelines.engine.storage import Storage
 from stages.base import Stage
-from stages.decode import DecodeConfig, DecodeStage
-from stages.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
+from stages.prepare.decode import DecodeConfig, DecodeStage
+from stages.prepare.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
 
 COLUMNS = {**CLIP_COLUMNS, **PREPARED_COLUMNS, **OUTCOME_COLUMNS, **PROVENANCE_COLUMNS}
 FPS = 12.0

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from pipelines.keys import pipeline_key, stage_keys
-from pipelines.ledger import Ledger
-from pipelines.schema import dataset_schema
-from pipelines.steps import Step, Workers
-from pipelines.storage import Storage
-from pipelines.worker import WorkerSpec
+from pipelines.engine.keys import pipeline_key, stage_keys
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.schema import dataset_schema
+from pipelines.engine.steps import Step, Workers
+from pipelines.engine.storage import Storage
+from pipelines.engine.worker import WorkerSpec
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason, Rejected
 

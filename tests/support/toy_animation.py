@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.common.animator import Animation, AnimationInputs, OnStep
-from stages.animation_models import AnimationModel, LoadOptions, MissingWeightsError
+from stages.animate.models import AnimationModel, LoadOptions, MissingWeightsError
 
 DEFAULT_STEPS = 3
 

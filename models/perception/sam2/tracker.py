@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from models.common.pretrained import load_pretrained
 from models.perception.embedded_objects import ObjectPrompt
-from models.perception.pretrained import load_pretrained
 from models.perception.sam2.frames import Sam2Frames
 
 BOX_CORNER_LABELS = (2, 3)

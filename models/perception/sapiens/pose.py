@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.common.checkpoint import CheckpointError
-from models.perception.pretrained import load_pretrained
+from models.common.pretrained import load_pretrained
 from models.perception.sapiens.crop import Crops
 from models.perception.sapiens.heatmaps import decode
 from models.perception.sapiens.layout import NUM_PUBLISHED, disagreeing_pairs, to_wholebody

@@ -3,15 +3,15 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from jobs.config import JobConfig
+from jobs.engine.config import JobConfig
+from jobs.engine.spec import Job, JobEnd
 from jobs.report.build import NUM_SHEETS, job_report, prepare_report
-from jobs.spec import Job, JobEnd
 from models.video.encode import write_h264
-from pipelines.ledger import Counts, Ledger
-from pipelines.manifest import Manifest
-from pipelines.runner import Tally
-from pipelines.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema
-from pipelines.storage import Storage
+from pipelines.engine.ledger import Counts, Ledger
+from pipelines.engine.manifest import Manifest
+from pipelines.engine.runner import Tally
+from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema
+from pipelines.engine.storage import Storage
 
 
 @pytest.fixture

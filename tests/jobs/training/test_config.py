@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.config import ConfigError, resolved
-from jobs.training import animate_x
-from jobs.training.animate_anyone import AnimateAnyoneTrainConfig
-from jobs.training.animate_x import AnimateXTrainConfig
+from jobs.engine.config import ConfigError, resolved
+from jobs.recipes import animate_x
+from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
+from jobs.recipes.animate_x import AnimateXTrainConfig
 from jobs.training.config import load
 from models.animate_anyone.config import EMBEDDED, MOORE
 from models.animate_x.config import EMBEDDED as EMBEDDED_ANIMATE_X
 from models.animate_x.config import AnimateXConfig
-from models.pose.explicit_indicator import ExplicitIndicatorConfig
+from models.pose.pose_augment import ExplicitIndicatorConfig
 from models.weights.resolve import MissingWeightsError
 
 

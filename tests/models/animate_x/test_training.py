@@ -16,9 +16,9 @@ from models.animate_x.training import AnimateXTask
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae, standardise, to_images
 from models.common.unet.mamba import MambaConfig
-from models.pose.explicit_indicator import rescaled
+from models.pose.pose_augment import rescaled
 from models.puppets import render
-from models.puppets.figures import sample_figure
+from models.puppets.solo import sample_figure
 from models.puppets.truth import as_found
 from models.training.batch import SampleBatch
 from models.training.encodings import warped_latents

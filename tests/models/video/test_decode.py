@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from models.video.clip import ClipWindow
 from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.errors import MediaError
 from models.video.probe import probe
+from models.video.window import ClipWindow
 
 LIMITS = MediaLimits()
 SIZE = {"short_side_px": 64, "multiple": 8, "limits": LIMITS}

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.video.clip import ClipWindow
 from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.decode_decord import decode_clip_decord
 from models.video.errors import MediaError
+from models.video.window import ClipWindow
 
 pytest.importorskip("decord", reason="decord (an extra) is not installed")
 

@@ -9,9 +9,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from models.video.clip import ClipWindow
 from models.video.errors import MediaError, MediaReason
 from models.video.sandbox import DecoderProcess, SandboxConfig
+from models.video.window import ClipWindow
 
 NUM_MUTATIONS = 500
 

@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
-from models.video.clip import ClipWindow
 from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.errors import MediaError
 from models.video.inspection import inspect
 from models.video.sandbox import DecoderProcess, SandboxConfig
+from models.video.window import ClipWindow
 
 WINDOW = ClipWindow(start_seconds=0, num_frames=36, frame_step=1, fps=25)
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from stand_in_onnx import save_detector, save_pose
 
 from models.perception.dwpose.pose import MAX_POSED, DwposePose
-from models.pose.condition import PRESETS, draw_pose
+from models.pose.pose_map import PRESETS, draw_pose
 
 SIDE = 320
 Figure = tuple[int, int, int]

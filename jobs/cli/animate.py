@@ -1,0 +1,136 @@
+"""The command line of animations: `zoetrope pair` and `zoetrope animate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from jobs.cli.options import (
+    AllowTorchScript,
+    ConfigFile,
+    Download,
+    DryRun,
+    Experiment,
+    Guidance,
+    Json,
+    Limit,
+    MaxFailed,
+    Model,
+    Out,
+    Preset,
+    RayAddress,
+    Seed,
+    Set,
+    Size,
+    Steps,
+    TrackingUri,
+    WeightsFolder,
+    finish,
+    perception_settings,
+)
+
+
+def pair(
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="REFERENCES... CLIPS", help="Pictures, and last the prepared clips or videos."),
+    ],
+    out: Annotated[str, typer.Option("--out", help="The table of requests to write (.parquet).")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Animation model [animate-anyone]; repeatable: each does every pair."),
+    ] = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    size: Size = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N pairs, spread over both.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make requests to animate every picture by every clip."""
+    from jobs.verbs.pair import pair as run
+
+    if len(references) < 2:
+        raise typer.BadParameter("expected pictures, and last the clips", param_hint="REFERENCES... CLIPS")
+    *pictures, clips = references
+    settings = _request_settings(None, seed, steps, guidance, size)
+    finish(
+        lambda console: run(pictures, clips, out, settings=settings, models=model or (), limit=limit, console=console),
+        as_json,
+    )
+
+
+def animate(
+    out: Out,
+    requests: Annotated[
+        str | None, typer.Argument(metavar="[REQUESTS]", help="Table of requests (folder, .parquet or .csv).")
+    ] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="Instead of a table: one picture.")] = None,
+    driving: Annotated[str | None, typer.Option("--driving", help="The video that it is to move like.")] = None,
+    model: Model = None,
+    preset: Preset = None,
+    weights: WeightsFolder = None,
+    allow_torchscript: AllowTorchScript = False,
+    download: Download = False,
+    seed: Seed = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    size: Size = None,
+    keep_audio: Annotated[bool, typer.Option("--keep-audio", help="With the sound of the driving video.")] = False,
+    config: ConfigFile = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Make pictures move like videos. Run again, it makes what is missing or stale.
+
+    Model, seed, steps, guidance and size are for requests that leave them open.
+    """
+    from jobs.engine import config as configuration
+    from jobs.engine.spec import Options
+    from jobs.verbs.animate import animate as run
+
+    options = Options(
+        max_failed=max_failed,
+        limit=limit,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    assignments = perception_settings(
+        "animate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+    )
+    assignments += set_ or ()
+    if keep_audio:
+        assignments.append("animate.driving.keep_audio=true")
+    loaded = configuration.load(config, assignments)
+    finish(
+        lambda console: run(
+            out,
+            requests=requests,
+            reference=reference,
+            driving=driving,
+            defaults=_request_settings(model, seed, steps, guidance, size),
+            config=loaded,
+            options=options,
+            console=console,
+        ),
+        as_json,
+    )
+
+
+def _request_settings(
+    model: str | None, seed: int | None, steps: int | None, guidance: float | None, size: tuple[int, int] | None
+) -> dict[str, Any]:
+    """The columns of requests that the options name."""
+    width, height = size or (None, None)
+    named = {"model": model, "seed": seed, "num_steps": steps, "guidance_scale": guidance}
+    named |= {"width_px": width, "height_px": height}
+    return {name: value for name, value in named.items() if value is not None}

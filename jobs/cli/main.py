@@ -1,0 +1,260 @@
+"""The command line: `zoetrope VERB`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.cli.a2bench import a2bench_app
+from jobs.cli.animate import animate, pair
+from jobs.cli.options import (
+    AllowTorchScript,
+    ConfigFile,
+    Download,
+    DryRun,
+    Experiment,
+    Json,
+    Limit,
+    MaxFailed,
+    Out,
+    Preset,
+    RayAddress,
+    Set,
+    TrackingUri,
+    WeightsFolder,
+    finish,
+    perception_settings,
+)
+from jobs.cli.train import train_app
+from jobs.cli.weights import doctor, weights_app
+
+# Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
+_ClickError: Any = typer.BadParameter.__mro__[2]
+
+# Verbs import what they run when they run: `--help` and a mistyped option answer at once.
+
+app = typer.Typer(
+    name="zoetrope",
+    help="Turn videos into character animations, in bulk.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(train_app, name="train")
+app.add_typer(a2bench_app, name="a2bench")
+app.add_typer(weights_app, name="weights")
+app.command()(doctor)
+
+
+@app.command()
+def ingest(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")
+    ],
+    out: Out,
+    objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
+    config: ConfigFile = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Probe videos, find their shots, cut them into clips: OUT/videos and OUT/clips."""
+    from jobs.engine import config as configuration
+    from jobs.engine.spec import Options
+    from jobs.verbs.ingest import ingest as run
+
+    options = Options(
+        max_failed=max_failed,
+        limit=limit,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    loaded = configuration.load(config, set_ or ())
+    finish(lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json)
+
+
+@app.command()
+def prepare(
+    clips: Annotated[
+        str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")
+    ],
+    out: Out,
+    preset: Preset = None,
+    weights: WeightsFolder = None,
+    allow_torchscript: AllowTorchScript = False,
+    download: Download = False,
+    config: ConfigFile = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
+    from jobs.engine import config as configuration
+    from jobs.engine.spec import Options
+    from jobs.verbs.prepare import prepare as run
+
+    options = Options(
+        max_failed=max_failed,
+        limit=limit,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    perception = perception_settings(
+        "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+    )
+    loaded = configuration.load(config, [*perception, *(set_ or ())])
+    finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
+
+
+app.command()(pair)
+app.command()(animate)
+
+
+@app.command()
+def retry(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    reason: Annotated[
+        list[str] | None, typer.Option("--reason", help="Only rows that failed for this; repeatable.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")
+    ] = None,
+    dry_run: DryRun = False,
+    max_failed: MaxFailed = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Run a dataset's failed rows again, with the manifest and the settings of its last job."""
+    from jobs.engine.spec import Options
+    from jobs.verbs.maintenance import retry as run
+    from pipelines.engine.plan import Retry
+
+    options = Options(
+        max_failed=max_failed,
+        dry_run=dry_run,
+        retry=Retry(reasons=tuple(reason or ()), stages=tuple(stage or ())),
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        ray_address=ray_address,
+    )
+    finish(lambda console: run(dataset, options=options, console=console), as_json)
+
+
+@app.command()
+def report(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+) -> None:
+    """Write a dataset's HTML report anew. No row is run."""
+    from jobs.engine.spec import Options
+    from jobs.verbs.maintenance import report as run
+
+    options = Options(tracking_uri=tracking_uri, experiment=experiment)
+    finish(lambda console: run(dataset, options=options, console=console), as_json)
+
+
+@app.command()
+def compact(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Merge committed rows into data files. Jobs do this themselves; after a crash the next one does."""
+    from jobs.verbs.maintenance import compact as run
+
+    finish(lambda console: run(dataset, console=console), as_json)
+
+
+@app.command()
+def puppets(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
+    videos: Annotated[int, typer.Option("--videos", min=1, help="How many.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same videos.")] = 0,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Characters and motions kept out of training.")] = False,
+    only_humans: Annotated[bool, typer.Option("--only-humans", help="Characters of human proportions only.")] = False,
+    improvised: Annotated[
+        float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
+    ] = 0.0,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Whole figures facing a camera that stands still, without objects.")
+    ] = False,
+    size: Annotated[
+        tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
+    ] = (320, 448),
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 16.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 4.0,
+) -> None:
+    """Draw videos of cartoon characters, with exact ground truth beside them."""
+    from jobs.verbs.puppets import write_puppets
+
+    width, height = size
+    write_puppets(
+        out,
+        num_videos=videos,
+        seed=seed,
+        split="heldout" if held_out else "train",
+        body="human" if only_humans else None,
+        size_px=(height, width),
+        fps=fps,
+        seconds=seconds,
+        improvised_share=improvised,
+        alone=alone,
+    )
+    typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("demo"),
+    videos: Annotated[int, typer.Option("--videos", min=1, help="How many puppets to draw.")] = 6,
+) -> None:
+    """Draw puppets, prepare them, let people in pictures dance like others, and say where to look."""
+    from jobs.verbs.demo import demo as run
+
+    finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
+
+
+def main() -> None:
+    """Run the command line; errors of usage are one line on stderr and exit code 2."""
+    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = app(standalone_mode=False)
+    except _ClickError as error:
+        _fail(error.format_message(), error)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped; what was done is committed, and the same command continues", code=130)
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("ZOETROPE_LOG") == "DEBUG":
+            raise
+        _fail(str(error))
+    sys.exit(code)
+
+
+def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
+    context = getattr(error, "ctx", None)
+    help_hint = f" (see {context.command_path} --help)" if context is not None else ""
+    print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,210 @@
+"""The command line of training: `zoetrope train WHAT`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.cli.options import DryRun, Experiment, Json, Limit, Out, RayAddress, Set, TrackingUri, finish
+
+if TYPE_CHECKING:
+    from jobs.engine.spec import Options
+    from jobs.training.config import TrainConfig
+
+train_app = typer.Typer(
+    help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        help="Weights to begin with: the --out of another run, a .safetensors file, or a folder of published files "
+        "[random].",
+    ),
+]
+NumWorkers = Annotated[
+    int | None, typer.Option("--num-workers", min=0, help="Workers of Ray Train; 0: this process, without Ray [0].")
+]
+Recipe = Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")]
+
+Work = Annotated[
+    Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
+]
+CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")]
+CheckpointsIn = Annotated[
+    Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
+]
+Videos = Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")]
+FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")]
+
+
+@train_app.command("animate-anyone")
+def animate_anyone(
+    prepared: Prepared,
+    out: Out,
+    stage: Annotated[
+        int | None,
+        typer.Option("--stage", min=1, max=2, help="1: single frames, no temporal layers; 2: clips, only those [1]."),
+    ] = None,
+    start_from: StartFrom = None,
+    num_workers: NumWorkers = None,
+    config: Recipe = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Train Animate Anyone on prepared clips. Killed, it continues with the same command."""
+    from jobs.engine.spec import Options
+    from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
+    from jobs.training.config import load
+
+    options = Options(
+        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
+    )
+    recipe = load(AnimateAnyoneTrainConfig, config, _assignments(set_, num_workers), stage=stage)
+    _train(prepared, out, recipe, start_from, options, as_json)
+
+
+@train_app.command("animate-x")
+def animate_x(
+    prepared: Prepared,
+    out: Out,
+    start_from: StartFrom = None,
+    num_workers: NumWorkers = None,
+    config: Recipe = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "zoetrope",
+    ray_address: RayAddress = None,
+) -> None:
+    """Train Animate-X on prepared clips. Killed, it continues with the same command."""
+    from jobs.engine.spec import Options
+    from jobs.recipes.animate_x import AnimateXTrainConfig
+    from jobs.training.config import load
+
+    options = Options(
+        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
+    )
+    recipe = load(AnimateXTrainConfig, config, _assignments(set_, num_workers))
+    _train(prepared, out, recipe, start_from, options, as_json)
+
+
+def _assignments(set_: list[str] | None, num_workers: int | None) -> list[str]:
+    return [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
+
+
+def _train(
+    prepared: str, out: str, recipe: TrainConfig, start_from: str | None, options: Options, as_json: bool
+) -> None:
+    from jobs.verbs.train import train
+
+    finish(
+        lambda console: train(prepared, out, config=recipe, start_from=start_from, options=options, console=console),
+        as_json,
+    )
+
+
+@train_app.command()
+def perception(
+    work: Work,
+    out: CheckpointsOut = None,
+    start_from: CheckpointsIn = None,
+    networks: Annotated[
+        list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
+    ] = None,
+    figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
+    object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
+    videos: Videos = 4000,
+    first_seed: FirstSeed = 0,
+) -> None:
+    """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
+    from jobs.training.perception import TrainPerceptionConfig, from_command_line
+    from models.perception.embedded import CHECKPOINTS
+    from models.perception.training import LoopConfig
+
+    config = TrainPerceptionConfig(
+        work=work,
+        out=CHECKPOINTS if out is None else out,
+        start_from=start_from,
+        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
+        figure=LoopConfig(steps=figure_steps),
+        object=LoopConfig(steps=object_steps),
+        num_videos=videos,
+        first_seed=first_seed,
+    )
+    typer.echo(json.dumps(from_command_line(config, learning_rate=learning_rate), indent=1))
+
+
+@train_app.command()
+def appearance(
+    work: Work,
+    out: CheckpointsOut = None,
+    start_from: CheckpointsIn = None,
+    vae_steps: Annotated[int, typer.Option("--vae-steps", min=1, help="Steps for the VAE.")] = 2400,
+    image_encoder_steps: Annotated[
+        int, typer.Option("--image-encoder-steps", min=1, help="Steps for the image encoder.")
+    ] = 600,
+    videos: Videos = 4000,
+    first_seed: FirstSeed = 20_000,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Cores to work with.")] = 1,
+) -> None:
+    """Train the embedded VAE and image encoder on puppets. Killed, it continues with the same command."""
+    from jobs.training.appearance import TrainAppearanceConfig, from_command_line
+    from models.appearance.vae import CHECKPOINTS
+
+    defaults = TrainAppearanceConfig(work=work)
+    config = replace(
+        defaults,
+        out=CHECKPOINTS if out is None else out,
+        start_from=start_from,
+        vae=replace(defaults.vae, steps=vae_steps),
+        image_encoder=replace(defaults.image_encoder, steps=image_encoder_steps),
+        frames=replace(defaults.frames, num_videos=videos, first_seed=first_seed),
+        threads=threads,
+    )
+    typer.echo(json.dumps(from_command_line(config), indent=1))
+
+
+@train_app.command()
+def publish(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The --out of a run of an animation system, or a .safetensors file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The checkpoint to write (.safetensors) [the one that ships].")
+    ] = None,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Held-out pairs of puppets to measure it on.")] = 40,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="NAME=RUN", help="Another run, beside it in the card, in all settings; repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Make a run the embedded checkpoint of its system: half precision, scores on held-out puppets, a card."""
+    from jobs.evaluation.heldout import HeldoutConfig
+    from jobs.training.publish import publish_embedded
+
+    others = {}
+    for text in compare or ():
+        name, separator, other = text.partition("=")
+        if not (name and separator and other) or name in others:
+            raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
+        others[name] = other
+    scores = publish_embedded(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=others)
+    typer.echo(json.dumps(scores, indent=1))

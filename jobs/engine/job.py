@@ -1,0 +1,272 @@
+"""One job from start to closing line, the same for every verb that turns a manifest into a dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jobs.engine import tracking
+from jobs.engine.config import JobConfig, resolved
+from jobs.engine.console import Console
+from jobs.engine.ray_runtime import cluster
+from jobs.engine.redact import redact_text
+from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.keys import pipeline_key, stage_keys
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.lock import dataset_lock
+from pipelines.engine.plan import PLANNED_COLUMNS, Plan
+from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
+from pipelines.engine.schema import dataset_schema
+from pipelines.engine.steps import check
+from pipelines.engine.storage import Storage
+from pipelines.engine.worker import WorkerSpec
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAX_FAILED = "10%"
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def run_job(job: Job, options: Options, console: Console) -> JobResult:
+    """Plan, run, account, report.
+
+    Raises:
+        ManifestError, DatasetBusyError, ValueError: wrong usage; nothing was started.
+    """
+    started, started_at = time.perf_counter(), datetime.now(UTC)
+    job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    ledger = Ledger(Storage(job.out), job.id_column)
+    check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
+    with dataset_lock(ledger.storage, job_id):
+        ledger.storage.sweep_temporaries()
+        ledger.compact()
+        stages = [step.stage for step in job.steps]
+        keys = stage_keys(stages)
+        job.write_manifest()
+        plan = Plan(
+            job.manifest,
+            ledger,
+            key_columns=job.key_columns,
+            pipeline=pipeline_key(keys),
+            limit=options.limit,
+            retry=options.retry,
+            order_by=job.order_by,
+        )
+        max_failed = _max_failed(options.max_failed, job.config, plan.total)
+        console.line(
+            f"{job.verb}: {plan.total} rows, {plan.total - plan.num_pending} done before, {plan.num_pending} to do"
+        )
+        for notice in job.notices:
+            console.notice(notice)
+        if options.dry_run:
+            return JobResult(exit_code=0, summary=_dry_run(job, plan, console))
+        provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
+        _remember(ledger.storage, job, job_id)
+        spec = WorkerSpec(
+            stages=stages,
+            keys=keys,
+            pipeline_key=pipeline_key(keys),
+            ledger=ledger,
+            schema=dataset_schema(job.verb, plan.manifest_schema, job.written),
+            provenance=provenance,
+            row_timeout_seconds=job.config.limits.row_timeout_seconds,
+        )
+        with tracking.run(
+            job.verb,
+            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            experiment=options.experiment,
+            run_id=earlier_run(ledger.storage),
+        ) as record:
+            record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
+            record.config(resolved(job.config))
+            record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
+            publish_run(ledger.storage, record.run_id)
+            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            counts = plan.counts()
+            plan.close()
+            lines, error = _finish(job, ledger, error)
+            end = JobEnd(
+                job=job,
+                job_id=job_id,
+                counts=counts,
+                tally=tally,
+                seconds=time.perf_counter() - started,
+                started_at=started_at,
+                provenance=provenance,
+                ledger=ledger,
+                error=error,
+                mlflow_run_id=record.run_id,
+            )
+            report_path = _publish_report(end, record, console)
+            for name, data in job.artifacts(ledger):
+                record.file(name, data)
+            _record(end, record)
+            exit_code = _exit_code(end, max_failed)
+            record.failed = exit_code != 0
+    return _close(end, lines, report_path, exit_code, record, console)
+
+
+def code_version() -> str:
+    """The release, and the commit when this is a checkout with git at hand."""
+    release = version("zoetrope")
+    if not (CHECKOUT / ".git").exists():
+        return release
+    try:
+        command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return release
+    return f"{release}+{described}"
+
+
+def _run_rows(
+    job: Job, plan: Plan, spec: WorkerSpec, max_failed: int, options: Options, console: Console
+) -> tuple[Tally, str | None]:
+    if plan.num_pending == 0 or not options.run_rows:
+        return Tally(), None
+    limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
+    tally = Tally()
+    try:
+        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
+            tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
+    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
+        return tally, str(stopped)
+    return tally, None
+
+
+def _max_failed(flag: str | None, config: JobConfig, total: int) -> int:
+    if flag is None and config.limits.max_failed is not None:
+        return config.limits.max_failed
+    text = (flag or DEFAULT_MAX_FAILED).strip()
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else None
+        number = math.floor(share * total) if share is not None else int(text)
+        if number < 0 or (share is not None and share > 1):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--max-failed {text}: expected a number of rows or a percentage, as in 50 or 5%") from None
+    return number
+
+
+def _dry_run(job: Job, plan: Plan, console: Console) -> dict[str, Any]:
+    for step in job.steps:
+        workers = step.workers
+        amount = workers.actors or "as many as fit"
+        console.line(f"  {step.stage.name}: {amount} workers, {workers.cpus:g} CPU, {workers.gpus:g} GPU each")
+    console.line("dry run: no row was run")
+    return {"verb": job.verb, "rows": plan.total, "pending": plan.num_pending, "dry_run": True}
+
+
+def _weights(job: Job) -> dict[str, str]:
+    return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
+
+
+def _remember(storage: Storage, job: Job, job_id: str) -> None:
+    """What `zoetrope retry` and `zoetrope report` read."""
+    memory = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
+    storage.publish("_jobs/last.json", json.dumps(memory, indent=1).encode())
+
+
+def earlier_run(storage: Storage) -> str | None:
+    """Id of the MLflow run of an earlier start of the job that writes to `storage`."""
+    if not storage.exists("_jobs/mlflow.json"):
+        return None
+    run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
+    return run_id
+
+
+def publish_run(storage: Storage, run_id: str | None) -> None:
+    """Keep it for the next start."""
+    if run_id:
+        storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
+
+
+def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
+    """What the verb does after the rows. Storage that refuses it is an error of the job, which ends in order."""
+    try:
+        return job.finish(ledger), error
+    except OSError as refused:
+        return (), error or f"{refused}; make room or fix its permissions, and run the same command again"
+
+
+def _publish_report(end: JobEnd, record: tracking.Run, console: Console) -> str | None:
+    if end.job.report is None:
+        return None
+    html = end.job.report(end)
+    record.file("report.html", html.encode())
+    try:
+        end.ledger.storage.publish("_report/report.html", html.encode())
+    except OSError as refused:
+        # The rows are what the job is for; they are committed.
+        console.error(f"no report: {refused}; `zoetrope report {end.ledger.storage.url}` writes it when there is room")
+        return None
+    return end.ledger.storage.url_of("_report/report.html")
+
+
+def _record(end: JobEnd, record: tracking.Run) -> None:
+    counts = end.counts
+    record.metrics(
+        {
+            "rows": counts.total,
+            "rows_ok": counts.ok,
+            "rows_rejected": counts.rejected,
+            "rows_failed": counts.failed,
+            "rows_run": end.tally.rows,
+            "seconds": end.seconds,
+            "rows_per_second": end.tally.rows / end.seconds,
+            **{f"stage_seconds/{stage}": seconds for stage, seconds in end.tally.seconds_by_stage.items()},
+        }
+    )
+
+
+def _exit_code(end: JobEnd, max_failed: int) -> int:
+    return int(end.error is not None or not end.counts.accounted or end.counts.failed > max_failed)
+
+
+def _close(
+    end: JobEnd,
+    lines: Sequence[str],
+    report_path: str | None,
+    exit_code: int,
+    record: tracking.Run,
+    console: Console,
+) -> JobResult:
+    counts = end.counts
+    for line in lines:
+        console.line(line)
+    console.line(f"dataset: {end.ledger.storage.url}")
+    if report_path:
+        console.line(f"report:  {report_path}")
+    if record.run_id:
+        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+    if end.error:
+        console.error(end.error)
+    console.line(f"{end.job.verb}: {counts.line()}")
+    summary = {
+        "verb": end.job.verb,
+        "job_id": end.job_id,
+        "rows": counts.total,
+        "ok": counts.ok,
+        "rejected": counts.rejected,
+        "failed": counts.failed,
+        "not_run": counts.not_run,
+        "reasons": dict(counts.reasons or {}),
+        "rows_run": end.tally.rows,
+        "seconds": round(end.seconds, 3),
+        "dataset": end.ledger.storage.url,
+        "report": report_path,
+        "mlflow_run_id": record.run_id,
+        "error": end.error,
+        "exit_code": exit_code,
+    }
+    return JobResult(exit_code=exit_code, summary=summary)

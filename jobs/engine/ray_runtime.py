@@ -1,0 +1,70 @@
+"""Starting or joining a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import ray
+
+from pipelines.engine.runner import configure_ray_data
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCAL_STORE_BYTES = 2 << 30
+EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
+
+
+@contextlib.contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """A Ray cluster for the time of a job; one that is already initialised in this process is used as it is.
+
+    Args:
+        address: of a running cluster (`ray://host:10001`, `auto`), which is sent this checkout as its working folder;
+            None starts a cluster on this machine, whose dashboard is off.
+    """
+    if ray.is_initialized():
+        configure_ray_data()
+        yield
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # What Ray announces at each start (progress bars off, arguments in the object store, authentication on) is no
+    # news to whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning
+    # brings it back.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray Data logs the traceback of every exception that it also raises.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    if address is None:
+        store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
+        with _silent_stderr():
+            # "local": a cluster that happens to run on this machine is joined only when its address is given.
+            ray.init(
+                "local", include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store
+            )
+    else:
+        environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
+    try:
+        configure_ray_data()
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Ray's native part reports the log level that it was given, whatever that is. Exceptions still get through."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,105 @@
+"""`zoetrope a2bench scores`: what was made of a benchmark's characters, against their own videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.engine.console import Console
+from jobs.engine.spec import JobResult
+from jobs.evaluation.heldout import AnimationAndTruth, animation_scores
+from jobs.verbs.a2bench import TRUTH
+from models.perception.embedded import EmbeddedFigure
+from models.puppets.truth_file import read_keypoints
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.sources import folder_of
+from pipelines.engine.storage import Storage
+from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.animate.reference import ReferenceConfig
+from stages.base import Row
+from stages.io.picture import read_picture
+from stages.outcome import BadRow, Status
+from stages.prepare.decode import DecodeConfig
+
+_READING = DrivingConfig(decode=DecodeConfig(short_side_px=1 << 14, multiple=1))
+"""Videos at their own size."""
+
+
+def scores(results: str, *, console: Console) -> JobResult:
+    """`animation_scores` of the animations in a dataset of results, each by the video that drove it, which in both
+    settings shows the character itself.
+
+    An animation of another size than the video is brought to the video's, as in the public evaluations. Keypoints are
+    counted where they are known exactly, which only the puppet stand-in does.
+
+    Args:
+        results: the dataset that `zoetrope animate` wrote of the requests of `zoetrope a2bench requests`.
+        console: what it says.
+
+    Raises:
+        ValueError: no animation there, one of a request that names no clip, or a file that is gone or another by now.
+    """
+    ledger = Ledger(Storage(results), "request_id")
+    rows = list(ledger.rows(["request_id", "status", "clip", "clip_id", "reference_uri", "video_uri"]))
+    done = [row for row in rows if row["status"] == Status.OK]
+    if not done:
+        raise ValueError(f"{results} holds no animation; expected the dataset that `zoetrope animate` wrote")
+    if other := [row["request_id"] for row in done if row["clip"] is None]:
+        raise ValueError(f"{results}: {other[0]} is no request of `zoetrope a2bench requests`, which name clips")
+    try:
+        found = animation_scores(_animations(done, ledger.storage), EmbeddedFigure())
+    except BadRow as error:
+        raise ValueError(f"{results} cannot be compared any more: {error.message}") from error
+    if len(done) < len(rows):
+        console.notice(f"{len(rows) - len(done)} of {len(rows)} requests have no animation and are not counted")
+    for name, value in found.items():
+        console.line(f"{name}: {value:.3f}")
+    return JobResult(
+        exit_code=0 if len(done) == len(rows) else 1,
+        summary={"verb": "a2bench scores", "requests": len(rows), **found},
+    )
+
+
+def _animations(rows: Sequence[Row], storage: Storage) -> Iterator[AnimationAndTruth]:
+    videos = DrivingStage(_READING)
+    videos.open()
+    nothing: Row = {"clip": None, "driving_uri": None, "start_seconds": None, "duration_seconds": None}
+    try:
+        for row in rows:
+            truth = videos.process({**nothing, "clip": row["clip"]})["driving_frames"]
+            made = videos.process({**nothing, "driving_uri": storage.url_of(row["video_uri"])})["driving_frames"]
+            size = (truth.shape[2], truth.shape[1])
+            yield AnimationAndTruth(
+                reference_HWC=_resized(_picture(videos, row["reference_uri"]), size),
+                made_THWC=np.stack([_resized(frame, size) for frame in made]),
+                truth_THWC=truth,
+                truth_keypoints=_true_keypoints(row["clip"]["uri"], row["clip_id"]),
+            )
+    finally:
+        videos.close()
+
+
+def _picture(videos: DrivingStage, uri: str) -> NDArray[np.uint8]:
+    path, config = videos.decode.sources.open(uri).path, ReferenceConfig()
+    picture = read_picture(path, shown=uri, max_pixels=config.max_pixels, background_rgb=config.background_rgb)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """`size`: width, height."""
+    if (frame.shape[1], frame.shape[0]) == size:
+        return frame
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _true_keypoints(video_uri: str, name: str) -> NDArray[np.float32] | None:
+    """(T, 133, 3) from the stand-in's ground truth; None for a benchmark without one."""
+    benchmark = Storage(folder_of(folder_of(video_uri)))
+    try:
+        with benchmark.fetched(f"{TRUTH}/{name}.npz") as path:
+            return read_keypoints(path).keypoints
+    except FileNotFoundError:
+        return None

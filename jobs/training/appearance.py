@@ -1,0 +1,212 @@
+"""The job that trains the embedded VAE and image encoder on puppets and writes the checkpoints that ship."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
+from models.appearance.card import write_card
+from models.appearance.image_encoder import (
+    EMBEDDED_IMAGE_ENCODER,
+    ImageEncoder,
+    embedded_image_encoder,
+    new_embedded_image_encoder,
+)
+from models.appearance.training import encoder_losses, random_crops, vae_losses
+from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae, embedded_vae, standardise, to_frames, to_images
+from models.common.checkpoint import read_metadata, save_checkpoint
+from models.metrics.pixels import psnr
+from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
+from models.perception.training import LoopConfig, train
+
+logger = logging.getLogger(__name__)
+
+SIDE_PX = 128
+NOISE = 0.3
+"""Deviation of what disturbs latents of unit variance to see how much of a picture depends on their being exact."""
+STATISTICS_FRAMES = 512
+"""Pictures that means and deviations of latents are taken over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainAppearanceConfig:
+    """What `train_appearance` does.
+
+    `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
+    `out`: where the checkpoints and their card go.
+    `start_from`: folder of checkpoints to go on from, in place of random weights.
+    `threads`: that it computes with, and processes that draw frames.
+    """
+
+    work: Path
+    out: Path = CHECKPOINTS
+    start_from: Path | None = None
+    vae: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2400, batch_size=16, learning_rate=1.5e-3))
+    image_encoder: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50)
+    )
+    frames: PuppetFramesConfig = field(
+        default_factory=lambda: PuppetFramesConfig(
+            split="train", first_seed=20_000, num_videos=4000, frames_per_video=4, improvised_share=0.6
+        )
+    )
+    heldout_videos: int = 100
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"expected threads >= 1, got {self.threads}")
+        last = self.frames.first_seed + self.frames.num_videos
+        if not 0 <= self.frames.first_seed < last <= FIRST_HELDOUT_SEED:
+            raise ValueError(
+                f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.frames.first_seed} … {last}"
+            )
+        if self.frames.side_px < SIDE_PX:
+            raise ValueError(f"frames must be at least {SIDE_PX} px on a side, got {self.frames.side_px}")
+        if self.frames.frames_per_video < 2 or self.frames.num_videos < self.image_encoder.batch_size:
+            raise ValueError(
+                "the image encoder compares two frames of each of batch_size videos, got "
+                f"{self.frames.num_videos} videos of {self.frames.frames_per_video} frames for a batch of "
+                f"{self.image_encoder.batch_size}"
+            )
+
+
+def from_command_line(config: TrainAppearanceConfig) -> dict[str, float]:
+    """What `zoetrope train appearance` runs: `train_appearance`, with progress on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    return train_appearance(config)
+
+
+def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
+    """Render puppets, train VAE and image encoder, measure them on held-out puppets, write checkpoints and card.
+
+    As with perception, `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the environment saves much time.
+    Returns the scores.
+    """
+    torch.set_num_threads(config.threads)
+    config.work.mkdir(parents=True, exist_ok=True)
+    config.out.mkdir(parents=True, exist_ok=True)
+    steps_before = {name: _steps_before(name, config) for name in ("vae", "image_encoder")}
+    frames = rendered(config.frames, config.work / "frames", processes=config.threads)
+    vae, vae_minutes = _train_vae(config, frames)
+    encoder, encoder_minutes = _train_image_encoder(config, frames)
+    scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
+    logger.info("held-out scores: %s", json.dumps(scores))
+    trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], LoopConfig, float], ...] = (
+        ("vae", vae.network, asdict(EMBEDDED_VAE), config.vae, vae_minutes),
+        ("image_encoder", encoder.network, EMBEDDED_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
+    )
+    for name, network, shape, loop, minutes in trained:
+        metadata = {
+            "network": shape,
+            "steps": steps_before[name] + loop.steps,
+            "minutes": round(minutes, 1),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "machine": f"{platform.machine()}, threads: {config.threads}, torch {torch.__version__}, no GPU",
+            "settings": {
+                **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
+                "frames": asdict(config.frames),
+                "continued": config.start_from is not None,
+            },
+            "scores": scores,
+        }
+        save_checkpoint(
+            network.state_dict(), config.out / f"{name}.safetensors", metadata=metadata, float_dtype=torch.float16
+        )
+    write_card(config.out)
+    return scores
+
+
+def _steps_before(name: str, config: TrainAppearanceConfig) -> int:
+    if config.start_from is None:
+        return 0
+    return int(str(read_metadata(config.start_from / f"{name}.safetensors")["steps"]))
+
+
+@torch.no_grad()
+def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> dict[str, float]:
+    """On two frames of each of `num_videos` held-out videos, their middle square at 128 pixels: PSNR in dB of what
+    comes back from the VAE, of the latents themselves and of latents that are a little wrong, and how often the
+    nearest picture to a character's first is its second.
+    """
+    puppets = heldout_frames(num_videos, frames_per_video=2)
+    squares = [_middle_square(puppet.rgb) for puppet in puppets]
+    images = torch.cat([to_images(square[None]) for square in squares])
+    images = torch.nn.functional.interpolate(images, size=(SIDE_PX, SIDE_PX), mode="area")
+    truth = to_frames(images)
+    latents = torch.cat([vae.encode(batch) for batch in torch.split(images, 16)])
+    noise = NOISE * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    back, noisy = (
+        np.concatenate([to_frames(vae.decode(batch)) for batch in torch.split(those, 16)])
+        for those in (latents, latents + noise)
+    )
+    tokens = torch.nn.functional.normalize(torch.cat([encoder(batch) for batch in torch.split(images, 16)]), dim=1)
+    nearest = (tokens[0::2] @ tokens[1::2].T).argmax(1)
+    return {
+        "vae_psnr_db": float(psnr(back, truth).mean()),
+        "vae_noisy_psnr_db": float(psnr(noisy, truth).mean()),
+        "nearest_is_same_character": float((nearest == torch.arange(num_videos)).float().mean()),
+        "heldout_frames": float(len(truth)),
+    }
+
+
+def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae, float]:
+    loop = config.vae
+    torch.manual_seed(loop.seed)
+    vae = Vae(EMBEDDED_VAE) if config.start_from is None else embedded_vae(config.start_from)
+    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
+    seconds = train(
+        vae,
+        batch=lambda rng: (
+            random_crops(frames.images, rng.integers(0, len(frames.images), loop.batch_size), rng, side_px=SIDE_PX),
+            int(rng.integers(2**31)),
+        ),
+        losses=lambda batch: vae_losses(vae, *batch),
+        config=loop,
+        state_path=config.work / "vae.state.pt",
+    )
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        chosen = rng.integers(0, len(frames.images), min(STATISTICS_FRAMES, len(frames.images)))
+        crops = random_crops(frames.images, chosen, rng, side_px=SIDE_PX)
+        latents = torch.cat([vae.distribution(batch)[0] for batch in torch.split(crops, 16)])
+    standardise(vae, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
+    return vae, seconds / 60
+
+
+def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
+    loop = config.image_encoder
+    torch.manual_seed(loop.seed)
+    encoder = new_embedded_image_encoder() if config.start_from is None else embedded_image_encoder(config.start_from)
+    per_video = config.frames.frames_per_video
+
+    def pairs(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        videos = rng.choice(config.frames.num_videos, loop.batch_size, replace=False)
+        two = np.stack([rng.choice(per_video, 2, replace=False) for _ in videos]) + videos[:, None] * per_video
+        first, second = (random_crops(frames.images, two[:, side], rng, side_px=SIDE_PX) for side in (0, 1))
+        return first, second
+
+    seconds = train(
+        encoder,
+        batch=pairs,
+        losses=lambda batch: encoder_losses(encoder, *batch),
+        config=loop,
+        state_path=config.work / "image_encoder.state.pt",
+    )
+    return encoder, seconds / 60
+
+
+def _middle_square(rgb: np.ndarray) -> np.ndarray:
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    return rgb[y : y + side, x : x + side]

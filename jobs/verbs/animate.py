@@ -1,0 +1,190 @@
+"""`zoetrope animate`: `requests` → the dataset `results` and its videos."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from jobs.engine.config import JobConfig
+from jobs.engine.console import Console, RowProgress
+from jobs.engine.job import run_job
+from jobs.engine.spec import Job, JobResult, Options
+from jobs.report.build import animate_report
+from jobs.report.videos import videos_to_show
+from jobs.verbs.network_notices import network_notices, wants_gpu
+from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, steps
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
+from pipelines.engine.steps import Workers
+from pipelines.engine.storage import Storage
+from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
+from stages.animate.diffusion import PROGRESS, AnimateStage
+from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.animate.models import DEFAULT_MODEL, MODELS, MissingWeightsError
+from stages.outcome import Status
+from stages.prepare.pose import PoseConfig
+
+REQUESTS = "_jobs/requests.parquet"
+MAX_NAMED = 5
+"""A job of so few rows names its videos at the end."""
+NUM_ARTIFACTS = 4
+"""Videos that MLflow gets."""
+
+
+def animate(
+    out: str,
+    *,
+    requests: str | None = None,
+    reference: str | None = None,
+    driving: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    config: JobConfig,
+    options: Options,
+    console: Console,
+) -> JobResult:
+    """Make a video of every request.
+
+    Args:
+        out: folder of the dataset.
+        requests: Parquet or CSV table of requests, or a folder of Parquet files; or else:
+        reference: the picture of one request, with
+        driving: its video.
+        defaults: fields of `RequestDefaults`, for requests that leave them open.
+        config: of the job.
+        options: how to run it.
+        console: what it says.
+
+    Raises:
+        ManifestError: the requests cannot be used.
+        ValueError: neither requests nor reference and driving, or both.
+    """
+    given: Manifest | pa.Table
+    if requests is not None and reference is None and driving is None:
+        given = requests_manifest(requests)
+    elif requests is None and reference is not None and driving is not None:
+        given = one_request(reference, driving)
+    else:
+        raise ValueError("expected either a table of requests, or --reference and --driving")
+    settings = config.animate
+    table = resolve(
+        given,
+        defaults=RequestDefaults(**{"model": DEFAULT_MODEL, **(defaults or {})}),
+        digest_of=lambda name: _digest(name, settings.animate.weights),
+        reference_schemes=settings.reference.allowed_schemes,
+        driving_schemes=settings.driving.decode.allowed_schemes,
+    )
+    storage = Storage(out)
+    # An animation takes longer than a block costs, and a worker that dies takes its block along.
+    config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
+    optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
+    required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
+    workers = _workers(config, options)
+    job = Job(
+        verb="animate",
+        arguments={
+            "out": out,
+            "requests": requests,
+            "reference": reference and absolute_uri(reference),
+            "driving": driving and absolute_uri(driving),
+            "defaults": dict(defaults or {}),
+        },
+        out=out,
+        manifest=Manifest(
+            url=storage.url_of(REQUESTS),
+            id_column="request_id",
+            required=columns_of(REQUEST_COLUMNS, required),
+            optional=optional,
+        ),
+        id_column="request_id",
+        key_columns=KEY_COLUMNS,
+        written=WRITTEN,
+        steps=steps(settings, workers, storage, models=MODELS, tell_progress=console.stream.isatty()),
+        config=config,
+        order_by=("model",),
+        notices=_notices(table, config, workers),
+        write_manifest=lambda: _write_manifest(storage, table),
+        progress=lambda: _progress(storage),
+        finish=lambda ledger: _made(ledger, table),
+        report=animate_report,
+        artifacts=_artifacts,
+    )
+    return run_job(job, options, console)
+
+
+def _digest(name: str, weights: str | None) -> str | None:
+    """None where there is nothing to load; the row says why."""
+    try:
+        return MODELS[name].digest(weights) if name in MODELS else None
+    except MissingWeightsError:
+        return None
+
+
+def _workers(config: JobConfig, options: Options) -> dict[str, Workers]:
+    workers = config.workers_by_stage(STAGE_NAMES)
+    if AnimateStage.name not in config.workers and options.ray_address is None and torch.cuda.is_available():
+        # Models belong on the GPU of this machine, if it has one, and the same worker finds the poses, if that takes
+        # one too. On a cluster the job file says what there is.
+        last = STAGE_NAMES.index(AnimateStage.name)
+        wanting = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
+        together = STAGE_NAMES[min([*wanting, last]) : last + 1]
+        if config.workers.keys() & set(together):
+            together = STAGE_NAMES[last : last + 1]
+        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
+    return workers
+
+
+def _poses(config: JobConfig) -> dict[str, PoseConfig]:
+    return {
+        ReferencePoseStage.name: config.animate.reference_pose,
+        DrivingPoseStage.name: config.animate.driving_pose,
+    }
+
+
+def _notices(table: pa.Table, config: JobConfig, workers: Mapping[str, Workers]) -> list[str]:
+    names = sorted(set(table.column("model").to_pylist()) & MODELS.keys())
+    notices = [notice for name in names if (notice := MODELS[name].notice) is not None]
+    return list(dict.fromkeys([*notices, *network_notices(_poses(config), workers)]))
+
+
+def _write_manifest(storage: Storage, table: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    storage.publish(REQUESTS, buffer.getvalue())
+    for leftover in storage.names(PROGRESS):  # of workers that were killed
+        storage.delete(leftover)
+
+
+def _progress(storage: Storage) -> list[RowProgress]:
+    found = []
+    for name in storage.names(PROGRESS, ".json"):
+        try:
+            state = json.loads(storage.read(name))
+        except FileNotFoundError:  # finished meanwhile
+            continue
+        found.append(RowProgress(row_id=state["request_id"], done=state["step"], total=state["num_steps"]))
+    return found
+
+
+def _made(ledger: Ledger, table: pa.Table) -> Sequence[str]:
+    if table.num_rows > MAX_NAMED:
+        return ()
+    ids = table.column("request_id").to_pylist()
+    with duckdb.connect() as connection:
+        relation = ledger.relation(connection)
+        query = f"SELECT video_uri FROM {relation} WHERE status = ? AND list_contains(?, request_id) ORDER BY 1"  # noqa: S608
+        names = connection.execute(query, [Status.OK, ids]).fetchall() if relation else []
+    return [f"video:   {ledger.storage.url_of(name)}" for (name,) in names]
+
+
+def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:
+    for row in videos_to_show(ledger, NUM_ARTIFACTS):
+        yield f"videos/{row.request_id}.mp4", row.mp4

@@ -1,0 +1,91 @@
+"""`zoetrope demo`: the whole pipeline on puppets, for somebody who has just cloned the repository."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from jobs.engine import config as configuration
+from jobs.engine.console import Console
+from jobs.engine.ray_runtime import cluster
+from jobs.engine.spec import JobResult, Options
+from jobs.verbs.animate import animate
+from jobs.verbs.ingest import ingest
+from jobs.verbs.pair import pair
+from jobs.verbs.prepare import prepare
+from jobs.verbs.puppets import write_puppets
+from models.puppets.pairs import sample_pair
+from models.puppets.render import render_frame
+from models.puppets.spec import Body
+from stages.animate.models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X
+
+SEED = 87
+"""Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
+CHARACTERS: Mapping[Body, tuple[int, ...]] = {"human": (1, 2, 3), "anthropomorphic": (4, 5, 11)}
+"""Seeds of those that are animated, whom no network has seen."""
+DANCES_SEED = 10
+"""Draws dancers."""
+NUM_DANCES = 3
+NUM_PAIRS = 6
+SYSTEMS = (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
+"""They do the same, side by side."""
+
+
+def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
+    """Draw puppets, ingest and prepare them, and let characters in pictures dance; what is done is not done again."""
+    corpus = out / "puppets"
+    console.line(f"drawing {num_videos} puppet videos in {corpus}")
+    write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
+    config = configuration.load(None)
+    options = Options(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
+    with cluster(None):
+        ingested = ingest(
+            [str(corpus / "puppets.parquet")],
+            str(out),
+            objects=str(corpus / "objects.parquet"),
+            config=config,
+            options=options,
+            console=console,
+        )
+        if ingested.exit_code:
+            return ingested
+        prepared = prepare(str(out / "clips"), str(out / "prepared"), config=config, options=options, console=console)
+        if prepared.exit_code:
+            return prepared
+        requests = draw_requests(out, console)
+        animated = animate(str(out / "animations"), requests=requests, config=config, options=options, console=console)
+    console.line("")
+    console.line(f"see them dance:     {Path(animated.summary['report']).resolve()}")
+    console.line(f"prepared clips:     {Path(prepared.summary['report']).resolve()}")
+    console.line(f"read the dataset:   {(out / 'prepared').resolve()} (any Parquet reader)")
+    mlflow = Path(sys.executable).with_name("mlflow")
+    console.line(f"browse the runs:    {mlflow} ui --backend-store-uri {options.tracking_uri}")
+    return animated
+
+
+def draw_requests(out: Path, console: Console) -> str:
+    """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and people who dance; return the table
+    that asks each of `SYSTEMS` for both together.
+    """
+    characters, dances, requests = out / "characters", out / "dances", str(out / "requests.parquet")
+    characters.mkdir(parents=True, exist_ok=True)
+    for body, seeds in CHARACTERS.items():
+        for seed in seeds:
+            spec = sample_pair(seed, body=body, size_px=(384, 384)).target
+            Image.fromarray(render_frame(spec, 0.0).rgb).save(characters / f"{body}-{seed}.png")
+    write_puppets(
+        dances,
+        num_videos=NUM_DANCES,
+        seed=DANCES_SEED,
+        split="heldout",
+        body="human",
+        alone=True,
+        fps=8.0,
+        seconds=3.0,
+    )
+    videos = str(dances / "videos")
+    pair([str(characters)], videos, requests, settings={}, models=SYSTEMS, limit=NUM_PAIRS, console=console)
+    return requests

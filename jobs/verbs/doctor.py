@@ -1,0 +1,155 @@
+"""`zoetrope doctor`: what of this machine, and of the weights on it, is ready for which job."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jobs.engine.console import Console
+from jobs.engine.presets import PRESETS, SECTIONS
+from jobs.engine.spec import JobResult
+from models.common.checkpoint import CheckpointError
+from models.weights.catalogue import ANIMATION_NEEDS, CATALOGUE
+from models.weights.entry import Loader
+from models.weights.resolve import MissingWeightsError, entry, locate
+from pipelines.prepare import PrepareConfig
+from stages.animate.models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X, MODELS
+
+CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
+OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-ssm", "s3fs")
+
+
+def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
+    """Say what there is, what each preset and animation system still needs, and what would be slow without a word."""
+    machine = describe_machine()
+    warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
+    jobs = [
+        *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
+        *(
+            {"job": f"animate, {system}", "missing": _not_shipped(system)}
+            for system in (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
+        ),
+        *(
+            {"job": f"animate, {system}", "missing": _missing(names, folder, allow_torchscript=allow_torchscript)}
+            for system, names in ANIMATION_NEEDS.items()
+        ),
+    ]
+    _print(machine, jobs, warnings, console)
+    return JobResult(exit_code=0, summary={"machine": machine, "jobs": jobs, "warnings": warnings})
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processors, memory, disk, GPUs, decoders, packages."""
+    import psutil
+    import torch
+
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cpus": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "free_disk_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
+        "gpus": [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in gpus],
+        "decoders": {codec: _decodes(codec) for codec in CODECS},
+        "encodes_h264": _encodes_h264(),
+        "packages": {name: _installed(name) for name in OPTIONAL_PACKAGES},
+    }
+
+
+def onnx_warnings(*, has_gpu: bool) -> list[str]:
+    """What is wrong with onnxruntime, which runs DWPose: not there, or blind to the GPU that is."""
+    from models.perception.onnx_session import missing_cuda
+
+    try:
+        complaint = missing_cuda()
+    except CheckpointError as error:
+        return [str(error)]
+    if has_gpu and complaint is not None:
+        return [f"DWPOSE WOULD RUN ON THE CPU, about a hundred times slower, although there is a GPU: {complaint}"]
+    return []
+
+
+def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[str, Any]:
+    defaults = PrepareConfig()
+    parts: dict[str, None] = {}
+    for section, signal in SECTIONS["prepare"].items():
+        if signal in PRESETS[name]:
+            config = type(getattr(defaults, section))(backend=PRESETS[name][signal])
+            parts |= dict.fromkeys(config.parts)
+    missing = _missing(tuple(parts), folder, allow_torchscript=allow_torchscript)
+    if any(CATALOGUE[part].loader is Loader.ONNX for part in parts) and not _onnxruntime():
+        missing.append("the package onnxruntime (pip install -e '.[onnx]')")
+    return {"job": f"prepare, preset {name}", "missing": missing}
+
+
+def _not_shipped(system: str) -> list[str]:
+    """What a system that ships with the project lacks."""
+    try:
+        MODELS[system].digest(None)
+    except MissingWeightsError as error:
+        return [str(error)]
+    return []
+
+
+def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool) -> list[str]:
+    missing = [name for name in names if not all(locate(entry(name), folder).values())]
+    if not allow_torchscript and any(entry(name).loader is Loader.TORCHSCRIPT for name in names):
+        missing.append("--allow-torchscript")
+    return missing
+
+
+def _onnxruntime() -> bool:
+    return any(_installed(name) for name in ("onnxruntime", "onnxruntime-gpu"))
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _decodes(codec: str) -> bool:
+    import av
+
+    try:
+        av.Codec(codec, "r")
+    except ValueError:
+        return False
+    return True
+
+
+def _encodes_h264() -> bool:
+    import av
+
+    try:
+        av.Codec("libx264", "w")
+    except ValueError:
+        return False
+    return True
+
+
+def _print(machine: dict[str, Any], jobs: Sequence[dict[str, Any]], warnings: Sequence[str], console: Console) -> None:
+    gpus = ", ".join(f"{gpu['name']} ({gpu['memory_gib']:g} GiB)" for gpu in machine["gpus"])
+    gpus = gpus or "none; published networks will be slow"
+    decoders = ", ".join(codec for codec, there in machine["decoders"].items() if there)
+    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items() if number) or "none"
+    console.line(f"machine:   {machine['cpus']} CPUs, {machine['memory_gib']:g} GiB, GPU: {gpus}")
+    console.line(f"disk:      {machine['free_disk_gib']:g} GiB free here")
+    console.line(f"software:  Python {machine['python']}, torch {machine['torch']}; optional: {packages}")
+    console.line(f"decodes:   {decoders}; writes H.264: {'yes' if machine['encodes_h264'] else 'NO'}")
+    for job in jobs:
+        state = "ready" if not job["missing"] else f"needs {', '.join(job['missing'])}"
+        console.line(f"{job['job']}: {state}")
+    if any(job["missing"] for job in jobs):
+        console.line(
+            "`zoetrope weights fetch NAME…` downloads weights; `zoetrope weights where NAME…` says where they go"
+        )
+    for warning in warnings:
+        console.error(f"WARNING: {warning}")

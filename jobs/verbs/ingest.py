@@ -1,0 +1,78 @@
+"""`zoetrope ingest`: raw videos → the datasets `videos` and `clips`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs.engine.config import JobConfig
+from jobs.engine.console import Console
+from jobs.engine.job import run_job
+from jobs.engine.spec import Job, JobResult, Options
+from jobs.report.build import job_report
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
+from pipelines.engine.storage import Storage
+from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
+from stages.ingest.cut import CutStage
+from stages.ingest.probe import ProbeStage
+
+
+def ingest(
+    sources: Sequence[str], out: str, *, objects: str | None, config: JobConfig, options: Options, console: Console
+) -> JobResult:
+    """Probe every source and cut it into clips.
+
+    Args:
+        sources: folders, globs, URLs, or `.parquet` / `.csv` lists.
+        out: folder of the datasets: `OUT/videos` and `OUT/clips`.
+        objects: table of object prompts.
+
+    Raises:
+        ManifestError: nothing to ingest, or a list that cannot be used.
+    """
+    videos = Storage(f"{out.rstrip('/')}/videos")
+    clips = Storage(f"{out.rstrip('/')}/clips")
+    if objects is not None:
+        check_objects(objects)
+    table = find_sources(sources, config.ingest.probe.allowed_schemes)
+
+    def write_manifest() -> None:
+        # With the lock held: a job that is refused must not change what the one that runs accounts for.
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        videos.publish("_jobs/sources.parquet", buffer.getvalue())
+
+    def finish(ledger: Ledger) -> Sequence[str]:
+        written = write_clips(ledger, clips, objects)
+        lines = [f"clips:   {clips.url} ({written.num_clips} clips)"]
+        if written.num_prompts_unused:
+            unused = f"{written.num_prompts_unused} of {written.num_prompts} object prompts"
+            lines.append(f"note: {unused} name no video of this dataset, or a time in none of its clips")
+        return lines
+
+    arguments: dict[str, Any] = {"sources": list(sources), "out": out, "objects": objects}
+    job = Job(
+        verb="ingest",
+        arguments=arguments,
+        out=videos.url,
+        manifest=Manifest(
+            url=videos.url_of("_jobs/sources.parquet"),
+            id_column="video_id",
+            required=columns_of(SOURCE_COLUMNS, list(SOURCE_COLUMNS)),
+            optional={},
+        ),
+        id_column="video_id",
+        key_columns=KEY_COLUMNS,
+        written=WRITTEN,
+        steps=steps(config.ingest, config.workers_by_stage([ProbeStage.name, CutStage.name])),
+        config=config,
+        write_manifest=write_manifest,
+        finish=finish,
+        report=job_report,
+    )
+    return run_job(job, options, console)

@@ -1,0 +1,85 @@
+"""`zoetrope prepare`: `clips` → the dataset `prepared`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jobs.engine.config import JobConfig
+from jobs.engine.console import Console
+from jobs.engine.job import run_job
+from jobs.engine.spec import Job, JobResult, Options
+from jobs.report.build import prepare_report
+from jobs.verbs.network_notices import network_notices, wants_gpu
+from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.schema import CLIP_COLUMNS
+from pipelines.engine.steps import Workers
+from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
+from stages.backends.base import BackendConfig
+from stages.prepare.features import FeatureConfig
+
+OPTIONAL = ("video_id", "size_bytes", "objects")
+
+
+def prepare(clips: str, out: str, *, config: JobConfig, options: Options, console: Console) -> JobResult:
+    """Decode every clip, extract its pose, depth and masks, and measure its quality.
+
+    Args:
+        clips: the dataset `clips` that `ingest` wrote, or a Parquet or CSV file with its columns.
+        out: folder of the dataset.
+
+    Raises:
+        ManifestError: the clips cannot be used.
+    """
+    settings = config.prepare
+    workers = workers_of(config, options)
+    job = Job(
+        verb="prepare",
+        arguments={"clips": clips, "out": out},
+        out=out,
+        manifest=Manifest(
+            url=clips,
+            id_column="clip_id",
+            required=columns_of(CLIP_COLUMNS, [name for name in CLIP_COLUMNS if name not in OPTIONAL]),
+            optional=columns_of(CLIP_COLUMNS, OPTIONAL),
+        ),
+        id_column="clip_id",
+        key_columns=KEY_COLUMNS,
+        written=WRITTEN,
+        steps=steps(settings, workers),
+        config=config,
+        notices=network_notices(networks_of(config), workers),
+        report=prepare_report,
+    )
+    return run_job(job, options, console)
+
+
+def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
+    """Workers of every stage.
+
+    On a machine with a GPU, published networks and all between them share a worker that has it, unless the job file
+    says which workers they have. On a cluster the job file says what there is.
+    """
+    workers = config.workers_by_stage(list(STAGES))
+    networks = networks_of(config)
+    places = [place for place, name in enumerate(STAGES) if name in networks and wants_gpu(networks[name])]
+    together = list(STAGES)[places[0] : places[-1] + 1] if places else []
+    said = config.workers.keys() & {*together, "default"}
+    if together and not said and options.ray_address is None and _has_gpu():
+        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
+    return workers
+
+
+def networks_of(config: JobConfig) -> dict[str, BackendConfig]:
+    """The sections of stages that run a network."""
+    sections = {name: getattr(config.prepare, name) for name in STAGES}
+    return {
+        name: section
+        for name, section in sections.items()
+        if isinstance(section, BackendConfig) and (not isinstance(section, FeatureConfig) or section.enabled)
+    }
+
+
+def _has_gpu() -> bool:
+    import torch  # late: with the embedded networks alone, nobody asks
+
+    return torch.cuda.is_available()

@@ -1,0 +1,253 @@
+"""`zoetrope train SYSTEM`: the dataset `prepared` → checkpoints."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.engine import tracking
+from jobs.engine.config import resolved
+from jobs.engine.console import LOG_EVERY_SECONDS, Console
+from jobs.engine.job import code_version, earlier_run, publish_run
+from jobs.engine.ray_runtime import cluster
+from jobs.engine.redact import redact_text
+from jobs.engine.spec import JobResult, Options
+from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
+from jobs.training.config import TrainConfig
+from jobs.training.events import Diverged, Event, Progress, Sample, Saved, Started
+from jobs.training.ray_workers import TrainingFailedError, train_on_ray
+from jobs.training.start import runs_of
+from jobs.training.worker import RunSpec, train_worker
+from models.training.parallel import World
+from pipelines.engine.keys import digest
+from pipelines.engine.lock import dataset_lock
+from pipelines.engine.storage import Storage
+from pipelines.training.batches import SampleSource, local_batches
+from pipelines.training.corpus import Corpus, open_corpus
+from pipelines.training.samples import UnusableClipError
+from pipelines.training.stored_features import StoredFeatures, stored_features
+
+
+def train(
+    prepared: str,
+    out: str,
+    *,
+    config: TrainConfig,
+    start_from: str | None = None,
+    options: Options,
+    console: Console,
+) -> JobResult:
+    """Train the system that `config` is of. Killed at any moment, the same call continues from the last checkpoint in
+    `out`, with the same samples and losses as if it had not been.
+
+    Args:
+        prepared: the dataset that `prepare` wrote; its rows whose status is ok are trained on.
+        out: folder or URL for checkpoints, curves and videos.
+        start_from: weights to begin with (`jobs.training.start.starting_network`); None: random ones.
+
+    Raises:
+        TrainingDataError, ConfigError, CheckpointError, DatasetBusyError, ValueError: wrong usage; nothing was started.
+    """
+    job_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    storage = Storage(out)
+    recipe = config.recipe
+    with dataset_lock(storage, job_id):
+        store = CheckpointStore(storage)
+        store.sweep()
+        corpus = open_corpus(prepared, recipe.sampling, limit=options.limit)
+        latest = store.latest()
+        stored = stored_features(
+            corpus,
+            recipe.sampling,
+            config.model.frozen_digests,
+            reference_pictures=config.model.reads_reference_picture,
+        )
+        facts = {
+            "recipe_key": _recipe_key(config, start_from),
+            "dataset_digest": corpus.digest,
+            "stored_features": isinstance(stored, StoredFeatures),
+            "code_version": code_version(),
+        }
+        _check_same_run(latest, facts, out)
+        _announce(console, corpus, config, latest, stored)
+        if options.dry_run:
+            console.line("dry run: nothing was trained")
+            return JobResult(exit_code=0, summary={"verb": "train", "clips": len(corpus.clips), "dry_run": True})
+        spec = RunSpec(
+            config=config,
+            source=SampleSource(
+                corpus=corpus,
+                sampling=recipe.sampling,
+                config=config.data,
+                preset=recipe.sampling.pose_preset or config.model.shape.pose_preset,
+                seed=recipe.seed,
+                stored=stored if isinstance(stored, StoredFeatures) else None,
+            ),
+            out=storage.url,
+            start_from=start_from,
+            facts=facts,
+            earlier_runs=runs_of(start_from, config.model),
+        )
+        with tracking.run(
+            "train",
+            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            experiment=options.experiment,
+            run_id=earlier_run(storage),
+        ) as record:
+            record.params(
+                {
+                    "verb": f"train {config.model.name}",
+                    "out": out,
+                    "stage": recipe.stage,
+                    "start_from": start_from,
+                    **facts,
+                }
+            )
+            record.config(resolved(config))
+            record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
+            publish_run(storage, record.run_id)
+            account = _Account(storage, record, console, steps=recipe.steps)
+            error = _run(spec, options, account)
+            record.failed = error is not None
+    return _close(account, error, store, record, console, job_id)
+
+
+def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
+    """As before there was a truth, for runs that take none."""
+    what = [config.recipe, config.model, start_from]
+    return digest(what if config.data.truth is None else [*what, config.data.truth])
+
+
+def _run(spec: RunSpec, options: Options, account: _Account) -> str | None:
+    """Train; returns what went wrong, if anything."""
+    workers = spec.config.workers
+    try:
+        if workers.num == 0:
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            train_worker(spec, World(device=device), local_batches, account)
+        else:
+            with cluster(options.ray_address):
+                train_on_ray(spec, workers, account)
+    except (UnusableClipError, TrainingFailedError) as error:
+        return str(error)
+    except OSError as error:
+        return f"{error}; make room or fix its permissions, and run the same command again"
+    return account.diverged
+
+
+class _Account:
+    """What a run came to, told by its first worker; passes it on to MLflow and to whoever watches."""
+
+    def __init__(self, storage: Storage, record: tracking.Run, console: Console, *, steps: int) -> None:
+        self._storage, self._record, self._console, self._steps = storage, record, console, steps
+        self._began = time.perf_counter()
+        self._told = float("-inf")
+        self.first_step: int | None = None
+        self.step = 0
+        self.metrics: dict[str, float] = {}
+        self.diverged: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return time.perf_counter() - self._began
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.first_step = event.step if self.first_step is None else self.first_step
+                self._console.line(
+                    f"  {event.num_learning / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters learn; "
+                    + (f"continuing after step {event.step}" if event.step else "from the start")
+                )
+            case Progress():
+                self.step, self.metrics = event.step, dict(event.metrics)
+                self._record.metrics(event.metrics, step=event.step)
+                if time.monotonic() - self._told >= LOG_EVERY_SECONDS or event.step == self._steps:
+                    self._told = time.monotonic()
+                    self._console.line(_progress(event, self._steps))
+            case Saved():
+                self._console.line(f"  step {event.step}: {self._storage.url_of(event.weights)}")
+            case Sample():
+                self._record.file(event.name, self._storage.read(event.name))
+            case Diverged():
+                self.diverged = event.message
+
+
+def _progress(event: Progress, steps: int) -> str:
+    metrics = event.metrics
+    return (
+        f"  step {event.step} of {steps}: loss {metrics['loss']:.4f}, "
+        f"{metrics['samples_per_second']:.2f} samples/s, waiting for data {metrics['data_wait_share']:.1%}"
+    )
+
+
+def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out: str) -> None:
+    """A run goes on with what it began with, or its losses would mean nothing."""
+    if latest is None:
+        return
+    for fact, what in (
+        ("recipe_key", "with another recipe, model, --start-from or truth"),
+        ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
+        ("stored_features", "with features read where they are now computed, or computed where they are now read"),
+    ):
+        # Runs of versions that read no features do not say so.
+        if latest.facts.get(fact, False) != facts[fact]:
+            raise ValueError(
+                f"{out} holds a run that was begun {what}; give this one another --out, and --start-from {out} to "
+                "begin with its weights"
+            )
+
+
+def _announce(
+    console: Console,
+    corpus: Corpus,
+    config: TrainConfig,
+    latest: CheckpointRecord | None,
+    stored: StoredFeatures | str,
+) -> None:
+    recipe = config.recipe
+    who = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
+    console.line(
+        f"train {config.model.name}, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
+        f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {who}"
+    )
+    why = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
+    console.line(f"  latents and image embeddings: {why}")
+    if corpus.num_too_short:
+        console.notice(
+            f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "
+            "sample spans"
+        )
+
+
+def _close(
+    account: _Account, error: str | None, store: CheckpointStore, record: tracking.Run, console: Console, job_id: str
+) -> JobResult:
+    latest = store.latest()
+    weights = store.storage.url_of(latest.weights) if latest else None
+    if latest:
+        console.line(f"weights: {weights} (step {latest.step})")
+    if record.run_id:
+        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+    if error:
+        kept = f"the last good checkpoint is {weights}" if latest else "there is no checkpoint yet"
+        console.error(f"{error}; {kept}")
+    summary = {
+        "verb": "train",
+        "job_id": job_id,
+        "step": latest.step if latest else 0,
+        "first_step": account.first_step,
+        "seconds": round(account.seconds, 3),
+        **account.metrics,
+        "weights": weights,
+        "mlflow_run_id": record.run_id,
+        "error": error,
+        "exit_code": int(error is not None),
+    }
+    return JobResult(exit_code=int(error is not None), summary=summary)

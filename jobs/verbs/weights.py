@@ -1,0 +1,127 @@
+"""`zoetrope weights`: what can be used, where it is, whether it is whole, and fetching it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.engine.console import Console
+from jobs.engine.spec import JobResult
+from models.common.checkpoint import CheckpointError
+from models.weights.catalogue import CATALOGUE
+from models.weights.entry import Hub, Weights
+from models.weights.resolve import check_allowed, entry, fetch, find, locate, place, verified_digest
+
+
+def list_weights(folder: Path | None, *, console: Console) -> JobResult:
+    """One line for each entry of the catalogue: its name, size, licence, whether it is here, and what it is."""
+    for weights in CATALOGUE.values():
+        here = "here" if all(locate(weights, folder).values()) else "-"
+        commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
+        size = _size(weights.size_bytes)
+        console.line(
+            f"{weights.name:<32} {size:>9}  {here:<4}  {weights.system}: {weights.part}; {weights.publisher}, "
+            f"{weights.licence}{commerce}"
+        )
+    return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in CATALOGUE.values()]})
+
+
+def where(names: Sequence[str], folder: Path | None, *, console: Console) -> JobResult:
+    """Where each file is, or where it belongs.
+
+    Raises:
+        ValueError: a name is not in the catalogue.
+    """
+    chosen = [entry(name) for name in names]
+    missing = 0
+    for weights in chosen:
+        for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
+            missing += path is None
+            place_for_it = place(weights, file, folder or Path("DIR"))
+            console.line(str(path) if path else f"missing: {place_for_it} from {weights.url(file)}")
+    return JobResult(exit_code=int(missing > 0), summary={"weights": [_described(w, folder) for w in chosen]})
+
+
+def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
+    """Download what is missing, into `folder` or the Hugging Face cache, and check it.
+
+    Raises:
+        ValueError: a name is not in the catalogue.
+        CheckpointError: a file cannot be had, is not the one in the catalogue, or is TorchScript, which is not allowed.
+    """
+    chosen = [entry(name) for name in names]
+    for weights in chosen:
+        check_allowed(weights, allow_torchscript=allow_torchscript)
+    for weights in chosen:
+        if weights.commercial_use is not True:
+            console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")
+        if weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
+            console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")
+            fetch(weights, folder)
+        found = find(weights, folder)
+        found.verify()
+        console.line(f"{weights.name}: {found.path}")
+    return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in chosen]})
+
+
+def verify(names: Sequence[str], folder: Path | None, *, console: Console) -> JobResult:
+    """Read every file that is here (of `names`, or of all) and compare it with the catalogue. Nothing in it is run.
+
+    Raises:
+        ValueError: a name is not in the catalogue.
+    """
+    chosen = [entry(name) for name in names] or list(CATALOGUE.values())
+    results: list[dict[str, Any]] = []
+    wrong = 0
+    for weights in chosen:
+        for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
+            result: dict[str, Any] = {"name": weights.name, "file": file.name, "path": str(path) if path else None}
+            if path is None:
+                result["state"] = "missing"
+                wrong += bool(names)
+            else:
+                try:
+                    result["digest"] = verified_digest(weights, file, path)
+                    result["state"] = "as published" if file.sha256 else "whole"
+                except CheckpointError as error:
+                    result |= {"state": "wrong", "message": str(error)}
+                    wrong += 1
+            if path is not None or names:
+                console.line(f"{result['state']:<12} {path or weights.name + '/' + file.name}")
+                if "message" in result:
+                    console.error(result["message"])
+            results.append(result)
+    return JobResult(exit_code=int(wrong > 0), summary={"files": results})
+
+
+def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
+    found = locate(weights, folder)
+    return {
+        "name": weights.name,
+        "system": weights.system,
+        "part": weights.part,
+        "publisher": weights.publisher,
+        "repository": weights.repository,
+        "hub": str(weights.hub),
+        "licence": weights.licence,
+        "commercial_use": weights.commercial_use,
+        "loader": str(weights.loader),
+        "size_bytes": weights.size_bytes,
+        "files": [
+            {
+                "name": file.name,
+                "size_bytes": file.size_bytes,
+                "sha256": file.sha256,
+                "path": str(found[file.name]) if found[file.name] else None,
+            }
+            for file in weights.files
+        ],
+        "here": all(found.values()),
+    }
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "?"
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{max(size_bytes / 1e6, 0.1):.1f} MB"

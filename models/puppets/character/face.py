@@ -1,0 +1,214 @@
+"""The face: 68 landmarks on the head, and eyes, eyebrows, nose and mouth drawn from the same landmarks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.puppets.drawing.colours import WHITE, mixed
+from models.puppets.drawing.geometry import Vector
+from models.puppets.drawing.layers import Layer
+from models.puppets.drawing.surface import Points, Surface, ellipse_patch
+from models.puppets.motion.pose import Pose
+from models.puppets.spec import CharacterSpec, Colour
+
+_MOUTH: Colour = (120, 34, 44)
+_TONGUE: Colour = (232, 108, 112)
+_S5 = np.linspace(-1.0, 1.0, 7)[1:-1]
+_S3 = np.linspace(-0.85, 0.85, 5)[1:-1]
+_SMOOTH = np.linspace(-1.0, 1.0, 13)
+
+
+@dataclass(slots=True)
+class Face:
+    """Landmarks in camera space. `landmarks`: (68, 3); `facing`: (68,) bool, on the camera's side of the head."""
+
+    landmarks: NDArray[np.float64]
+    facing: NDArray[np.bool_]
+    nose: Vector
+    nose_facing: bool
+    eyes: tuple[Vector, Vector]
+    eyes_facing: tuple[bool, bool]
+
+
+@dataclass(slots=True)
+class _Layout:
+    """Where the features are on the head, in radians."""
+
+    eye_lon: float
+    eye_lat: float
+    eye_width: float
+    eye_height: float
+    nose_lat: float
+    mouth_lat: float
+    mouth_width: float
+    open: float
+    smile: float
+    brow_lat: float
+    brow_tilt: float
+
+
+def _layout(character: CharacterSpec, pose: Pose, smile: float, has_muzzle: bool) -> _Layout:
+    look = character.look
+    size = look.eye_size
+    wide = {"wide": 1.18, "oval": 0.82, "dot": 0.62}[look.eye_style]
+    tall = {"wide": 1.0, "oval": 1.15, "dot": 0.80}[look.eye_style]
+    eye_lat = 0.06 if not has_muzzle else 0.16
+    return _Layout(
+        eye_lon=0.24 + size * 0.85 * max(wide, 0.8),
+        eye_lat=eye_lat,
+        eye_width=size * wide,
+        eye_height=size * tall,
+        nose_lat=-0.20 if not has_muzzle else 0.45,
+        mouth_lat=-0.48 if not has_muzzle else -0.25,
+        mouth_width=look.mouth_width * (1.0 if not has_muzzle else 1.7),
+        open=pose.mouth,
+        smile=smile,
+        brow_lat=eye_lat + size * tall + 0.13 + 0.09 * pose.brows,
+        brow_tilt=0.05 - 0.05 * pose.brows,
+    )
+
+
+def _lips(f: _Layout, s: Points, *, inner: bool) -> tuple[Points, Points]:
+    """Upper and lower lip at positions `s` from -1 (character's right corner) to 1: (n, 2) longitude and latitude."""
+    curve = f.mouth_lat + 0.16 * f.smile * s * s
+    thickness = 0.0 if inner else 0.025
+    arc = 1.0 - s * s
+    upper = np.stack((s * f.mouth_width, curve + thickness * arc), axis=1)
+    lower = np.stack((s * f.mouth_width, curve - (thickness + 0.03 + 0.42 * f.open) * arc), axis=1)
+    return upper, lower
+
+
+def _eye_ring(f: _Layout, sign: float) -> Points:
+    angle = np.deg2rad((180.0, 120.0, 60.0, 0.0, -60.0, -120.0))
+    return np.stack((sign * f.eye_lon + f.eye_width * np.cos(angle), f.eye_lat + f.eye_height * np.sin(angle)), axis=1)
+
+
+def _brow(f: _Layout, sign: float, count: int = 5) -> Points:
+    """From the outer end inwards for the right eyebrow (sign -1), from the inner end outwards for the left."""
+    s = np.linspace(-1.0, 1.0, count)
+    outward = s * sign
+    lat = f.brow_lat + 0.07 * (1.0 - s * s) - f.brow_tilt * outward
+    return np.stack((sign * f.eye_lon + s * max(f.eye_width, 0.15) * 1.1, lat), axis=1)
+
+
+def landmarks(character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float) -> Face:
+    """The 68 landmarks, eyes and nose of a face on a head, with the mouth and nose on the muzzle if there is one."""
+    f = _layout(character, pose, smile, muzzle is not None)
+    jaw_angle = np.linspace(-1.0, 1.0, 17)
+    jaw = np.stack((jaw_angle * 1.45, 0.08 - 1.05 * np.cos(jaw_angle * 0.5 * math.pi) ** 0.8), axis=1)
+    on_head = [jaw, _brow(f, -1.0), _brow(f, 1.0), _eye_ring(f, -1.0), _eye_ring(f, 1.0)]
+    head_points, head_facing = head.at(np.concatenate(on_head))
+
+    lower_face = muzzle if muzzle is not None else head
+    bridge = np.stack((np.zeros(4), np.linspace(f.nose_lat + (0.25 if muzzle is None else 0.5), f.nose_lat, 4)), axis=1)
+    base = np.stack((np.linspace(-0.12, 0.12, 5), np.full(5, f.nose_lat - 0.07)), axis=1)
+    outer_upper, outer_lower = _lips(f, np.array((-1.0, *_S5, 1.0)), inner=False)
+    inner_upper, inner_lower = _lips(f, np.array((-0.85, *_S3, 0.85)), inner=True)
+    mouth = np.concatenate((outer_upper, outer_lower[-2:0:-1], inner_upper, inner_lower[-2:0:-1]))
+    nose_points, nose_facing = lower_face.at(np.concatenate((bridge, base)), lift=0.06)
+    mouth_points, mouth_facing = lower_face.at(mouth)
+
+    points = np.concatenate((head_points[:27], nose_points, head_points[27:39], mouth_points))
+    facing = np.concatenate((head_facing[:27], nose_facing, head_facing[27:39], mouth_facing))
+    eyes, eyes_facing = head.at(np.array(((f.eye_lon, f.eye_lat), (-f.eye_lon, f.eye_lat))))
+    return Face(
+        landmarks=points,
+        facing=facing,
+        nose=points[30],
+        nose_facing=bool(facing[30]),
+        eyes=(eyes[0], eyes[1]),
+        eyes_facing=(bool(eyes_facing[0]), bool(eyes_facing[1])),
+    )
+
+
+def draw_face(
+    layer: Layer, character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float
+) -> None:
+    """Draw eyes, eyebrows, nose and mouth on a head that has been drawn."""
+    look = character.look
+    f = _layout(character, pose, smile, muzzle is not None)
+    painted: list[tuple[Surface, Points, Colour]] = []
+    if look.cheeks:
+        blush = mixed(look.skin, (240, 96, 96), 0.4)
+        painted += [(head, ellipse_patch(s * (f.eye_lon + 0.22), f.eye_lat - 0.42, 0.15, 0.1), blush) for s in (-1, 1)]
+    for sign in (-1.0, 1.0):
+        painted += [(head, patch, colour) for patch, colour in _eye(f, sign, character, pose)]
+        painted.append((head, _band(_brow(f, sign, 7), 0.035), look.brow_colour))
+    lower_face = muzzle if muzzle is not None else head
+    painted += [(lower_face, patch, colour) for patch, colour in _mouth(f, look.outline)]
+    for surface, patch, colour in painted:
+        middle = patch.mean(axis=0)
+        if surface.facing(float(middle[0]), float(middle[1])) > 0.08:
+            outline = surface.patch(surface.directions(patch))
+            if outline is not None:
+                layer.decal(outline, colour, convex=False)
+
+
+def nose_ball(character: CharacterSpec, head: Surface) -> tuple[Vector, float, Colour]:
+    """Centre, radius and colour of the nose of a face without a muzzle."""
+    lat = -0.20
+    centre = head.point(0.0, math.sin(lat), 1.02 * math.cos(lat))
+    return centre, 0.085 * float(head.radii[0]), mixed(character.look.skin, (200, 70, 60), 0.3)
+
+
+def _eye(f: _Layout, sign: float, character: CharacterSpec, pose: Pose) -> list[tuple[Points, Colour]]:
+    look = character.look
+    lon, lat, w = sign * f.eye_lon, f.eye_lat, f.eye_width
+    h = f.eye_height * (1.0 - 0.9 * pose.blink)
+    gaze_lon, gaze_lat = 0.25 * w * math.sin(pose.head_yaw), -0.1 * h
+    rim = 0.035
+    if pose.blink > 0.7:
+        return [(_band(_arc(lon, lat - 0.3 * f.eye_height, w, -0.25 * f.eye_height), 0.04), look.outline)]
+    if look.eye_style == "dot":
+        return [
+            (ellipse_patch(lon, lat, w, h), look.outline),
+            (ellipse_patch(lon + 0.3 * w, lat + 0.35 * h, 0.34 * w, 0.34 * h, 10), WHITE),
+        ]
+    iris_w, iris_h = 0.62 * w, min(0.66 * f.eye_height, h)
+    centre = lon + gaze_lon, lat + gaze_lat
+    return [
+        (ellipse_patch(lon, lat, w + rim, h + rim), look.outline),
+        (ellipse_patch(lon, lat, w, h), WHITE),
+        (ellipse_patch(*centre, iris_w, iris_h), look.eye_colour),
+        (ellipse_patch(*centre, 0.58 * iris_w, 0.6 * iris_h), (24, 20, 28)),
+        (ellipse_patch(centre[0] + 0.35 * iris_w, centre[1] + 0.4 * iris_h, 0.34 * iris_w, 0.34 * iris_h, 10), WHITE),
+    ]
+
+
+def _mouth(f: _Layout, outline: Colour) -> list[tuple[Points, Colour]]:
+    if f.open < 0.12:
+        return [(_band(_lips(f, _SMOOTH, inner=True)[0], 0.032), outline)]
+    upper, lower = _lips(f, _SMOOTH, inner=True)
+    ring = np.concatenate((upper, lower[::-1]))
+    middle = ring.mean(axis=0)
+    inside = middle + (ring - middle) * (1.0 - 0.05 / max(0.42 * f.open, 0.1))
+    tongue = np.concatenate(((upper[3:10] + 2.2 * lower[3:10]) / 3.2, 0.9 * lower[9:2:-1] + 0.1 * upper[9:2:-1]))
+    parts = [(_grown(ring, 0.03), outline), (inside, _MOUTH)]
+    if f.open > 0.3:
+        parts.append((tongue, _TONGUE))
+        teeth = np.concatenate((upper[2:11] - np.array((0.0, 0.02)), (upper * 0.78 + lower * 0.22)[10:1:-1]))
+        parts.append((teeth, WHITE))
+    return parts
+
+
+def _arc(lon: float, lat: float, width: float, rise: float) -> Points:
+    s = np.linspace(-1.0, 1.0, 9)
+    return np.stack((lon + s * width, lat + rise * (1.0 - s * s)), axis=1)
+
+
+def _band(line: Points, half: float) -> Points:
+    """A stroke along a line, tapering to its ends."""
+    taper = half * np.sqrt(1.0 - 0.85 * np.linspace(-1.0, 1.0, len(line)) ** 2)
+    up = np.stack((np.zeros(len(line)), taper), axis=1)
+    return np.concatenate((line + up, (line - up)[::-1]))
+
+
+def _grown(ring: Points, amount: float) -> Points:
+    middle = ring.mean(axis=0)
+    offset = ring - middle
+    length = np.sqrt((offset * offset).sum(axis=1, keepdims=True))
+    return np.asarray(middle + offset * (1.0 + amount / np.maximum(length, 1e-6)))

@@ -1,0 +1,71 @@
+"""What the parts of a head share: its surface and where it comes in painter's order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.puppets.character.body import Skeleton
+from models.puppets.drawing.geometry import Matrix, Vector
+from models.puppets.drawing.layers import Drawing
+from models.puppets.drawing.surface import Surface
+from models.puppets.spec import CharacterSpec, Look
+
+MUZZLED = frozenset({"bear", "dog", "fox", "mouse", "panda", "koala", "wolf", "pig", "cow"})
+
+
+@dataclass(slots=True)
+class Skull:
+    """A head that is being drawn at painter's `key`, on a torso at `torso_key`."""
+
+    drawing: Drawing
+    character: CharacterSpec
+    surface: Surface
+    key: float
+    torso_key: float
+
+    @property
+    def look(self) -> Look:
+        """The look of the character."""
+        return self.character.look
+
+    @property
+    def size(self) -> float:
+        """Mean half-axis."""
+        return float(self.surface.radii.mean())
+
+    @property
+    def faces_camera(self) -> bool:
+        """Whether the front of ears can be seen."""
+        return float(self.surface.axes[2, 2]) > 0.1
+
+    def key_beside(self, point: Vector) -> float:
+        """A key just before or just behind the head's, by where the point is."""
+        return self.key + math.copysign(5e-5, float(point[2] - self.surface.centre[2]))
+
+
+def tilted(axes: Matrix, angle: float) -> Matrix:
+    """Axes turned in their own left-up plane: a positive angle tips up towards left."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.asarray(axes @ np.array(((c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0))))
+
+
+def head_surface(character: CharacterSpec, skeleton: Skeleton) -> Surface:
+    """The ellipsoid of the head; for a face on the body, of the whole body."""
+    p = character.proportions
+    if character.look.face_on_body:
+        radii = (p.shoulder_width, 0.5 * p.torso, p.torso_depth)
+    else:
+        radii = (p.head_width, p.head_height, p.head_depth)
+    return Surface(skeleton.head, skeleton.head_axes, radii)
+
+
+def muzzle_surface(character: CharacterSpec, head: Surface) -> Surface | None:
+    """The ellipsoid of the muzzle, for those that have one."""
+    if character.look.species not in MUZZLED:
+        return None
+    w, h, d = head.radii
+    reach = 1.25 if character.look.species in {"fox", "dog", "wolf"} else 1.0
+    return Surface(head.point(0.0, -0.38, 0.72), head.axes, (0.5 * w, 0.36 * h, 0.42 * d * reach))

@@ -1,0 +1,229 @@
+"""The ledger: a dataset of outcomes that is written row by row and never shows a row twice.
+
+A row is committed by publishing one small Parquet file, `_parts/<work_key>.parquet`. Its name is the row's work key, so
+committing the same work again, by a retried worker or a second job, replaces the file with the same row: at least once
+executed, once visible. `compact` moves parts into `rows-*.parquet`, which is all that other readers see (they skip
+names that begin with an underscore or a dot). Every data file is written by one atomic replacement in which a newer row
+takes its predecessor's place, so a reader finds each id at most once at any moment, wherever compaction was killed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.engine.schema import to_row, to_table
+from pipelines.engine.storage import Storage, register_file_system, store_errors
+
+PARTS = "_parts"
+TARGET_FILE_BYTES = 32 << 20
+ROWS_PER_GROUP = 16
+"""Small row groups: a stage that is reused reads one row of the old dataset, found by the statistics of its id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """How the rows of a job ended."""
+
+    total: int
+    ok: int = 0
+    rejected: int = 0
+    failed: int = 0
+    reasons: Mapping[str, int] | None = None
+
+    @property
+    def not_run(self) -> int:
+        """Rows without an outcome: zero, unless the job was stopped."""
+        return self.total - self.ok - self.rejected - self.failed
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every row has exactly one outcome."""
+        return self.not_run == 0
+
+    def line(self) -> str:
+        """The closing line of a job."""
+        reasons = ", ".join(f"{name} {count}" for name, count in sorted((self.reasons or {}).items()))
+        line = f"{self.total} rows in = {self.ok} ok + {self.rejected} rejected + {self.failed} failed"
+        if self.not_run:
+            line += f" + {self.not_run} not run"
+        return f"{line} ({reasons})" if reasons else line
+
+
+class Ledger:
+    """Committed rows of one dataset.
+
+    Args:
+        storage: the dataset's folder.
+        id_column: the column that names a row, unique in the dataset.
+    """
+
+    def __init__(self, storage: Storage, id_column: str) -> None:
+        self.storage = storage
+        self.id_column = id_column
+
+    # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, row: Mapping[str, Any], schema: pa.Schema) -> None:
+        """Publish one row. Raises OSError when the storage refuses it: then the row is not committed."""
+        buffer = io.BytesIO()
+        pq.write_table(to_table(row, schema), buffer, compression="zstd")
+        self.storage.publish(f"{PARTS}/{row['work_key']}.parquet", buffer.getvalue())
+
+    def committed(self, work_key: str) -> dict[str, Any] | None:
+        """The row committed under this key and not yet compacted, if any: a retried worker skips what is finished."""
+        try:
+            return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
+        except FileNotFoundError:
+            return None
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def data_names(self) -> list[str]:
+        """The files that hold compacted rows."""
+        return [name for name in self.storage.names(suffix=".parquet") if name.startswith("rows-")]
+
+    def part_names(self) -> list[str]:
+        """The files that hold one row each, not yet compacted."""
+        return self.storage.names(PARTS, suffix=".parquet")
+
+    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for all compacted rows, with `filename`; compact first if parts may be about. Empty string when there
+        are none.
+        """
+        names = self.data_names()
+        if not names:
+            return ""
+        files = ", ".join(_quote(self.duckdb_path(connection, name)) for name in names)
+        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+
+    def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+        """Path under which DuckDB opens `name`; registers the file system when it is not the local one."""
+        register_file_system(connection, self.storage.fs)
+        return self.storage.url_of(name)
+
+    def read_row(self, name: str, row_id: str, columns: list[str] | None = None) -> dict[str, Any] | None:
+        """One compacted row, or these columns of it, reading only the row group that holds it."""
+        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+            table = pq.read_table(file, columns=columns, filters=[(self.id_column, "==", row_id)])
+        return to_row(table) if table.num_rows else None
+
+    def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Every compacted row, one row group in memory at a time."""
+        for name in self.data_names():
+            with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
+                wanted = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=wanted):
+                    table = pa.Table.from_batches([batch])
+                    yield from (to_row(table, index) for index in range(table.num_rows))
+
+    # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def compact(self) -> int:
+        """Move committed parts into data files; returns how many rows moved. Call it with the dataset's lock held.
+
+        Each data file is replaced in one step: newer rows take the place of older ones with the same id, and new ids
+        fill the last file before another is begun. Parts are deleted after the file that holds their rows is published.
+        Killed anywhere, it finds the rest of the parts next time; those whose rows were already moved replace
+        themselves.
+        """
+        parts = self.part_names()
+        moved = 0
+        for start in range(0, len(parts), _PARTS_PER_PASS):
+            moved += self._compact_some(parts[start : start + _PARTS_PER_PASS])
+        return moved
+
+    def _compact_some(self, parts: list[str]) -> int:
+        newest: dict[str, tuple[Any, str]] = {}
+        superseded: list[str] = []
+        for name in parts:
+            head = self._read(name, [self.id_column, "committed_at"]).to_pylist()[0]
+            row_id, stamp = head[self.id_column], head["committed_at"]
+            if row_id in newest and newest[row_id][0] >= stamp:
+                superseded.append(name)
+                continue
+            if row_id in newest:
+                superseded.append(newest[row_id][1])
+            newest[row_id] = (stamp, name)
+        homes = self._homes(newest)
+        for row_id, (_, stamp) in homes.items():
+            # Moved before, by a compaction that was killed, or overtaken by a newer row.
+            if stamp >= newest[row_id][0]:
+                superseded.append(newest.pop(row_id)[1])
+        # Before the newest part of the same id goes: alone, an older one would take the row back in time.
+        for name in superseded:
+            self.storage.delete(name)
+        pending = {row_id: name for row_id, (_, name) in newest.items()}
+        replaced: dict[str, list[str]] = {}
+        for row_id in pending:
+            if row_id in homes:
+                replaced.setdefault(homes[row_id][0], []).append(row_id)
+        for data_name, ids in replaced.items():
+            self._rewrite(data_name, {row_id: pending.pop(row_id) for row_id in ids}, {})
+        while pending:
+            data_name, room = self._file_with_room()
+            taken: dict[str, str] = {}
+            for row_id in sorted(pending):
+                room -= self._size(pending[row_id])
+                if taken and room < 0:
+                    break
+                taken[row_id] = pending.pop(row_id)
+            self._rewrite(data_name, {}, taken)
+        return len(newest)
+
+    def _homes(self, ids: Iterable[str]) -> dict[str, tuple[str, Any]]:
+        """Which data file holds which of these ids, and when the row there was committed."""
+        with duckdb.connect() as connection:
+            relation = self.relation(connection)
+            if not relation:
+                return {}
+            connection.register("wanted", pa.table({"id": pa.array(list(ids), pa.string())}))
+            found = connection.sql(
+                f"SELECT id, filename, committed_at FROM wanted JOIN {relation} ON id = {self.id_column}"  # noqa: S608
+            ).to_arrow_table()
+        return {r["id"]: (str(r["filename"]).rsplit("/", 1)[-1], r["committed_at"]) for r in found.to_pylist()}
+
+    def _file_with_room(self) -> tuple[str, int]:
+        """The last data file and the bytes it may still take, or the name of the next one."""
+        names = self.data_names()
+        if names and (room := TARGET_FILE_BYTES - self._size(names[-1])) > 0:
+            return names[-1], room
+        number = int(names[-1].removeprefix("rows-").removesuffix(".parquet")) + 1 if names else 0
+        return f"rows-{number:06d}.parquet", TARGET_FILE_BYTES
+
+    def _rewrite(self, data_name: str, replaced: Mapping[str, str], added: Mapping[str, str]) -> None:
+        """Publish `data_name` anew with some rows replaced and some added, then delete the parts they came from."""
+        tables = [self._read(name) for name in (*replaced.values(), *added.values())]
+        if self.storage.exists(data_name):
+            old = self._read(data_name)
+            keep = [value.as_py() not in replaced for value in old.column(self.id_column)]
+            tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
+        table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
+        # The newest part knows the columns and the schema version; concatenation keeps the oldest's metadata.
+        table = table.replace_schema_metadata(tables[-1].schema.metadata)
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
+        self.storage.publish(data_name, buffer.getvalue())
+        for name in (*replaced.values(), *added.values()):
+            self.storage.delete(name)
+
+    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.storage.read(name)), columns=columns)
+
+    def _size(self, name: str) -> int:
+        with store_errors(self.storage.url):
+            return int(self.storage.fs.size(self.storage.path(name)))
+
+
+_PARTS_PER_PASS = 512
+"""Bounds what compaction holds in memory: this many rows, or one data file."""
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

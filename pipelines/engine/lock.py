@@ -1,0 +1,93 @@
+"""One writer per dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.engine.storage import Storage
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 120.0
+"""A lease on an object store that was not renewed for this long belongs to a job that died."""
+
+
+class DatasetBusyError(RuntimeError):
+    """Another job is writing to this dataset."""
+
+
+@contextlib.contextmanager
+def dataset_lock(storage: Storage, job_id: str) -> Iterator[None]:
+    """Hold the dataset for one job.
+
+    On a local disk this is `flock`, which the kernel releases whatever kills the job. On an object store it is a lease
+    file renewed by a thread; that is advisory (two jobs that start within the same instant may both get it), and what
+    they would then publish twice has the same name and content, so no row is doubled.
+
+    Raises:
+        DatasetBusyError: naming the job that holds it.
+    """
+    holder = {"job_id": job_id, "host": socket.gethostname(), "pid": os.getpid(), "renewed_at": time.time()}
+    hold = _local_lock if storage.is_local else _lease
+    with hold(storage, holder):
+        yield
+
+
+def _busy(storage: Storage, holder: str) -> DatasetBusyError:
+    return DatasetBusyError(
+        f"another job is writing to {storage.url} ({holder or 'holder unknown'}); "
+        "wait for it to end, stop it, or give this job another --out"
+    )
+
+
+@contextlib.contextmanager
+def _local_lock(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
+    path = Path(storage.path("_jobs/lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise _busy(storage, file.read().strip()) from error
+        file.truncate(0)
+        file.write(json.dumps(holder))
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
+    name = "_jobs/lease.json"
+    if storage.exists(name):
+        current = json.loads(storage.read(name))
+        if time.time() - float(current["renewed_at"]) < LEASE_SECONDS:
+            raise _busy(storage, json.dumps(current))
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                storage.publish(name, json.dumps({**holder, "renewed_at": time.time()}).encode())
+            except OSError as error:
+                # The next one may go through; the lease outlives three that do not.
+                log.warning("the lease on %s could not be renewed: %s", storage.url, error)
+
+    storage.publish(name, json.dumps(holder).encode())
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        storage.delete(name)

@@ -1,0 +1,171 @@
+"""Manifests: tables of rows to work on, written by this project or by a person, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.engine.storage import is_local, open_file_system, register_file_system, store_errors
+
+ID_PATTERN = "^[A-Za-z0-9._-]{1,128}$"
+SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used as it is; the message says what was got, what was expected, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A table in files.
+
+    Args:
+        url: a Parquet or CSV file, or a folder of `*.parquet`, on any fsspec file system.
+        id_column: the unique name of a row.
+        required: columns that must be there, with their types; they are converted to them.
+        optional: likewise, but null when absent.
+    """
+
+    url: str
+    id_column: str
+    required: Mapping[str, pa.DataType]
+    optional: Mapping[str, pa.DataType]
+
+    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for the checked and converted table. Its ids are checked apart, by `check_ids`.
+
+        Raises:
+            ManifestError: no such file, not a table, a missing column, a value of the wrong type or missing, no rows.
+        """
+        raw = self._raw(connection)
+        try:
+            described = connection.execute(f"DESCRIBE SELECT * FROM {raw}").fetchall()  # noqa: S608
+        except duckdb.Error as error:
+            raise ManifestError(f"{self.url} cannot be read as a table: {_first_line(error)}") from error
+        present = {name: kind for name, kind, *_ in described}
+        if missing := [name for name in self.required if name not in present]:
+            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
+        relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
+        self._check_values(connection, relation)
+        return relation
+
+    def _raw(self, connection: duckdb.DuckDBPyConnection) -> str:
+        fs, path = open_file_system(self.url)
+        register_file_system(connection, fs)
+        with store_errors(self.url):
+            paths = self._files(fs, path)
+        reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
+        if reader is None:
+            raise ManifestError(f"{self.url} is neither .parquet nor .csv")
+        urls = paths if is_local(fs) else [fs.unstrip_protocol(p) for p in paths]
+        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
+        return f"{reader}([{quoted}], union_by_name=true)"
+
+    def _files(self, fs: Any, path: str) -> list[str]:
+        if fs.isdir(path):
+            found = [str(p) for p in fs.glob(f"{path.rstrip('/')}/*.parquet")]
+            paths = sorted(p for p in found if not p.rsplit("/", 1)[-1].startswith(("_", ".")))
+            if not paths:
+                raise ManifestError(f"{self.url} holds no *.parquet file; was the job that writes it run?")
+            return paths
+        if fs.exists(path):
+            return [path]
+        raise ManifestError(f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files")
+
+    def _conversions(self, connection: duckdb.DuckDBPyConnection, raw: str, present: Mapping[str, str]) -> list[str]:
+        """One SELECT expression per column, each checked to lose nothing."""
+        expressions = []
+        for name, kind in {**self.required, **self.optional}.items():
+            sql_type = sql_type_of(kind)
+            if name not in present:
+                expressions.append(f"NULL::{sql_type} AS {name}")
+                continue
+            if present[name].replace('"', "") == sql_type:
+                expressions.append(name)
+                continue
+            try:
+                wrong = connection.execute(
+                    f"SELECT {_q(name)}::VARCHAR FROM {raw} "  # noqa: S608
+                    f"WHERE {_q(name)} IS NOT NULL AND TRY_CAST({_q(name)} AS {sql_type}) IS NULL LIMIT 1"
+                ).fetchall()
+            except duckdb.Error as error:
+                raise ManifestError(
+                    f"{self.url}: column '{name}' is {present[name]}, expected {sql_type} ({_first_line(error)})"
+                ) from error
+            if wrong:
+                raise ManifestError(f"{self.url}: column '{name}' holds {wrong[0][0]!r:.80}, expected {sql_type}")
+            expressions.append(f"CAST({_q(name)} AS {sql_type}) AS {name}")
+        known = {*self.required, *self.optional}
+        return expressions + [_q(name) for name in present if name not in known]
+
+    def _check_values(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+        if not connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall():  # noqa: S608
+            raise ManifestError(f"{self.url} has no rows; there is nothing to do")
+        conditions = " OR ".join(f"{name} IS NULL" for name in self.required)
+        names = ", ".join(self.required)
+        rows = connection.execute(f"SELECT {names} FROM {relation} WHERE {conditions} LIMIT 1").fetchall()  # noqa: S608
+        if rows:
+            row = dict(zip(self.required, rows[0], strict=True))
+            empty = [name for name, value in row.items() if value is None]
+            raise ManifestError(f"{self.url}: a row has no {' and no '.join(empty)}: {row}")
+
+    def check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str, among: str) -> None:
+        """Check the ids of the rows in `among` (a table with the id column), and that no other row of `relation` has
+        them.
+
+        Rows that are done were checked when they were new; a planner passes those that are not.
+
+        Raises:
+            ManifestError: a malformed or repeated id.
+        """
+        key = self.id_column
+        bad = connection.execute(
+            f"SELECT {key} FROM {among} WHERE {key} IN ('.', '..') "  # noqa: S608
+            f"OR NOT regexp_full_match({key}, '{ID_PATTERN}') LIMIT 1"
+        ).fetchall()
+        if bad:
+            raise ManifestError(
+                f"{self.url}: {key} {bad[0][0][:60]!r} is not allowed; "
+                "an id is 1 to 128 letters, digits, '.', '_' or '-'"
+            )
+        twice = connection.execute(
+            f"SELECT {key}, count(*) FROM (SELECT {key} FROM {relation} SEMI JOIN {among} USING ({key})) "  # noqa: S608
+            "GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3"
+        ).fetchall()
+        if twice:
+            shown = ", ".join(f"{name} ({count} times)" for name, count in twice)
+            raise ManifestError(f"{self.url}: {key} must be unique, got {shown}")
+
+
+def sql_type_of(kind: pa.DataType) -> str:
+    """DuckDB's name for an Arrow type of our schemas."""
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {sql_type_of(field.type)}' for field in kind)})"
+    if pa.types.is_list(kind):
+        return f"{sql_type_of(kind.value_type)}[]"
+    names = {
+        pa.string(): "VARCHAR",
+        pa.bool_(): "BOOLEAN",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.float32(): "FLOAT",
+        pa.float64(): "DOUBLE",
+    }
+    return names[kind]
+
+
+def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[str, pa.DataType]:
+    """The named part of a column table."""
+    return {name: types[name] for name in names}
+
+
+def _q(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

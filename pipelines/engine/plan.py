@@ -1,0 +1,171 @@
+"""Planning: the manifest minus the ledger.
+
+Everything here is a query over files, by DuckDB, so that planning a corpus of millions needs neither minutes nor
+memory; only the rows about to run are ever Python objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.engine.keys import work_key
+from pipelines.engine.ledger import Counts, Ledger
+from pipelines.engine.manifest import Manifest
+from stages.outcome import Reason, Status
+
+MEMORY_LIMIT = "1GB"
+PLANNED_COLUMNS = ("work_key",)
+"""Columns that a row has from its plan, besides those of its manifest; stages may read them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """Which failed rows to run again although their work is done. Empty means any."""
+
+    reasons: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = sorted(reason.value for reason in Reason)
+        if unknown := sorted(set(self.reasons) - set(known)):
+            raise ValueError(f"got the reasons {unknown}, expected some of {', '.join(known)}")
+
+    def condition(self) -> str:
+        """SQL that is true for ledger rows to run again."""
+        parts = [f"status = '{Status.FAILED}'"]
+        if self.reasons:
+            parts.append(f"reason IN ({_literals(self.reasons)})")
+        if self.stages:
+            parts.append(f"stage IN ({_literals(self.stages)})")
+        return " AND ".join(parts)
+
+
+class Plan:
+    """What there is to do: the manifest's rows without a committed row of the same work.
+
+    The work is the same when the id, the columns in `key_columns` (the source's fingerprint among them) and the
+    pipeline's key are. Columns are compared as they are: DuckDB's hash is faster, but finds one in a hundred similar
+    texts equal.
+
+    Args:
+        manifest: the rows to account for.
+        ledger: the dataset to write, compacted.
+        key_columns: manifest columns that a result depends on.
+        pipeline: the pipeline's key.
+        limit: consider only the first rows by id.
+        retry: also take failed rows that match.
+        order_by: columns that pending rows are ordered by before their id, to bring together what belongs together.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        ledger: Ledger,
+        *,
+        key_columns: Sequence[str],
+        pipeline: str,
+        limit: int | None = None,
+        retry: Retry | None = None,
+        order_by: Sequence[str] = (),
+    ) -> None:
+        self.ledger = ledger
+        self.id_column = ledger.id_column
+        self.key_columns = tuple(key_columns)
+        self.pipeline = pipeline
+        self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
+        source = manifest.relation(self.connection)
+        if limit is not None:
+            source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
+        self._source = source
+        self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
+        self._find_pending(retry, ", ".join((*order_by, self.id_column)))
+        manifest.check_ids(self.connection, source, "pending")
+        self.num_pending = self._count("SELECT count(*) FROM pending")
+
+    def _find_pending(self, retry: Retry | None, order: str) -> None:
+        ledger = self.ledger.relation(self.connection)
+        if not ledger:
+            select = f"SELECT *, NULL::VARCHAR AS previous_file, 0 AS attempts FROM {self._source}"  # noqa: S608
+        else:
+            done = f"pipeline_key = '{self.pipeline}'"
+            if retry is not None:
+                done += f" AND NOT ({retry.condition()})"
+            self.connection.execute(
+                f"CREATE TEMP TABLE todo AS SELECT m.* FROM {self._source} m "  # noqa: S608
+                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()}"
+            )
+            # An earlier row of the same inputs: its unchanged stages can be reused, unless it is the very row to retry.
+            retried = f"l.pipeline_key = '{self.pipeline}'"
+            select = (
+                f"SELECT m.*, CASE WHEN NOT {retried} THEN l.filename END AS previous_file, "  # noqa: S608
+                f"CASE WHEN {retried} THEN l.attempts ELSE 0 END AS attempts FROM todo m "
+                f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self._same_work()}"
+            )
+        self.connection.execute(
+            f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, * "  # noqa: S608
+            f"FROM ({select})"
+        )
+
+    def rows(self, start: int, count: int) -> list[dict[str, Any]]:
+        """Pending rows from `start` on, in order, each with `work_key`, `attempts` so far and `previous_file`."""
+        table = self._query(
+            f"SELECT * EXCLUDE (position) FROM pending WHERE position >= {start:d} AND position < {start + count:d} "  # noqa: S608
+            "ORDER BY position"
+        ).to_arrow_table()
+        rows: list[dict[str, Any]] = table.to_pylist()
+        for row in rows:
+            row["work_key"] = work_key(row[self.id_column], [row[c] for c in self.key_columns], self.pipeline)
+        return rows
+
+    def counts(self) -> Counts:
+        """How the manifest's rows stand in the ledger now. The closing account: read back, not remembered."""
+        ledger = self.ledger.relation(self.connection)
+        by_outcome: Mapping[tuple[str, str | None], int] = {}
+        if ledger:
+            found = self._query(
+                f"SELECT l.status, l.reason, count(*) FROM {self._source} m JOIN {ledger} l ON {self._same_work()} "  # noqa: S608
+                f"WHERE l.pipeline_key = '{self.pipeline}' GROUP BY ALL"
+            ).fetchall()
+            by_outcome = {(status, reason): count for status, reason, count in found}
+        statuses = {status: sum(n for (s, _), n in by_outcome.items() if s == status) for status in Status}
+        reasons = {str(reason): n for (_, reason), n in by_outcome.items() if reason is not None}
+        return Counts(
+            total=self.total,
+            ok=statuses[Status.OK],
+            rejected=statuses[Status.REJECTED],
+            failed=statuses[Status.FAILED],
+            reasons=reasons,
+        )
+
+    def digest(self) -> str:
+        """Fingerprint of the manifest's rows, whatever their order."""
+        columns = ", ".join((self.id_column, *self.key_columns))
+        total = self._query(f"SELECT sum(md5_number_lower(concat_ws('|', {columns})))::VARCHAR FROM {self._source}")  # noqa: S608
+        return hashlib.sha256(str(total.fetchall()[0][0]).encode()).hexdigest()
+
+    def close(self) -> None:
+        """Release what DuckDB holds."""
+        self.connection.close()
+
+    def _same_work(self) -> str:
+        """SQL that is true when manifest row `m` and ledger row `l` have the same id and inputs."""
+        conditions = [f"l.{self.id_column} = m.{self.id_column}"]
+        conditions += [f"l.{column} IS NOT DISTINCT FROM m.{column}" for column in self.key_columns]
+        return " AND ".join(conditions)
+
+    def _query(self, sql: str) -> duckdb.DuckDBPyRelation:
+        return self.connection.sql(sql)
+
+    def _count(self, sql: str) -> int:
+        return int(self._query(sql).fetchall()[0][0])
+
+
+def _literals(values: Sequence[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

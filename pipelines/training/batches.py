@@ -1,0 +1,141 @@
+"""Batches of training samples, made ahead of the steps that learn from them: by a thread, or by Ray Data."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+import ray.exceptions
+
+from models.training.batch import SampleBatch
+from models.training.recipe import SamplingConfig, TrainingRecipe
+from pipelines.training.corpus import Corpus
+from pipelines.training.samples import SampleMaker, TrainingDataConfig, UnusableClipError
+from pipelines.training.stored_features import StoredFeatures
+
+_BLOCK_BYTES = 16 << 20
+"""Samples are made in blocks of about this size: large ones by several workers at once, small ones together, because a
+block costs Ray some ten milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleSource:
+    """All that says which samples a run has and how they are made. See `SampleMaker`."""
+
+    corpus: Corpus
+    sampling: SamplingConfig
+    config: TrainingDataConfig
+    preset: str
+    seed: int
+    stored: StoredFeatures | None = None
+
+    def maker(self) -> SampleMaker:
+        """What makes them, in this process."""
+        return SampleMaker(
+            self.corpus, self.sampling, self.config, preset=self.preset, seed=self.seed, stored=self.stored
+        )
+
+    def with_pictures(self) -> SampleSource:
+        """The same samples, to be looked at."""
+        return replace(self, stored=None)
+
+
+def shares(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: int) -> Iterator[range]:
+    """Numbers of the samples of a worker's micro-batches, from step `first_step` (0 first) to the recipe's last."""
+    micro = recipe.micro_batch(world_size)
+    for step in range(first_step, recipe.steps):
+        for part in range(recipe.accumulation):
+            first = step * recipe.batch_size + (rank * recipe.accumulation + part) * micro
+            yield range(first, first + micro)
+
+
+def local_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Iterator[SampleBatch]:
+    """One batch for each of `numbers`, made by a thread of this process, ahead of their use.
+
+    Raises:
+        UnusableClipError: naming the clip.
+    """
+    maker = source.maker()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="samples") as thread:
+        try:
+            coming: deque[Future[SampleBatch]] = deque(
+                thread.submit(maker.batch, part) for part in islice(numbers, source.config.prefetch_batches)
+            )
+            while coming:
+                ready = coming.popleft()
+                batch = ready.result()
+                coming.extend(thread.submit(maker.batch, part) for part in islice(numbers, 1))
+                yield batch
+        finally:
+            thread.shutdown(cancel_futures=True)
+            maker.close()
+
+
+def ray_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Iterator[SampleBatch]:
+    """As `local_batches`, by workers of a Ray cluster that this process is connected to."""
+    for first in numbers:
+        size = len(first)
+        rest = max(source.config.samples_per_round // size - 1, 0)
+        yield from _round(source, [first, *islice(numbers, rest)], size)
+
+
+def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Iterator[SampleBatch]:
+    config = source.config
+    wanted = np.concatenate([np.asarray(part) for part in parts])
+    rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source.sampling), size))
+    dataset = ray.data.from_arrow([pa.table({"number": wanted[i : i + rows]}) for i in range(0, len(wanted), rows)])
+    dataset = dataset.map_batches(
+        _Samples,
+        fn_constructor_args=(source,),
+        batch_size=None,
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=min(config.workers, -(-len(wanted) // rows))),
+        num_cpus=config.cpus,
+    )
+    # A sample that cannot be made ends the run: it is not left out, and none takes its place.
+    dataset.context.max_errored_blocks = 0
+    dataset.context.execution_options.preserve_order = True
+    batches = dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=config.prefetch_batches)
+    made = 0
+    for columns in _named(batches):
+        batch = SampleBatch.from_columns(columns)
+        if not np.array_equal(batch.samples_B, wanted[made : made + size]):
+            raise RuntimeError(
+                f"Ray Data gave the samples {batch.samples_B.tolist()}, expected {wanted[made : made + size].tolist()}"
+            )
+        made += size
+        yield batch
+
+
+def _named(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a worker says of a clip, in place of where in the worker it said so."""
+    try:
+        yield from batches
+    except ray.exceptions.RayTaskError as error:
+        said = f"{UnusableClipError.__name__}: "
+        for line in str(error).splitlines():
+            if said in line:
+                raise UnusableClipError(line.partition(said)[2]) from error
+        raise
+
+
+class _Samples:
+    """A worker that makes samples."""
+
+    def __init__(self, source: SampleSource) -> None:
+        self.maker = source.maker()
+
+    def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
+        return self.maker.batch(block["number"].tolist()).columns()
+
+
+def _sample_bytes(sampling: SamplingConfig) -> int:
+    return (2 * sampling.num_frames + 1) * sampling.height_px * sampling.width_px * 3

@@ -1,0 +1,92 @@
+"""The clips of the dataset `prepared` that a training run learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.training.recipe import SamplingConfig
+from pipelines.engine.keys import digest
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.storage import Storage
+from pipelines.training.pose_pool import pose_pool
+from stages.outcome import Status
+
+CLIP_COLUMNS = (
+    *("clip_id", "work_key", "uri", "size_bytes", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps"),
+    *("width_px", "height_px", "work_width_px", "work_height_px"),
+)
+
+
+class TrainingDataError(ValueError):
+    """The dataset cannot be trained on as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corpus:
+    """The clips of a prepared dataset that can be trained on, as they were when the run was started.
+
+    Args:
+        url: of the dataset.
+        clips: of `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
+        num_too_short: prepared clips left out because they have not enough frames.
+        anchors: see `pose_pool`; None where skeletons are not changed.
+    """
+
+    url: str
+    clips: pa.Table
+    num_too_short: int
+    anchors: NDArray[np.float32] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the snapshot: of every clip's id and of all that its row was made from."""
+        return digest([self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()])
+
+
+def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None) -> Corpus:
+    """The clips of the dataset at `url` whose status is ok and that are long enough for a sample.
+
+    `limit`: only the first by id.
+
+    Raises:
+        TrainingDataError: no dataset there, a column missing, no such clip.
+    """
+    ledger = Ledger(Storage(url), "clip_id")
+    with duckdb.connect() as connection:
+        relation = ledger.relation(connection)
+        if not relation:
+            raise TrainingDataError(f"{url} holds no prepared clips; give the folder that `zoetrope prepare` wrote to")
+        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status") if name not in present]:
+            raise TrainingDataError(
+                f"{url} lacks the columns {missing}; expected the dataset that `zoetrope prepare` writes"
+            )
+        columns = ", ".join(CLIP_COLUMNS)
+        clips = connection.sql(
+            f"SELECT {columns}, parse_filename(filename) AS file FROM {relation} "  # noqa: S608
+            f"WHERE status = '{Status.OK}' ORDER BY clip_id"
+        ).to_arrow_table()
+    if limit is not None:
+        clips = clips.slice(0, limit)
+    if not len(clips):
+        raise TrainingDataError(f"{url} has no clip whose status is ok; its report says what became of them")
+    lengths = clips["num_frames"].to_numpy()
+    long_enough = lengths >= sampling.span
+    if not long_enough.any():
+        raise TrainingDataError(
+            f"a sample spans {sampling.span} frames, the longest of {len(clips)} clips has {lengths.max()}; lower "
+            "sampling.num_frames or sampling.frame_step, or cut longer clips in ingest"
+        )
+    usable = clips.filter(pa.array(long_enough))
+    change = sampling.explicit_indicator
+    return Corpus(
+        url=url,
+        clips=usable,
+        num_too_short=len(clips) - len(usable),
+        anchors=None if change is None else pose_pool(ledger, usable, size=change.pool_size),
+    )

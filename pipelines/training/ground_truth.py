@@ -1,0 +1,48 @@
+"""What is true of the puppets in prepared clips, in place of what networks found."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.puppets.truth import as_found
+from models.puppets.truth_file import read_keypoints
+from pipelines.engine.storage import Storage
+from stages.base import Row
+from stages.outcome import BadRow, Reason
+
+MAX_SECONDS_APART = 1e-3
+"""A frame and its truth; containers round times."""
+
+
+def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
+    """(T, 133, 3) in pixels of the working size, scored 1 where the character has them.
+
+    `truth`: the folder of the files, which are named as the videos are. `row`: a clip that was prepared, with `uri`,
+    `frame_seconds` and its working size.
+
+    Raises:
+        BadRow: NotFound, there is no truth of the clip's video; InvalidRow, it is of another video or damaged.
+    """
+    name = f"{PurePosixPath(row['uri']).stem}.npz"
+    try:
+        with truth.fetched(name) as path:
+            known = read_keypoints(path)
+    except FileNotFoundError:
+        raise BadRow(Reason.NOT_FOUND, f"{truth.url_of(name)} does not exist") from None
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} is no truth of a puppet video: {error}") from error
+    wanted = np.asarray(row["frame_seconds"], np.float64)
+    nearest = np.abs(known.frame_seconds[None] - wanted[:, None]).argmin(axis=1)
+    apart = np.abs(known.frame_seconds[nearest] - wanted).max()
+    if apart > MAX_SECONDS_APART:
+        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} knows no frame within {apart:.3f} s of one of the clip")
+    keypoints = np.stack([as_found(frame) for frame in known.keypoints[nearest]])
+    height_px, width_px = known.size_px
+    # Edges of pixels scale, their centres lie half a pixel in.
+    scale = np.array([row["work_width_px"] / width_px, row["work_height_px"] / height_px], np.float32)
+    keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
+    return keypoints

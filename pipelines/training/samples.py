@@ -1,0 +1,299 @@
+"""Training samples out of the dataset `prepared`, in an order that depends on the seed alone.
+
+A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share. What
+sample n is follows from the seed, n and the dataset (`models.training.sample_spec`), so that it does not matter who
+makes it, when, or how often. `pipelines.training.batches` has the numbers made into samples, by Ray Data or by a thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.appearance.packing import STORED, unpack
+from models.pose.pose_augment import UNCHANGED, Change, changed, draw_change
+from models.pose.pose_map import PRESETS, draw_poses
+from models.training.batch import SampleBatch
+from models.training.recipe import SamplingConfig
+from models.training.sample_spec import (
+    CHANGE,
+    CUT,
+    ClipOrder,
+    Cut,
+    covering_short_side,
+    cut_frames,
+    cut_keypoints,
+    draw_cut,
+    stream,
+)
+from models.video.window import working_size
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.storage import Storage
+from pipelines.training.corpus import Corpus
+from pipelines.training.ground_truth import true_keypoints
+from pipelines.training.stored_features import StoredFeatures
+from stages.base import Row
+from stages.outcome import BadRow, Reason
+from stages.prepare.decode import DecodeConfig, DecodeStage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingDataConfig:
+    """How samples are made.
+
+    Args:
+        decode: what may be opened, and the bounds of the decoder. Its size is set by the recipe.
+        keep_gib: memory of each worker for decoded frames and stored features. Where the whole corpus fits, clips are
+            read once and kept; where it does not, each sample decodes the frames that it needs and no others.
+        prefetch_batches: made ahead of the step that learns from them.
+        workers: that make samples for one training worker. `cpus`: of each.
+        samples_per_round: Ray Data is given so many samples at a time, which bounds what it keeps track of.
+        truth: folder or URL with the truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`), whose key
+            points then stand in for those that `prepare` found. A network that is told wrong places learns to draw
+            what lies between them, blurred.
+    """
+
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    keep_gib: float = 1.0
+    prefetch_batches: int = 2
+    workers: int = 1
+    cpus: float = 1.0
+    samples_per_round: int = 50_000
+    truth: str | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.workers, self.prefetch_batches, self.samples_per_round) < 1 or self.cpus <= 0 or self.keep_gib < 0:
+            raise ValueError(
+                "expected workers, prefetch_batches and samples_per_round >= 1, cpus > 0 and keep_gib >= 0, got "
+                f"{self.workers}, {self.prefetch_batches}, {self.samples_per_round}, {self.cpus} and {self.keep_gib}"
+            )
+
+
+class UnusableClipError(RuntimeError):
+    """A clip that was prepared cannot be read any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Clip:
+    """What samples are cut from: a whole clip, or the frames of one sample, its reference first.
+
+    `frames`: None, or of the reference alone, where features stand for pictures.
+    """
+
+    keypoints: NDArray[np.float32]
+    latents: NDArray[np.float16] | None
+    embeddings: NDArray[np.float16] | None
+    frames: NDArray[np.uint8] | None = None
+
+    def at(self, wanted: list[int]) -> _Clip:
+        """Some frames of it."""
+        return _Clip(
+            keypoints=self.keypoints[wanted],
+            latents=None if self.latents is None else self.latents[wanted],
+            embeddings=None if self.embeddings is None else self.embeddings[wanted],
+            frames=None if self.frames is None else self.frames[wanted],
+        )
+
+
+class SampleMaker:
+    """Makes samples by their numbers. Holds a decoder process, and the clips that it keeps; for one thread at a time.
+
+    Args:
+        preset: name of the drawing that the model knows.
+        seed: of the run.
+        stored: features that samples have in place of pictures; None: they have pictures.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        sampling: SamplingConfig,
+        config: TrainingDataConfig,
+        *,
+        preset: str,
+        seed: int,
+        stored: StoredFeatures | None = None,
+    ) -> None:
+        self.sampling, self.seed = sampling, seed
+        self._stored = stored
+        # How many of a sample's frames are decoded, the reference first; None: all.
+        self._num_pictures = None if stored is None else int(stored.reference_pictures)
+        self._clips, self._anchors = corpus.clips, corpus.anchors
+        self._preset = PRESETS[preset]
+        self._order = ClipOrder(len(corpus.clips), seed)
+        self._ledger = Ledger(Storage(corpus.url), "clip_id")
+        self._decode = DecodeStage(config.decode)
+        self._decode.open()
+        self._truth = None if config.truth is None else Storage(config.truth)
+        self._keep = _clips_bytes(corpus, sampling, stored) <= config.keep_gib * 2**30
+        self._kept: dict[int, _Clip] = {}
+
+    def batch(self, numbers: Sequence[int]) -> SampleBatch:
+        """The samples of these numbers.
+
+        Raises:
+            UnusableClipError: naming the clip.
+        """
+        return SampleBatch.of([self._sample(number) for number in numbers])
+
+    def beginning(self, clip: int, *, num_frames: int) -> SampleBatch:
+        """The first frames of a clip, or all if it is shorter, with the very first as reference.
+
+        Raises:
+            UnusableClipError: naming the clip.
+        """
+        row = self._row(clip)
+        frames = range(min(num_frames, row["num_frames"]))
+        cut = Cut(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
+        return self._made(-1, clip, row, cut, UNCHANGED)
+
+    def close(self) -> None:
+        """End the decoder process."""
+        self._decode.close()
+
+    def _row(self, clip: int) -> Row:
+        row: Row = self._clips.slice(clip, 1).to_pylist()[0]
+        return row
+
+    def _sample(self, number: int) -> SampleBatch:
+        clip = self._order[number]
+        row = self._row(clip)
+        cut = draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number))
+        return self._made(number, clip, row, cut, self._change(number))
+
+    def _change(self, number: int) -> Change:
+        config = self.sampling.explicit_indicator
+        if config is None or self._anchors is None:
+            return UNCHANGED
+        return draw_change(stream(self.seed, CHANGE, number), config, pool_size=len(self._anchors))
+
+    def _made(self, number: int, clip: int, row: Row, cut: Cut, change: Change) -> SampleBatch:
+        try:
+            wanted = self._wanted(clip, row, cut)
+        except BadRow as error:
+            raise UnusableClipError(
+                f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
+                "put its video back or prepare the clips again, and run the same command"
+            ) from error
+        frames, keypoints, work_size_px = wanted.frames, wanted.keypoints, (row["work_height_px"], row["work_width_px"])
+        pictures = None if frames is None else cut_frames(frames[: self._num_pictures], cut, self.sampling)
+        # What shows the motion to the pose indicator stays as it is; only what is drawn changes.
+        drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
+        found, drawn = (
+            cut_keypoints(
+                points,
+                cut,
+                self.sampling,
+                work_size_px=work_size_px,
+                frame_size_px=work_size_px if frames is None else (frames.shape[1], frames.shape[2]),
+            )
+            for points in (keypoints, drawn)
+        )
+        height_px, width_px = self.sampling.height_px, self.sampling.width_px
+        poses = draw_poses(drawn, height_px=height_px, width_px=width_px, preset=self._preset)
+        return SampleBatch(
+            samples_B=np.array([number]),
+            clips_B=np.array([clip]),
+            targets_BFHWC=None if pictures is None or self._stored else pictures[None, 1:],
+            poses_BFHWC=poses[None, 1:],
+            references_BHWC=None if pictures is None else pictures[:1],
+            reference_poses_BHWC=poses[:1],
+            keypoints_BGK3=found[None],
+            pose_keypoints_BFK3=drawn[None, 1:],
+            target_frames_BF=np.array([cut.targets]),
+            reference_frames_B=np.array([cut.reference]),
+            mirrored_B=np.array([cut.mirrored]),
+            latents_BGCHW=None if wanted.latents is None else wanted.latents[None],
+            embeddings_BGE=None if wanted.embeddings is None else wanted.embeddings[None],
+        )
+
+    def _changed(self, keypoints: NDArray[np.float32], change: Change, row: Row) -> NDArray[np.float32]:
+        anchor = None
+        if self._anchors is not None and change.anchor is not None:
+            anchor = self._anchors[change.anchor].copy()
+            anchor[:, :2] *= row["work_height_px"]
+        return changed(keypoints, change, anchor)
+
+    def _wanted(self, clip: int, row: Row, cut: Cut) -> _Clip:
+        """What there is of the reference and the targets."""
+        wanted = [cut.reference, *cut.targets]
+        if self._keep:
+            if clip not in self._kept:
+                frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
+                self._kept[clip] = replace(self._signals(row), frames=frames)
+            return self._kept[clip].at(wanted)
+        signals = self._signals(row).at(wanted)
+        if self._num_pictures == 0:
+            return signals
+        parts = [self._frames(row, cut.reference, 1, 1)]
+        if self._num_pictures is None:
+            step = cut.targets[1] - cut.targets[0] if len(cut.targets) > 1 else 1
+            parts.append(self._frames(row, cut.targets[0], len(cut.targets), step))
+        return replace(signals, frames=np.concatenate(parts))
+
+    def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
+        size_px = (row["height_px"], row["width_px"])
+        config = replace(
+            self._decode.config, short_side_px=covering_short_side(size_px, self.sampling), multiple=_DECODED_MULTIPLE
+        )
+        stage = DecodeStage(config)
+        # One decoder process and one fetched copy serve all sizes.
+        stage.sources, stage.decoder = self._decode.sources, self._decode.decoder
+        window = {
+            "start_seconds": row["start_seconds"] + first * row["frame_step"] / row["fps"],
+            "num_frames": num_frames,
+            "frame_step": row["frame_step"] * step,
+        }
+        frames: NDArray[np.uint8] = stage.process({**row, **window})["frames"]
+        return frames
+
+    def _signals(self, row: Row) -> _Clip:
+        """What the dataset holds of a clip."""
+        features: dict[str, tuple[int, ...]] = {}
+        if self._stored is not None:
+            features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
+        times = [] if self._truth is None else ["frame_seconds"]
+        columns = ["work_key", "keypoints", *times, *features]
+        found = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
+        if found is None or found["work_key"] != row["work_key"]:
+            raise BadRow(Reason.SOURCE_CHANGED, "its row was written anew after training began")
+        for name in ("keypoints", *features):
+            if len(found[name]) != row["num_frames"]:
+                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(found[name])}")
+        try:
+            unpacked = {name: unpack(found[name], shape) for name, shape in features.items()}
+        except ValueError as error:
+            raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        keypoints = np.asarray(found["keypoints"], np.float32)
+        if self._truth is not None:
+            keypoints = true_keypoints(self._truth, {**row, **found})
+        return _Clip(
+            keypoints=keypoints,
+            latents=unpacked.get("vae_latents"),
+            embeddings=unpacked.get("clip_embeddings"),
+        )
+
+
+_DECODED_MULTIPLE = 2
+"""Decoded pictures are cut to size afterwards: coarser sides would bend their aspect."""
+
+
+def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
+    """What pictures and features of all clips take in memory."""
+    frame_bytes = 0
+    if stored is not None:
+        frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
+        if not stored.reference_pictures:
+            return float(corpus.clips["num_frames"].to_numpy().sum() * frame_bytes)
+    heights, widths, counts = (corpus.clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
+    sizes, which = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
+    areas = []
+    for height, width in sizes.T.tolist():
+        short = covering_short_side((height, width), sampling)
+        work_width, work_height = working_size(width, height, short_side_px=short, multiple=_DECODED_MULTIPLE)
+        areas.append(work_width * work_height)
+    return float(((np.array(areas)[which] * 3 + frame_bytes) * counts).sum())

@@ -1,0 +1,68 @@
+"""Whether a training run reads VAE latents and image embeddings, as `prepare` stored them, in place of pictures.
+
+Both or none, for all samples of a run. Features are of whole pictures: a VAE's latent at one place depends on all of a
+picture (attention, norms), so that a part of the latents is not the latents of a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import duckdb
+
+from models.training.recipe import SamplingConfig
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.storage import Storage
+from pipelines.training.corpus import Corpus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFeatures:
+    """What samples take from the columns `vae_latents` and `clip_embeddings`.
+
+    `latent_shape`, `embedding_shape`: of one frame. `reference_pictures`: the network itself reads these, so that they
+    are decoded all the same; targets are not.
+    """
+
+    latent_shape: tuple[int, ...]
+    embedding_shape: tuple[int, ...]
+    reference_pictures: bool
+
+
+def stored_features(
+    corpus: Corpus, sampling: SamplingConfig, frozen_digests: Callable[[], frozenset[str]], *, reference_pictures: bool
+) -> StoredFeatures | str:
+    """The features that every clip of the corpus has for such samples, or why they cannot be read.
+
+    `frozen_digests`: of the files of the run's VAE and image encoder; asked for when all else is as it has to be.
+    """
+    if sampling.min_crop_share < 1 or sampling.mirror_share > 0:
+        return "the recipe crops at random or mirrors"
+    ledger = Ledger(Storage(corpus.url), "clip_id")
+    with duckdb.connect() as connection:
+        connection.register("corpus", corpus.clips.select(["clip_id"]))
+        columns = "vae_latent_shape, clip_embedding_shape, work_height_px, work_width_px, map_values(weights)"
+        try:
+            kinds = connection.execute(
+                f"SELECT DISTINCT {columns} FROM {ledger.relation(connection)} SEMI JOIN corpus USING (clip_id)"  # noqa: S608
+            ).fetchall()
+        except duckdb.BinderException:
+            return "the dataset has no columns for them"
+    for latent_shape, embedding_shape, height_px, width_px, _ in kinds:
+        if latent_shape is None or embedding_shape is None:
+            return "the dataset lacks them; prepare.vae_latents.enabled and prepare.clip_embeddings.enabled make them"
+        if (height_px, width_px) != (sampling.height_px, sampling.width_px):
+            return (
+                f"clips were prepared at {height_px} x {width_px} px (height x width), the recipe's pictures are "
+                f"{sampling.height_px} x {sampling.width_px}"
+            )
+    expected = frozen_digests()
+    if not all(expected <= set(digests or ()) for *_, digests in kinds):
+        return "they were prepared with another VAE or image encoder"
+    latent_shape, embedding_shape, *_ = kinds[0]
+    return StoredFeatures(
+        latent_shape=tuple(latent_shape),
+        embedding_shape=tuple(embedding_shape),
+        reference_pictures=reference_pictures,
+    )

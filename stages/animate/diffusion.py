@@ -1,0 +1,174 @@
+"""The animation itself: one model at a time, whichever the rows ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import ClassVar, get_args
+
+import torch
+
+from models.common.animator import AnimationInputs, Animator
+from stages.animate.models import MODELS, Dtype, LoadOptions, Models
+from stages.base import Row, Stage
+from stages.io.storage import Storage
+from stages.outcome import BadRow, Reason
+
+PROGRESS = "_jobs/progress"
+"""Folder in a dataset for how far long rows are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnimateConfig:
+    """How models are run.
+
+    Args:
+        device: `auto` is the GPU if the worker has one.
+        dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
+        compile: compile the networks; the first row of each size takes longer, the others are faster.
+        weights: folder of published weights.
+        progress_seconds: how often a worker says how far it is.
+    """
+
+    # Where and how fast; the digest of the weights is a column of the row.
+    device: str = field(default="auto", metadata={"in_key": False})
+    dtype: Dtype = "auto"
+    compile: bool = field(default=False, metadata={"in_key": False})
+    weights: str | None = field(default=None, metadata={"in_key": False})
+    progress_seconds: float = field(default=5.0, metadata={"in_key": False})
+
+    def __post_init__(self) -> None:
+        if self.dtype not in get_args(Dtype):
+            raise ValueError(f"unknown dtype '{self.dtype}', expected one of {', '.join(get_args(Dtype))}")
+
+
+class AnimateStage(Stage[AnimateConfig]):
+    """Reference and skeletons to `animation_frames`, (T, H, W, 3) uint8 RGB.
+
+    A worker holds one model. Rows come in the order of their models, so that each is loaded once.
+    """
+
+    name = "animate"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("reference_image", "skeleton_frames", "skeleton_keypoints", "reference_skeleton"),
+            *("reference_keypoints", "driving_frames", "driving_keypoints"),
+            *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale"),
+        }
+    )
+    writes: ClassVar[frozenset[str]] = frozenset({"animation_frames", "fallbacks", "device"})
+    transient: ClassVar[frozenset[str]] = frozenset({"animation_frames"})
+
+    def __init__(self, config: AnimateConfig, models: Models = MODELS, progress: Storage | None = None) -> None:
+        super().__init__(config)
+        self.models = models
+        self.progress = progress
+
+    def open(self) -> None:
+        """Find the device. The model is loaded with the first row that asks for it."""
+        # The same request gives the same bits: cuBLAS needs a workspace for that (read when it starts), and cuDNN must
+        # not choose its algorithms by stopwatch.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        available = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = available if self.config.device == "auto" else self.config.device
+        self._loaded: tuple[str, str] | None = None
+        self._animator: Animator | None = None
+
+    def load(self, row: Row) -> bool:
+        """The model that the row asks for, unless it is the one at hand."""
+        wanted = (row["model"], row["model_digest"])
+        if self._loaded == wanted:
+            return False
+        # The old one first: two do not fit where one was measured to.
+        self.close()
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        config = self.config
+        options = LoadOptions(weights=config.weights, device=self.device, dtype=config.dtype, compile=config.compile)
+        try:
+            self._animator = self.models[row["model"]].load(options)
+        except torch.OutOfMemoryError as error:
+            raise BadRow(Reason.OUT_OF_MEMORY, f"{row['model']} does not fit in memory: {error}") from error
+        self._loaded = wanted
+        return True
+
+    def process(self, row: Row) -> Row:
+        """The frames of the request.
+
+        Raises:
+            BadRow: OutOfMemory, when the model had no way left to do with less.
+        """
+        assert self._animator is not None
+        inputs = AnimationInputs(
+            reference_HWC=row["reference_image"],
+            pose_THWC=row["skeleton_frames"],
+            seed=row["seed"],
+            num_steps=row["num_steps"],
+            guidance_scale=row["guidance_scale"],
+            reference_pose_HWC=row["reference_skeleton"],
+            reference_keypoints_K3=row["reference_keypoints"],
+            pose_keypoints_TK3=row["skeleton_keypoints"],
+            driving_THWC=row["driving_frames"],
+            driving_keypoints_TK3=row["driving_keypoints"],
+        )
+        told = _StepLog(self.progress, row["request_id"], self.config.progress_seconds)
+        try:
+            animation = self._animator.animate(inputs, on_step=told)
+        except torch.OutOfMemoryError as error:
+            shape = " x ".join(str(side) for side in inputs.pose_THWC.shape[:3])
+            raise BadRow(Reason.OUT_OF_MEMORY, f"{shape} (frames, height, width) do not fit: {error}") from error
+        finally:
+            told.close()
+        if animation.frames_THWC.shape != inputs.pose_THWC.shape:
+            raise RuntimeError(
+                f"{row['model']} made frames {animation.frames_THWC.shape} of {inputs.pose_THWC.shape} skeletons"
+            )
+        return {
+            "animation_frames": animation.frames_THWC,
+            "fallbacks": list(animation.fallbacks),
+            "device": self.device,
+        }
+
+    def close(self) -> None:
+        """Let the model go."""
+        self._loaded = self._animator = None
+
+
+class _StepLog:
+    """Tells the driver how far a row is, by a small file in the dataset, and no more often than every few seconds."""
+
+    def __init__(self, storage: Storage | None, request_id: str, every_seconds: float) -> None:
+        self.storage = storage
+        self.request_id = request_id
+        self.every_seconds = every_seconds
+        self.last = time.monotonic()
+        self.told = False
+
+    def __call__(self, step: int, total: int) -> None:
+        now = time.monotonic()
+        if self.storage is None or now - self.last < self.every_seconds:
+            return
+        self.last = now
+        state = {"request_id": self.request_id, "step": step, "num_steps": total}
+        try:
+            self.storage.publish(self._name, json.dumps(state).encode())
+        except OSError:  # whoever watches sees less; the row's own commit tells what is wrong with the storage
+            self.storage = None
+        else:
+            self.told = True
+
+    def close(self) -> None:
+        if self.told and self.storage is not None:
+            with contextlib.suppress(OSError):  # the driver removes what is left
+                self.storage.delete(self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"{PROGRESS}/{self.request_id}.json"

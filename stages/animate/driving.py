@@ -1,0 +1,120 @@
+"""The frames that a character is to move like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from models.video.audio import Samples
+from models.video.errors import MediaError
+from stages.base import Row, Stage
+from stages.ingest.probe import ProbeConfig, ProbeStage
+from stages.outcome import BadRow, Reason
+from stages.prepare.decode import DecodeConfig, DecodeStage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrivingConfig:
+    """How driving videos are read.
+
+    Args:
+        decode: how they are decoded; its size is what perception sees.
+        max_fps: frames are stepped over so that the rate is at most about this; None: every frame of the video.
+        max_frames: a longer part is refused rather than cut.
+        keep_audio: the animation has the sound of the driving part, if there is any.
+    """
+
+    decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(short_side_px=384))
+    max_fps: float | None = None
+    max_frames: int = field(default=600, metadata={"in_key": False})
+    keep_audio: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.max_fps is not None and not self.max_fps > 0) or self.max_frames < 1:
+            raise ValueError(f"expected max_fps > 0 and max_frames >= 1, got {self.max_fps} and {self.max_frames}")
+
+
+class DrivingStage(Stage[DrivingConfig]):
+    """A part of a video, or a prepared clip, to its frames: (T, H, W, 3) uint8 RGB.
+
+    Frame i is the one on display i / fps seconds after the start, so that an animation at `fps` keeps the video's
+    timing, an unsteady frame rate's too.
+    """
+
+    name = "driving"
+    reads: ClassVar[frozenset[str]] = frozenset({"driving_uri", "clip", "start_seconds", "duration_seconds"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("driving_frames", "driving_fingerprint", "driving_width_px", "driving_height_px", "frame_seconds"),
+            *("num_frames", "fps", "driving_audio", "has_audio"),
+        }
+    )
+    transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio"})
+
+    def open(self) -> None:
+        """Prepare to read files."""
+        decode = self.config.decode
+        self.decode = DecodeStage(decode)
+        self.probe = ProbeStage(ProbeConfig(allowed_schemes=decode.allowed_schemes, sandbox=decode.sandbox))
+        self.decode.open()
+        # One child process and one fetched copy serve both.
+        self.probe.sources, self.probe.decoder = self.decode.sources, self.decode.decoder
+
+    def process(self, row: Row) -> Row:
+        """The frames of the row's clip, or of its part of `driving_uri`."""
+        clip = row["clip"] if row["clip"] is not None else self._part_of_video(row)
+        if clip["num_frames"] > self.config.max_frames:
+            raise BadRow(
+                Reason.TOO_LARGE,
+                f"the driving part has {clip['num_frames']} frames, {self.config.max_frames} are allowed; give "
+                "duration_seconds, lower driving.max_fps, or raise driving.max_frames",
+            )
+        decoded = self.decode.process(clip)
+        audio = self._audio(clip) if self.config.keep_audio else None
+        return {
+            "driving_frames": decoded["frames"],
+            "driving_fingerprint": clip["fingerprint"],
+            "driving_width_px": decoded["work_width_px"],
+            "driving_height_px": decoded["work_height_px"],
+            "frame_seconds": decoded["frame_seconds"],
+            "num_frames": len(decoded["frames"]),
+            "fps": clip["fps"] / clip["frame_step"],
+            "driving_audio": audio,
+            "has_audio": audio is not None,
+        }
+
+    def close(self) -> None:
+        """End the decoder process and delete what was fetched."""
+        self.decode.close()
+
+    def _audio(self, clip: Row) -> Samples | None:
+        source = self.decode.sources.open(clip["uri"])
+        seconds = clip["num_frames"] * clip["frame_step"] / clip["fps"]
+        try:
+            return self.decode.decoder.audio(source.path, start_seconds=clip["start_seconds"], duration_seconds=seconds)
+        except MediaError as error:
+            raise BadRow(Reason(error.reason), error.message.replace(source.path, clip["uri"])) from error
+
+    def _part_of_video(self, row: Row) -> Row:
+        facts = self.probe.process({"uri": row["driving_uri"]})
+        step = max(1, math.floor(facts["fps"] / self.config.max_fps + 0.5)) if self.config.max_fps else 1
+        spacing_seconds = step / facts["fps"]
+        offset_seconds = row["start_seconds"] or 0.0
+        rest_seconds = facts["duration_seconds"] - offset_seconds
+        # The first frame is on display for longer than nothing; a thousandth of a frame forgives rounding.
+        if rest_seconds <= spacing_seconds * 1e-3:
+            raise BadRow(
+                Reason.INVALID_ROW,
+                f"start_seconds is {offset_seconds:g}, but {row['driving_uri']} lasts {facts['duration_seconds']:g} s",
+            )
+        seconds = min(rest_seconds, row["duration_seconds"] or rest_seconds)
+        return {
+            "uri": row["driving_uri"],
+            "fingerprint": facts["fingerprint"],
+            "size_bytes": facts["size_bytes"],
+            "start_seconds": facts["start_seconds"] + offset_seconds,
+            "num_frames": max(1, math.floor(seconds / spacing_seconds + 1e-3)),
+            "frame_step": step,
+            "fps": facts["fps"],
+        }

@@ -1,0 +1,127 @@
+"""The animation as files of the dataset."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, repeat
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pose.overlay import draw_skeleton
+from models.video.audio import Samples
+from models.video.encode import check_h264, write_h264
+from models.video.side_by_side import side_by_side
+from stages.base import Row, Stage
+from stages.io.storage import VIDEOS, Storage
+from stages.outcome import OutputRefusedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishAnimationConfig:
+    """How videos are written.
+
+    Args:
+        crf: x264's quality of the animation, 0 (lossless) to 51.
+        preset: x264's speed of the animation.
+        side_by_side_crf: quality of the video of reference, driving frames and animation beside one another.
+        min_side_by_side_px, max_side_by_side_px: bounds of its height, which is otherwise the animation's.
+    """
+
+    crf: int = 18
+    preset: str = "veryfast"
+    side_by_side_crf: int = 23
+    min_side_by_side_px: int = 256
+    max_side_by_side_px: int = 512
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.crf <= 51 and 0 <= self.side_by_side_crf <= 51):
+            raise ValueError(f"crf goes from 0 to 51, got {self.crf} and {self.side_by_side_crf}")
+        low, high = self.min_side_by_side_px, self.max_side_by_side_px
+        if not 16 <= low <= high or low % 2 or high % 2:
+            raise ValueError(f"expected even 16 <= min_side_by_side_px <= max_side_by_side_px, got {low} and {high}")
+
+
+class PublishAnimationStage(Stage[PublishAnimationConfig]):
+    """Frames to two H.264 files, checked before they are published under a name made of the row's work key.
+
+    `video_uri` and `side_by_side_uri` are relative to the dataset's folder, which may move.
+    """
+
+    name = "publish"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("request_id", "work_key", "animation_frames", "reference_image", "fps"),
+            *("driving_frames", "driving_keypoints", "driving_audio"),
+        }
+    )
+    writes: ClassVar[frozenset[str]] = frozenset({"video_uri", "side_by_side_uri", "video_bytes"})
+
+    def __init__(self, config: PublishAnimationConfig, storage: Storage) -> None:
+        super().__init__(config)
+        self.storage = storage
+
+    def process(self, row: Row) -> Row:
+        """The names of the files.
+
+        Raises:
+            OutputRefusedError: there is no room for them.
+        """
+        config = self.config
+        name = f"{VIDEOS}/{row['request_id']}.{row['work_key']}"
+        frames, fps = row["animation_frames"], row["fps"]
+        num_bytes = self._publish(
+            f"{name}.mp4", frames, fps, crf=config.crf, preset=config.preset, audio=row["driving_audio"]
+        )
+        panels = (
+            repeat(row["reference_image"], len(frames)),
+            map(draw_skeleton, row["driving_frames"], row["driving_keypoints"]),
+            frames,
+        )
+        self._publish(
+            f"{name}.side-by-side.mp4",
+            side_by_side(panels, height_px=self._panel_height_px(frames.shape[1])),
+            fps,
+            crf=config.side_by_side_crf,
+            preset="veryfast",
+        )
+        return {
+            "video_uri": f"{name}.mp4",
+            "side_by_side_uri": f"{name}.side-by-side.mp4",
+            "video_bytes": num_bytes,
+        }
+
+    def _publish(
+        self,
+        name: str,
+        frames: Iterable[NDArray[np.uint8]],
+        fps: float,
+        *,
+        crf: int,
+        preset: str,
+        audio: Samples | None = None,
+    ) -> int:
+        """Encode, check, publish; returns the size in bytes."""
+        rest = iter(frames)
+        first = next(rest)
+        try:
+            with tempfile.TemporaryDirectory(prefix="zoetrope-video-") as folder:
+                path = Path(folder) / "video.mp4"
+                count = write_h264(path, chain([first], rest), fps=fps, crf=crf, preset=preset, audio=audio)
+                check_h264(path, num_frames=count, size_px=first.shape[:2], has_audio=audio is not None)
+                data = path.read_bytes()
+            self.storage.publish(name, data)
+        except OSError as error:
+            # No fault of the row's: its frames are there, and the file was ours alone.
+            code = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            raise OutputRefusedError(f"{code}: {error}") from error
+        return len(data)
+
+    def _panel_height_px(self, height_px: int) -> int:
+        bounded = min(max(height_px, self.config.min_side_by_side_px), self.config.max_side_by_side_px)
+        return bounded // 2 * 2

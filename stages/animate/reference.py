@@ -1,0 +1,111 @@
+"""The picture of the character to animate."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from models.video.container import MediaLimits
+from stages.animate.models import MODELS, Models
+from stages.base import Row, Stage
+from stages.io.picture import Colour, read_picture
+from stages.io.source import DEFAULT_SCHEMES, SourceFiles
+from stages.outcome import BadRow, Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferenceConfig:
+    """How reference pictures are read.
+
+    Args:
+        background_rgb: laid under transparent pixels, and around a padded picture.
+        fit: when the output has another shape than the picture: `crop` keeps its middle, `pad` keeps all of it.
+        max_pixels, max_bytes: of the file.
+        max_side_px: longest side of an output.
+        allowed_schemes: schemes of URIs that may be opened.
+    """
+
+    background_rgb: Colour = (255, 255, 255)
+    fit: Literal["crop", "pad"] = "crop"
+    max_pixels: int = field(default=100_000_000, metadata={"in_key": False})
+    max_bytes: int = field(default=256 * 2**20, metadata={"in_key": False})
+    max_side_px: int = field(default=2048, metadata={"in_key": False})
+    allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("crop", "pad"):
+            raise ValueError(f"unknown fit '{self.fit}', expected 'crop' or 'pad'")
+        if any(not 0 <= value <= 255 for value in self.background_rgb):
+            raise ValueError(f"background_rgb needs three values from 0 to 255, got {self.background_rgb}")
+
+
+class ReferenceStage(Stage[ReferenceConfig]):
+    """A picture file to `reference_image`, (H, W, 3) uint8 RGB at the output size, which is decided here.
+
+    A side that the request does not give follows the shape of the picture; if it gives neither, the shorter is the
+    model's own. Both are multiples of what the model needs.
+    """
+
+    name = "reference"
+    reads: ClassVar[frozenset[str]] = frozenset({"reference_uri", "model", "width_px", "height_px"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"reference_image", "reference_fingerprint", "video_width_px", "video_height_px"}
+    )
+    transient: ClassVar[frozenset[str]] = frozenset({"reference_image"})
+
+    def __init__(self, config: ReferenceConfig, models: Models = MODELS) -> None:
+        super().__init__(config)
+        self.models = models
+
+    def open(self) -> None:
+        """Prepare to read files."""
+        limits = MediaLimits(max_bytes=self.config.max_bytes)
+        self.sources = SourceFiles(self.config.allowed_schemes, limits=limits, max_files=16)
+
+    def process(self, row: Row) -> Row:
+        """The picture of `reference_uri`."""
+        config, uri = self.config, row["reference_uri"]
+        source = self.sources.open(uri)
+        if source.size_bytes > config.max_bytes:
+            text = f"{uri} has {source.size_bytes} bytes, {config.max_bytes} are allowed"
+            raise BadRow(Reason.TOO_LARGE, text)
+        picture = read_picture(
+            source.path, shown=uri, max_pixels=config.max_pixels, background_rgb=config.background_rgb
+        )
+        size = self._output_size(row, picture.size)
+        if config.fit == "crop":
+            picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+        else:
+            picture = ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=config.background_rgb)
+        with Path(source.path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {
+            "reference_image": np.asarray(picture, dtype=np.uint8),
+            "reference_fingerprint": f"sha256:{digest}",
+            "video_width_px": size[0],
+            "video_height_px": size[1],
+        }
+
+    def close(self) -> None:
+        """Delete what was fetched."""
+        self.sources.close()
+
+    def _output_size(self, row: Row, picture_size: tuple[int, int]) -> tuple[int, int]:
+        model = self.models[row["model"]]
+        asked = (row["width_px"], row["height_px"])
+        scales = [side / of_picture for side, of_picture in zip(asked, picture_size, strict=True) if side is not None]
+        scale = scales[0] if scales else model.short_side_px / min(picture_size)
+        multiple = model.size_multiple
+        width, height = (
+            side if side is not None else max(1, round(of_picture * scale / multiple)) * multiple
+            for side, of_picture in zip(asked, picture_size, strict=True)
+        )
+        if max(width, height) > self.config.max_side_px:
+            text = f"the output would be {width} x {height} pixels, {self.config.max_side_px} a side are allowed"
+            raise BadRow(Reason.TOO_LARGE, f"{text}; ask for a width_px and height_px")
+        return width, height

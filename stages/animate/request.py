@@ -1,0 +1,123 @@
+"""What a request asks for, checked before anything is read."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from models.pose.retarget import RULES
+from stages.animate.models import MODELS, MissingWeightsError, Models
+from stages.base import Row, Stage
+from stages.outcome import BadRow, Reason, Status
+
+MAX_STEPS = 1000
+MAX_GUIDANCE = 100.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestConfig:
+    """`max_side_px`: longest side of an output; `weights`: folder of published weights, looked at for messages."""
+
+    # They decide whether there is a result, not which.
+    max_side_px: int = field(default=2048, metadata={"in_key": False})
+    weights: str | None = field(default=None, metadata={"in_key": False})
+
+
+class RequestStage(Stage[RequestConfig]):
+    """Nothing to a request that can be run; otherwise it fails, with what was expected."""
+
+    name = "request"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
+            *("model", "model_digest", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
+            "retarget",
+        }
+    )
+    writes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, config: RequestConfig, models: Models = MODELS) -> None:
+        super().__init__(config)
+        self.models = models
+
+    def process(self, row: Row) -> Row:
+        """No column.
+
+        Raises:
+            BadRow: UnknownModel, MissingWeights, NotFound (a clip), or InvalidRow.
+        """
+        self._check_model(row)
+        _check_driving(row)
+        _check_sampling(row)
+        if row["retarget"] is not None and row["retarget"] not in RULES:
+            raise _invalid(f"retarget is {row['retarget'][:60]!r}, expected one of {', '.join(RULES)}")
+        self._check_size(row)
+        return {}
+
+    def _check_model(self, row: Row) -> None:
+        name = row["model"]
+        if name not in self.models:
+            close = difflib.get_close_matches(str(name), self.models, n=1)
+            known = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(self.models))}"
+            raise BadRow(Reason.UNKNOWN_MODEL, f"no model is called {str(name)[:60]!r}; {known}")
+        if row["model_digest"] is None:
+            try:
+                self.models[name].digest(self.config.weights)
+            except MissingWeightsError as error:
+                raise BadRow(Reason.MISSING_WEIGHTS, str(error)) from error
+            raise BadRow(
+                Reason.MISSING_WEIGHTS, f"the weights of {name} were not there when the job began; run it again"
+            )
+
+    def _check_size(self, row: Row) -> None:
+        multiple = self.models[row["model"]].size_multiple
+        for name in ("width_px", "height_px"):
+            side = row[name]
+            if side is None:
+                continue
+            if not 0 < side <= self.config.max_side_px:
+                raise _invalid(f"{name} is {side}, expected 1 to {self.config.max_side_px}")
+            if side % multiple:
+                below = side // multiple * multiple
+                near = " or ".join(str(s) for s in (below, below + multiple) if s)
+                raise _invalid(f"{name} is {side}, but {row['model']} needs a multiple of {multiple}: ask for {near}")
+
+
+def _check_driving(row: Row) -> None:
+    has_clip = row["clip_id"] is not None
+    if (row["driving_uri"] is not None) == has_clip:
+        raise _invalid("expected either driving_uri, or clip_id with clips_uri (its dataset), got both or neither")
+    for name in ("start_seconds", "duration_seconds"):
+        if row[name] is None:
+            continue
+        if has_clip:
+            raise _invalid(
+                f"{name} is given, but a clip is used as it is; give driving_uri to choose a part of a video"
+            )
+        if not math.isfinite(row[name]) or row[name] < 0 or (name == "duration_seconds" and row[name] == 0):
+            raise _invalid(f"{name} is {row[name]}, expected a number of seconds, 0 or more")
+    if not has_clip:
+        return
+    clip = row["clip"]
+    if clip is None:
+        raise BadRow(
+            Reason.NOT_FOUND, f"there is no clip {row['clip_id'][:128]!r} in {row['clips_uri'] or 'no dataset'}"
+        )
+    if clip["status"] not in (None, Status.OK):
+        raise _invalid(f"the clip {row['clip_id']} is {clip['status']} in {row['clips_uri']}, not ok")
+
+
+def _check_sampling(row: Row) -> None:
+    if row["seed"] is None or row["seed"] < 0:
+        raise _invalid(f"seed is {row['seed']}, expected a whole number, 0 or more")
+    steps, guidance = row["num_steps"], row["guidance_scale"]
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise _invalid(f"num_steps is {steps}, expected 1 to {MAX_STEPS}")
+    if guidance is not None and not 0 <= guidance <= MAX_GUIDANCE:
+        raise _invalid(f"guidance_scale is {guidance}, expected 0 to {MAX_GUIDANCE:g}")
+
+
+def _invalid(message: str) -> BadRow:
+    return BadRow(Reason.INVALID_ROW, message)

@@ -1,0 +1,182 @@
+"""The backends of each signal of `prepare`. Each imports its networks when it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.perception.embedded import EmbeddedFigure
+from models.perception.embedded_objects import EmbeddedObjects, ObjectPrompt
+from stages.backends.base import EMBEDDED, Backend, Loading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.perception.people import ClipPeople
+    from models.perception.sam2.tracker import VideoTracker
+
+
+class PoseBackend(Protocol):
+    """What finds keypoints."""
+
+    def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(T, 133, 3): x, y in pixels of the frames, score 0–1."""
+
+
+@runtime_checkable
+class PeopleBackend(PoseBackend, Protocol):
+    """What finds keypoints and, unlike a network that looks for one character, counts everybody in view."""
+
+    def people(self, frames_THWC: NDArray[np.uint8]) -> ClipPeople:
+        """The character's keypoints, and the number of persons."""
+
+
+class DepthBackend(Protocol):
+    """What estimates depth."""
+
+    def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(T, H, W), near is small, one scale for the whole clip."""
+
+
+class CharacterMaskBackend(Protocol):
+    """What masks the character."""
+
+    def character_mask(self, frames_THWC: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(T, H, W) bool."""
+
+
+class ObjectMaskBackend(Protocol):
+    """What follows prompted objects through a clip."""
+
+    def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
+        """(N, T, H, W) bool: the masks of N objects, each of which several prompts may point at."""
+
+
+def _alone(*names: str) -> Mapping[str, tuple[str, ...]]:
+    """Models of one entry of the catalogue each."""
+    return MappingProxyType({name: (name,) for name in names})
+
+
+def _dwpose(loading: Loading) -> PoseBackend:
+    from models.perception.dwpose.pose import DwposePose
+
+    detector, pose = loading.paths
+    return DwposePose(detector, pose, device=loading.device)
+
+
+def _sapiens(loading: Loading) -> PoseBackend:
+    from models.perception.sapiens.pose import SapiensPose
+    from models.perception.sapiens.top_down import TopDownPose
+
+    path, detector = loading.paths
+    pose = SapiensPose(path, allow_torchscript=loading.allow_torchscript, device=loading.device)
+    return TopDownPose(pose, detector, device=loading.device)
+
+
+def _sapiens2(loading: Loading) -> PoseBackend:
+    from models.perception.sapiens.pose import Sapiens2Pose
+    from models.perception.sapiens.top_down import TopDownPose
+
+    path, detector = loading.paths
+    return TopDownPose(Sapiens2Pose(path, device=loading.device), detector, device=loading.device)
+
+
+def _sapiens_depth(loading: Loading) -> DepthBackend:
+    from models.perception.sapiens.depth import SapiensDepth
+
+    (path,) = loading.paths
+    return SapiensDepth(path, allow_torchscript=loading.allow_torchscript, device=loading.device)
+
+
+def _depth_anything(loading: Loading) -> DepthBackend:
+    from models.perception.depth_anything import DepthAnything
+
+    (path,) = loading.paths
+    return DepthAnything(path, device=loading.device)
+
+
+def _character_by(tracker: Callable[[Path, str], VideoTracker], loading: Loading) -> CharacterMaskBackend:
+    from models.perception.sam2.character import TrackedCharacter
+
+    (path,) = loading.paths
+    return TrackedCharacter(tracker(path, loading.device))
+
+
+def _objects_by(tracker: Callable[[Path, str], VideoTracker], loading: Loading) -> ObjectMaskBackend:
+    from models.perception.sam2.objects import TrackedObjects
+
+    (path,) = loading.paths
+    return TrackedObjects(tracker(path, loading.device))
+
+
+# One network for the character and the objects, where both are masked in one process.
+@lru_cache(maxsize=1)
+def _sam2(path: Path, device: str) -> VideoTracker:
+    from models.perception.sam2.tracker import Sam2Tracker
+
+    return Sam2Tracker(path, device=device)
+
+
+@lru_cache(maxsize=1)
+def _sam2_official(path: Path, device: str) -> VideoTracker:
+    from models.perception.sam2.official import OfficialSam2Tracker
+
+    return OfficialSam2Tracker(path, device=device)
+
+
+_PERSON_DETECTOR = "dwpose-detector"
+"""It also says where Sapiens has to look."""
+_SAPIENS_POSE = (
+    *(f"sapiens-pose-133-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
+    *(f"sapiens-pose-308-{size}" for size in ("1b", "0.3b", "0.6b")),
+    *(f"sapiens-pose-17-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
+)
+_SAPIENS2_POSE = ("sapiens2-pose-1b", "sapiens2-pose-0.4b", "sapiens2-pose-0.8b")
+_SAM2_SIZES = ("large", "base-plus", "small", "tiny")
+_SAM2 = _alone(*(f"sam2.1-hiera-{size}" for size in _SAM2_SIZES))
+_SAM2_OFFICIAL = _alone(*(f"sam2.1-hiera-{size}-official" for size in _SAM2_SIZES))
+
+
+def _with_detector(*names: str) -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({name: (name, _PERSON_DETECTOR) for name in names})
+
+
+POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
+        "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
+        "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
+    }
+)
+DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        "sapiens": Backend(
+            load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
+        ),
+        "depth-anything": Backend(
+            load=_depth_anything, models=_alone(*(f"depth-anything-v2-{size}" for size in ("small", "base", "large")))
+        ),
+    }
+)
+CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
+        "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
+    }
+)
+OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
+    {
+        EMBEDDED: Backend(load=lambda _: EmbeddedObjects()),
+        "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
+        "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
+    }
+)

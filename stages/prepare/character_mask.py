@@ -1,0 +1,31 @@
+"""The mask of a clip's character."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from models.masks.rle import encode
+from stages.backends.base import BackendConfig, BackendStage
+from stages.backends.perception import CHARACTER_MASK, CharacterMaskBackend
+from stages.base import Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CharacterMaskConfig(BackendConfig):
+    """`backend`: embedded, sam2 (through transformers) or sam2-official (through its publisher's package)."""
+
+    signal: ClassVar = "character mask"
+    backends: ClassVar = CHARACTER_MASK
+
+
+class CharacterMaskStage(BackendStage[CharacterMaskConfig, CharacterMaskBackend]):
+    """Frames and keypoints to one COCO run-length code per frame, at the working size."""
+
+    name = "character_mask"
+    reads = frozenset({"frames", "keypoints"})
+    writes = frozenset({"character_mask"})
+
+    def process(self, row: Row) -> Row:
+        """`character_mask` of `frames`."""
+        return {"character_mask": encode(self.backend.character_mask(row["frames"], row["keypoints"]))}

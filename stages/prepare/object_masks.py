@@ -1,0 +1,121 @@
+"""The masks of the objects that a clip's prompts point at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.masks.rle import encode
+from models.perception.embedded_objects import ObjectPrompt
+from stages.backends.base import BackendConfig, BackendStage
+from stages.backends.perception import OBJECT_MASKS, ObjectMaskBackend
+from stages.base import Row
+from stages.outcome import BadRow, Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectMasksConfig(BackendConfig):
+    """`backend`: embedded, sam2 (through transformers) or sam2-official (through its publisher's package)."""
+
+    signal: ClassVar = "object masks"
+    backends: ClassVar = OBJECT_MASKS
+
+
+class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
+    """Frames and prompts to run-length codes per object: one per frame, in the order in which objects are first named.
+
+    Prompts with the same `object_id` point at the same object at different times. A prompt must lie in its clip: one
+    whose time is more than a frame outside, or whose box or points lie outside the picture, is `InvalidRow`; a box
+    that sticks out of the picture is cut at its edge.
+    """
+
+    name = "object_masks"
+    reads = frozenset(
+        {"frames", "frame_seconds", "objects", "width_px", "height_px", "work_width_px", "work_height_px"}
+    )
+    writes = frozenset({"object_masks"})
+
+    def process(self, row: Row) -> Row:
+        """`object_masks` of `frames`; an empty list where there are no prompts.
+
+        Raises:
+            BadRow: a prompt makes no sense in this clip.
+        """
+        objects: dict[str, list[ObjectPrompt]] = {}
+        for prompt in row["objects"] if row["objects"] is not None else ():
+            objects.setdefault(prompt["object_id"], []).append(_prompt(prompt, row))
+        if not objects:
+            return {"object_masks": []}
+        found = self.backend.track_all(row["frames"], list(objects.values()))
+        return {
+            "object_masks": [
+                {"object_id": object_id, "masks": encode(masks)}
+                for object_id, masks in zip(objects, found, strict=True)
+            ]
+        }
+
+
+def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
+    """The prompt in pixels of the working size, at the nearest frame."""
+    what = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
+    scale = np.array([row["work_width_px"] / row["width_px"], row["work_height_px"] / row["height_px"]], np.float32)
+    size = (row["width_px"], row["height_px"])
+    box = _box(prompt.get("box"), size, what)
+    points = prompt.get("points")
+    points = [] if points is None else list(points)
+    positive = _points([point for point in points if point["positive"]], size, what)
+    negative = _points([point for point in points if not point["positive"]], size, what)
+    if box is None and len(positive) == 0:
+        raise BadRow(Reason.INVALID_ROW, f"{what} has neither a box nor a positive point")
+    return ObjectPrompt(
+        frame=_frame(float(prompt["seconds"]), np.asarray(row["frame_seconds"], np.float64), what),
+        box=None if box is None else tuple(float(value) for value in box * np.tile(scale, 2)),  # type: ignore[arg-type]
+        # Pixel centres are whole numbers, so scaling goes about the corner at -0.5.
+        positive=(positive + 0.5) * scale - 0.5,
+        negative=(negative + 0.5) * scale - 0.5,
+    )
+
+
+def _frame(seconds: float, frame_seconds: NDArray[np.float64], what: str) -> int:
+    gap = float(np.median(np.diff(frame_seconds))) if len(frame_seconds) > 1 else 0.1
+    first, last = frame_seconds[0], frame_seconds[-1]
+    if not first - gap <= seconds <= last + gap:
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"{what} lies outside the clip, which runs from {first:.3f} to {last:.3f} s; "
+            "give it to the clip that shows that moment",
+        )
+    return int(np.abs(frame_seconds - seconds).argmin())
+
+
+def _box(box: Sequence[float] | None, size: tuple[int, int], what: str) -> NDArray[np.float32] | None:
+    if box is None:
+        return None
+    values = [float(value) for value in box]
+    if len(values) != 4 or not all(math.isfinite(value) for value in values):
+        raise BadRow(Reason.INVALID_ROW, f"{what}: the box must be 4 finite numbers x0, y0, x1, y1, got {values}")
+    x0, x1 = (min(max(value, 0.0), size[0]) for value in values[::2])
+    y0, y1 = (min(max(value, 0.0), size[1]) for value in values[1::2])
+    if x0 >= x1 or y0 >= y1:
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"{what}: the box {values} is empty or outside the {size[0]} x {size[1]} picture; "
+            "expected x0 < x1 and y0 < y1 in pixels of the display size",
+        )
+    return np.array([x0, y0, x1, y1], np.float32)
+
+
+def _points(points: Sequence[Mapping[str, Any]], size: tuple[int, int], what: str) -> NDArray[np.float32]:
+    xy = np.array([(point["x"], point["y"]) for point in points], np.float32).reshape(-1, 2)
+    outside = ~((xy >= -0.5) & (xy <= np.array(size) - 0.5)).all(axis=1)
+    if outside.any():
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"{what}: the point {xy[outside][0].tolist()} is outside the {size[0]} x {size[1]} picture",
+        )
+    return xy

@@ -1,0 +1,73 @@
+"""Sets aside the clips that are not good enough, by thresholds on their quality columns."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stages.base import Row, Stage
+from stages.outcome import Reason, Rejected
+from stages.prepare.quality import QUALITY_COLUMNS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectConfig:
+    """Thresholds; None turns one off. The defaults are lenient: they set aside what is of no use to any model."""
+
+    min_person_share: float | None = 0.5
+    min_pose_confidence: float | None = 0.2
+    min_keypoints_inside_mask: float | None = 0.5
+    max_mask_area_jump: float | None = 0.9
+    min_motion_magnitude: float | None = 0.01
+    """Sizes of the character per second."""
+    min_sharpness: float | None = 10.0
+    """Sharp videos measure 500 and more; blurred by 1% of the character's size, 5 to 45."""
+    max_identity_switches: int | None = 0
+    max_shot_cuts: int | None = None
+    """Clips that `ingest` made lie within a shot; 0 is for manifests of another origin. In one puppet clip of 30, with
+    large figures that jump, a jump passes for a cut.
+    """
+    max_longest_absence_seconds: float | None = 2.0
+
+
+# In the order in which they are checked: what is wrong with a clip altogether comes before what is wrong with details.
+_CHECKS = (
+    ("min_person_share", "person_share", operator.ge, Reason.NO_PERSON),
+    ("min_pose_confidence", "pose_confidence", operator.ge, Reason.LOW_POSE_CONFIDENCE),
+    ("max_shot_cuts", "shot_cuts", operator.le, Reason.SHOT_CUT),
+    ("max_longest_absence_seconds", "longest_absence_seconds", operator.le, Reason.LONG_ABSENCE),
+    ("max_identity_switches", "identity_switches", operator.le, Reason.IDENTITY_SWITCH),
+    ("min_keypoints_inside_mask", "keypoints_inside_mask", operator.ge, Reason.KEYPOINTS_OUTSIDE_MASK),
+    ("max_mask_area_jump", "mask_area_jump", operator.le, Reason.UNSTABLE_MASK),
+    ("min_sharpness", "sharpness", operator.ge, Reason.BLURRED),
+    ("min_motion_magnitude", "motion_magnitude", operator.ge, Reason.NO_MOTION),
+)
+
+
+def thresholds(config: SelectConfig) -> dict[str, float]:
+    """Quality column to its threshold, for those that are on."""
+    limits = {column: getattr(config, option) for option, column, _, _ in _CHECKS}
+    return {column: limit for column, limit in limits.items() if limit is not None}
+
+
+class SelectStage(Stage[SelectConfig]):
+    """Rejects a clip at the first threshold that it fails. Reads quality columns only, so that a new threshold needs no
+    decoding.
+    """
+
+    name = "select"
+    reads: ClassVar[frozenset[str]] = QUALITY_COLUMNS
+    writes: ClassVar[frozenset[str]] = frozenset()
+
+    def process(self, row: Row) -> Row:
+        """Nothing new.
+
+        Raises:
+            Rejected: the clip fails a threshold; the message says which, and by how much.
+        """
+        for option, column, holds, reason in _CHECKS:
+            limit, value = getattr(self.config, option), row[column]
+            if limit is not None and not holds(value, limit):
+                raise Rejected(reason, f"{column} is {value:.4g}, but {option} is {limit:.4g}")
+        return {}

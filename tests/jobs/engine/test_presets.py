@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.engine import config as configuration
+from jobs.engine.config import ConfigError, JobConfig
+from jobs.engine.presets import PRESETS
+from pipelines.engine.keys import stage_keys
+from pipelines.prepare import STAGES, steps
+
+
+def load(text: str, tmp_path: Path, *assignments: str) -> JobConfig:
+    (tmp_path / "job.yaml").write_text(text)
+    return configuration.load(tmp_path / "job.yaml", assignments)
+
+
+def backends(config: JobConfig) -> dict[str, str]:
+    sections = ("pose", "depth", "character_mask", "object_masks")
+    return {name: getattr(config.prepare, name).backend for name in sections}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_one_line_switches_every_backend(name: str, tmp_path: Path) -> None:
+    config = load(f"prepare: {{preset: {name}}}", tmp_path)
+    assert backends(config) == {
+        "pose": PRESETS[name]["pose"],
+        "depth": PRESETS[name]["depth"],
+        "character_mask": PRESETS[name]["masks"],
+        "object_masks": PRESETS[name]["masks"],
+    }
+
+
+def test_what_a_section_says_itself_wins(tmp_path: Path) -> None:
+    config = load(
+        "prepare: {preset: sapiens-sam2, weights: /models, device: cpu, pose: {backend: dwpose},"
+        " object_masks: {model: sam2.1-hiera-tiny, weights: /mine}}",
+        tmp_path,
+        "prepare.character_mask.backend=embedded",
+    )
+    assert backends(config) == {
+        "pose": "dwpose",
+        "depth": "sapiens",
+        "character_mask": "embedded",
+        "object_masks": "sam2",
+    }
+    assert config.prepare.depth.weights == config.prepare.pose.weights == "/models"
+    assert config.prepare.object_masks.weights == "/mine"
+    assert config.prepare.pose.device == "cpu"
+    assert config.prepare.vae_latents.weights == "/models"
+    assert not config.prepare.vae_latents.enabled
+
+
+def test_requests_have_presets_too(tmp_path: Path) -> None:
+    config = load("animate: {preset: dwpose-sam2, weights: /models, allow_torchscript: true}", tmp_path)
+    assert config.animate.reference_pose.backend == config.animate.driving_pose.backend == "dwpose"
+    assert config.animate.driving_pose.weights == config.animate.animate.weights == "/models"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prepare: {preset: dwpose-sam}", "prepare.preset: no preset is named 'dwpose-sam'; did you mean dwpose-sam2"),
+        ("prepare: {preset: [1]}", r"prepare.preset: no preset is named \[1\]"),
+        ("prepare: {preset: embedded, pose: dwpose}", "prepare.pose: got 'dwpose'"),
+        ("prepare: {presets: embedded}", "prepare.presets: no such key"),
+        ("prepare: {pose: {backend: dwpose, model: sapiens-pose-17-1b}}", "'dwpose' has no model 'sapiens-pose-17-1b'"),
+        ("prepare: {weights: 3}", r"prepare\.\w+\.weights: got 3"),
+        ("prepare: 5", "prepare: got 5"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises((ValueError, ConfigError), match=message):
+        load(text, tmp_path)
+
+
+def test_the_whole_configuration_can_be_read_back(tmp_path: Path) -> None:
+    config = load("prepare: {preset: dwpose-sam2, weights: /models}", tmp_path)
+    assert configuration.validated(configuration.resolved(config), JobConfig) == config
+
+
+def test_a_switched_backend_reaches_only_what_depends_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Depth is read by structured depth alone; a pose is read by nearly everything; decoding and objects by nothing."""
+    monkeypatch.setattr(
+        "stages.backends.base.BackendStage.weights", lambda self: dict.fromkeys(self.config.parts, "sha256:0")
+    )
+
+    def keys(*assignments: str) -> dict[str, str]:
+        config = configuration.load(None, assignments)
+        return stage_keys([step.stage for step in steps(config.prepare, config.workers_by_stage(list(STAGES)))])
+
+    def stale(*assignments: str) -> set[str]:
+        before, after = keys("prepare.preset=dwpose-sam2"), keys("prepare.preset=dwpose-sam2", *assignments)
+        return {name for name in before if before[name] != after[name]}
+
+    assert stale("prepare.weights=/elsewhere", "prepare.device=cpu", "prepare.allow_torchscript=true") == set()
+    assert stale("prepare.depth.backend=sapiens") == {"depth", "structured_depth"}
+    assert stale("prepare.depth.model=depth-anything-v2-large") == {"depth", "structured_depth"}
+    assert stale("prepare.object_masks.backend=embedded") == {"object_masks"}
+    masks = {"character_mask", "agnostic_mask", "quality", "select"}
+    assert stale("prepare.character_mask.model=sam2.1-hiera-tiny") == masks
+    assert stale("prepare.pose.backend=sapiens") == {"pose", "structured_depth", *masks}

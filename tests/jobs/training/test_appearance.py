@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs.cli.main import main
+from jobs.training import appearance as module
+from jobs.training.appearance import TrainAppearanceConfig, train_appearance
+from jobs.training.perception import rendered
+from models.appearance.card import write_card
+from models.appearance.image_encoder import embedded_image_encoder
+from models.appearance.vae import CHECKPOINTS, embedded_vae, to_images
+from models.common.checkpoint import CheckpointError, file_digest, read_metadata, save_checkpoint
+from models.perception.puppet_frames import PuppetFramesConfig
+from models.perception.training import LoopConfig
+
+LOOP = LoopConfig(steps=2, batch_size=2, warmup_steps=1)
+FRAMES = PuppetFramesConfig(split="train", first_seed=0, num_videos=6, frames_per_video=2)
+
+
+def config(folder: Path) -> TrainAppearanceConfig:
+    return TrainAppearanceConfig(
+        work=folder / "work",
+        out=folder / "out",
+        vae=LOOP,
+        image_encoder=LOOP,
+        frames=FRAMES,
+        heldout_videos=3,
+        threads=1,
+    )
+
+
+def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = train_appearance(config(tmp_path))
+    out = tmp_path / "out"
+    assert sorted(file.name for file in out.iterdir()) == ["CARD.md", "image_encoder.safetensors", "vae.safetensors"]
+    embedded_image_encoder(out)
+    about = read_metadata(out / "vae.safetensors")
+    assert about["scores"] == scores
+    assert about["steps"] == 2
+    card = (out / "CARD.md").read_text()
+    assert f"| {scores['vae_psnr_db']:.2f} |" in card
+    assert all(file_digest(out / name) in card for name in ("vae.safetensors", "image_encoder.safetensors"))
+    assert "on 6 frames of held-out puppets" in card
+
+    frames = rendered(FRAMES, tmp_path / "work" / "frames", processes=1)
+    with torch.no_grad():
+        latents = embedded_vae(out).encode(to_images(frames.images))
+    assert latents.mean((0, 2, 3)).abs().max() < 0.5
+    assert 0.5 < latents.std((0, 2, 3)).min() < latents.std((0, 2, 3)).max() < 2
+
+    train_appearance(replace(config(tmp_path), work=_with_frames(tmp_path), start_from=out, out=tmp_path / "further"))
+    further = read_metadata(tmp_path / "further" / "image_encoder.safetensors")
+    assert further["steps"] == 4
+    assert further["settings"]["continued"] is True  # type: ignore[index]
+
+    def never(*_: object) -> None:
+        raise AssertionError("a finished training has nothing left to learn")
+
+    monkeypatch.setattr(module, "vae_losses", never)
+    monkeypatch.setattr(module, "encoder_losses", never)
+    before = (out / "vae.safetensors").read_bytes()
+    train_appearance(config(tmp_path))
+    assert (out / "vae.safetensors").read_bytes() == before
+
+
+def _with_frames(folder: Path) -> Path:
+    """Another working folder with the same rendered frames."""
+    work = folder / "another"
+    work.mkdir()
+    (work / "frames").symlink_to(folder / "work" / "frames")
+    return work
+
+
+def test_the_command_line_says_what_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[TrainAppearanceConfig] = []
+
+    def run(config: TrainAppearanceConfig) -> dict[str, float]:
+        asked.append(config)
+        return {"vae_psnr_db": 30.0}
+
+    monkeypatch.setattr(module, "from_command_line", run)
+    arguments = ["--vae-steps", "7", "--image-encoder-steps", "8", "--videos", "99", "--first-seed", "5"]
+    for options in ([], [*arguments, "--out", str(tmp_path / "out"), "--start-from", str(tmp_path / "start")]):
+        monkeypatch.setattr(sys, "argv", ["zoetrope", "train", "appearance", str(tmp_path / "work"), *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        assert json.loads(capsys.readouterr().out) == {"vae_psnr_db": 30.0}
+    plain, full = asked
+    assert plain == TrainAppearanceConfig(work=tmp_path / "work")
+    assert plain.out == CHECKPOINTS
+    assert (full.vae.steps, full.image_encoder.steps) == (7, 8)
+    assert (full.frames.num_videos, full.frames.first_seed) == (99, 5)
+    assert (full.out, full.start_from) == (tmp_path / "out", tmp_path / "start")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"frames": replace(FRAMES, first_seed=5_999_999)}, "training seeds must lie in"),
+        ({"frames": replace(FRAMES, side_px=96)}, "at least 128 px on a side, got 96"),
+        ({"frames": replace(FRAMES, frames_per_video=1)}, "6 videos of 1 frames"),
+        ({"image_encoder": replace(LOOP, batch_size=7)}, "for a batch of 7"),
+    ],
+)
+def test_impossible_jobs_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(config(tmp_path), **settings)
+
+
+def test_no_card_is_written_for_checkpoints_that_do_not_say_what_they_score(tmp_path: Path) -> None:
+    save_checkpoint({"a": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={"steps": 1})
+    with pytest.raises(CheckpointError, match="does not say what it scores"):
+        write_card(tmp_path)
+    assert not (tmp_path / "CARD.md").exists()

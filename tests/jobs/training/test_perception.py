@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.training.perception import TrainPerceptionConfig, train_perception
+from models.common.checkpoint import file_digest, read_metadata
+from models.perception.embedded import EmbeddedFigure
+from models.perception.embedded_objects import EmbeddedObjects
+from models.perception.training import LoopConfig
+
+LOOP = LoopConfig(steps=2, batch_size=2, warmup_steps=1)
+
+
+def config(folder: Path) -> TrainPerceptionConfig:
+    return TrainPerceptionConfig(
+        work=folder / "work",
+        out=folder / "out",
+        figure=LOOP,
+        object=LOOP,
+        num_videos=8,
+        frames_per_video=1,
+        heldout_videos=4,
+        heldout_clips=1,
+        render_processes=1,
+    )
+
+
+def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_them(tmp_path: Path) -> None:
+    scores = train_perception(config(tmp_path))
+    out = tmp_path / "out"
+    assert sorted(file.name for file in out.iterdir()) == ["CARD.md", "figure.safetensors", "object.safetensors"]
+    EmbeddedFigure(out / "figure.safetensors")
+    EmbeddedObjects(out / "object.safetensors")
+    card = (out / "CARD.md").read_text()
+    assert f"| {scores['character_iou']:.3f} |" in card
+    assert file_digest(out / "figure.safetensors") in card
+    assert {"pck", "limb_depth_order", "object_iou_box", "object_iou_tracked", "presence_recall"} <= scores.keys()
+
+    before = file_digest(out / "object.safetensors")
+    further = replace(config(tmp_path), work=tmp_path / "work2", start_from=out, networks=("figure",))
+    train_perception(further)
+    assert read_metadata(out / "figure.safetensors")["steps"] == 4
+    assert file_digest(out / "object.safetensors") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"networks": ()}, "networks must name"),
+        ({"networks": ("figure", "faces")}, "networks must name"),
+        ({"first_seed": 5_999_999}, "training seeds must lie in"),
+        ({"first_seed": -1}, "training seeds must lie in"),
+    ],
+)
+def test_impossible_jobs_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TrainPerceptionConfig(work=tmp_path, **settings)

@@ -1,0 +1,146 @@
+"""`zoetrope train publish` with checkpoints of tiny networks, as training runs write them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from animation_cards import RUN
+from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
+from tiny_animate_x import TINY as TINY_ANIMATE_X
+from tiny_animate_x import new_network
+from toy_animation import ToyAnimator, toy_model
+
+from jobs.cli.main import main
+from jobs.engine.config import resolved
+from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
+from jobs.recipes.animate_anyone import AnimateAnyoneModel
+from jobs.recipes.animate_x import AnimateXModel
+from jobs.training.publish import SYSTEMS, publish_embedded, read_run
+from models.animate_anyone.network import AnimateAnyone
+from models.common.animator import Animation, AnimationInputs, OnStep
+from models.common.checkpoint import CheckpointError, read_metadata, read_tensors, save_checkpoint
+from models.perception.scores import correct
+from models.pose.extent import CONFIDENT_SCORE
+
+HELDOUT = HeldoutConfig(num_pairs=1, size_px=(128, 128), duration_seconds=0.25)
+WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_ANIMATE_X.unet, pose_attention=None))
+
+
+@pytest.fixture(autouse=True)
+def tiny_sizes(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AnimateAnyoneModel, "sizes", {"embedded": TINY_ANIMATE_ANYONE})
+    monkeypatch.setattr(AnimateXModel, "sizes", {"embedded": TINY_ANIMATE_X})
+
+
+def write_run(path: Path, system: str, shape: Any, **model: Any) -> str:
+    """What `jobs.training.worker.run_record` says, and random weights."""
+    network = AnimateAnyone(shape) if system == "animate-anyone" else new_network(shape)
+    record = {
+        **RUN,
+        "model": {"name": system, "size": "embedded", "network": resolved(shape), **model},
+        "recipe": {"batch_size": 2},
+    }
+    save_checkpoint(network.state_dict(), path, metadata={"runs": [record]})
+    return str(path)
+
+
+@pytest.mark.slow
+def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_with(tmp_path: Path) -> None:
+    # How many steps were the default when it was trained makes it no other network.
+    run = write_run(tmp_path / "x.safetensors", "animate-x", replace(TINY_ANIMATE_X, num_steps=7))
+    compare = {
+        "Animate Anyone": write_run(tmp_path / "anyone.safetensors", "animate-anyone", TINY_ANIMATE_ANYONE),
+        "w/o IPI": write_run(tmp_path / "without.safetensors", "animate-x", WITHOUT_INDICATOR),
+    }
+    out = tmp_path / "out" / "embedded.safetensors"
+    scores = publish_embedded(run, out, heldout=HELDOUT, compare=compare)
+    assert tuple(scores) == SETTINGS
+    assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
+    about: dict[str, Any] = read_metadata(out)
+    assert about["scores"] == scores
+    names = [one["name"] for one in about["comparison"]]
+    assert names == ["this checkpoint", *compare]
+    assert all(set(one["scores"]) == set(SETTINGS) for one in about["comparison"])
+    card = out.with_name("CARD.md").read_text()
+    assert card.startswith("# Embedded Animate-X")
+    assert "| w/o IPI | animate-x 14 | 3 |" in card
+    # What was published is a run like any other.
+    assert read_run(str(out)).model == read_run(run).model
+    # Others are sampled as what ships, too.
+    older = write_run(tmp_path / "older.safetensors", "animate-anyone", replace(TINY_ANIMATE_ANYONE, num_steps=7))
+    assert read_run(older).model == read_run(compare["Animate Anyone"]).model
+
+
+def test_weights_that_are_not_of_what_ships_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    another = write_run(tmp_path / "without.safetensors", "animate-x", WITHOUT_INDICATOR)
+    with pytest.raises(CheckpointError, match="another shape than the animate-x that ships"):
+        publish_embedded(another, out, heldout=HELDOUT)
+    large = write_run(tmp_path / "large.safetensors", "animate-x", TINY_ANIMATE_X, size="unianimate")
+    with pytest.raises(CheckpointError, match=r"animate-x, size unianimate; expected the embedded size of"):
+        publish_embedded(large, out, heldout=HELDOUT)
+    save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
+    with pytest.raises(CheckpointError, match=r"vae\.safetensors name no system"):
+        publish_embedded(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        publish_embedded(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
+    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
+        publish_embedded(str(tmp_path / "nothing"), out, heldout=HELDOUT)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("compare", [["w/o IPI"], ["=run"], ["a=run", "a=other"]])
+def test_runs_to_compare_with_have_a_name_each(
+    compare: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [part for text in compare for part in ("--compare", text)]
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "train", "publish", "run", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert f"--compare {compare[-1]}: expected NAME=RUN" in capsys.readouterr().err
+
+
+def test_every_system_ships_its_own_file() -> None:
+    assert len({system.checkpoint for system in SYSTEMS.values()}) == len(SYSTEMS) == 2
+    for name, system in SYSTEMS.items():
+        assert system.checkpoint.parent.parent.name == name.replace("-", "_")
+
+
+class Recording(ToyAnimator):
+    """Shows the skeletons, and keeps what it was given."""
+
+    given: AnimationInputs
+
+    def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+        object.__setattr__(self, "given", inputs)
+        return Animation(frames_THWC=inputs.pose_THWC)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting: Any) -> None:
+    animator = Recording("toy")
+    heldout = replace(HELDOUT, setting=setting, first_seed=5)
+    (made,) = animate_heldout(animator, toy_model(), heldout)
+    given = animator.given
+    assert given.reference_keypoints_K3 is not None
+    assert given.driving_keypoints_TK3 is not None
+    assert given.driving_keypoints_TK3.shape == (len(made.truth_THWC), 133, 3)
+    assert np.array_equal(given.driving_THWC, made.driving_THWC)
+    assert np.array_equal(made.driving_THWC, made.truth_THWC) == (setting == "rescaled")
+    assert made.truth_keypoints is not None
+    right, present, _ = correct(given.reference_keypoints_K3[None], made.truth_keypoints[:1], share=0.02)
+    assert (right[present].mean() == 1) == (setting == "exact")
+    if setting in ("misfit", "rescaled"):
+        # Left alone, a skeleton is drawn where it was found, as far as that is in the picture.
+        found = given.driving_keypoints_TK3[0]
+        drawn = np.argwhere(made.skeletons_THWC[0].max(2) > 0)[:, ::-1]
+        seen = found[found[:, 2] > CONFIDENT_SCORE, :2].clip(0, made.truth_THWC.shape[1] - 1)
+        assert np.allclose(drawn.min(0), seen.min(0), atol=4)
+        assert np.allclose(drawn.max(0), seen.max(0), atol=4)

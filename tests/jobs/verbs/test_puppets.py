@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.cli.main import main
+from jobs.verbs.puppets import write_puppets
+from models.puppets import sample_spec
+from models.puppets.truth_file import read_truth
+
+SMALL = {"size_px": (96, 72), "fps": 8.0, "seconds": 1.0}
+
+
+def _digests(out: Path) -> dict[str, str]:
+    files = sorted(path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_videos_truth_and_tables_fit_together(tmp_path: Path) -> None:
+    corpus = write_puppets(tmp_path, num_videos=6, seed=3, num_processes=1, **SMALL)
+    puppets = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
+    prompts = pq.read_table(tmp_path / "objects.parquet").to_pylist()
+    assert (corpus.num_videos, corpus.num_frames, corpus.num_object_prompts) == (6, 48, len(prompts))
+    assert len({row["video_id"] for row in puppets}) == 6
+    assert prompts
+    assert [row["body"] for row in puppets] == ["human", "anthropomorphic"] * 3
+    for row in puppets:
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", row["video_id"])
+        assert row["uri"] == f"videos/{row['video_id']}.mp4"
+        truth = read_truth(tmp_path / "truth" / f"{row['video_id']}.npz")
+        with av.open(str(tmp_path / row["uri"])) as container:
+            frames = list(container.decode(video=0))
+        assert [frame.time for frame in frames] == truth.frame_seconds.tolist()
+        assert truth.character_mask.shape == (8, 96, 72)
+        assert len(truth.shot_starts_seconds) == row["num_shots"]
+        spec = sample_spec(row["seed"], body=row["body"], size_px=(96, 72), duration_seconds=1.0)
+        assert (spec.character.recipe, spec.motion.name) == (row["character"], row["motion"])
+    for prompt in prompts:
+        truth = read_truth(tmp_path / "truth" / f"{prompt['video_id']}.npz")
+        index = truth.frame_seconds.tolist().index(prompt["seconds"])
+        rows, columns = np.nonzero(truth.object_masks[prompt["object_id"]][index])
+        assert prompt["box"] == [columns.min(), rows.min(), columns.max(), rows.max()]
+
+
+def test_same_arguments_same_bytes_however_many_processes(tmp_path: Path) -> None:
+    write_puppets(tmp_path / "a", num_videos=2, seed=5, num_processes=1, **SMALL)
+    write_puppets(tmp_path / "b", num_videos=2, seed=5, num_processes=2, **SMALL)
+    first = _digests(tmp_path / "a")
+    assert first == _digests(tmp_path / "b")
+    (tmp_path / "a" / "puppets.parquet").unlink()  # as an interrupted run leaves it
+    write_puppets(tmp_path / "a", num_videos=2, seed=5, num_processes=1, **SMALL)
+    assert _digests(tmp_path / "a") == first
+
+
+def test_the_split_and_the_body_are_kept(tmp_path: Path) -> None:
+    write_puppets(tmp_path, num_videos=3, seed=1, split="heldout", body="human", num_processes=1, **SMALL)
+    rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
+    assert {(row["split"], row["body"]) for row in rows} == {("heldout", "human")}
+
+
+def test_only_humans_are_drawn_where_the_command_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = ["--size", "64", "64", "--fps", "4", "--seconds", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "puppets", str(tmp_path), "--videos", "2", "--only-humans", *size])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    assert pq.read_table(tmp_path / "puppets.parquet")["body"].to_pylist() == ["human", "human"]
+
+
+def test_those_alone_have_no_objects_and_one_shot(tmp_path: Path) -> None:
+    corpus = write_puppets(tmp_path, num_videos=6, seed=5, size_px=(64, 64), fps=4, seconds=1.0, alone=True)
+    assert corpus.num_object_prompts == 0
+    assert pq.read_table(tmp_path / "puppets.parquet").column("num_shots").to_pylist() == [1] * 6
+    assert write_puppets(
+        tmp_path / "others", num_videos=6, seed=5, size_px=(64, 64), fps=4, seconds=1.0
+    ).num_object_prompts
+
+
+def test_the_asked_share_improvises_whatever_the_body(tmp_path: Path) -> None:
+    write_puppets(tmp_path, num_videos=16, seed=2, num_processes=1, improvised_share=0.5, **(SMALL | {"seconds": 0.25}))
+    rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
+    improvised = [row for row in rows if row["motion"] == "improvise"]
+    assert 3 <= len(improvised) <= 13
+    assert {row["body"] for row in improvised} == {"human", "anthropomorphic"}
+    spec = sample_spec(
+        improvised[0]["seed"],
+        body=improvised[0]["body"],
+        size_px=(96, 72),
+        duration_seconds=0.25,
+        improvised=True,
+    )
+    assert spec.motion.name == "improvise"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_videos": 0}, "num_videos is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"improvised_share": 1.1}, "improvised_share is 1.1"),
+        ({"size_px": (95, 72)}, "even numbers"),
+        ({"seconds": 0.0}, "no frame"),
+        ({"fps": -8.0, "seconds": -1.0}, "no frame"),
+        ({"num_processes": 0}, "num_processes is 0"),
+    ],
+)
+def test_wrong_numbers_are_named(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_puppets(tmp_path / "out", **{"num_videos": 1, "seed": 0, **SMALL, **options})
+    assert not (tmp_path / "out").exists()

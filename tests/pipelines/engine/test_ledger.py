@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.engine import ledger as ledger_module
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.schema import dataset_schema
+from pipelines.engine.storage import Storage
+
+SCHEMA = dataset_schema("toy", pa.schema([("clip_id", pa.string()), ("value", pa.int64())]), {})
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class CrashError(BaseException):
+    """Stands for SIGKILL inside one process: nothing catches it."""
+
+
+class CrashingStorage(Storage):
+    """Dies before the n-th change of the storage."""
+
+    changes_left = 10**9
+
+    def _change(self) -> None:
+        if self.changes_left == 0:
+            raise CrashError
+        self.changes_left -= 1
+
+    def publish(self, name: str, data: bytes) -> None:
+        self._change()
+        super().publish(name, data)
+
+    def delete(self, name: str) -> None:
+        self._change()
+        super().delete(name)
+
+
+def row(name: str, value: int, version: int) -> dict[str, object]:
+    return {
+        "clip_id": name,
+        "value": value,
+        "work_key": f"{name}-{version}",
+        "status": "ok",
+        "committed_at": EPOCH + timedelta(seconds=version),
+    }
+
+
+def seen_by_any_reader(root: Path) -> dict[str, int]:
+    """What a program that knows nothing of us reads; fails on a doubled id."""
+    files = sorted(root.glob("*.parquet"))
+    rows = [r for file in files for r in pq.read_table(file, columns=["clip_id", "value"]).to_pylist()]
+    doubled = [name for name, count in Counter(r["clip_id"] for r in rows).items() if count > 1]
+    assert not doubled
+    return {r["clip_id"]: r["value"] for r in rows}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rounds=st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=4),
+    crash_after=st.integers(0, 25),
+    small_files=st.booleans(),
+)
+def test_compaction_killed_anywhere_loses_and_doubles_nothing(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[int]], crash_after: int, small_files: bool
+) -> None:
+    root = tmp_path_factory.mktemp("ledger")
+    size = ledger_module.TARGET_FILE_BYTES
+    ledger_module.TARGET_FILE_BYTES = 6_000 if small_files else size
+    try:
+        storage = CrashingStorage(str(root))
+        ledger = Ledger(storage, "clip_id")
+        expected: dict[str, int] = {}
+        visible: dict[str, int] = {}
+        version = 0
+        for number, ids in enumerate(rounds):
+            for i in ids:
+                version += 1
+                ledger.commit(row(f"c{i}", version, version), SCHEMA)
+                expected[f"c{i}"] = version
+            last = number == len(rounds) - 1
+            storage.changes_left = crash_after if last else 10**9
+            try:
+                ledger.compact()
+            except CrashError:
+                during = seen_by_any_reader(root)
+                # Whatever a reader sees is a committed row; nothing that was visible before has gone.
+                assert visible.keys() <= during.keys() <= expected.keys()
+            storage.changes_left = 10**9
+            ledger.compact()
+            visible = seen_by_any_reader(root)
+        assert seen_by_any_reader(root) == expected
+        assert ledger.part_names() == []
+    finally:
+        ledger_module.TARGET_FILE_BYTES = size
+
+
+def test_committing_the_same_work_twice_is_one_row(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)), "clip_id")
+    ledger.commit(row("a", 1, 1), SCHEMA)
+    ledger.commit(row("a", 1, 1), SCHEMA)
+    found = ledger.committed("a-1")
+    assert found is not None
+    assert found["value"] == 1
+    assert ledger.committed("a-2") is None
+    assert ledger.compact() == 1
+    assert seen_by_any_reader(tmp_path) == {"a": 1}
+
+
+def test_files_fill_up_before_another_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "TARGET_FILE_BYTES", 7_000)
+    ledger = Ledger(Storage(str(tmp_path)), "clip_id")
+    for version in range(40):
+        ledger.commit(row(f"c{version:03d}", version, version), SCHEMA)
+        ledger.compact()
+    assert 1 < len(ledger.data_names()) < 12
+    assert len(seen_by_any_reader(tmp_path)) == 40
+    found = ledger.read_row(ledger.data_names()[0], "c003")
+    assert found is not None
+    assert found["value"] == 3
+
+
+KILLED = """
+import os, signal, sys
+from datetime import UTC, datetime
+import pyarrow as pa
+from pipelines.engine.ledger import Ledger
+from pipelines.engine.schema import dataset_schema
+from pipelines.engine.storage import Storage
+
+root, step = sys.argv[1], int(sys.argv[2])
+count = 0
+def killing(function):
+    def call(*arguments, **options):
+        global count
+        count += 1
+        if count == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return call
+
+# The system calls that publishing is made of: a kill before each is a kill at each step.
+os.fsync = killing(os.fsync)
+os.replace = killing(os.replace)
+os.unlink = killing(os.unlink)
+from pathlib import Path
+Path.replace = killing(Path.replace)
+Path.unlink = killing(Path.unlink)
+Storage.delete = killing(Storage.delete)
+schema = dataset_schema("toy", pa.schema([("clip_id", pa.string()), ("value", pa.int64())]), {})
+ledger = Ledger(Storage(root), "clip_id")
+ledger.storage.sweep_temporaries()
+ledger.compact()
+have = {r["clip_id"] for r in ledger.rows(["clip_id"])}
+for i in range(4):
+    if f"c{i}" not in have:
+        row = {"clip_id": f"c{i}", "value": i, "work_key": f"k{i}", "status": "ok", "committed_at": datetime.now(UTC)}
+        ledger.commit(row, schema)
+    if i % 2:
+        ledger.compact()
+"""
+
+
+def test_sigkill_at_every_commit_step_then_run_again(tmp_path: Path) -> None:
+    expected = {f"c{i}": i for i in range(4)}
+    killed = 0
+    # One process per step: fork once the imports are done, so that fifty kills take seconds.
+    for step in range(1, 200):
+        root = tmp_path / f"step{step}"
+        root.mkdir()
+        pid = os.fork()
+        if pid == 0:
+            sys.argv = ["", str(root), str(step)]
+            try:
+                exec(compile(KILLED, "killed", "exec"), {"__name__": "killed"})
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):
+            assert seen_by_any_reader(root) == expected
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        killed += 1
+        seen_by_any_reader(root)
+        again = Ledger(Storage(str(root)), "clip_id")
+        again.storage.sweep_temporaries()
+        again.compact()
+        have = seen_by_any_reader(root)
+        assert have == {name: value for name, value in expected.items() if name in have}
+        for i in range(4):
+            if f"c{i}" not in have:
+                again.commit(row(f"c{i}", i, 1), SCHEMA)
+        again.compact()
+        assert seen_by_any_reader(root) == expected
+        leftovers = [p.name for p in root.rglob("*") if p.name.endswith(".tmp") or p.parent.name == "_parts"]
+        assert leftovers == []
+    assert killed > 15
+
+
+def test_a_full_disk_refuses_the_row_and_keeps_the_rest(tmp_path: Path) -> None:
+    """On a real file system of 1 MiB."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False
+    )
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount a small file system here: {made.stderr.decode().strip()}")
+    try:
+        ledger = Ledger(Storage(str(mount)), "clip_id")
+        ledger.commit(row("first", 1, 1), SCHEMA)
+        (mount / "filler").write_bytes(b"\0" * (900 << 10))
+
+        def fill() -> None:
+            for version in range(100):
+                ledger.commit(row(f"c{version:03d}", version, version), SCHEMA)
+
+        with pytest.raises(OSError, match="No space left"):
+            fill()
+        committed = len(ledger.part_names())
+        assert not list(mount.rglob("*.tmp"))
+        (mount / "filler").unlink()
+        ledger.compact()
+        assert len(seen_by_any_reader(mount)) == committed
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_prepared import write_prepared
+
+from models.training.recipe import SamplingConfig
+from pipelines.training.corpus import TrainingDataError, open_corpus
+
+SAMPLING = SamplingConfig(height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_prepared(tmp_path_factory.mktemp("prepared"), num_clips=5, failed=1)
+
+
+def test_only_clips_that_are_ok_and_long_enough_are_trained_on(prepared: Path) -> None:
+    corpus = open_corpus(str(prepared), SAMPLING)
+    assert corpus.clips["clip_id"].to_pylist() == [f"clip-{index:03d}" for index in range(4)]
+    assert corpus.num_too_short == 0
+    assert len(open_corpus(str(prepared), SAMPLING, limit=2).clips) == 2
+    with pytest.raises(TrainingDataError, match=r"spans 13 frames, the longest of 4 clips has 12; lower"):
+        open_corpus(str(prepared), replace(SAMPLING, num_frames=7))
+
+
+def test_the_digest_is_that_of_the_clips_and_of_what_made_them(prepared: Path, tmp_path: Path) -> None:
+    digest = open_corpus(str(prepared), SAMPLING).digest
+    assert open_corpus(str(prepared), replace(SAMPLING, num_frames=1)).digest == digest
+    assert open_corpus(str(prepared), SAMPLING, limit=3).digest != digest
+    assert open_corpus(str(write_prepared(tmp_path, num_clips=4)), SAMPLING).digest == digest
+
+
+@pytest.mark.parametrize("what", ["nothing", "no_ok", "no_keypoints"])
+def test_a_dataset_that_cannot_be_trained_on_says_why(tmp_path: Path, what: str) -> None:
+    if what == "nothing":
+        with pytest.raises(TrainingDataError, match="holds no prepared clips; give the folder"):
+            open_corpus(str(tmp_path), SAMPLING)
+    elif what == "no_ok":
+        with pytest.raises(TrainingDataError, match="no clip whose status is ok"):
+            open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
+    else:
+        import pyarrow.parquet as pq
+
+        path = write_prepared(tmp_path, num_clips=1) / "rows-000000.parquet"
+        pq.write_table(pq.read_table(path).drop_columns("keypoints"), path)
+        with pytest.raises(TrainingDataError, match=r"lacks the columns \['keypoints'\]"):
+            open_corpus(str(path.parent), SAMPLING)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.puppets import render, sample_spec
+from models.puppets.truth_file import write_truth
+from pipelines.training.ground_truth import true_keypoints
+from stages.io.storage import Storage
+from stages.outcome import BadRow
+
+FPS = 8.0
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A folder with the truth of `dance.mp4`, five frames of 64 × 48, and its keypoints."""
+    folder = tmp_path_factory.mktemp("truth")
+    spec = sample_spec(3, size_px=(64, 48), num_shots=1, duration_seconds=1.0)
+    frames = list(render(spec, FPS, 5))
+    seconds = [index / FPS for index in range(5)]
+    write_truth(folder / "dance.npz", frames, frame_seconds=seconds, shot_starts_seconds=[0.0])
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
+    return folder, np.stack([frame.keypoints for frame in frames])
+
+
+def clip(**changes: Any) -> dict[str, Any]:
+    row = {"uri": "s3://corpus/videos/dance.mp4", "frame_seconds": [0.25, 0.5]}
+    return {**row, "work_height_px": 64, "work_width_px": 48, **changes}
+
+
+def test_keypoints_are_those_of_the_clips_frames_scored_where_there_are_any(truth: tuple[Path, np.ndarray]) -> None:
+    folder, keypoints = truth
+    found = true_keypoints(Storage(str(folder)), clip())
+    assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
+    np.testing.assert_allclose(found[..., :2], keypoints[[2, 4], :, :2], atol=1e-4)
+    np.testing.assert_array_equal(found[..., 2], keypoints[[2, 4], :, 2] > 0)
+
+
+def test_keypoints_are_in_pixels_of_the_working_size(truth: tuple[Path, np.ndarray]) -> None:
+    folder, keypoints = truth
+    found = true_keypoints(Storage(str(folder)), clip(work_height_px=128, work_width_px=96))
+    # The middle of a pixel of 1 px is at the corner of two of half a pixel.
+    np.testing.assert_allclose(found[..., :2], 2 * keypoints[[2, 4], :, :2] + 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"uri": "videos/absent.mp4"}, r"NotFound.*absent\.npz does not exist"),
+        ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no truth of a puppet video"),
+        ({"frame_seconds": [0.25, 0.6]}, r"InvalidRow.*knows no frame within 0\.100 s of one of the clip"),
+    ],
+)
+def test_another_truth_is_refused(truth: tuple[Path, np.ndarray], changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRow) as error:
+        true_keypoints(Storage(str(truth[0])), clip(**changes))
+    assert re.search(said, f"{error.value.reason}: {error.value.message}")

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_animation import ToyAnimator, failing_model, toy_model
+
+from models.common.animator import Animation, AnimationInputs, OnStep
+from stages.animate.diffusion import PROGRESS, AnimateConfig, AnimateStage
+from stages.animate.models import AnimationModel, LoadOptions
+from stages.base import Row
+from stages.chain import run_row
+from stages.io.storage import Storage
+
+
+def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
+    rng = np.random.default_rng(1)
+    return {
+        "request_id": request_id,
+        "model": model,
+        "model_digest": f"sha256:{model}",
+        "seed": 5,
+        "num_steps": None,
+        "guidance_scale": None,
+        "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
+        "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
+        "skeleton_keypoints": rng.random((4, 133, 3), dtype=np.float32),
+        "reference_skeleton": np.zeros((16, 8, 3), np.uint8),
+        "reference_keypoints": np.zeros((133, 3), np.float32),
+        "driving_frames": rng.integers(0, 255, (4, 20, 10, 3), dtype=np.uint8),
+        "driving_keypoints": rng.random((4, 133, 3), dtype=np.float32),
+        **changes,
+    }
+
+
+def opened(models: dict[str, AnimationModel], config: AnimateConfig | None = None, **rest: Any) -> AnimateStage:
+    stage = AnimateStage(config or AnimateConfig(device="cpu"), models, **rest)
+    stage.open()
+    return stage
+
+
+def run(stage: AnimateStage, one: Row) -> Row:
+    return run_row(one, [stage], {"animate": "k"})
+
+
+def test_a_request_becomes_frames_and_says_what_was_done() -> None:
+    done = run(opened({"toy": toy_model()}), row())
+    assert done["animation_frames"].shape == (4, 16, 8, 3)
+    assert (done["fallbacks"], done["device"]) == (["window_batch=1"], "cpu")
+
+
+def test_the_same_request_gives_the_same_frames_whatever_ran_before() -> None:
+    models = {"toy": toy_model(), "other": toy_model("other")}
+    alone = run(opened(models), row())["animation_frames"]
+    stage = opened(models)
+    for before in (row("x", seed=9), row("y", model="other")):
+        run(stage, before)
+    np.testing.assert_array_equal(run(stage, row())["animation_frames"], alone)
+    assert (run(stage, row(seed=6))["animation_frames"] != alone).any()
+
+
+def test_settings_reach_the_model(tmp_path: Path) -> None:
+    given: list[AnimationInputs] = []
+    options: list[LoadOptions] = []
+
+    class Recorder(ToyAnimator):
+        def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+            given.append(inputs)
+            return super().animate(inputs, on_step=on_step)
+
+    def load(how: LoadOptions) -> Recorder:
+        options.append(how)
+        return Recorder(name="toy")
+
+    model = AnimationModel(
+        pose_preset="embedded", size_multiple=8, short_side_px=8, digest=lambda _: "sha256:0", load=load
+    )
+    config = AnimateConfig(device="cpu", dtype="bfloat16", compile=True, weights=str(tmp_path))
+    run(opened({"toy": model}, config), row(num_steps=7, guidance_scale=2.0))
+    assert options == [LoadOptions(weights=str(tmp_path), device="cpu", dtype="bfloat16", compile=True)]
+    expected = row()
+    np.testing.assert_array_equal(given[0].driving_THWC, expected["driving_frames"])
+    np.testing.assert_array_equal(given[0].driving_keypoints_TK3, expected["driving_keypoints"])
+    np.testing.assert_array_equal(given[0].reference_keypoints_K3, expected["reference_keypoints"])
+    np.testing.assert_array_equal(given[0].pose_keypoints_TK3, expected["skeleton_keypoints"])
+    assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
+    assert given[0].reference_pose_HWC is not None
+
+
+def test_a_model_is_loaded_once_and_its_time_counted_apart(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    stage = opened({name: toy_model(name, log=log) for name in ("a", "b")})
+    done = [run(stage, row(str(i), model=name)) for i, name in enumerate("aaabb")]
+    assert log.read_text().split("\n") == ["a cpu auto", "b cpu auto", ""]
+    assert ["animate.load" in one["seconds_by_stage"] for one in done] == [True, False, False, True, False]
+    # New weights under the same name are another model.
+    run(stage, row("z", model="b", model_digest="sha256:new"))
+    assert log.read_text().count("b cpu") == 2
+
+
+def test_what_does_not_fit_in_memory_is_the_rows_own_end() -> None:
+    models = {"toy": toy_model(), "failing": failing_model(lambda: torch.OutOfMemoryError("CUDA out of memory"))}
+    stage = opened(models)
+    done = run(stage, row(model="failing"))
+    assert (done["status"], done["reason"]) == ("failed", "OutOfMemory")
+    assert "4 x 16 x 8 (frames, height, width) do not fit: CUDA out of memory" in done["message"]
+    assert run(stage, row())["status"] == "ok"
+
+
+def test_frames_that_are_too_few_are_a_fault() -> None:
+    class Short(ToyAnimator):
+        def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+            return Animation(frames_THWC=inputs.pose_THWC[:-1])
+
+    model = AnimationModel(
+        pose_preset="embedded",
+        size_multiple=8,
+        short_side_px=8,
+        digest=lambda _: "sha256:0",
+        load=lambda _: Short(name="toy"),
+    )
+    done = run(opened({"toy": model}), row())
+    assert done["reason"] == "UnexpectedError"
+    assert "toy made frames (3, 16, 8, 3) of (4, 16, 8, 3) skeletons" in done["message"]
+
+
+def test_progress_is_told_now_and_then_and_taken_back(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    seen: list[dict[str, Any]] = []
+
+    class Watched(ToyAnimator):
+        def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+            assert on_step is not None
+            for step in range(3):
+                on_step(step + 1, 3)
+                seen.extend(json.loads(storage.read(name)) for name in storage.names(PROGRESS))
+            raise RuntimeError("asked for")
+
+    model = AnimationModel(
+        pose_preset="embedded",
+        size_multiple=8,
+        short_side_px=8,
+        digest=lambda _: "sha256:0",
+        load=lambda _: Watched(name="toy"),
+    )
+    config = AnimateConfig(device="cpu", progress_seconds=0.0)
+    run(opened({"toy": model}, config, progress=storage), row())
+    assert seen == [{"request_id": "a", "step": step, "num_steps": 3} for step in (1, 2, 3)]
+    assert storage.names(PROGRESS) == []
+    seen.clear()
+    run(opened({"toy": model}, AnimateConfig(device="cpu", progress_seconds=60.0), progress=storage), row())
+    run(opened({"toy": model}, config), row())
+    assert seen == []
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown dtype 'float8', expected one of auto, float32"):
+        AnimateConfig(dtype="float8")  # type: ignore[arg-type]

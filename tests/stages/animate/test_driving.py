@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from puppet_media import FPS, NUM_FRAMES, SIZE_PX, write_driving
+
+from models.video.audio import SAMPLE_RATE_HZ
+from models.video.encode import write_h264
+from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.base import Row
+from stages.outcome import BadRow
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[DrivingStage]:
+    stage = DrivingStage(DrivingConfig())
+    stage.open()
+    yield stage
+    stage.close()
+
+
+def request(uri: Path, start: float | None = None, duration: float | None = None, clip: Row | None = None) -> Row:
+    return {"driving_uri": str(uri), "clip": clip, "start_seconds": start, "duration_seconds": duration}
+
+
+def with_config(config: DrivingConfig, row: Row) -> Row:
+    stage = DrivingStage(config)
+    stage.open()
+    try:
+        return stage(row)
+    finally:
+        stage.close()
+
+
+def test_a_whole_video_at_its_own_timing(stage: DrivingStage, driving: Path) -> None:
+    row = stage(request(driving))
+    assert row["driving_frames"].shape == (NUM_FRAMES, *SIZE_PX, 3)
+    assert (row["num_frames"], row["fps"]) == (NUM_FRAMES, FPS)
+    assert row["frame_seconds"] == pytest.approx(np.arange(NUM_FRAMES) / FPS)
+    assert (row["driving_width_px"], row["driving_height_px"]) == (SIZE_PX[1], SIZE_PX[0])
+    assert row["driving_fingerprint"].startswith("sha256:")
+    assert (row["driving_audio"], row["has_audio"]) == (None, False)
+
+
+def test_a_part_of_a_video(stage: DrivingStage, driving: Path) -> None:
+    row = stage(request(driving, 0.25, 0.375))
+    assert row["frame_seconds"] == pytest.approx([2 / FPS, 3 / FPS, 4 / FPS])
+    # Longer than what is there is what is there; shorter than a frame is one frame.
+    assert stage(request(driving, 0.5, 100.0))["num_frames"] == 2
+    assert stage(request(driving, 0.0, 0.001))["num_frames"] == 1
+    with pytest.raises(BadRow, match=r"InvalidRow: start_seconds is 9, but .* lasts 0.75 s"):
+        stage(request(driving, 9.0))
+
+
+def test_a_video_of_one_frame(stage: DrivingStage, tmp_path: Path) -> None:
+    row = stage(request(write_driving(tmp_path / "one.mp4", num_frames=1)))
+    assert row["driving_frames"].shape == (1, *SIZE_PX, 3)
+    assert row["fps"] > 0
+
+
+def test_an_unsteady_frame_rate_keeps_its_timing(stage: DrivingStage, tmp_path: Path) -> None:
+    stamps = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
+    frames = [np.full((32, 32, 3), 30 * i, np.uint8) for i in range(len(stamps))]
+    write_h264(tmp_path / "a.mp4", frames, fps=10, timestamps_seconds=stamps.tolist())
+    row = stage(request(tmp_path / "a.mp4"))
+    moments = np.arange(row["num_frames"]) / row["fps"]
+    on_display = stamps[np.searchsorted(stamps, moments + 1e-3, side="right") - 1]
+    assert row["frame_seconds"] == pytest.approx(on_display, abs=1e-3)
+    assert row["num_frames"] / row["fps"] == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_clip_is_used_as_it_is(stage: DrivingStage, driving: Path) -> None:
+    clip = {
+        "uri": str(driving),
+        "fingerprint": "sha256:0",
+        "size_bytes": driving.stat().st_size,
+        "start_seconds": 1 / FPS,
+        "num_frames": 2,
+        "frame_step": 2,
+        "fps": float(FPS),
+    }
+    row = stage(request(driving, clip=clip))
+    assert row["frame_seconds"] == pytest.approx([1 / FPS, 3 / FPS])
+    assert row["fps"] == FPS / 2
+    with pytest.raises(BadRow, match="SourceChanged"):
+        stage(request(driving, clip={**clip, "size_bytes": 5}))
+
+
+def test_frames_are_stepped_over_and_long_parts_refused(driving: Path) -> None:
+    row = with_config(DrivingConfig(max_fps=4.0), request(driving))
+    assert (row["num_frames"], row["fps"]) == (NUM_FRAMES // 2, FPS / 2)
+    with pytest.raises(BadRow, match=r"TooLarge: the driving part has 6 frames, 4 are allowed"):
+        with_config(DrivingConfig(max_frames=4), request(driving))
+
+
+def test_sound_of_the_part_if_asked(driving: Path, tmp_path: Path) -> None:
+    config = DrivingConfig(keep_audio=True)
+    row = with_config(config, request(driving, 0.25, 0.375))
+    assert row["driving_audio"].shape == (round(0.375 * SAMPLE_RATE_HZ), 2)
+    assert np.abs(row["driving_audio"]).max() > 5000
+    assert row["has_audio"]
+    silent = with_config(config, request(write_driving(tmp_path / "silent.mp4")))
+    assert (silent["driving_audio"], silent["has_audio"]) == (None, False)
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "NotFound"), (b"<html>", "NotAVideo"), (b"", "NotAVideo")])
+def test_what_is_no_video_is_refused(stage: DrivingStage, tmp_path: Path, content: Any, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(BadRow, match=reason):
+        stage(request(tmp_path / "a.mp4"))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from puppet_media import puppet_frames, write_scenery
+
+from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.base import Row
+from stages.outcome import BadRow
+from stages.prepare.pose import PoseConfig
+
+
+def test_a_reference_has_its_keypoints() -> None:
+    stage = ReferencePoseStage(PoseConfig())
+    stage.open()
+    found = stage({"reference_image": puppet_frames(3, num_frames=1)[0]})["reference_keypoints"]
+    assert (found.shape, found.dtype) == ((133, 3), np.float32)
+    assert (found[:17, 2] > 0.3).sum() > 10
+    assert stage.weights()
+
+
+@pytest.fixture
+def stage() -> DrivingPoseStage:
+    stage = DrivingPoseStage(PoseConfig())
+    stage.open()
+    return stage
+
+
+def row(clip: Row | None = None, num_frames: int = 2) -> Row:
+    return {"driving_frames": puppet_frames(8, num_frames=num_frames), "clip": clip, "clip_id": "c"}
+
+
+def test_a_video_is_looked_at(stage: DrivingPoseStage) -> None:
+    found = stage(row())["driving_keypoints"]
+    assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
+
+
+def test_a_video_without_anybody_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
+    driving = DrivingStage(DrivingConfig())
+    driving.open()
+    scenery = write_scenery(tmp_path / "a.mp4")
+    frames = driving.process(
+        {"driving_uri": str(scenery), "clip": None, "start_seconds": None, "duration_seconds": None}
+    )["driving_frames"]
+    driving.close()
+    with pytest.raises(BadRow, match="NoPerson: none of the 6 driving frames shows a person"):
+        stage({"driving_frames": frames, "clip": None, "clip_id": None})
+
+
+def prepared(path: Path, keypoints: np.ndarray, **changes: Any) -> Row:
+    rows = {"clip_id": ["b", "c"], "keypoints": [keypoints.tolist(), keypoints.tolist()]}
+    pq.write_table(pa.table(rows, schema=pa.schema({"clip_id": pa.string(), "keypoints": _KIND})), path)
+    return {"keypoints_file": str(path), "work_width_px": 48, "work_height_px": 64, **changes}
+
+
+_KIND = pa.list_(pa.list_(pa.list_(pa.float32())))
+
+
+def test_keypoints_of_a_prepared_clip_are_read_and_scaled(stage: DrivingPoseStage, tmp_path: Path) -> None:
+    keypoints = np.full((2, 133, 3), 0.9, np.float32)
+    keypoints[..., 0] = 47  # the centre of the last column
+    keypoints[..., 1] = 0
+    found = stage(row(prepared(tmp_path / "rows.parquet", keypoints)))["driving_keypoints"]
+    # Twice the size: the last of 48 columns covers the columns 94 and 95.
+    np.testing.assert_allclose(found[0, 0], [94.5, 0.5, 0.9], rtol=1e-6)
+
+
+def test_an_unprepared_clip_is_looked_at(stage: DrivingPoseStage) -> None:
+    found = stage(row({"keypoints_file": None, "work_width_px": None, "work_height_px": None}))
+    assert found["driving_keypoints"].shape == (2, 133, 3)
+
+
+def test_a_prepared_clip_that_is_gone_or_changed_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
+    clip = prepared(tmp_path / "rows.parquet", np.full((2, 133, 3), 0.9, np.float32))
+    with pytest.raises(BadRow, match=r"SourceChanged: .*keypoints \(2, 133, 3\) of c, but 3 frames"):
+        stage(row(clip, num_frames=3))
+    with pytest.raises(BadRow, match=r"SourceChanged: .* holds the clip d no more"):
+        stage({**row(clip), "clip_id": "d"})
+    (tmp_path / "rows.parquet").unlink()
+    with pytest.raises(BadRow, match=r"NotFound: .*which held the clip c, is gone"):
+        stage(row(clip))

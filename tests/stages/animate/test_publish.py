@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from puppet_media import puppet_frames
+
+from models.video.audio import SAMPLE_RATE_HZ
+from models.video.side_by_side import GAP_PX
+from stages.animate.diffusion import publish as publish_animation
+from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
+from stages.base import Row
+from stages.io.storage import Storage
+from stages.outcome import OutputRefusedError
+
+
+@pytest.fixture
+def row() -> Row:
+    frames = puppet_frames(8)
+    return {
+        "request_id": "a",
+        "work_key": "0123abc",
+        "animation_frames": frames[:, :64, :64],
+        "reference_image": frames[0, :64, :64],
+        "fps": 30000 / 1001,
+        "driving_frames": frames,
+        "driving_keypoints": np.zeros((len(frames), 133, 3), np.float32),
+        "driving_audio": None,
+    }
+
+
+def test_two_videos_under_the_works_name_at_the_drivers_timing(row: Row, tmp_path: Path) -> None:
+    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+    assert made["video_uri"] == "_videos/a.0123abc.mp4"
+    assert made["side_by_side_uri"] == "_videos/a.0123abc.side-by-side.mp4"
+    assert made["video_bytes"] == (tmp_path / made["video_uri"]).stat().st_size
+    assert sorted(path.name for path in (tmp_path / "_videos").iterdir()) == [
+        "a.0123abc.mp4",
+        "a.0123abc.side-by-side.mp4",
+    ]
+    with av.open(str(tmp_path / made["video_uri"])) as container:
+        decoded = list(container.decode(video=0))
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert not container.streams.audio
+    assert [frame.time for frame in decoded] == pytest.approx([i * 1001 / 30000 for i in range(6)], abs=1e-4)
+    assert (decoded[0].width, decoded[0].height) == (64, 64)
+    with av.open(str(tmp_path / made["side_by_side_uri"])) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(pictures) == 6
+    # The height at least, the driving frames in their own shape.
+    assert pictures[0].shape == (256, 256 + GAP_PX + 192 + GAP_PX + 256, 3)
+    left, right = pictures[3][:, :256].astype(int), pictures[3][:, -256:].astype(int)
+    assert np.abs(left - pictures[0][:, :256]).mean() < 3
+    assert np.abs(right - pictures[0][:, -256:]).mean() > 1
+
+
+def test_the_same_row_gives_the_same_bytes(row: Row, tmp_path: Path) -> None:
+    contents = set()
+    for name in ("a", "b"):
+        made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path / name)))(row)
+        contents.add(tuple((tmp_path / name / made[uri]).read_bytes() for uri in ("video_uri", "side_by_side_uri")))
+    assert len(contents) == 1
+
+
+def test_sound_goes_into_the_animation(row: Row, tmp_path: Path) -> None:
+    tone = np.full((round(6 * 1001 / 30000 * SAMPLE_RATE_HZ), 2), 1000, np.int16)
+    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))({**row, "driving_audio": tone})
+    with av.open(str(tmp_path / made["video_uri"])) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+
+
+def test_one_frame_is_a_video(row: Row, tmp_path: Path) -> None:
+    short = {name: row[name][:1] for name in ("animation_frames", "driving_frames", "driving_keypoints")}
+    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))({**row, **short})
+    with av.open(str(tmp_path / made["video_uri"])) as container:
+        assert len(list(container.decode(video=0))) == 1
+
+
+def test_a_full_disk_is_no_outcome_of_the_row(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OutputRefusedError, match=r"ENOSPC: .*No space left"):
+        PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+    assert not list((tmp_path / "_videos").iterdir())
+
+
+def test_what_does_not_decode_is_not_published(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short_write(path: Path, frames: Any, **options: Any) -> int:
+        return publish_animation_write(path, list(frames)[:-1], **options) + 1
+
+    publish_animation_write = publish_animation.write_h264
+    monkeypatch.setattr(publish_animation, "write_h264", short_write)
+    with pytest.raises(RuntimeError, match="has 5 frames"):
+        PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+    assert not (tmp_path / "_videos").exists()
+
+
+@pytest.mark.parametrize("bad", [{"crf": 60}, {"min_side_by_side_px": 255}, {"max_side_by_side_px": 64}])
+def test_nonsense_settings_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        PublishAnimationConfig(**bad)

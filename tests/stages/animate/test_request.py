@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_animation import published_model, toy_model
+
+from stages.animate.request import RequestConfig, RequestStage
+from stages.outcome import BadRow
+
+MODELS = {"toy": toy_model(), "published": published_model()}
+GOOD: dict[str, Any] = {
+    "reference_uri": "a.png",
+    "driving_uri": "a.mp4",
+    "clip_id": None,
+    "clips_uri": None,
+    "clip": None,
+    "start_seconds": None,
+    "duration_seconds": None,
+    "model": "toy",
+    "model_digest": "sha256:0",
+    "seed": 0,
+    "num_steps": None,
+    "guidance_scale": None,
+    "width_px": None,
+    "height_px": None,
+    "retarget": None,
+}
+CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": {"status": "ok"}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        CLIP,
+        {**CLIP, "clip": {"status": None}},
+        {"start_seconds": 0.0, "duration_seconds": 2.5},
+        {"width_px": 64, "height_px": 96, "num_steps": 20, "guidance_scale": 3.5, "seed": 2**40},
+        {"retarget": "frame"},
+    ],
+)
+def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
+    assert RequestStage(RequestConfig(), MODELS).process({**GOOD, **changes}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "message"),
+    [
+        ({"model": "toys"}, "UnknownModel", "no model is called 'toys'; did you mean toy?"),
+        ({"model": "zzz"}, "UnknownModel", "there are published, toy"),
+        ({"driving_uri": None}, "InvalidRow", "either driving_uri, or clip_id with clips_uri"),
+        ({**CLIP, "driving_uri": "a.mp4"}, "InvalidRow", "got both or neither"),
+        ({**CLIP, "clip": None}, "NotFound", "there is no clip 'c' in out/prepared"),
+        ({**CLIP, "clip": {"status": "rejected"}}, "InvalidRow", "the clip c is rejected in out/prepared, not ok"),
+        ({**CLIP, "start_seconds": 1.0}, "InvalidRow", "a clip is used as it is"),
+        ({"start_seconds": -1.0}, "InvalidRow", "start_seconds is -1.0"),
+        ({"duration_seconds": 0.0}, "InvalidRow", "duration_seconds is 0.0"),
+        ({"duration_seconds": float("nan")}, "InvalidRow", "duration_seconds is nan"),
+        ({"seed": -1}, "InvalidRow", "seed is -1"),
+        ({"num_steps": 0}, "InvalidRow", "num_steps is 0, expected 1 to 1000"),
+        ({"guidance_scale": float("inf")}, "InvalidRow", "guidance_scale is inf"),
+        ({"width_px": 100}, "InvalidRow", "width_px is 100, but toy needs a multiple of 8: ask for 96 or 104"),
+        ({"height_px": 4}, "InvalidRow", "ask for 8"),
+        ({"height_px": 4096}, "InvalidRow", "height_px is 4096, expected 1 to 2048"),
+        ({"width_px": 0}, "InvalidRow", "width_px is 0"),
+        ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(changes: dict[str, Any], reason: str, message: str) -> None:
+    with pytest.raises(BadRow) as raised:
+        RequestStage(RequestConfig(), MODELS).process({**GOOD, **changes})
+    assert raised.value.reason == reason
+    assert message in raised.value.message
+
+
+def test_missing_weights_are_named_and_may_have_come_meanwhile(tmp_path: Path) -> None:
+    stage = RequestStage(RequestConfig(weights=str(tmp_path)), MODELS)
+    row = {**GOOD, "model": "published", "model_digest": None}
+    with pytest.raises(BadRow, match=r"MissingWeights: .*toy.safetensors is not there"):
+        stage.process(row)
+    (tmp_path / "toy.safetensors").write_bytes(b"weights")
+    with pytest.raises(BadRow, match="were not there when the job began; run it again"):
+        stage.process(row)
+    assert stage.process({**row, "model_digest": "sha256:1"}) == {}
