@@ -38,7 +38,8 @@ single precision.
 {file_table(paths)}
 
 Trained by `jobs/training/appearance.py` (`zoetrope train appearance`) on puppet videos drawn by
-`models/puppets`; nothing else was seen. Steps include the runs that a run continued; date, minutes, machine and settings are those of the last.
+`models/puppets`; nothing else was seen. Steps include the runs that a run continued; date,
+minutes, machine and settings are those of the last.
 
 {run_list(paths)}
 

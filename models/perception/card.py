@@ -50,8 +50,8 @@ stored in half precision and run in single precision.
 {file_table(paths)}
 
 Trained by `jobs/training/perception.py` (`zoetrope train perception`) on puppet videos drawn by
-`models/puppets`; nothing else was seen. Steps include the runs that a run continued (on other puppets, with other settings and weights of the
-losses); date, minutes, machine and settings are those of the last.
+`models/puppets`; nothing else was seen. Steps include the runs that a run continued (on other
+puppets, with other settings and weights of the losses); date, minutes, machine and settings are those of the last.
 
 {run_list(paths)}
 

@@ -2,7 +2,8 @@
 
 A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share. What
 sample n is follows from the seed, n and the dataset (`models.training.sample_spec`), so that it does not matter who
-makes it, when, or how often. `pipelines.training.batches` has the numbers made into samples, by Ray Data or by a thread.
+makes it, when, or how often. `pipelines.training.batches` has the numbers made into samples, by Ray Data or by a
+thread.
 """
 
 from __future__ import annotations
