@@ -15,10 +15,11 @@ from models.appearance.vae import LATENT_PX, Vae, decode_frames, to_images
 from models.common.animator import Animation, AnimationInputs, OnStep, check_pictures
 from models.common.limb_warped import LimbWarped
 from models.common.memory import MemoryPlan, on_device, with_less_where_needed
+from models.sampling.config import WindowConfig
 from models.sampling.denoise import Windows, sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
-from models.sampling.windows import WindowConfig, padded_num_frames, windows
+from models.sampling.windows import padded_num_frames, windows
 
 POSE_FEATURE_BYTES = 256 * 2**20
 """Pose features of a whole clip are kept up to this size; those of longer clips are computed again in every window,

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from models.common.unet.temporal import TemporalConfig
-from models.common.unet.unet import UNetConfig
-from models.sampling.schedule import ScheduleConfig
-from models.sampling.windows import WindowConfig
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.sampling.config import ScheduleConfig, WindowConfig
 
 PoseGuiderForm = Literal["released", "paper"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from models.animate_x.config import EMBEDDED, AnimateXConfig
 from models.animate_x.network import AnimateX
 from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
+from models.common.unet.config import UNetConfig
 from models.common.unet.temporal import sinusoids
-from models.common.unet.unet import UNetConfig
 
 CHECKPOINT = Path(__file__).parent / "checkpoints" / "embedded.safetensors"
 ANIMATE_X_FILE = "animate-x_ckpt.pth"

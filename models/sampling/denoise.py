@@ -8,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.sampling.config import Blend
 from models.sampling.schedule import NoiseSchedule, ddim_step
-from models.sampling.windows import Blend, blend_weights
+from models.sampling.windows import blend_weights
 
 Windows = Sequence[Sequence[int]]
 

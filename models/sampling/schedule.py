@@ -7,52 +7,11 @@ Velocity v = √ᾱ_t · ε − √(1 − ᾱ_t) · x_0 (Salimans and Ho 2022, a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Betas = Literal["linear", "scaled_linear"]
-Prediction = Literal["epsilon", "v_prediction"]
-Spacing = Literal["leading", "leading_to_end", "trailing"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScheduleConfig:
-    """The noise schedule of training, and how inference walks it.
-
-    `betas`: "linear" in β, or "scaled_linear", linear in √β.
-    `zero_terminal_snr`: rescale so that ᾱ at the last step is exactly 0 (Lin et al. 2024, arXiv 2305.08891,
-      algorithm 1).
-    `prediction`: what the network predicts.
-    `spacing`: which N of the T training steps are evaluated, stride = T // N:
-      "leading" `steps_offset` + k · stride for k < N; "leading_to_end" the same, but for every k with k · stride < T,
-      which is N + 1 evaluations for N = 30 of 1000 (the UniAnimate lineage); "trailing" T − k · T / N − 1, rounded.
-    `final_alpha_one`: the step past the first training step ends at ᾱ = 1 (no noise); otherwise at ᾱ_0.
-    """
-
-    num_train_steps: int = 1000
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    betas: Betas = "scaled_linear"
-    zero_terminal_snr: bool = True
-    prediction: Prediction = "v_prediction"
-    spacing: Spacing = "trailing"
-    steps_offset: int = 1
-    final_alpha_one: bool = True
-
-    def __post_init__(self) -> None:
-        if self.num_train_steps < 2:
-            raise ValueError(f"num_train_steps must be at least 2, got {self.num_train_steps}")
-        if not 0 < self.beta_start <= self.beta_end < 1:
-            raise ValueError(
-                f"betas must satisfy 0 < beta_start <= beta_end < 1, got {self.beta_start} and {self.beta_end}"
-            )
-        if self.zero_terminal_snr and self.prediction == "epsilon":
-            raise ValueError(
-                "zero_terminal_snr needs prediction='v_prediction': at zero signal the noise says nothing of the sample"
-            )
+from models.sampling.config import ScheduleConfig
 
 
 class NoiseSchedule:

@@ -4,43 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Layout = Literal["closed_loop", "open_loop", "last_shifted"]
-Blend = Literal["uniform", "triangular"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WindowConfig:
-    """How a clip longer than one window is covered.
-
-    `size`, `overlap`: frames of a window, and frames that neighbours share.
-    `layout`: "closed_loop" runs on past the last frame into the first ones (Moore-AnimateAnyone, X-Dyna; right for
-      clips that loop, otherwise end and beginning mix); "open_loop" stops at the end, where its last window may still
-      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" moves the last window back to end
-      at the last frame (UniAnimate), so no window wraps.
-    `stride`: levels of the AnimateDiff schedule: level k takes every 2ᵏ-th frame. Not for "last_shifted".
-    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weighs a
-      prediction by its distance from its window's ends, so that there is no seam where a window begins or ends.
-    """
-
-    size: int
-    overlap: int
-    layout: Layout = "last_shifted"
-    stride: int = 1
-    blend: Blend = "uniform"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.overlap < self.size:
-            raise ValueError(f"window overlap must be from 0 to size - 1, got {self.overlap} with size {self.size}")
-        if self.stride < 1 or (self.stride > 1 and self.layout == "last_shifted"):
-            raise ValueError(
-                f"window stride must be 1, or more for a loop layout; got {self.stride} with {self.layout}"
-            )
+from models.sampling.config import Blend, WindowConfig
 
 
 def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int = 0) -> list[list[int]]:

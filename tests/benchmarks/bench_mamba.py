@@ -25,9 +25,10 @@ from torch.nn import functional
 from transformers import MambaConfig as PeerConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer, mamba_selective_scan
 
-from models.common.unet.mamba import Mamba, MambaConfig
+from models.common.unet.config import MambaConfig, TemporalConfig
+from models.common.unet.mamba import Mamba
 from models.common.unet.selective_scan import selective_scan
-from models.common.unet.temporal import TemporalConfig, temporal_layer
+from models.common.unet.temporal import temporal_layer
 
 # F frames, M sequences, D width, S state
 

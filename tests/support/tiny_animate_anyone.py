@@ -12,10 +12,8 @@ from models.animate_anyone.config import AnimateAnyoneConfig
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae
 from models.common.checkpoint import save_checkpoint
-from models.common.unet.temporal import TemporalConfig
-from models.common.unet.unet import UNetConfig
-from models.sampling.schedule import ScheduleConfig
-from models.sampling.windows import WindowConfig
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.sampling.config import ScheduleConfig, WindowConfig
 
 TINY = AnimateAnyoneConfig(
     unet=UNetConfig(

@@ -7,9 +7,8 @@ import torch
 from models.animate_x.config import AnimateXConfig, IndicatorConfig
 from models.animate_x.network import AnimateX
 from models.appearance.vae import EMBEDDED_VAE
-from models.common.unet.temporal import TemporalConfig
-from models.common.unet.unet import UNetConfig
-from models.sampling.windows import WindowConfig
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.sampling.config import WindowConfig
 
 TINY = AnimateXConfig(
     unet=UNetConfig(

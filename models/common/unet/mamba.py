@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.common.unet.config import MambaConfig
 from models.common.unet.selective_scan import selective_scan
 
 # F frames, M sequences, D width, S state
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MambaConfig:
-    """Shape of a layer; the defaults are those of the paper.
-
-    `state`: numbers of a channel's state. `convolution`: frames that a channel's convolution sees, itself the last.
-    `expand`: inner width over width. `bidirectional`: a second scan, with parameters of its own, comes from the end.
-    """
-
-    state: int = 16
-    convolution: int = 4
-    expand: int = 2
-    bidirectional: bool = False
 
 
 class SelectiveScan(nn.Module):

@@ -4,44 +4,13 @@ temporal transformers of ModelScope's text-to-video (arXiv 2308.06571), and Mamb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
 from models.common.unet.attention import MultiHeadAttention
-from models.common.unet.mamba import Mamba, MambaConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemporalConfig:
-    """Temporal layers.
-
-    `layout`: "animatediff", a layer after every ResNet and its spatial transformer; or "modelscope", a layer after
-      every spatial transformer and one after the first convolution, and convolutions over frames after every ResNet.
-    `positions`: whether attention knows the places of frames; without, a window may have any length.
-    `max_frames`: frames that have a place in the table of positions, the most of a window.
-    `mamba`: state-space layers in place of the transformers (Animate-X, arXiv 2410.10306, §3.3), which know the order
-      of frames by themselves; None for transformers.
-    `norm`: GroupNorm's statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the
-      frames (diffusers' `UNetMotionModel` and `UNet3DConditionModel`): the same weights compute other numbers.
-    `head_width`: None for `num_heads` heads everywhere; otherwise heads have this width, and only the layer after the
-      first convolution has `num_heads` of them, whatever its input's width.
-    """
-
-    layout: Literal["animatediff", "modelscope"] = "animatediff"
-    positions: bool = True
-    max_frames: int = 32
-    norm: Literal["per_frame", "pooled"] = "per_frame"
-    num_heads: int = 8
-    head_width: int | None = None
-    mamba: MambaConfig | None = None
-
-    def heads(self, width: int) -> int:
-        """Heads of a layer within the levels."""
-        return self.num_heads if self.head_width is None else width // self.head_width
+from models.common.unet.config import MambaConfig, TemporalConfig
+from models.common.unet.mamba import Mamba
 
 
 class TemporalBlock(nn.Module):

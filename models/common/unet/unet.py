@@ -6,7 +6,6 @@ Parameters are named as diffusers names them, temporal layers as in its `UNetMot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -18,38 +17,9 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.common.unet.temporal import TemporalConfig, TemporalLayer, temporal_layer
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.common.unet.temporal import TemporalLayer, temporal_layer
 from models.common.unet.transformer import BlockConditions, SpatialTransformer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UNetConfig:
-    """Shape of a U-Net; the defaults are Stable Diffusion 1.5's.
-
-    `widths`: channels of each level, from the full resolution down; `attention`: whether a level has transformers.
-    `num_heads`: of every spatial attention, unless `head_width` says how wide a head is. `context_width`: of a token.
-    `pose_attention`: α of a second transformer after each spatial one, x + α · Δ(x), whose context is the motion of a
-      frame (Animate-X, arXiv 2410.10306, §3.3); None for none.
-    """
-
-    in_channels: int = 4
-    out_channels: int = 4
-    widths: tuple[int, ...] = (320, 640, 1280, 1280)
-    attention: tuple[bool, ...] = (True, True, True, False)
-    layers_per_block: int = 2
-    num_heads: int = 8
-    head_width: int | None = None
-    context_width: int = 768
-    norm_groups: int = 32
-    pose_attention: float | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.widths) != len(self.attention) or not self.widths:
-            raise ValueError(f"widths {self.widths} and attention {self.attention} must name the same levels")
-
-    def heads(self, width: int) -> int:
-        """Heads of a spatial attention of this width."""
-        return self.num_heads if self.head_width is None else width // self.head_width
 
 
 class Level(nn.Module):

@@ -15,7 +15,7 @@ from models.animate_x.network import AnimateX
 from models.animate_x.training import AnimateXTask
 from models.appearance.image_encoder import new_embedded_image_encoder
 from models.appearance.vae import EMBEDDED_VAE, Vae, standardise, to_images
-from models.common.unet.mamba import MambaConfig
+from models.common.unet.config import MambaConfig
 from models.pose.pose_augment import rescaled
 from models.puppets import render
 from models.puppets.solo import sample_figure

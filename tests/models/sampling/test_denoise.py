@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.sampling.config import ScheduleConfig, WindowConfig
 from models.sampling.denoise import Windows, sample
-from models.sampling.schedule import NoiseSchedule, ScheduleConfig
-from models.sampling.windows import WindowConfig, windows
+from models.sampling.schedule import NoiseSchedule
+from models.sampling.windows import windows
 
 V = NoiseSchedule(ScheduleConfig())
 EPSILON = NoiseSchedule(

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.sampling.schedule import NoiseSchedule, ScheduleConfig, ddim_step
+from models.sampling.config import ScheduleConfig
+from models.sampling.schedule import NoiseSchedule, ddim_step
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "schedules"
 

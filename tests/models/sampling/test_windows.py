@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sampling.windows import WindowConfig, blend_weights, padded_num_frames, windows
+from models.sampling.config import WindowConfig
+from models.sampling.windows import blend_weights, padded_num_frames, windows
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "windows"
 

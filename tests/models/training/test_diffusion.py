@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.sampling.schedule import NoiseSchedule, ScheduleConfig
+from models.sampling.config import ScheduleConfig
+from models.sampling.schedule import NoiseSchedule
 from models.training.diffusion import add_noise
 from models.training.recipe import LossConfig
 

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.common.unet.mamba import Mamba, MambaConfig
-from models.common.unet.temporal import TemporalConfig, TemporalMamba, temporal_layer
-from models.common.unet.unet import UNet, UNetConfig
+from models.common.unet.config import MambaConfig, TemporalConfig, UNetConfig
+from models.common.unet.mamba import Mamba
+from models.common.unet.temporal import TemporalMamba, temporal_layer
+from models.common.unet.unet import UNet
 
 WIDTH = 20
 

@@ -13,8 +13,8 @@ from stand_in_networks import randomise
 
 from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import Conditions, Denoiser
-from models.common.unet.temporal import TemporalConfig, TemporalTransformer
-from models.common.unet.unet import UNetConfig
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.common.unet.temporal import TemporalTransformer
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 CLIPS, FRAMES, WIDTH, PLACES = 2, 5, 16, 8
@@ -121,7 +121,8 @@ def test_learning_behind_frozen_channels_last_layers_gives_the_same_gradients_an
     """In a process of its own: what is tested for is a segmentation fault."""
     program = """
 import torch
-from models.common.unet.temporal import TemporalConfig, TemporalTransformer
+from models.common.unet.config import TemporalConfig
+from models.common.unet.temporal import TemporalTransformer
 
 torch.manual_seed(0)
 for norm in ("per_frame", "pooled"):
