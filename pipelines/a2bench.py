@@ -30,12 +30,12 @@ from pipelines.engine.ledger import ROWS_PER_GROUP, Ledger
 from pipelines.engine.manifest import ID_PATTERN, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema, to_table
 from pipelines.engine.sources import VIDEO_SUFFIXES
-from pipelines.engine.storage import Storage
 from pipelines.training.pose_pool import pose_pool
 from stages.base import Row
 from stages.ingest.probe import ProbeConfig, ProbeStage
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.picture import read_picture
+from stages.io.storage import Storage
 from stages.outcome import BadRow, Status
 
 SETTINGS = ("self-driven", "rescaled")

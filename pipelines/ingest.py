@@ -17,10 +17,10 @@ from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
 from pipelines.engine.sources import folder_of
 from pipelines.engine.steps import Step, Workers
-from pipelines.engine.storage import Storage
 from stages.base import Stage
 from stages.ingest.cut import CutConfig, CutStage
 from stages.ingest.probe import ProbeConfig, ProbeStage
+from stages.io.storage import Storage
 from stages.outcome import Status
 
 KEY_COLUMNS = ("uri", "source_stamp")

@@ -15,8 +15,8 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
-from pipelines.engine.storage import Storage
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
+from stages.io.storage import Storage
 from stages.outcome import Status
 
 REQUIRED = ("request_id", "reference_uri")

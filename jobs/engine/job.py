@@ -28,8 +28,8 @@ from pipelines.engine.plan import PLANNED_COLUMNS, Plan
 from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check
-from pipelines.engine.storage import Storage
 from pipelines.engine.worker import WorkerSpec
+from stages.io.storage import Storage
 
 log = logging.getLogger(__name__)
 

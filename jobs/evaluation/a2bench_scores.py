@@ -16,11 +16,11 @@ from models.perception.embedded import EmbeddedFigure
 from models.puppets.truth_file import read_keypoints
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.sources import folder_of
-from pipelines.engine.storage import Storage
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.reference import ReferenceConfig
 from stages.base import Row
 from stages.io.picture import read_picture
+from stages.io.storage import Storage
 from stages.outcome import BadRow, Status
 from stages.prepare.decode import DecodeConfig
 

@@ -17,7 +17,7 @@ import torch
 
 from models.common.checkpoint import read_tensors, save_checkpoint
 from models.training.trainer import TrainingState
-from pipelines.engine.storage import Storage, store_errors
+from stages.io.storage import Storage, store_errors
 
 FOLDER = "checkpoints"
 WEIGHTS = "weights.safetensors"

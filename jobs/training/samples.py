@@ -14,7 +14,7 @@ from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
 from models.video.encode import write_h264
 from models.video.side_by_side import side_by_side
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 FPS = 12.0
 PANEL_PX = 256

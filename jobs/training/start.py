@@ -16,7 +16,7 @@ from models.common.checkpoint import CheckpointError, load_checkpoint, read_meta
 from models.common.memory import channels_last
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
 from models.training.trainer import StepReport, Trainer, TrainingState
-from pipelines.engine.storage import Storage
 from pipelines.training.batches import SampleSource, shares
+from stages.io.storage import Storage
 
 CURVES = "curves.parquet"
 NUM_CHANGED_SHOWN = 8

@@ -19,8 +19,8 @@ from models.puppets.truth import as_found
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, BodyShapes, read_characters, requests_for, write_clips
-from pipelines.engine.storage import Storage
 from stages.base import Row
+from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
 

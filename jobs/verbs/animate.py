@@ -25,11 +25,11 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
-from pipelines.engine.storage import Storage
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.models import DEFAULT_MODEL, MODELS, MissingWeightsError
+from stages.io.storage import Storage
 from stages.outcome import Status
 from stages.prepare.pose import PoseConfig
 

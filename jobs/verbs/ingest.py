@@ -16,10 +16,10 @@ from jobs.report.build import job_report
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
-from pipelines.engine.storage import Storage
 from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
 from stages.ingest.cut import CutStage
 from stages.ingest.probe import ProbeStage
+from stages.io.storage import Storage
 
 
 def ingest(

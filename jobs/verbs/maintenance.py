@@ -17,7 +17,7 @@ from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id"}
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from pipelines.engine.sources import folder_of
-from pipelines.engine.storage import Storage
 from pipelines.requests import pair as make_pairs
 from stages.io.source import DEFAULT_SCHEMES
+from stages.io.storage import Storage
 
 
 def pair(

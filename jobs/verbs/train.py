@@ -26,11 +26,11 @@ from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
 from pipelines.engine.keys import digest
 from pipelines.engine.lock import dataset_lock
-from pipelines.engine.storage import Storage
 from pipelines.training.batches import SampleSource, local_batches
 from pipelines.training.corpus import Corpus, open_corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
+from stages.io.storage import Storage
 
 
 def train(

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.engine.schema import to_row, to_table
-from pipelines.engine.storage import Storage, register_file_system, store_errors
+from pipelines.engine.tables import register_file_system
+from stages.io.storage import Storage, store_errors
 
 PARTS = "_parts"
 TARGET_FILE_BYTES = 32 << 20

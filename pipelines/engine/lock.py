@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 log = logging.getLogger(__name__)
 

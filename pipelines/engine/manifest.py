@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.engine.storage import is_local, open_file_system, register_file_system, store_errors
+from pipelines.engine.tables import register_file_system
+from stages.io.storage import is_local, open_file_system, store_errors
 
 ID_PATTERN = "^[A-Za-z0-9._-]{1,128}$"
 SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}

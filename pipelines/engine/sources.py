@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.engine.manifest import Manifest, ManifestError
-from pipelines.engine.storage import is_local, open_file_system, store_errors
+from stages.io.storage import is_local, open_file_system, store_errors
 
 VIDEO_SUFFIXES = frozenset(
     [

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from models.training.recipe import SamplingConfig
 from pipelines.engine.keys import digest
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.storage import Storage
 from pipelines.training.pose_pool import pose_pool
+from stages.io.storage import Storage
 from stages.outcome import Status
 
 CLIP_COLUMNS = (

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from models.puppets.truth import as_found
 from models.puppets.truth_file import read_keypoints
-from pipelines.engine.storage import Storage
 from stages.base import Row
+from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
 
 MAX_SECONDS_APART = 1e-3

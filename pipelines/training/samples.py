@@ -33,11 +33,11 @@ from models.training.sample_spec import (
 )
 from models.video.window import working_size
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.storage import Storage
 from pipelines.training.corpus import Corpus
 from pipelines.training.ground_truth import true_keypoints
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
+from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
 from stages.prepare.decode import DecodeConfig, DecodeStage
 

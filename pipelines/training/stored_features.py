@@ -13,8 +13,8 @@ import duckdb
 
 from models.training.recipe import SamplingConfig
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.storage import Storage
 from pipelines.training.corpus import Corpus
+from stages.io.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,8 +23,8 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.plan import Plan
 from pipelines.engine.schema import CLIP_COLUMNS
-from pipelines.engine.storage import Storage
 from pipelines.prepare import KEY_COLUMNS
+from stages.io.storage import Storage
 
 PIPELINE = "0123456789abcdef"
 

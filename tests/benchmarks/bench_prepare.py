@@ -33,9 +33,9 @@ from pipelines.engine.plan import Plan
 from pipelines.engine.runner import RunLimits, run
 from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema, to_table
 from pipelines.engine.steps import Workers
-from pipelines.engine.storage import Storage
 from pipelines.engine.worker import WorkerSpec
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, PrepareConfig, steps
+from stages.io.storage import Storage
 
 PROCESSES = 2
 OPENED: list[Any] = []

@@ -9,8 +9,8 @@ from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, AnimationConfig
 from pipelines.engine.keys import stage_keys
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers, check, fuse
-from pipelines.engine.storage import Storage
 from stages.animate.diffusion import AnimateConfig
+from stages.io.storage import Storage
 
 WORKERS = dict.fromkeys(STAGE_NAMES, Workers())
 GPU_WORKERS = {**WORKERS, "animate": Workers(gpus=1.0)}

@@ -10,8 +10,8 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema
 from pipelines.engine.sources import SOURCE_COLUMNS
-from pipelines.engine.storage import Storage
 from pipelines.ingest import WRITTEN, write_clips
+from stages.io.storage import Storage
 
 SCHEMA = dataset_schema("ingest", pa.schema(list(SOURCE_COLUMNS.items())), WRITTEN)
 

@@ -13,7 +13,6 @@ from PIL import Image
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
-from pipelines.engine.storage import Storage
 from pipelines.requests import (
     MAX_ID_CHARS,
     RequestDefaults,
@@ -23,6 +22,7 @@ from pipelines.requests import (
     requests_manifest,
     resolve,
 )
+from stages.io.storage import Storage
 
 SCHEMES = ("file",)
 CLIP: dict[str, Any] = {

@@ -12,8 +12,8 @@ from models.puppets import render, sample_spec
 from models.video.encode import write_h264
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import CLIP_COLUMNS, OUTCOME_COLUMNS, PREPARED_COLUMNS, PROVENANCE_COLUMNS
-from pipelines.engine.storage import Storage
 from stages.base import Stage
+from stages.io.storage import Storage
 from stages.prepare.decode import DecodeConfig, DecodeStage
 from stages.prepare.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
 

@@ -16,9 +16,9 @@ from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import Step, Workers
-from pipelines.engine.storage import Storage
 from pipelines.engine.worker import WorkerSpec
 from stages.base import Row, Stage
+from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason, Rejected
 
 REQUIRED = {"clip_id": pa.string(), "value": pa.int64()}

@@ -11,7 +11,7 @@ from small_jobs import options, small_config
 from jobs.engine.console import Console
 from jobs.verbs.ingest import ingest
 from jobs.verbs.maintenance import report
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

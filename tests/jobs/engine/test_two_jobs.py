@@ -17,7 +17,7 @@ from small_jobs import Corpus, options, small_config
 from jobs.engine.console import Console
 from jobs.verbs.ingest import ingest
 from pipelines.engine.lock import DatasetBusyError, dataset_lock
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 ZOETROPE = str(Path(sys.executable).with_name("zoetrope"))
 SETTINGS = ("prepare.decode.short_side_px=64", "workers.default.actors=1", "limits.rows_per_block=1")

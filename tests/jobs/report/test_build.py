@@ -11,7 +11,7 @@ from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
 from pipelines.engine.runner import Tally
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 
 @pytest.fixture

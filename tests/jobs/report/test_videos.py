@@ -10,7 +10,7 @@ from jobs.report import videos
 from jobs.report.videos import videos_to_show
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 SCHEMA = dataset_schema("animate", pa.schema([*REQUEST_COLUMNS.items(), *RESOLVED_COLUMNS.items()]), RESULT_COLUMNS)
 ROW: dict[str, Any] = {

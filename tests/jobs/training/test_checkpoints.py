@@ -9,7 +9,7 @@ import torch
 
 from jobs.training.checkpoints import FOLDER, CheckpointStore
 from models.training.trainer import TrainingState
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 STATE = TrainingState(
     step=5,

@@ -28,8 +28,8 @@ from models.puppets import sample_pair
 from models.puppets.truth_file import read_truth
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
-from pipelines.engine.storage import Storage
 from stages.animate.models import MODELS
+from stages.io.storage import Storage
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipelines.engine import ledger as ledger_module
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 SCHEMA = dataset_schema("toy", pa.schema([("clip_id", pa.string()), ("value", pa.int64())]), {})
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,7 +136,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 root, step = sys.argv[1], int(sys.argv[2])
 count = 0

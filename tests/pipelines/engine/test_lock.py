@@ -10,12 +10,12 @@ import pytest
 
 from pipelines.engine import lock
 from pipelines.engine.lock import DatasetBusyError, dataset_lock
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 HOLDER = """
 import sys, time
 from pipelines.engine.lock import dataset_lock
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 with dataset_lock(Storage(sys.argv[1]), "first"):
     print("held", flush=True)
     time.sleep(60)

@@ -11,7 +11,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest
 from pipelines.engine.plan import Plan, Retry
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.storage import Storage
+from stages.io.storage import Storage
 
 REQUIRED = {"clip_id": pa.string(), "value": pa.int64()}
 SCHEMA = dataset_schema("toy", pa.schema(list(REQUIRED.items())), {})

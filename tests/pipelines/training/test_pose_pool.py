@@ -10,8 +10,8 @@ from small_prepared import write_prepared
 from models.pose.pose_augment import ExplicitIndicatorConfig
 from models.training.recipe import SamplingConfig
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.storage import Storage
 from pipelines.training.corpus import open_corpus
+from stages.io.storage import Storage
 
 SAMPLING = SamplingConfig(height_px=64, width_px=48, num_frames=3)
 CHANGED = replace(SAMPLING, explicit_indicator=ExplicitIndicatorConfig())

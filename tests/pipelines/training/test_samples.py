@@ -17,11 +17,11 @@ from models.puppets.truth_file import write_truth
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.storage import Storage
 from pipelines.training.batches import SampleSource, local_batches, ray_batches, shares
 from pipelines.training.corpus import open_corpus
 from pipelines.training.samples import TrainingDataConfig, UnusableClipError
 from pipelines.training.stored_features import StoredFeatures
+from stages.io.storage import Storage
 
 SAMPLING = SamplingConfig(
     height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2, min_crop_share=0.8, mirror_share=0.5

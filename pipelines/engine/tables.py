@@ -1,4 +1,4 @@
-"""What pipelines need of a storage beyond reading and publishing: DuckDB's way to its files."""
+"""Tables of a dataset's storage: DuckDB access to their files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import Any
 
 import duckdb
 
-from stages.io.storage import Storage, is_local, open_file_system, store_errors
-
-__all__ = ["Storage", "is_local", "open_file_system", "register_file_system", "store_errors"]
+from stages.io.storage import is_local
 
 
 def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None:
-    """Let DuckDB open the URLs of `fs`; twice does no harm."""
+    """Register `fs` with DuckDB so that it can open its URLs. No-op for the local file system or a repeated call."""
     name = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
     if not is_local(fs) and name not in connection.list_filesystems():
         connection.register_filesystem(fs)
