@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.animation.signals import Signal
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
-from stages.animate.diffusion import AnimateConfig, AnimateStage
+from stages.animate.diffusion import AnimateConfig, AnimateStage, LoadableModel
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
-from stages.animate.models import MODELS, Models
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
 from stages.animate.reference import ReferenceConfig, ReferenceStage
 from stages.animate.request import RequestConfig, RequestStage
+from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
 from stages.base import Stage
 from stages.io.storage import Storage
@@ -24,8 +25,8 @@ from stages.prepare.pose import PoseConfig
 KEY_COLUMNS = tuple(
     name
     for name in (*REQUEST_COLUMNS, *RESOLVED_COLUMNS)
-    # A clip counts by `clip_key`, not by where it lies: a corpus may move.
-    if name not in ("request_id", "clip", "clips_uri")
+    # A clip counts by `clip_key`, not by its location, since a corpus may move; a model by its digest.
+    if name not in ("request_id", "clip", "clips_uri", "model_spec")
 )
 """What an animation depends on besides the pipeline."""
 
@@ -54,11 +55,12 @@ STAGE_NAMES = tuple(
         DrivingStage,
         DrivingPoseStage,
         SkeletonStage,
+        SignalsStage,
         AnimateStage,
         PublishAnimationStage,
     )
 )
-"""In the order in which they run; the keys under `workers`."""
+"""In the order in which they run; keys of `workers`."""
 
 
 def steps(
@@ -66,8 +68,9 @@ def steps(
     workers: Mapping[str, Workers],
     storage: Storage,
     *,
-    models: Models = MODELS,
-    tell_progress: bool = False,
+    models: Mapping[str, LoadableModel],
+    signals: Mapping[str, Signal] | None = None,
+    publish_progress: bool = False,
 ) -> list[Step]:
     """The steps, in the order of `STAGE_NAMES`.
 
@@ -75,21 +78,23 @@ def steps(
         config: their settings.
         workers: by stage.
         storage: the dataset, which takes the videos.
-        models: what requests may name.
-        tell_progress: workers write down how far long rows are.
+        models: by name, those that requests name.
+        signals: of the models' systems' own.
+        publish_progress: workers publish the progress of long rows.
     """
     animate = config.animate
     if animate.device == "auto" and not workers[AnimateStage.name].gpus:
-        # A worker that was given no GPU may still see those of others.
+        # A worker without a GPU of its own may still see those of others.
         animate = dataclasses.replace(animate, device="cpu")
     stages: list[Stage[Any]] = [
-        RequestStage(RequestConfig(max_side_px=config.reference.max_side_px, weights=animate.weights), models),
-        ReferenceStage(config.reference, models),
+        RequestStage(RequestConfig(max_side_px=config.reference.max_side_px)),
+        ReferenceStage(config.reference),
         ReferencePoseStage(on_workers(config.reference_pose, workers[ReferencePoseStage.name])),
         DrivingStage(config.driving),
         DrivingPoseStage(on_workers(config.driving_pose, workers[DrivingPoseStage.name])),
-        SkeletonStage(config.skeleton, models),
-        AnimateStage(animate, models, storage if tell_progress else None),
+        SkeletonStage(config.skeleton),
+        SignalsStage(SignalsConfig(), signals),
+        AnimateStage(animate, models, storage if publish_progress else None),
         PublishAnimationStage(config.publish, storage),
     ]
     return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]

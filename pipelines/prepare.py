@@ -9,9 +9,10 @@ from typing import Any
 from pipelines.engine.schema import PREPARED_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.base import Stage
+from stages.io.clip_reader import DecodeConfig
 from stages.prepare.agnostic import AgnosticMaskConfig, AgnosticMaskStage
 from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
-from stages.prepare.decode import DecodeConfig, DecodeStage
+from stages.prepare.decode import DecodeStage
 from stages.prepare.depth import DepthConfig, DepthStage
 from stages.prepare.features import (
     ClipEmbeddingsConfig,

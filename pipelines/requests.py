@@ -1,4 +1,4 @@
-"""Requests for animations: made of pictures × clips, and resolved into what there is to do."""
+"""Requests for animations: pairing pictures with clips, and resolving everything that a request names."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.storage import Storage
 from stages.outcome import Status
@@ -70,20 +71,19 @@ def resolve(
     requests: Manifest | pa.Table,
     *,
     defaults: RequestDefaults,
-    digest_of: Callable[[str], str | None],
+    describe: Callable[[str], ModelSpec],
     reference_schemes: Iterable[str],
     driving_schemes: Iterable[str],
 ) -> pa.Table:
     """Requests with what they leave open filled in, and with the state of everything that they name.
 
-    Relative URIs start at the manifest's folder. A picture or video that is not there has no stamp, a clip that is not
-    there is null, a model that is not there has no digest: such a row fails later, with its reason, and is new when
-    what it lacks has come.
+    Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, a
+    missing model has no digest: such a row fails later, with its reason, and is new once that is there.
 
     Args:
         requests: a manifest, or a table of `REQUEST_COLUMNS` with absolute URIs.
         defaults: for what requests leave open.
-        digest_of: digest of a model by name; None if it cannot be loaded.
+        describe: a model by name.
         reference_schemes: schemes of pictures that may be looked at.
         driving_schemes: schemes of videos that may be looked at.
 
@@ -107,14 +107,15 @@ def resolve(
         )
         _register(connection, "reference_stamps", "reference_uri", lambda u: source_stamps(u, reference_schemes))
         _register(connection, "driving_stamps", "driving_uri", lambda u: source_stamps(u, driving_schemes))
-        _register(connection, "digests", "model", lambda names: [digest_of(name) for name in names])
+        _register_models(connection, describe)
         _find_clips(connection)
         return connection.sql(
-            "SELECT r.*, s.value AS reference_stamp, d.value AS driving_stamp, c.clip, c.clip_key, "
-            "m.value AS model_digest FROM requests r "
+            "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "
+            "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, c.clip_key, "
+            "m.model_digest, m.model_spec FROM requests r "
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
-            "LEFT JOIN digests m ON m.name = r.model "
+            "LEFT JOIN models m ON m.given = r.model "
             "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
         ).to_arrow_table()
 
@@ -188,6 +189,23 @@ def _register(
     names = [name for (name,) in found.fetchall()]
     connection.register(
         table, pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values(names), pa.string())})
+    )
+
+
+def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[str], ModelSpec]) -> None:
+    """A table `models`: the name that requests give, and what `describe` returns for it."""
+    rows = connection.execute("SELECT DISTINCT model FROM requests WHERE model IS NOT NULL ORDER BY 1").fetchall()
+    specs = {given: describe(given) for (given,) in rows}
+    connection.register(
+        "models",
+        pa.table(
+            {
+                "given": pa.array(list(specs), pa.string()),
+                "name": pa.array([spec.name for spec in specs.values()], pa.string()),
+                "model_digest": pa.array([spec.digest for spec in specs.values()], pa.string()),
+                "model_spec": pa.array([spec.columns() for spec in specs.values()], RESOLVED_COLUMNS["model_spec"]),
+            }
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""`zoetrope a2bench scores`: what was made of a benchmark's characters, against their own videos."""
+"""`zoetrope a2bench scores`: animations of a benchmark's characters against their own videos."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from models.perception.embedded import EmbeddedFigure
 from models.puppets.truth_file import read_keypoints
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.sources import folder_of
-from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.animate.driving import part_of_video
 from stages.animate.reference import ReferenceConfig
 from stages.base import Row
+from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.io.picture import read_picture
 from stages.io.storage import Storage
 from stages.outcome import BadRow, Status
-from stages.prepare.decode import DecodeConfig
 
-_READING = DrivingConfig(decode=DecodeConfig(short_side_px=1 << 14, multiple=1))
+_ORIGINAL_SIZE = DecodeConfig(short_side_px=1 << 14, multiple=1)
 """Videos at their own size."""
 
 
@@ -64,26 +64,24 @@ def scores(results: str, *, console: Console) -> JobResult:
 
 
 def _animations(rows: Sequence[Row], storage: Storage) -> Iterator[AnimationAndTruth]:
-    videos = DrivingStage(_READING)
-    videos.open()
-    nothing: Row = {"clip": None, "driving_uri": None, "start_seconds": None, "duration_seconds": None}
+    reader = ClipReader(_ORIGINAL_SIZE)
     try:
         for row in rows:
-            truth = videos.process({**nothing, "clip": row["clip"]})["driving_frames"]
-            made = videos.process({**nothing, "driving_uri": storage.url_of(row["video_uri"])})["driving_frames"]
+            truth = reader.frames(row["clip"]).frames
+            animation = reader.frames(part_of_video(reader, storage.url_of(row["video_uri"]))).frames
             size = (truth.shape[2], truth.shape[1])
             yield AnimationAndTruth(
-                reference_HWC=_resized(_picture(videos, row["reference_uri"]), size),
-                made_THWC=np.stack([_resized(frame, size) for frame in made]),
+                reference_HWC=_resized(_picture(reader, row["reference_uri"]), size),
+                animation_THWC=np.stack([_resized(frame, size) for frame in animation]),
                 truth_THWC=truth,
                 truth_keypoints=_true_keypoints(row["clip"]["uri"], row["clip_id"]),
             )
     finally:
-        videos.close()
+        reader.close()
 
 
-def _picture(videos: DrivingStage, uri: str) -> NDArray[np.uint8]:
-    path, config = videos.decode.sources.open(uri).path, ReferenceConfig()
+def _picture(reader: ClipReader, uri: str) -> NDArray[np.uint8]:
+    path, config = reader.sources.open(uri).path, ReferenceConfig()
     picture = read_picture(path, shown=uri, max_pixels=config.max_pixels, background_rgb=config.background_rgb)
     return np.asarray(picture, dtype=np.uint8)
 

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from jobs.cards.appearance import write_card
 from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
-from models.appearance.card import write_card
 from models.appearance.image_encoder import (
-    EMBEDDED_IMAGE_ENCODER,
+    PUPPETS_IMAGE_ENCODER,
     ImageEncoder,
-    embedded_image_encoder,
-    new_embedded_image_encoder,
+    puppets_image_encoder,
+    new_puppets_image_encoder,
 )
 from models.appearance.training import encoder_losses, random_crops, vae_losses
-from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae, embedded_vae, standardise, to_frames, to_images
+from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae, puppets_vae, standardise, to_frames, to_images
 from models.common.checkpoint import read_metadata, save_checkpoint
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
@@ -102,8 +102,8 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
     logger.info("held-out scores: %s", json.dumps(scores))
     trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], LoopConfig, float], ...] = (
-        ("vae", vae.network, asdict(EMBEDDED_VAE), config.vae, vae_minutes),
-        ("image_encoder", encoder.network, EMBEDDED_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
+        ("vae", vae.network, asdict(PUPPETS_VAE), config.vae, vae_minutes),
+        ("image_encoder", encoder.network, PUPPETS_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
     )
     for name, network, shape, loop, minutes in trained:
         metadata = {
@@ -162,7 +162,7 @@ def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> di
 def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae, float]:
     loop = config.vae
     torch.manual_seed(loop.seed)
-    vae = Vae(EMBEDDED_VAE) if config.start_from is None else embedded_vae(config.start_from)
+    vae = Vae(PUPPETS_VAE) if config.start_from is None else puppets_vae(config.start_from / "vae.safetensors")
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
     seconds = train(
         vae,
@@ -186,7 +186,7 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
 def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
     loop = config.image_encoder
     torch.manual_seed(loop.seed)
-    encoder = new_embedded_image_encoder() if config.start_from is None else embedded_image_encoder(config.start_from)
+    encoder = new_puppets_image_encoder() if config.start_from is None else puppets_image_encoder(config.start_from)
     per_video = config.frames.frames_per_video
 
     def pairs(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,25 +1,26 @@
-"""Recipes of training runs: what a person writes, over defaults that go with the model's size and the stage."""
+"""Recipe files of training runs, merged over the defaults of the model and the stage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, get_args
 
 from jobs.engine import config as configuration
 from jobs.engine.config import ConfigError
+from jobs.recipes.table import RECIPES
 from jobs.training.model import ModelConfig
+from models.animation.system import Model
+from models.systems import find_model
 from models.training.parallel import Strategy
 from models.training.recipe import TrainingRecipe
 from pipelines.training.samples import TrainingDataConfig
 
-ConfigT = TypeVar("ConfigT", bound="TrainConfig")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """`every_steps`: how often a checkpoint is written, besides at the end. `keep`: the last so many of them."""
+    """`every_steps`: interval of checkpoints, besides the last. `keep`: number of checkpoints kept."""
 
     every_steps: int = 500
     keep: int = 3
@@ -31,11 +32,11 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleVideoConfig:
-    """Videos made while training, with the weights that a checkpoint would have.
+    """Sample videos during training, with the weights that a checkpoint would have.
 
     Args:
-        every_steps: how often; 0: never.
-        num_videos: each of another clip: its first frame moved by its own skeletons.
+        every_steps: interval; 0: never.
+        num_videos: each of another clip, whose first frame is animated by the clip's own skeletons.
         num_frames: of each, at most.
     """
 
@@ -53,14 +54,14 @@ class SampleVideoConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainWorkersConfig:
-    """Who trains.
+    """Ray Train's workers.
 
     Args:
         num: workers of Ray Train; 0 trains in this process, without Ray.
         strategy: "ddp", or "fsdp" where the network does not fit a worker.
         cpus, gpus: of each worker.
-        threads: that each computes with on a CPU; None: as many as PyTorch likes.
-        max_failures: workers are started again from the last checkpoint so often.
+        threads: of each on a CPU; None: PyTorch's default.
+        max_failures: restarts from the last checkpoint.
     """
 
     num: int = 0
@@ -79,16 +80,16 @@ class TrainWorkersConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything a recipe file may say; each system has one with a `model` of its own.
+    """Content of a recipe file.
 
     Args:
-        model: which network.
-        recipe: how it learns.
-        data: how samples are made.
-        keep_encodings_gib: memory of each worker for latents and image tokens of pictures, each then computed once.
-        checkpoints, sample_videos: what is written while it learns.
-        log_every_steps: one point of the curves in MLflow, the mean over so many steps.
-        workers: who trains.
+        model: the model to train.
+        recipe: optimization, loss and sampling.
+        data: how samples are computed.
+        keep_encodings_gib: memory of each worker for latents and image embeddings, each then computed once.
+        checkpoints, sample_videos: outputs during training.
+        log_every_steps: steps per point of the curves in MLflow, which are means.
+        workers: Ray Train's workers.
     """
 
     model: ModelConfig
@@ -109,34 +110,48 @@ class TrainConfig:
         self.recipe.micro_batch(max(self.workers.num, 1))
 
 
-def load(
-    kind: type[ConfigT], path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None
-) -> ConfigT:
-    """The recipe at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the
-    model's size and the stage. `kind`: the system's `TrainConfig`. `stage` wins over what the recipe says.
+def load(name: str, path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None) -> TrainConfig:
+    """The recipe file at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the
+    model and the stage. `name`: of the model. `stage` overrides the recipe's.
 
     Raises:
         ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
+        UnknownModelError: no model has this name.
     """
-    values = configuration.read(path, assignments, kind)
-    recipe, model = values.setdefault("recipe", {}), values.setdefault("model", {})
-    if not isinstance(recipe, dict) or not isinstance(model, dict):
+    model = find_model(name)
+    values = configuration.read(path, assignments, TrainConfig)
+    recipe, given = values.setdefault("recipe", {}), values.setdefault("model", {})
+    if not isinstance(recipe, dict) or not isinstance(given, dict):
         raise ConfigError("recipe and model: expected mappings")
+    if given.setdefault("name", model.name) not in (name, model.name):
+        raise ConfigError(f"model.name is {given['name']!r}, but the command trains {name}; leave it out")
+    given["name"] = model.name
     if stage is not None:
         recipe["stage"] = stage
-    system: type[ModelConfig] = get_type_hints(kind)["model"]
-    size = model.get("size", "embedded")
-    if size in system.sizes:
-        shape = configuration.resolved(system.sizes[size])
-        if isinstance(model.get("network"), dict):
-            shape = model["network"] = _over(shape, model["network"])
-        defaults = system.recipe_defaults(size=size, stage=recipe.get("stage", 1), shape=shape)
-        values["recipe"] = _over(defaults, recipe)
-    return configuration.validated(values, kind)
+    network = given.get("network") or {}
+    if not isinstance(network, dict):
+        raise ConfigError(f"model.network: expected a mapping, got {network!r}")
+    given["network"] = network_config(model, network)
+    plain = configuration.resolved(given["network"])
+    values["recipe"] = _over(RECIPES[model.system.name].defaults(recipe.get("stage", 1), plain), recipe)
+    return configuration.validated(values, TrainConfig)
+
+
+def network_config(model: Model, changes: Mapping[str, Any]) -> Any:
+    """The configuration of a model's network with some fields changed.
+
+    Raises:
+        ConfigError: a field is unknown, a value has the wrong type or range.
+    """
+    config = model.variant.config
+    try:
+        return configuration.validated(_over(configuration.resolved(config), changes), type(config))
+    except ConfigError as error:
+        raise ConfigError(f"model.network.{error}") from error
 
 
 def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` where they say something, `defaults` elsewhere."""
+    """`values` over `defaults`, mapping by mapping."""
     merged = {**defaults, **values}
     for key in defaults.keys() & values.keys():
         if isinstance(defaults[key], Mapping) and isinstance(values[key], Mapping):

@@ -1,4 +1,4 @@
-"""From a finished training run to the checkpoint that ships: half precision, scores on held-out puppets, a card."""
+"""From a finished training run to a checkpoint that ships: half precision, scores on held-out puppets, a card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,190 +16,155 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jobs.engine.config import validated
+from jobs.cards.animation import write_card
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
-from jobs.recipes.animate_anyone import AnimateAnyoneModel
-from jobs.recipes.animate_x import AnimateXModel
-from jobs.training.model import ModelConfig
+from jobs.recipes.table import RECIPES
+from jobs.training.config import network_config
+from jobs.training.model import ModelConfig, recorded_model
 from jobs.training.start import run_weights
-from models.animate_anyone import card as animate_anyone_card
-from models.animate_anyone import weights as animate_anyone_weights
-from models.animate_x import card as animate_x_card
-from models.animate_x import weights as animate_x_weights
-from models.common.checkpoint import CheckpointError, fill, read_metadata, read_tensors, save_checkpoint
+from models.common.checkpoint import fill, read_metadata, read_tensors, save_checkpoint
+from models.common.digest import CheckpointError
 from models.perception.embedded import EmbeddedFigure
-from stages.animate.models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X, MODELS
+from models.systems import SYSTEMS, find_model
+from models.weights.resolve import shipped_path
 
 logger = logging.getLogger(__name__)
 
 Scores = dict[str, float]
-EMBEDDED_SIZE = "embedded"
 ALONE: tuple[Setting, ...] = ("exact", "retargeted", "anthropomorphic")
-"""Settings in which a checkpoint is measured that is compared with no other."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EmbeddedSystem:
-    """A system of which a checkpoint ships.
-
-    `model`: of its training runs. `name`: in `stages.animate.models.MODELS`. `checkpoint`: the one that ships.
-    `write_card`: beside a checkpoint.
-    """
-
-    model: type[ModelConfig]
-    name: str
-    checkpoint: Path
-    write_card: Callable[[Path], None]
-
-
-SYSTEMS: Mapping[str, EmbeddedSystem] = MappingProxyType(
-    {
-        system.model.name: system
-        for system in (
-            EmbeddedSystem(
-                model=AnimateAnyoneModel,
-                name=DEFAULT_MODEL,
-                checkpoint=animate_anyone_weights.CHECKPOINT,
-                write_card=animate_anyone_card.write_card,
-            ),
-            EmbeddedSystem(
-                model=AnimateXModel,
-                name=EMBEDDED_ANIMATE_X,
-                checkpoint=animate_x_weights.CHECKPOINT,
-                write_card=animate_x_card.write_card,
-            ),
-        )
-    }
-)
-"""By the name that their training runs have."""
+"""Settings of a checkpoint that is compared with no other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedRun:
-    """What a run came to: its network's shape, its last weights, and what these say of the runs that made them."""
+    """A finished run: its model, its last weights, and their metadata."""
 
-    where: str
+    url: str
     model: ModelConfig
     tensors: Mapping[str, Tensor]
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
     def network(self) -> nn.Module:
-        """With its weights in half precision, as they ship. Raises CheckpointError."""
+        """The network with its weights in half precision, as they ship. Raises CheckpointError."""
         network = self.model.new_network()
-        fill(network, {key: tensor.half().float() for key, tensor in self.tensors.items()}, Path(self.where))
+        fill(network, {key: tensor.half().float() for key, tensor in self.tensors.items()}, Path(self.url))
         return network.eval()
 
 
-def publish_embedded(
+def publish(
     run: str, out: Path | None = None, *, heldout: HeldoutConfig, compare: Mapping[str, str] = MappingProxyType({})
 ) -> dict[Setting, Scores]:
-    """Write the last weights of the run (its `--out`, or a `.safetensors` file) to `out`, with scores and `CARD.md`.
+    """Write the last weights of a run to `out`, with scores, and `CARD.md` beside them.
 
-    Which system it is of, its weights say. It and what it is compared with are measured as what ships is sampled,
-    whatever was the default when they were trained.
+    The weights' metadata name the model. All runs are sampled with the defaults of the models that ship, whatever they
+    were trained with.
 
     Args:
-        out: None: where that system's checkpoint ships.
-        heldout: on which pairs it is measured; its setting is not looked at.
-        compare: name -> another run, of any system and of any shape of the embedded size, as an ablation is. With one,
-            all are measured in all `SETTINGS`, and the card has a table of them.
+        run: `--out` of the run, or a `.safetensors` file.
+        out: None: where the checkpoint of its model ships.
+        heldout: the held-out pairs; its setting is not used.
+        compare: name -> another run of any model that ships, also of another network configuration (an ablation). With
+            one, all are scored in all `SETTINGS`, and the card has a table of them.
 
     Raises:
-        CheckpointError: a run has no weights, or does not say of which system; `run` is not of the network that ships.
+        CheckpointError: a run has no weights, or does not name its model; `run` has another network than the model that
+            ships.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     trained = read_run(run)
-    system = SYSTEMS[trained.model.name]
-    ships = system.model()
-    if trained.model.shape != ships.shape:
+    model = find_model(trained.model.name)
+    card = RECIPES[model.system.name].card
+    if card is None:
+        raise CheckpointError(f"the recipe of {model.name} has no card; add one to publish it")
+    if trained.model.network != model.variant.config:
         raise CheckpointError(
-            f"{run} is of a network of another shape than the {trained.model.name} that ships; train one without "
-            "--set model.network, and give this one with --compare"
+            f"{run} has another network than the {model.name} that ships; train one without --set model.network, and "
+            "give this one with --compare"
         )
-    # All are opened before the first is measured, which takes its time.
+    # All runs are opened before the first is scored, which takes minutes.
     others = [(name, read_run(other)) for name, other in compare.items()]
     settings = SETTINGS if compare else ALONE
     named = [("this checkpoint", trained), *others]
-    measured = _measured([each for _, each in named], heldout, settings)
-    scores = measured[0]
-    comparison = [_compared(*each, found) for each, found in zip(named, measured, strict=True)] if compare else []
-    path = system.checkpoint if out is None else out
+    scored = _scored([each for _, each in named], heldout, settings)
+    comparison = [_compared(*each, scores) for each, scores in zip(named, scored, strict=True)] if compare else []
+    path = shipped_path(model.variant.weights) if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {**trained.about, "scores": scores, "comparison": comparison}
-    save_checkpoint(trained.tensors, path, metadata=about, float_dtype=torch.float16)
-    system.write_card(path)
-    return scores
+    metadata = {**trained.metadata, "scores": scored[0], "comparison": comparison}
+    save_checkpoint(trained.tensors, path, metadata=metadata, float_dtype=torch.float16)
+    write_card(path, card)
+    return scored[0]
 
 
 def read_run(run: str) -> TrainedRun:
     """The last weights of a run: its `--out`, or a `.safetensors` file.
 
-    Its network is sampled as the one of its system that ships.
-
     Raises:
-        CheckpointError: there are none, or they are not of the embedded size of a system that ships.
+        CheckpointError: there are none, or they are not of a model that ships.
     """
-    if (found := run_weights(run)) is None:
-        raise CheckpointError(f"{run} is no run with a checkpoint; give the --out of `zoetrope train SYSTEM`")
-    storage, name = found
+    if (where := run_weights(run)) is None:
+        raise CheckpointError(f"{run} is no run with a checkpoint; give the --out of `zoetrope train MODEL`")
+    storage, name = where
     try:
         with storage.fetched(name) as path:
-            tensors, about = read_tensors(path), read_metadata(path)
+            tensors, metadata = read_tensors(path), read_metadata(path)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {run}") from None
-    runs: Any = about.get("runs")
-    model = runs[-1].get("model") if runs else None
-    if model is None or model["name"] not in SYSTEMS or model["size"] != EMBEDDED_SIZE:
-        said = "no system" if model is None else f"{model['name']}, size {model['size']}"
+    runs: Any = metadata.get("runs")
+    last = runs[-1] if runs and "model" in runs[-1] else None
+    publishable = [
+        name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships
+    ]
+    if last is None or recorded_model(last) not in publishable:
+        named = "no model" if last is None else recorded_model(last)
         raise CheckpointError(
-            f"the weights of {run} name {said}; expected the embedded size of {' or '.join(SYSTEMS)}, as "
-            "`zoetrope train` writes them"
+            f"the weights of {run} name {named}; expected {' or '.join(publishable)}, as `zoetrope train` writes them"
         )
-    config = validated({"size": model["size"], "network": model["network"]}, SYSTEMS[model["name"]].model)
-    ships = SYSTEMS[model["name"]].model().shape
-    sampled = {name: getattr(ships, name) for name in ("windows", "num_steps", "guidance_scale")}
-    config = replace(config, network=replace(config.shape, **sampled))
-    return TrainedRun(where=storage.url_of(name), model=config, tensors=tensors, about=about)
+    model = find_model(recorded_model(last))
+    network = network_config(model, last["model"]["network"])
+    ships = model.variant.config
+    sampling = {field: getattr(ships, field) for field in ("windows", "num_steps", "guidance_scale")}
+    return TrainedRun(
+        url=storage.url_of(name),
+        model=ModelConfig(name=model.name, network=replace(network, **sampling)),
+        tensors=tensors,
+        metadata=metadata,
+    )
 
 
-def heldout_scores(network: nn.Module, config: HeldoutConfig, *, system: str = AnimateAnyoneModel.name) -> Scores:
-    """`animation_scores` of a network of a system, with the embedded VAE and image encoder, on one core."""
+def heldout_scores(network: nn.Module, config: HeldoutConfig, model: ModelConfig) -> Scores:
+    """`animation_scores` of a network of a model that ships, on one core."""
     torch.set_num_threads(1)
-    embedded = SYSTEMS[system]
-    model = embedded.model()
-    animator = model.animator(network, model.frozen(), device=torch.device("cpu"))
-    return animation_scores(animate_heldout(animator, MODELS[embedded.name], config), EmbeddedFigure())
+    animator = model.animator(network, model.load_encoders(), device=torch.device("cpu"))
+    return animation_scores(animate_heldout(animator, model.model, config), EmbeddedFigure())
 
 
-def _measured(
+def _scored(
     runs: Sequence[TrainedRun], heldout: HeldoutConfig, settings: Sequence[Setting]
 ) -> list[dict[Setting, Scores]]:
-    """Of each run, in as many processes as there are cores."""
+    """Scores of each run by setting, in one process per core."""
     jobs = [(run, replace(heldout, setting=setting)) for run in runs for setting in settings]
     processes = min(os.cpu_count() or 1, len(jobs))
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        found = iter(pool.map(_scores_of, *zip(*jobs, strict=True)))
-        return [{setting: next(found) for setting in settings} for _ in runs]
+        scores = iter(pool.map(_scores_of, *zip(*jobs, strict=True)))
+        return [{setting: next(scores) for setting in settings} for _ in runs]
 
 
 def _scores_of(run: TrainedRun, heldout: HeldoutConfig) -> Scores:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    scores = heldout_scores(run.network(), heldout, system=run.model.name)
-    logger.info("%s, %s: %s", run.where, heldout.setting, json.dumps(scores))
+    scores = heldout_scores(run.network(), heldout, run.model)
+    logger.info("%s, %s: %s", run.url, heldout.setting, json.dumps(scores))
     return scores
 
 
 def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> dict[str, Any]:
-    """An entry of the card's table. What each learned from is beside what it scores: to compare is fair where they are
-    the same.
-    """
-    runs, samples = run.about["runs"], dict[str, int]()
+    """A row of the card's table, with the training data: a comparison is fair where these are equal."""
+    runs, samples = run.metadata["runs"], dict[str, int]()
     for one in runs:
-        system = one["model"]["name"]
-        samples[system] = samples.get(system, 0) + one["steps"] * one["recipe"]["batch_size"]
+        model = recorded_model(one)
+        samples[model] = samples.get(model, 0) + one["steps"] * one["recipe"]["batch_size"]
     return {
         "name": name,
-        "training": ", ".join(f"{system} {count}" for system, count in samples.items()),
+        "training": ", ".join(f"{model} {count}" for model, count in samples.items()),
         "clips": max(one["clips"] for one in runs),
         "scores": scores,
     }

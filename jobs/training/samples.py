@@ -1,4 +1,4 @@
-"""What a training run shows: videos of what its weights can do, and the skeletons that it learns from."""
+"""Sample videos of a training run, and pictures of its augmented skeletons."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jobs.training.model import Frozen, ModelConfig
-from models.common.animator import AnimationInputs
+from jobs.training.model import ModelConfig
+from models.animation.animator import AnimationInputs
+from models.animation.task import sample_clip
+from models.appearance.encoders import FrozenEncoders
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
 from models.video.encode import write_h264
@@ -22,16 +24,18 @@ CHANGED_SKELETONS = "samples/changed-skeletons.png"
 
 
 class SampleVideos:
-    """Videos of what weights can do: the first frame of each clip, moved by the clip's own skeletons.
+    """Sample videos: the first frame of each clip, animated by the clip's own skeletons.
 
     Args:
         clips: each (1, …), with pictures; see `SampleMaker.beginning`.
     """
 
-    def __init__(self, model: ModelConfig, clips: list[SampleBatch], frozen: Frozen, device: torch.device) -> None:
-        # A network of its own: the one that learns may be spread over workers.
+    def __init__(
+        self, model: ModelConfig, clips: list[SampleBatch], encoders: FrozenEncoders, device: torch.device
+    ) -> None:
+        # A network of its own: the trained one may be sharded over workers.
         self._network = model.new_network()
-        self._animator = model.animator(self._network, frozen, device=device)
+        self._animator = model.animator(self._network, encoders, device=device)
         self._clips = clips
 
     def write(self, weights: dict[str, Tensor], storage: Storage, *, step: int) -> list[str]:
@@ -42,19 +46,15 @@ class SampleVideos:
             assert clip.references_BHWC is not None
             assert clip.targets_BFHWC is not None
             reference, poses, truth = clip.references_BHWC[0], clip.poses_BFHWC[0], clip.targets_BFHWC[0]
-            made = self._animator.animate(
+            animation = self._animator.animate(
                 AnimationInputs(
                     reference_HWC=reference,
                     pose_THWC=poses,
                     seed=index,
-                    reference_pose_HWC=clip.reference_poses_BHWC[0],
-                    reference_keypoints_K3=clip.keypoints_BGK3[0, 0],
-                    pose_keypoints_TK3=clip.pose_keypoints_BFK3[0],
-                    driving_THWC=truth,
-                    driving_keypoints_TK3=clip.keypoints_BGK3[0, 1:],
+                    signals={name: array[0] for name, array in sample_clip(clip).signals.items()},
                 )
             )
-            panels = [np.broadcast_to(reference, truth.shape), poses, made.frames_THWC, truth]
+            panels = [np.broadcast_to(reference, truth.shape), poses, animation.frames_THWC, truth]
             name = f"samples/step-{step:08d}-{index}.mp4"
             with storage.staged(name) as path:
                 write_h264(path, side_by_side(panels, height_px=PANEL_PX), fps=FPS)

@@ -1,9 +1,9 @@
-"""Where a training run begins: with random weights, with those of another run, or with published ones."""
+"""Initial weights of a training run: random, those of another run, or published ones."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -11,8 +11,10 @@ from torch import nn
 
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.model import Frozen, ModelConfig
-from models.common.checkpoint import CheckpointError, load_checkpoint, read_metadata, read_tensors
+from jobs.training.model import ModelConfig
+from models.appearance.encoders import FrozenEncoders
+from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
+from models.common.digest import CheckpointError
 from models.common.memory import channels_last
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
@@ -23,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 def new_task(
     config: TrainConfig, *, start_from: str | None, device: torch.device
-) -> tuple[TrainingTask[SampleBatch], Frozen]:
-    """What is trained, with the weights of `start_from` (see `starting_network`) or random ones drawn from the seed.
+) -> tuple[TrainingTask[SampleBatch], FrozenEncoders]:
+    """The training task and its encoders, with the weights of `start_from` (see `starting_network`) or random ones.
 
     Raises:
         CheckpointError: weights are absent, or of another network.
@@ -32,13 +34,13 @@ def new_task(
     torch.manual_seed(config.recipe.seed)
     network = starting_network(config.model, start_from)
     channels_last(network)
-    frozen = config.model.frozen()
+    encoders = config.model.load_encoders()
     keep_bytes = int(config.keep_encodings_gib * 2**30)
-    return config.model.task(network, config.recipe, frozen, device=device, keep_bytes=keep_bytes), frozen
+    return config.model.task(network, config.recipe, encoders, device=device, keep_bytes=keep_bytes), encoders
 
 
 def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
-    """The runs that made the weights of `start_from`, oldest first; none where it does not tell."""
+    """Records of the runs that trained the weights of `start_from`, oldest first; none where it has no record."""
     if start_from is None or (where := own_weights(start_from, model)) is None:
         return []
     storage, name = where
@@ -51,8 +53,8 @@ def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
 
 
 def run_weights(run: str) -> tuple[Storage, str] | None:
-    """Where the weights of a run (its `--out`, or a `.safetensors` file) lie, and under which name; None for a folder
-    without a checkpoint.
+    """Storage and name of the weights of a run (its `--out`, or a `.safetensors` file); None for a folder without a
+    checkpoint.
     """
     if run.endswith(".safetensors"):
         folder, _, name = run.rpartition("/")
@@ -63,21 +65,22 @@ def run_weights(run: str) -> tuple[Storage, str] | None:
 
 
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
-    """Where the weights lie, and under which name; None for a folder with the published files.
+    """Storage and name of the weights; None for a folder with the published files.
 
     Raises:
         CheckpointError: it is none of these.
     """
     if (where := run_weights(start_from)) is not None:
         return where
-    if model.published_file is None:
+    published_file = _published_file(model)
+    if published_file is None:
         raise CheckpointError(
             f"{start_from} is no run with a checkpoint; give a .safetensors file or the --out of a run"
         )
-    if Storage(start_from).exists(model.published_file):
+    if Storage(start_from).exists(published_file):
         return None
     raise CheckpointError(
-        f"{start_from} is no run with a checkpoint, and holds no {model.published_file}; give a .safetensors "
+        f"{start_from} is no run with a checkpoint, and holds no {published_file}; give a .safetensors "
         "file, the --out of a run, or a folder of published files"
     )
 
@@ -87,19 +90,22 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     (its last checkpoint), or a folder with the published files.
 
     Raises:
-        CheckpointError: there is none of these, or it is of another network (with `start_partly`: and shares nothing
-            with this one).
+        CheckpointError: there is none of these, or it is of another network (with `partial_start`: and shares no
+            tensor with this one).
     """
     if start_from is None:
         return model.new_network()
     if (where := own_weights(start_from, model)) is None:
-        return model.published_network(Path(start_from))
+        variant = model.model.variant
+        path = Path(start_from) / str(_published_file(model)) if len(variant.weights.files) == 1 else Path(start_from)
+        published: nn.Module = model.model.system.implementation().load_published(path, variant.config)
+        return published
     storage, name = where
     network = model.new_network()
     try:
         with storage.fetched(name) as path:
-            if model.start_partly:
-                _take_alike(network, path)
+            if model.partial_start:
+                _load_matching(network, path)
             else:
                 load_checkpoint(network, path)
     except FileNotFoundError:
@@ -107,10 +113,16 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     return network
 
 
-def _take_alike(network: nn.Module, path: Path) -> None:
+def _published_file(model: ModelConfig) -> str | None:
+    """The file by which a folder of published weights is recognised; None for models that ship."""
+    variant = model.model.variant
+    return None if variant.ships else PurePosixPath(variant.weights.files[0].name).name
+
+
+def _load_matching(network: nn.Module, path: Path) -> None:
     own = network.state_dict()
-    alike = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
-    if not alike:
+    matching = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
+    if not matching:
         raise CheckpointError(f"{path} has no tensor of the name and shape of one of {type(network).__name__}'s")
-    logger.warning("%d of %d tensors are those of %s, the others begin anew", len(alike), len(own), path)
-    network.load_state_dict({**own, **alike})
+    logger.warning("%d of %d tensors are loaded from %s, the others are random", len(matching), len(own), path)
+    network.load_state_dict({**own, **matching})

@@ -1,4 +1,4 @@
-"""What each worker of a training run does, and the only worker of one without Ray."""
+"""A worker of a training run; the only one without Ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
 from models.training.trainer import StepReport, Trainer, TrainingState
-from pipelines.training.batches import SampleSource, shares
+from pipelines.training.batches import SampleSource, micro_batch_indices
 from stages.io.storage import Storage
 
 CURVES = "curves.parquet"
@@ -34,13 +34,13 @@ MakeBatches = Callable[[SampleSource, Iterator[Sequence[int]]], Iterator[SampleB
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpec:
-    """All that a worker needs to know.
+    """Description of a run, sent to its workers.
 
     Args:
         out: the run's storage.
         start_from: weights to begin with, where `out` has no checkpoint.
-        facts: kept with every checkpoint, to be compared when the run is started again.
-        earlier_runs: those that made the weights of `start_from`, oldest first, as `run_record` tells of them.
+        facts: stored with every checkpoint and compared when the run is resumed.
+        earlier_runs: records of the runs that trained the weights of `start_from`, oldest first (`run_record`).
     """
 
     config: TrainConfig
@@ -65,7 +65,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         torch.set_num_threads(config.workers.threads)
     store = CheckpointStore(Storage(spec.out))
     latest = store.latest()
-    task, frozen = new_task(config, start_from=None if latest is not None else spec.start_from, device=world.device)
+    task, encoders = new_task(config, start_from=None if latest is not None else spec.start_from, device=world.device)
     trainer: Trainer[SampleBatch] = Trainer(task, recipe, world)
     if latest is not None:
         trainer.load(store.load(latest))
@@ -74,12 +74,12 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
     recorder = _Recorder(spec, store, tell, seconds=seconds_before, device=world.device) if first else None
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
-        tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
+        tell(Started(step=trainer.step, num_trainable=trainer.num_trainable, num_all=num_all))
         if config.sample_videos.every_steps:
-            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), frozen, device=world.device)
+            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), encoders, device=world.device)
             if recipe.sampling.explicit_indicator is not None:
                 tell(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
-    numbers = shares(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
+    numbers = micro_batch_indices(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
     batches = make_batches(spec.source, numbers)
     while trainer.step < recipe.steps:
         began = time.perf_counter()
@@ -175,15 +175,14 @@ class _Recorder:
 
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:
-    """What weights say of a run that they went through: enough for a card, and to do it again."""
+    """Run record, stored in checkpoint metadata: enough for a card and to repeat the run."""
     model, recipe, workers = spec.config.model, spec.config.recipe, max(spec.config.workers.num, 1)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}, no GPU"
     return {
         "model": {
             "name": model.name,
-            "size": model.size,
-            "network": resolved(model.shape),
-            "start_partly": model.start_partly,
+            "network": resolved(model.model.variant.config),
+            "partial_start": model.partial_start,
         },
         "stage": recipe.stage,
         "steps": steps,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
@@ -19,25 +18,27 @@ from jobs.engine.job import run_job
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
-from jobs.verbs.network_notices import network_notices, wants_gpu
+from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
+from models.animation.system import Model
+from models.systems import DEFAULT_MODEL, SYSTEMS, find_model, former_name_notice
 from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, steps
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
+from pipelines.model_specs import ModelSpec, describe_model
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
-from stages.animate.models import DEFAULT_MODEL, MODELS, MissingWeightsError
 from stages.io.storage import Storage
 from stages.outcome import Status
 from stages.prepare.pose import PoseConfig
 
 REQUESTS = "_jobs/requests.parquet"
 MAX_NAMED = 5
-"""A job of so few rows names its videos at the end."""
+"""A job of at most so many rows names its videos at the end."""
 NUM_ARTIFACTS = 4
-"""Videos that MLflow gets."""
+"""Videos logged to MLflow."""
 
 
 def animate(
@@ -60,8 +61,8 @@ def animate(
         driving: its video.
         defaults: fields of `RequestDefaults`, for requests that leave them open.
         config: of the job.
-        options: how to run it.
-        console: what it says.
+        options: of the run.
+        console: for messages.
 
     Raises:
         ManifestError: the requests cannot be used.
@@ -75,13 +76,21 @@ def animate(
     else:
         raise ValueError("expected either a table of requests, or --reference and --driving")
     settings = config.animate
+    given_names: list[str] = []
+
+    def describe(name: str) -> ModelSpec:
+        given_names.append(name)
+        return describe_model(name, settings.animate.weights)
+
     table = resolve(
         given,
         defaults=RequestDefaults(**{"model": DEFAULT_MODEL, **(defaults or {})}),
-        digest_of=lambda name: _digest(name, settings.animate.weights),
+        describe=describe,
         reference_schemes=settings.reference.allowed_schemes,
         driving_schemes=settings.driving.decode.allowed_schemes,
     )
+    names = set(table.column("model").to_pylist())
+    models = {name: find_model(name) for system in SYSTEMS.values() for name in system.variants if name in names}
     storage = Storage(out)
     # An animation takes longer than a block costs, and a worker that dies takes its block along.
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
@@ -107,10 +116,17 @@ def animate(
         id_column="request_id",
         key_columns=KEY_COLUMNS,
         written=WRITTEN,
-        steps=steps(settings, workers, storage, models=MODELS, tell_progress=console.stream.isatty()),
+        steps=steps(
+            settings,
+            workers,
+            storage,
+            models=models,
+            signals={name: signal for model in models.values() for name, signal in model.system.signals.items()},
+            publish_progress=console.stream.isatty(),
+        ),
         config=config,
         order_by=("model",),
-        notices=_notices(table, config, workers),
+        notices=_notices(given_names, models, config, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
         finish=lambda ledger: _made(ledger, table),
@@ -120,19 +136,11 @@ def animate(
     return run_job(job, options, console)
 
 
-def _digest(name: str, weights: str | None) -> str | None:
-    """None where there is nothing to load; the row says why."""
-    try:
-        return MODELS[name].digest(weights) if name in MODELS else None
-    except MissingWeightsError:
-        return None
-
-
 def _workers(config: JobConfig, options: Options) -> dict[str, Workers]:
     workers = config.workers_by_stage(STAGE_NAMES)
-    if AnimateStage.name not in config.workers and options.ray_address is None and torch.cuda.is_available():
-        # Models belong on the GPU of this machine, if it has one, and the same worker finds the poses, if that takes
-        # one too. On a cluster the job file says what there is.
+    if AnimateStage.name not in config.workers and options.ray_address is None and has_gpu():
+        # Models run on this machine's GPU, if it has one, and so does pose estimation that needs one, in the same
+        # worker. On a cluster the job file declares resources.
         last = STAGE_NAMES.index(AnimateStage.name)
         wanting = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
         together = STAGE_NAMES[min([*wanting, last]) : last + 1]
@@ -149,10 +157,13 @@ def _poses(config: JobConfig) -> dict[str, PoseConfig]:
     }
 
 
-def _notices(table: pa.Table, config: JobConfig, workers: Mapping[str, Workers]) -> list[str]:
-    names = sorted(set(table.column("model").to_pylist()) & MODELS.keys())
-    notices = [notice for name in names if (notice := MODELS[name].notice) is not None]
-    return list(dict.fromkeys([*notices, *network_notices(_poses(config), workers)]))
+def _notices(
+    given_names: Iterable[str], models: Mapping[str, Model], config: JobConfig, workers: Mapping[str, Workers]
+) -> list[str]:
+    renamed = [former_name_notice(name) for name in given_names]
+    notices = [model.variant.notice for model in models.values()]
+    network = network_notices(_poses(config), workers)
+    return list(dict.fromkeys(notice for notice in (*renamed, *notices, *network) if notice is not None))
 
 
 def _write_manifest(storage: Storage, table: pa.Table) -> None:

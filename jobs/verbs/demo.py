@@ -20,7 +20,7 @@ from jobs.verbs.puppets import write_puppets
 from models.puppets.pairs import sample_pair
 from models.puppets.render import render_frame
 from models.puppets.spec import Body
-from stages.animate.models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X
+from models.systems import SYSTEMS
 
 SEED = 87
 """Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
@@ -30,8 +30,6 @@ DANCES_SEED = 10
 """Draws dancers."""
 NUM_DANCES = 3
 NUM_PAIRS = 6
-SYSTEMS = (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
-"""They do the same, side by side."""
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
@@ -68,7 +66,7 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
 
 def draw_requests(out: Path, console: Console) -> str:
     """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and people who dance; return the table
-    that asks each of `SYSTEMS` for both together.
+    that requests both from every model that ships.
     """
     characters, dances, requests = out / "characters", out / "dances", str(out / "requests.parquet")
     characters.mkdir(parents=True, exist_ok=True)
@@ -87,5 +85,10 @@ def draw_requests(out: Path, console: Console) -> str:
         seconds=3.0,
     )
     videos = str(dances / "videos")
-    pair([str(characters)], videos, requests, settings={}, models=SYSTEMS, limit=NUM_PAIRS, console=console)
+    pair([str(characters)], videos, requests, settings={}, models=shipped_models(), limit=NUM_PAIRS, console=console)
     return requests
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that ship with the project."""
+    return [name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships]

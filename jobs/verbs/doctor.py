@@ -1,4 +1,4 @@
-"""`zoetrope doctor`: what of this machine, and of the weights on it, is ready for which job."""
+"""`zoetrope doctor`: which jobs this machine and the weights on it are ready for."""
 
 from __future__ import annotations
 
@@ -13,31 +13,24 @@ from typing import Any
 from jobs.engine.console import Console
 from jobs.engine.presets import PRESETS, SECTIONS
 from jobs.engine.spec import JobResult
-from models.common.checkpoint import CheckpointError
-from models.weights.catalogue import ANIMATION_NEEDS, CATALOGUE
+from models.catalogue import CATALOGUE, entry
+from models.common.digest import CheckpointError
+from models.systems import find_model, model_names
 from models.weights.entry import Loader
-from models.weights.resolve import MissingWeightsError, entry, locate
+from models.weights.resolve import locate
 from pipelines.prepare import PrepareConfig
-from stages.animate.models import DEFAULT_MODEL, EMBEDDED_ANIMATE_X, MODELS
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
 OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-ssm", "s3fs")
 
 
 def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
-    """Say what there is, what each preset and animation system still needs, and what would be slow without a word."""
+    """Report the machine, what each preset and model still needs, and what would be slow."""
     machine = describe_machine()
     warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
     jobs = [
         *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
-        *(
-            {"job": f"animate, {system}", "missing": _not_shipped(system)}
-            for system in (DEFAULT_MODEL, EMBEDDED_ANIMATE_X)
-        ),
-        *(
-            {"job": f"animate, {system}", "missing": _missing(names, folder, allow_torchscript=allow_torchscript)}
-            for system, names in ANIMATION_NEEDS.items()
-        ),
+        *({"job": f"animate, {name}", "missing": find_model(name).missing(folder)} for name in model_names()),
     ]
     _print(machine, jobs, warnings, console)
     return JobResult(exit_code=0, summary={"machine": machine, "jobs": jobs, "warnings": warnings})
@@ -63,15 +56,15 @@ def describe_machine() -> dict[str, Any]:
 
 
 def onnx_warnings(*, has_gpu: bool) -> list[str]:
-    """What is wrong with onnxruntime, which runs DWPose: not there, or blind to the GPU that is."""
+    """Problems of onnxruntime, which runs DWPose: not installed, or without access to the GPU."""
     from models.perception.onnx_session import missing_cuda
 
     try:
-        complaint = missing_cuda()
+        problem = missing_cuda()
     except CheckpointError as error:
         return [str(error)]
-    if has_gpu and complaint is not None:
-        return [f"DWPOSE WOULD RUN ON THE CPU, about a hundred times slower, although there is a GPU: {complaint}"]
+    if has_gpu and problem is not None:
+        return [f"DWPOSE WOULD RUN ON THE CPU, about a hundred times slower, although there is a GPU: {problem}"]
     return []
 
 
@@ -86,15 +79,6 @@ def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[
     if any(CATALOGUE[part].loader is Loader.ONNX for part in parts) and not _onnxruntime():
         missing.append("the package onnxruntime (pip install -e '.[onnx]')")
     return {"job": f"prepare, preset {name}", "missing": missing}
-
-
-def _not_shipped(system: str) -> list[str]:
-    """What a system that ships with the project lacks."""
-    try:
-        MODELS[system].digest(None)
-    except MissingWeightsError as error:
-        return [str(error)]
-    return []
 
 
 def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool) -> list[str]:

@@ -1,13 +1,13 @@
-"""What a person must know of a job's perception networks before they run: on what, and trained on whom."""
+"""Notices about a job's perception networks: training data and device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from jobs.verbs.doctor import onnx_warnings
+from models.catalogue import entry
 from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from models.weights.entry import Loader
-from models.weights.resolve import entry
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig
 
@@ -15,6 +15,13 @@ from stages.backends.base import EMBEDDED, BackendConfig
 def wants_gpu(config: BackendConfig) -> bool:
     """Whether it is a network that does not ship with this project, and that nobody wants on the CPU."""
     return bool(config.parts) and config.device != "cpu"
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that torch can use."""
+    import torch  # late: jobs with the networks that ship do not ask
+
+    return torch.cuda.is_available()
 
 
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:

@@ -9,7 +9,7 @@ from jobs.engine.console import Console
 from jobs.engine.job import run_job
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import prepare_report
-from jobs.verbs.network_notices import network_notices, wants_gpu
+from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import CLIP_COLUMNS
 from pipelines.engine.steps import Workers
@@ -64,7 +64,7 @@ def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
     places = [place for place, name in enumerate(STAGES) if name in networks and wants_gpu(networks[name])]
     together = list(STAGES)[places[0] : places[-1] + 1] if places else []
     said = config.workers.keys() & {*together, "default"}
-    if together and not said and options.ray_address is None and _has_gpu():
+    if together and not said and options.ray_address is None and has_gpu():
         workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
 
@@ -77,9 +77,3 @@ def networks_of(config: JobConfig) -> dict[str, BackendConfig]:
         for name, section in sections.items()
         if isinstance(section, BackendConfig) and (not isinstance(section, FeatureConfig) or section.enabled)
     }
-
-
-def _has_gpu() -> bool:
-    import torch  # late: with the embedded networks alone, nobody asks
-
-    return torch.cuda.is_available()

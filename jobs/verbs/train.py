@@ -1,4 +1,4 @@
-"""`zoetrope train SYSTEM`: the dataset `prepared` → checkpoints."""
+"""`zoetrope train MODEL`: the dataset `prepared` → checkpoints."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def train(
     options: Options,
     console: Console,
 ) -> JobResult:
-    """Train the system that `config` is of. Killed at any moment, the same call continues from the last checkpoint in
+    """Train the model that `config` names. Killed at any moment, the same call continues from the last checkpoint in
     `out`, with the same samples and losses as if it had not been.
 
     Args:
@@ -56,6 +56,8 @@ def train(
     job_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     storage = Storage(out)
     recipe = config.recipe
+    variant, system = config.model.model.variant, config.model.model.system
+    signals = {name: signal for name, signal in system.signals.items() if name in variant.needs}
     with dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
         store.sweep()
@@ -64,8 +66,9 @@ def train(
         stored = stored_features(
             corpus,
             recipe.sampling,
-            config.model.frozen_digests,
-            reference_pictures=config.model.reads_reference_picture,
+            config.model.encoder_digests,
+            reference_pictures=variant.reads_reference_picture,
+            signals=signals.values(),
         )
         facts = {
             "recipe_key": _recipe_key(config, start_from),
@@ -84,9 +87,10 @@ def train(
                 corpus=corpus,
                 sampling=recipe.sampling,
                 config=config.data,
-                preset=recipe.sampling.pose_preset or config.model.shape.pose_preset,
+                preset=recipe.sampling.pose_preset or variant.config.pose_preset,
                 seed=recipe.seed,
                 stored=stored if isinstance(stored, StoredFeatures) else None,
+                signals=signals,
             ),
             out=storage.url,
             start_from=start_from,
@@ -162,7 +166,7 @@ class _Account:
             case Started():
                 self.first_step = event.step if self.first_step is None else self.first_step
                 self._console.line(
-                    f"  {event.num_learning / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters learn; "
+                    f"  {event.num_trainable / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters are trained; "
                     + (f"continuing after step {event.step}" if event.step else "from the start")
                 )
             case Progress():

@@ -8,10 +8,10 @@ from typing import Any
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
-from models.common.checkpoint import CheckpointError
-from models.weights.catalogue import CATALOGUE
+from models.catalogue import CATALOGUE, entry
+from models.common.digest import CheckpointError
 from models.weights.entry import Hub, Weights
-from models.weights.resolve import check_allowed, entry, fetch, find, locate, place, verified_digest
+from models.weights.resolve import check_allowed, fetch, find, locate, place, verified_digest
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:

@@ -1,4 +1,4 @@
-"""Checkpoints of Animate Anyone: the public implementations' files, and the project's own."""
+"""Published checkpoints of Animate Anyone, in the formats of Moore-AnimateAnyone and MusePose."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.animate_anyone.config import EMBEDDED, AnimateAnyoneConfig
+from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import AnimateAnyone
-from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
+from models.common.checkpoint import fill, read_tensors
+from models.common.digest import CheckpointError
 from models.common.unet.temporal import sinusoids
 
-CHECKPOINT = Path(__file__).parent / "checkpoints" / "embedded.safetensors"
 PUBLISHED_FILES = ("denoising_unet.pth", "motion_module.pth", "reference_unet.pth", "pose_guider.pth")
 
 _POSITIONS = ".pos_encoder.pe"
@@ -53,17 +53,6 @@ def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
     fill(network.denoiser, denoiser, paths["denoising_unet.pth"])
     fill(network.reference_net, read_tensors(paths["reference_unet.pth"]), paths["reference_unet.pth"])
     fill(network.pose_guider, read_tensors(paths["pose_guider.pth"]), paths["pose_guider.pth"])
-    return network.eval()
-
-
-def load_embedded(path: Path = CHECKPOINT) -> AnimateAnyone:
-    """The embedded networks from a checkpoint of `zoetrope train animate-anyone`.
-
-    Raises:
-        CheckpointError: the file is absent or damaged, or is not of these networks.
-    """
-    network = AnimateAnyone(EMBEDDED)
-    load_checkpoint(network, path)
     return network.eval()
 
 

@@ -1,15 +1,11 @@
-"""Animate-X and UniAnimate, on whose network it stands, in their released sizes, and the Animate-X that ships with the
-project.
-"""
+"""Configurations of Animate-X and of UniAnimate, whose network it extends, at the released sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
-from models.common.unet.config import MambaConfig, TemporalConfig, UNetConfig
+from models.common.unet.config import TemporalConfig, UNetConfig
 from models.sampling.config import ScheduleConfig, WindowConfig
 
 NUM_JOINTS = 18
@@ -58,25 +54,22 @@ class NoisePrior:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnimateXConfig:
-    """Everything that makes one Animate-X, or one UniAnimate, which is the same without a pose indicator.
+    """Configuration of an Animate-X network, or of UniAnimate's, which is the same without a pose indicator.
 
     Args:
         unet: shape of the denoiser; α of its motion attention is `pose_attention`. `in_channels` and `out_channels` are
             those of a latent.
-        temporal: its temporal layers.
-        indicator: the pose indicator; None for none (UniAnimate).
-        reference: how the picture is shown: "picture", as features of the whole picture beside every frame,
-            "first_frame", as a frame before the others that is no noise, with its skeleton, or "both". All have their
-            layers in every checkpoint.
-        limb_warp: every frame also sees the reference's picture moved limb by limb into its pose
-            (`models.pose.limb_warp`), beside its skeleton, and is given back what the VAE loses of it
-            (`models.common.limb_warped`). Limbs keep the lengths that they have in the picture, whatever those of the
-            skeleton are. Off in the paper and in the public checkpoints.
-        beside_channels: of the features beside the noise. `embedder_width`: of the convolutions that make them.
-        num_image_tokens: tokens that are made of the image encoder's embedding.
-        offset_noise: share of a noise that is one number per channel and frame, added to the first latents.
-        noise_prior: None begins at noise alone.
-        schedule, windows, num_steps, guidance_scale: how it is sampled unless a request says otherwise.
+        temporal: the denoiser's temporal layers.
+        indicator: the implicit pose indicator; None for none (UniAnimate).
+        reference: how the denoiser reads the reference: "picture", as picture features concatenated to every frame;
+            "first_frame", as a noise-free frame before the others, with its skeleton; or "both". Every checkpoint has
+            the layers of both.
+        concat_channels: channels of the features concatenated to the noise. `embedder_width`: of the convolutions that
+            compute them.
+        num_image_tokens: context tokens computed from the image embedding.
+        offset_noise: scale of a noise that is constant over each channel of a frame, added to the first latents.
+        noise_prior: start of sampling; None starts at noise alone.
+        schedule, windows, num_steps, guidance_scale: sampling defaults.
         pose_preset: key of `models.pose.pose_map.PRESETS`.
     """
 
@@ -86,8 +79,7 @@ class AnimateXConfig:
     )
     indicator: IndicatorConfig | None = field(default_factory=IndicatorConfig)
     reference: ReferenceForm = "picture"
-    limb_warp: bool = False
-    beside_channels: int = 8
+    concat_channels: int = 8
     embedder_width: int = 32
     num_image_tokens: int = 4
     offset_noise: float = 0.1
@@ -119,43 +111,3 @@ UNIANIMATE = AnimateXConfig(
     pose_preset="unianimate",
 )
 """UniAnimate as released."""
-
-EMBEDDED = AnimateXConfig(
-    unet=UNetConfig(
-        in_channels=16,
-        out_channels=16,
-        widths=(48, 80, 112),
-        attention=(True, True, True),
-        layers_per_block=1,
-        num_heads=2,
-        context_width=64,
-        norm_groups=16,
-        pose_attention=1.0,
-    ),
-    temporal=TemporalConfig(layout="modelscope", positions=False, mamba=MambaConfig(state=8, bidirectional=True)),
-    indicator=IndicatorConfig(
-        width=128,
-        features_width=64,
-        encoder_layers=2,
-        encoder_heads=4,
-        encoder_ff_width=256,
-        resampler_layers=2,
-        resampler_heads=4,
-        head_width=32,
-    ),
-    reference="both",
-    limb_warp=True,
-    beside_channels=16,
-    offset_noise=0.0,
-    schedule=ScheduleConfig(),
-    windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
-    num_steps=1,
-    guidance_scale=1.0,
-    pose_preset="embedded",
-)
-"""The size that ships, for pictures of 192 pixels or more. Over frames it has the paper's state-space layers, which are
-not in the public code."""
-
-CONFIGS: Mapping[str, AnimateXConfig] = MappingProxyType(
-    {"embedded": EMBEDDED, "animate-x": ANIMATE_X, "unianimate": UNIANIMATE}
-)

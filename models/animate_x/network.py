@@ -5,36 +5,85 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.animate_x.config import NUM_JOINTS, AnimateXConfig
+from models.animate_x.config import AnimateXConfig
 from models.animate_x.embedders import LatentEmbedder, PictureEmbedder
 from models.animate_x.indicators import PoseIndicator
-from models.common.unet.transformer import BlockConditions
+from models.animation.clip import unit_images
 from models.common.unet.unet import UNet
-from models.common.unet.warped import WarpedReference, check_warped
 
-# B rows of a batch, F frames of a window, K numbers of a frame's key points, E width of an image embedding, P parts
+# B rows of a batch, F frames, G = F + 1 frames with the reference first, K numbers of a frame's keypoints, E width of
+# an image embedding, L context tokens, Q motion tokens of a frame, D width, P droppable conditions
 
-PARTS = ("image_tokens", "reference", "skeletons")
-"""Conditions that training leaves out one by one; the public code has no dropout of motion tokens."""
+DROPPABLE = ("image_tokens", "reference", "skeletons")
+"""Conditions that training drops one by one; the public code has no dropout of motion tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conditions:
-    """What the denoiser reads besides the noise, row for row; rows without conditions have the plain ones.
+class ClipConditions:
+    """Encoded inputs of B clips.
 
-    `blocks`: text and image tokens, of each transformer. `pose_blocks`: motion tokens of each frame, of each pose
-    transformer; None where there are none. `first_BCHW`: what stands before the frames, in place of latents and what is
-    beside them. `beside_BCFHW`: features beside the latents.
+    `image_embeds_BE`: of the references. `text_tokens_1LD`: of the empty text. `reference_B3HW`: pictures, 0–1.
+    `reference_latents_BCHW`: VAE latents of the references. `reference_pose_B3HW`: drawings of their skeletons, 0–1;
+    None where the configuration does not read them. `poses_BFHWC`: uint8 skeleton drawings.
+    `keypoints_BGK`, `features_BGE`: input of the pose indicator, the reference first; None without an indicator.
     """
 
-    blocks: Sequence[BlockConditions]
-    pose_blocks: Sequence[BlockConditions] | None
-    first_BCHW: Tensor  # noqa: N815
-    beside_BCFHW: Tensor  # noqa: N815
+    image_embeds_BE: Tensor  # noqa: N815
+    text_tokens_1LD: Tensor  # noqa: N815
+    reference_B3HW: Tensor  # noqa: N815
+    reference_latents_BCHW: Tensor  # noqa: N815
+    reference_pose_B3HW: Tensor | None  # noqa: N815
+    poses_BFHWC: NDArray[np.uint8]  # noqa: N815
+    keypoints_BGK: Tensor | None = None  # noqa: N815
+    features_BGE: Tensor | None = None  # noqa: N815
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipFeatures:
+    """Features of B clips that depend on no window.
+
+    `context_BLD`: text and image tokens; `unconditional_context_1LD`: with zeros for the image tokens.
+    `frame_features_BFCHW`: of each skeleton drawing by itself. `picture_BC1HW`: of the reference; None where it is not
+    read. `reference_frame_BCHW`: the reference as the frame before the others; None where it is not read.
+    """
+
+    clips: ClipConditions
+    context_BLD: Tensor  # noqa: N815
+    unconditional_context_1LD: Tensor  # noqa: N815
+    frame_features_BFCHW: Tensor  # noqa: N815
+    picture_BC1HW: Tensor | None  # noqa: N815
+    reference_frame_BCHW: Tensor | None  # noqa: N815
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowConditions:
+    """What the denoiser reads besides the noise, row by row; unconditional rows have zeros.
+
+    `context_BLD`: text and image tokens. `motion_tokens_BGQD`: of each frame; None without a pose indicator.
+    `reference_frame_BCHW`: stands before the frames. `concat_BCFHW`: features concatenated to the latents.
+    """
+
+    context_BLD: Tensor  # noqa: N815
+    motion_tokens_BGQD: Tensor | None  # noqa: N815
+    reference_frame_BCHW: Tensor  # noqa: N815
+    concat_BCFHW: Tensor  # noqa: N815
+
+    @classmethod
+    def stack(cls, rows: Sequence[WindowConditions]) -> WindowConditions:
+        """Several rows as one batch."""
+        motion = [row.motion_tokens_BGQD for row in rows if row.motion_tokens_BGQD is not None]
+        return cls(
+            context_BLD=torch.cat([row.context_BLD for row in rows]),
+            motion_tokens_BGQD=torch.cat(motion) if motion else None,
+            reference_frame_BCHW=torch.cat([row.reference_frame_BCHW for row in rows]),
+            concat_BCFHW=torch.cat([row.concat_BCFHW for row in rows]),
+        )
 
 
 class Denoiser(UNet):
@@ -42,20 +91,21 @@ class Denoiser(UNet):
 
     def __init__(self, config: AnimateXConfig) -> None:
         unet = config.unet
-        super().__init__(replace(unet, in_channels=unet.in_channels + config.beside_channels), config.temporal)
+        super().__init__(replace(unet, in_channels=unet.in_channels + config.concat_channels), config.temporal)
         self.conv_norm_out = nn.GroupNorm(unet.norm_groups, unet.widths[0], eps=1e-5)
         self.conv_out = nn.Conv2d(unet.widths[0], unet.out_channels, 3, padding=1)
 
-    def forward(self, latents_BCFHW: Tensor, t_B: Tensor, conditions: Conditions) -> Tensor:
+    def forward(self, latents_BCFHW: Tensor, t_B: Tensor, conditions: WindowConditions) -> Tensor:
         """The prediction, of the shape of `latents_BCFHW`. `t_B`: training steps, int64."""
-        frames = torch.cat([latents_BCFHW, conditions.beside_BCFHW], 1)
-        frames = torch.cat([conditions.first_BCHW[:, :, None], frames], 2)
+        frames = torch.cat([latents_BCFHW, conditions.concat_BCFHW], 1)
+        frames = torch.cat([conditions.reference_frame_BCHW[:, :, None], frames], 2)
         num_frames = frames.shape[2]
-        x = self.walk(
+        motion = conditions.motion_tokens_BGQD
+        x = self.forward_features(
             self.conv_in(frames.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)),
             t_B.repeat_interleave(num_frames),
-            conditions.blocks,
-            pose_conditions=conditions.pose_blocks,
+            self.conditions(conditions.context_BLD),
+            pose_conditions=None if motion is None else self.pose_conditions(motion.flatten(0, 1)),
             num_frames=num_frames,
         )
         predicted: Tensor = self.conv_out(functional.silu(self.conv_norm_out(x)))
@@ -63,12 +113,12 @@ class Denoiser(UNet):
 
 
 class AnimateX(nn.Module):
-    """All that is trained. The image encoder, the text encoder and the VAE stay as they are, and are not in it."""
+    """Everything that is trained: denoiser, embedders and pose indicator, without the frozen encoders."""
 
     def __init__(self, config: AnimateXConfig) -> None:
         super().__init__()
         self.config = config
-        width, channels = config.unet.context_width, config.beside_channels
+        width, channels = config.unet.context_width, config.concat_channels
         whole = config.unet.in_channels + channels
         self.denoiser = Denoiser(config)
         self.image_tokens = nn.Sequential(
@@ -78,130 +128,104 @@ class AnimateX(nn.Module):
         self.skeleton = PictureEmbedder(config.embedder_width, channels)
         self.reference_pose = PictureEmbedder(config.embedder_width, whole)
         self.reference_latents = LatentEmbedder(config.unet.in_channels, config.embedder_width, whole)
-        self.limb_warp: WarpedReference | None = None
-        if config.limb_warp:
-            self.limb_warp = WarpedReference(config.unet.in_channels, channels)
         self.indicator = None if config.indicator is None else PoseIndicator(config.indicator, width)
 
-    def context(self, image_embeds_BE: Tensor | None, text_tokens_1LD: Tensor) -> Tensor:
-        """(B, L + tokens, D): the text's tokens and the picture's; without a picture (1, …), zeros for its own."""
-        count = self.config.num_image_tokens
-        if image_embeds_BE is None:
-            tokens = torch.zeros_like(text_tokens_1LD[:, :1]).expand(-1, count, -1)
-        else:
-            tokens = self.image_tokens(image_embeds_BE).unflatten(-1, (count, -1))
-        return torch.cat([text_tokens_1LD.expand(len(tokens), -1, -1), tokens], 1)
-
-    def motion_tokens(self, keypoints_BFK: Tensor, features_BFE: Tensor) -> Tensor | None:
-        """(B, F, Q, D) motion tokens of a window, the reference's frame first; None without a pose indicator."""
-        if self.indicator is None:
-            return None
-        tokens: Tensor = self.indicator(keypoints_BFK, features_BFE)
-        return tokens
-
-    def plain_motion_tokens(self, num_frames: int) -> Tensor | None:
-        """(1, F, Q, D): the tokens of rows without conditions, for which all that the indicator reads is zero."""
-        if self.config.indicator is None:
-            return None
-        like = self.denoiser.conv_out.weight
-        return self.motion_tokens(
-            like.new_zeros(1, num_frames, 2 * NUM_JOINTS),
-            like.new_zeros(1, num_frames, self.config.indicator.features_width),
+    def clip_features(self, clips: ClipConditions, *, frames_at_once: int | None = None) -> ClipFeatures:
+        """Features that depend on no window. `frames_at_once`: drawings of a call of the skeleton's convolutions, which
+        work at full resolution; None: all.
+        """
+        form = self.config.reference
+        picture = reference_frame = None
+        if form != "first_frame":
+            features = self.picture(self.picture.of_frames(clips.reference_B3HW)[:, None])
+            picture = features.transpose(1, 2)
+        if form != "picture":
+            if clips.reference_pose_B3HW is None:
+                raise ValueError(f"reference '{form}' reads the reference's skeleton, got none")
+            pose = self.reference_pose(self.reference_pose.of_frames(clips.reference_pose_B3HW)[:, None])[:, 0]
+            reference_frame = self.reference_latents(clips.reference_latents_BCHW) + pose
+        return ClipFeatures(
+            clips=clips,
+            context_BLD=self._context(clips.text_tokens_1LD, self.image_tokens(clips.image_embeds_BE)),
+            unconditional_context_1LD=self._context(clips.text_tokens_1LD, None),
+            frame_features_BFCHW=self._frame_features(clips.poses_BFHWC, frames_at_once),
+            picture_BC1HW=picture,
+            reference_frame_BCHW=reference_frame,
         )
 
-    def picture_features(self, reference_B3HW: Tensor) -> Tensor:
-        """(B, C, 1, h, w) of references with values 0–1: the same beside every frame."""
-        features: Tensor = self.picture(self.picture.of_frames(reference_B3HW)[:, None])
-        return features.transpose(1, 2)
+    def window_conditions(
+        self, features: ClipFeatures, frames: Sequence[int], conditional_B: Tensor, kept_BP: Tensor | None = None
+    ) -> WindowConditions:
+        """Conditions of a window, a row per clip.
 
-    def pose_features(self, frame_features_BFCHW: Tensor) -> Tensor:
-        """(B, C, F, h, w) of a window's skeletons, from what `skeleton.of_frames` makes of each drawing, values 0–1."""
-        features: Tensor = self.skeleton(frame_features_BFCHW)
-        return features.transpose(1, 2)
-
-    def first_frame(self, reference_latents_BCHW: Tensor, reference_pose_B3HW: Tensor) -> Tensor:
-        """(B, C, h, w): the reference as the frame before the others, with its skeleton's drawing, values 0–1."""
-        pose: Tensor = self.reference_pose(self.reference_pose.of_frames(reference_pose_B3HW)[:, None])[:, 0]
-        first: Tensor = self.reference_latents(reference_latents_BCHW) + pose
-        return first
-
-    def without_text(self) -> Tensor:
-        """(1, 1, D) zeros in place of a text's tokens, for a network that is trained without a text encoder."""
-        return torch.zeros(1, 1, self.config.unet.context_width)
+        `frames`: of the clips. `conditional_B`: bool; the other rows are the unconditional half of guidance. `kept_BP`:
+        bool, which of `DROPPABLE` each row keeps; None: all of them in conditional rows.
+        """
+        if kept_BP is None:
+            kept_BP = conditional_B[:, None].expand(-1, len(DROPPABLE))
+        tokens_B, reference_B, skeletons_B = kept_BP.unbind(1)
+        # A window's frames attend to one another in the embedder.
+        skeletons = self.skeleton(features.frame_features_BFCHW[:, list(frames)]).transpose(1, 2)
+        concat = skeletons * _mask(skeletons_B, skeletons)
+        if features.picture_BC1HW is not None:
+            concat = concat + features.picture_BC1HW * _mask(reference_B, features.picture_BC1HW)
+        if features.reference_frame_BCHW is None:
+            channels = self.config.unet.in_channels + self.config.concat_channels
+            reference_frame = concat.new_zeros(len(concat), channels, *concat.shape[3:])
+        else:
+            reference_frame = features.reference_frame_BCHW
+            reference_frame = reference_frame * _mask(reference_B, reference_frame)
+        return WindowConditions(
+            context_BLD=torch.where(tokens_B[:, None, None], features.context_BLD, features.unconditional_context_1LD),
+            motion_tokens_BGQD=self._motion_tokens(features.clips, frames, conditional_B),
+            reference_frame_BCHW=reference_frame,
+            concat_BCFHW=concat,
+        )
 
     def forward(
-        self,
-        latents_BCFHW: Tensor,
-        t_B: Tensor,
-        image_embeds_BE: Tensor,
-        text_tokens_1LD: Tensor,
-        reference_B3HW: Tensor,
-        reference_latents_BCHW: Tensor,
-        reference_pose_B3HW: Tensor,
-        pose_BF3HW: Tensor,
-        keypoints_BFK: Tensor | None,
-        features_BFE: Tensor | None,
-        conditional_B: Tensor,
-        kept_BP: Tensor | None = None,
-        warped_BCFHW: Tensor | None = None,
+        self, latents_BCFHW: Tensor, t_B: Tensor, clips: ClipConditions, conditional_B: Tensor, kept_BP: Tensor | None
     ) -> Tensor:
-        """The prediction for every row, as training needs it; rows without conditions are those of guidance.
-
-        `pose_BF3HW`: drawings of the frames, 0–1. `keypoints_BFK`, `features_BFE`: of the reference and of the frames
-        after it, which only a pose indicator reads. `conditional_B`: bool. `kept_BP`: bool, which of `PARTS` a row
-        keeps; None for all of them in rows with conditions. `warped_BCFHW`: latents of the reference moved limb by limb
-        into each pose, where the configuration asks for them.
-
-        Raises:
-            ValueError: such latents given and not asked for, or the other way round.
-        """
-        check_warped(self.config.limb_warp, warped_BCFHW)
-        if kept_BP is None:
-            kept_BP = conditional_B[:, None].expand(-1, len(PARTS))
-        tokens_B, reference_B, skeletons_B = kept_BP.unbind(1)
-        image_tokens = self.context(image_embeds_BE, text_tokens_1LD)
-        plain_tokens = self.context(None, text_tokens_1LD)
-        context = torch.where(tokens_B[:, None, None], image_tokens, plain_tokens)
-        per_frame = self.skeleton.of_frames(pose_BF3HW.flatten(0, 1))
-        beside = self.pose_features(per_frame.reshape(*pose_BF3HW.shape[:2], *per_frame.shape[1:]))
-        beside = beside * _of_rows(skeletons_B, beside)
-        if self.config.reference != "first_frame":
-            picture = self.picture_features(reference_B3HW)
-            beside = beside + picture * _of_rows(reference_B, picture)
-        if self.limb_warp is not None and warped_BCFHW is not None:
-            warped = self.limb_warp(warped_BCFHW)
-            beside = beside + warped * _of_rows(reference_B & skeletons_B, warped)
-        if self.config.reference == "picture":
-            height, width = latents_BCFHW.shape[-2:]
-            first = beside.new_zeros(len(beside), latents_BCFHW.shape[1] + beside.shape[1], height, width)
-        else:
-            first = self.first_frame(reference_latents_BCHW, reference_pose_B3HW)
-            first = first * _of_rows(reference_B, first)
-        predicted: Tensor = self.denoiser(
-            latents_BCFHW,
-            t_B,
-            Conditions(
-                blocks=self.denoiser.conditions(context),
-                pose_blocks=self._pose_blocks(keypoints_BFK, features_BFE, conditional_B),
-                first_BCHW=first,
-                beside_BCFHW=beside,
-            ),
-        )
+        """The prediction for every row, for training. `conditional_B`, `kept_BP`: see `window_conditions`."""
+        frames = range(latents_BCFHW.shape[2])
+        conditions = self.window_conditions(self.clip_features(clips), frames, conditional_B, kept_BP)
+        predicted: Tensor = self.denoiser(latents_BCFHW, t_B, conditions)
         return predicted
 
-    def _pose_blocks(
-        self, keypoints_BFK: Tensor | None, features_BFE: Tensor | None, conditional_B: Tensor
-    ) -> Sequence[BlockConditions] | None:
+    def _context(self, text_tokens_1LD: Tensor, image_tokens: Tensor | None) -> Tensor:
+        """(B, L + tokens, D): text tokens, then image tokens, or zeros in their place."""
+        count = self.config.num_image_tokens
+        if image_tokens is None:
+            tokens = torch.zeros_like(text_tokens_1LD[:, :1]).expand(-1, count, -1)
+        else:
+            tokens = image_tokens.reshape(len(image_tokens), count, -1)
+        return torch.cat([text_tokens_1LD.expand(len(tokens), -1, -1), tokens], 1)
+
+    def _frame_features(self, poses_BFHWC: NDArray[np.uint8], frames_at_once: int | None) -> Tensor:
+        """(B, F, C, h, w) of each drawing by itself."""
+        like = self.denoiser.conv_out.weight
+        num_frames = poses_BFHWC.shape[1]
+        chunks = []
+        for first in range(0, num_frames, frames_at_once or num_frames):
+            drawings = unit_images(
+                poses_BFHWC[:, first : first + (frames_at_once or num_frames)], like.device, like.dtype
+            )
+            features = self.skeleton.of_frames(drawings.flatten(0, 1))
+            chunks.append(features.reshape(*drawings.shape[:2], *features.shape[1:]))
+        return torch.cat(chunks, 1)
+
+    def _motion_tokens(self, clips: ClipConditions, frames: Sequence[int], conditional_B: Tensor) -> Tensor | None:
         if self.indicator is None:
             return None
-        if keypoints_BFK is None or features_BFE is None:
-            raise ValueError("the pose indicator reads key points and embeddings of the frames, got none")
-        # The tokens of rows without conditions are those of zeros, which go through the indicator as others do.
-        seen = _of_rows(conditional_B, features_BFE)
-        tokens: Tensor = self.indicator(keypoints_BFK * seen, features_BFE * seen)
-        return self.denoiser.pose_conditions(tokens.flatten(0, 1))
+        if clips.keypoints_BGK is None or clips.features_BGE is None:
+            raise ValueError("the pose indicator reads keypoints and embeddings of the frames, got none")
+        window = [0, *(frame + 1 for frame in frames)]
+        keypoints, features = clips.keypoints_BGK[:, window], clips.features_BGE[:, window]
+        # Unconditional rows have the tokens of zeros, which go through the indicator as others do.
+        mask = _mask(conditional_B, features)
+        tokens: Tensor = self.indicator(keypoints * mask, features * mask)
+        return tokens
 
 
-def _of_rows(chosen_B: Tensor, like: Tensor) -> Tensor:
-    """1 for the rows that are chosen, 0 for others, to multiply `like` with."""
-    return chosen_B.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
+def _mask(rows_B: Tensor, like: Tensor) -> Tensor:
+    """1 for the chosen rows, 0 for the others, to multiply `like` with."""
+    return rows_B.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))

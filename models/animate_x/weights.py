@@ -1,4 +1,4 @@
-"""Checkpoints of Animate-X and UniAnimate: the public implementations' files, and the project's own."""
+"""Published checkpoints of Animate-X and UniAnimate."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.animate_x.config import EMBEDDED, AnimateXConfig
+from models.animate_x.config import AnimateXConfig
 from models.animate_x.network import AnimateX
-from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
+from models.common.checkpoint import fill, read_tensors
+from models.common.digest import CheckpointError
 from models.common.unet.config import UNetConfig
 from models.common.unet.temporal import sinusoids
-
-CHECKPOINT = Path(__file__).parent / "checkpoints" / "embedded.safetensors"
-ANIMATE_X_FILE = "animate-x_ckpt.pth"
-UNIANIMATE_FILE = "unianimate_16f_32f_non_ema_223000.pth"
 
 _POSITIONS = "pos_embed.pos_table"
 _RESNET = (
@@ -71,17 +68,6 @@ def load_published(path: Path, config: AnimateXConfig) -> AnimateX:
     with torch.device("meta"):
         network = AnimateX(config)
     fill(network, _renamed(read_tensors(path), config.unet, path), path)
-    return network.eval()
-
-
-def load_embedded(path: Path = CHECKPOINT) -> AnimateX:
-    """The embedded network from a checkpoint of `zoetrope train animate-x`.
-
-    Raises:
-        CheckpointError: the file is absent or damaged, or is not of this network.
-    """
-    network = AnimateX(EMBEDDED)
-    load_checkpoint(network, path)
     return network.eval()
 
 

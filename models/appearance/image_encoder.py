@@ -19,7 +19,7 @@ CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 Resampling = Literal["bicubic", "bilinear"]
 
-EMBEDDED_IMAGE_ENCODER: dict[str, Any] = {
+PUPPETS_IMAGE_ENCODER: dict[str, Any] = {
     "image_size": 64,
     "patch_size": 8,
     "hidden_size": 96,
@@ -56,9 +56,9 @@ class ImageEncoder(nn.Module):
         return embeddings
 
 
-def new_embedded_image_encoder() -> ImageEncoder:
+def new_puppets_image_encoder() -> ImageEncoder:
     """The embedded encoder's network with random weights."""
-    return ImageEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**EMBEDDED_IMAGE_ENCODER)))
+    return ImageEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**PUPPETS_IMAGE_ENCODER)))
 
 
 def published_image_encoder(folder: Path, *, resampling: Resampling = "bicubic") -> ImageEncoder:
@@ -70,12 +70,12 @@ def published_image_encoder(folder: Path, *, resampling: Resampling = "bicubic")
     return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder), resampling=resampling).eval()
 
 
-def embedded_image_encoder(folder: Path = CHECKPOINTS) -> ImageEncoder:
+def puppets_image_encoder(path: Path = CHECKPOINTS / "image_encoder.safetensors") -> ImageEncoder:
     """The encoder that ships; it tells puppets apart.
 
     Raises:
         CheckpointError: its file is absent or damaged.
     """
-    encoder = new_embedded_image_encoder()
-    load_checkpoint(encoder.network, folder / "image_encoder.safetensors")
+    encoder = new_puppets_image_encoder()
+    load_checkpoint(encoder.network, path)
     return encoder.eval()

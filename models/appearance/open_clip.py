@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from models.appearance.image_encoder import ImageEncoder
-from models.common.checkpoint import CheckpointError, fill, read_tensors
+from models.common.checkpoint import fill, read_tensors
+from models.common.digest import CheckpointError
 
 PADDING = 0
 """OpenCLIP's token after the end of a text."""

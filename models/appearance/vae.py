@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.common.checkpoint import CheckpointError, fill, load_checkpoint, read_tensors
+from models.common.checkpoint import fill, load_checkpoint, read_tensors
+from models.common.digest import CheckpointError
 from models.common.pretrained import load_pretrained
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -47,7 +48,7 @@ class VaeConfig:
             )
 
 
-EMBEDDED_VAE = VaeConfig(
+PUPPETS_VAE = VaeConfig(
     widths=(32, 64, 96), layers_per_block=1, latent_channels=16, norm_groups=8, patch_px=2, latent_scale=1.0
 )
 
@@ -141,14 +142,14 @@ def published_ldm_vae(path: Path, config: VaeConfig | None = None) -> Vae:
     return Vae(config, network).eval()
 
 
-def embedded_vae(folder: Path = CHECKPOINTS) -> Vae:
+def puppets_vae(path: Path = CHECKPOINTS / "vae.safetensors") -> Vae:
     """The VAE that ships; it knows puppets.
 
     Raises:
         CheckpointError: its file is absent or damaged.
     """
-    vae = Vae(EMBEDDED_VAE)
-    load_checkpoint(vae.network, folder / "vae.safetensors")
+    vae = Vae(PUPPETS_VAE)
+    load_checkpoint(vae.network, path)
     return vae.eval()
 
 

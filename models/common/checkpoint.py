@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,30 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from models.common.digest import CheckpointError
+
 NUM_NAMES_SHOWN = 5
-
-
-class CheckpointError(ValueError):
-    """A checkpoint file cannot be read, or is not of the network it was to fill."""
-
-
-def file_digest(path: Path) -> str:
-    """`sha256:…` of the file's content. Read once per process for a file that does not change.
-
-    Raises:
-        CheckpointError: there is no such file.
-    """
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        raise CheckpointError(f"no checkpoint at {path}") from None
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, size_bytes: int, modified_ns: int) -> str:  # noqa: ARG001 (size and time tell a changed file)
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_metadata(path: Path) -> dict[str, object]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 NUM_NAMES_SHOWN = 5
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import CheckpointError, file_digest, load_checkpoint, read_metadata
+from models.common.checkpoint import load_checkpoint, read_metadata
+from models.common.digest import CheckpointError, file_digest
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.pose.extent import CONFIDENT_SCORE

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 logger = logging.getLogger(__name__)
 

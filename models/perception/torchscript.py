@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 
 def load_torchscript(path: Path, *, allowed: bool, device: torch.device | str = "cpu") -> torch.jit.ScriptModule:

@@ -1,16 +1,19 @@
-"""Training samples, side by side."""
+"""Batches of training samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PictureKey = tuple[int, int, bool]
-"""Clip, frame, and whether it is mirrored: what `Encodings` knows a picture by."""
+"""Clip, frame, and whether it is mirrored: the key of a picture in `Encodings`."""
+
+SIGNAL_PREFIX = "signal:"
+"""Of the columns that hold signals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,7 @@ class SampleBatch:
     `pose_keypoints_BFK3`: float32, those that `poses_BFHWC` draws.
     `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
     `latents_BGCHW`, `embeddings_BGE`: float16, of the same G pictures, as `prepare` stored them; None: to be computed.
+    `signals`: signals of the system's own (`models.animation.signals`), by name, each (B, …).
     """
 
     samples_B: NDArray[np.int64]  # noqa: N815
@@ -39,6 +43,7 @@ class SampleBatch:
     references_BHWC: NDArray[np.uint8] | None = None  # noqa: N815
     latents_BGCHW: NDArray[np.float16] | None = None  # noqa: N815
     embeddings_BGE: NDArray[np.float16] | None = None  # noqa: N815
+    signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples_B)
@@ -68,10 +73,16 @@ class SampleBatch:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> SampleBatch:
-        """From what `columns` gave."""
-        return cls(**{name: np.asarray(values) for name, values in columns.items()})
+        """The inverse of `columns`."""
+        arrays = {name: np.asarray(values) for name, values in columns.items()}
+        signals = {name: array for name, array in arrays.items() if name.startswith(SIGNAL_PREFIX)}
+        return cls(
+            **{name: array for name, array in arrays.items() if name not in signals},
+            signals={name.removeprefix(SIGNAL_PREFIX): array for name, array in signals.items()},
+        )
 
     def columns(self) -> dict[str, Any]:
         """Its arrays by name, without those that are None."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "signals"}
+        arrays = {name: value for name, value in values.items() if value is not None}
+        return arrays | {f"{SIGNAL_PREFIX}{name}": array for name, array in self.signals.items()}

@@ -1,4 +1,4 @@
-"""What frozen networks make of pictures: stored by `prepare`, or computed once for each picture that comes back."""
+"""Encodings of pictures by frozen networks: read from the dataset, or computed once per picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.appearance.vae import to_images
-from models.pose.limb_warp import LimbWarp
 from models.training.batch import PictureKey, SampleBatch
 
 
@@ -19,8 +18,8 @@ class Encodings:
 
     Args:
         encode: images (N, 3, H, W) with values −1 to 1, on `device`, to (N, …).
-        keep_bytes: memory for encodings of pictures that may come again; what no longer fits is computed every time.
-            Pictures are then encoded one by one, so that what is kept does not depend on which came together.
+        keep_bytes: memory for encodings of pictures that may be drawn again; beyond it they are computed every time.
+            Pictures are then encoded one by one, so that an encoding does not depend on the batch it came in.
     """
 
     def __init__(self, encode: Callable[[Tensor], Tensor], *, device: torch.device, keep_bytes: int = 0) -> None:
@@ -62,22 +61,3 @@ class Encodings:
             self._kept[key] = encoding
             self._room_bytes -= encoding.nbytes
         return encoding
-
-
-def drawings(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(…, 3, H, W) float32 with values 0–1 of uint8 pictures (…, H, W, 3)."""
-    return torch.from_numpy(pictures).to(device).movedim(-1, -3).float() / 255
-
-
-@torch.no_grad()
-def warped_latents(batch: SampleBatch, encode: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
-    """(B, C, F, h, w), latents of each reference moved limb by limb into the poses that its skeletons draw.
-
-    `encode`: as for `Encodings`.
-    """
-    # Decoded whatever else is stored.
-    assert batch.references_BHWC is not None
-    rows = zip(batch.references_BHWC, batch.keypoints_BGK3[:, 0], batch.pose_keypoints_BFK3, strict=True)
-    warped = [LimbWarp(reference, keypoints)(poses) for reference, keypoints, poses in rows]
-    latents = encode(to_images(np.concatenate(warped)).to(device))
-    return latents.reshape(*batch.target_frames_BF.shape, *latents.shape[1:]).transpose(1, 2)

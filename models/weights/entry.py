@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
+OPENRAIL, OPENRAIL_2 = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
+_CONFIG_BYTES = 2_000
+
 
 class Hub(StrEnum):
     """Where weights are published."""
@@ -77,11 +81,47 @@ class Weights:
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
-    @property
-    def subfolder(self) -> PurePosixPath:
-        """Folder in the repository that holds the files."""
-        return PurePosixPath(self.files[0].name).parent
-
     def url(self, file: File) -> str:
         """Where the publisher has the file."""
         return f"{self.hub}/{self.repository}/resolve/{'master' if self.hub is Hub.MODELSCOPE else 'main'}/{file.name}"
+
+
+def shipped(name: str, system: str, part: str, path: str) -> Weights:
+    """A safetensors file that ships with the project; `path` from the root of the checkout."""
+    location = PurePosixPath(path)
+    return Weights(
+        name=name,
+        system=system,
+        part=part,
+        repository=str(location.parent),
+        files=(File(name=location.name),),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.SAFETENSORS,
+        hub=Hub.PACKAGE,
+    )
+
+
+def folder(
+    name: str,
+    system: str,
+    part: str,
+    repository: str,
+    *,
+    licence: str,
+    commercial_use: bool,
+    weights: File,
+    loader: Loader = Loader.TRANSFORMERS,
+) -> Weights:
+    """A published `config.json` with a weights file beside it."""
+    config = File(name=str(PurePosixPath(weights.name).with_name("config.json")), size_bytes=_CONFIG_BYTES)
+    return Weights(
+        name=name,
+        system=system,
+        part=part,
+        repository=repository,
+        files=(config, weights),
+        licence=licence,
+        commercial_use=commercial_use,
+        loader=loader,
+    )

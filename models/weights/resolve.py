@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.common.checkpoint import CheckpointError, file_digest
-from models.weights.catalogue import CATALOGUE
+from models.common.digest import CheckpointError, file_digest
 from models.weights.entry import File, Hub, Loader, Weights
 from models.weights.integrity import fault
 
@@ -38,17 +37,6 @@ class Found:
         """Raise CheckpointError where a file is damaged, or is not the one that the catalogue names."""
         for file, path in zip(self.weights.files, self.paths, strict=True):
             verified_digest(self.weights, file, path)
-
-
-def entry(name: str) -> Weights:
-    """The catalogue's entry.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
-    if name not in CATALOGUE:
-        raise ValueError(f"no weights are named '{name}'; `zoetrope weights list` shows {len(CATALOGUE)}")
-    return CATALOGUE[name]
 
 
 def check_allowed(weights: Weights, *, allow_torchscript: bool) -> None:
@@ -90,6 +78,11 @@ def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
     cached = {file.name: _cached(weights, file) for file in weights.files}
     # What is mixed from two places may be of two versions; a person is told of what the better filled one lacks.
     return cached if all(cached.values()) or not any(own.values()) else own
+
+
+def shipped_path(weights: Weights) -> Path:
+    """Path of a file that ships with the project."""
+    return CHECKOUT / weights.repository / weights.files[0].name
 
 
 def place(weights: Weights, file: File, folder: Path) -> Path:

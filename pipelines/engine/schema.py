@@ -113,12 +113,25 @@ DRIVING_CLIP = pa.struct(
     ]
 )
 
+MODEL_SPEC = pa.struct(
+    [
+        ("pose_preset", pa.string()),
+        ("size_multiple", pa.int32()),
+        ("short_side_px", pa.int32()),
+        ("signals", pa.list_(pa.string())),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+"""What the stages read of a request's model; where it cannot be used, `reason` and `message` say why."""
+
 RESOLVED_COLUMNS: dict[str, pa.DataType] = {
     "reference_stamp": pa.string(),
     "driving_stamp": pa.string(),
     "clip": DRIVING_CLIP,
     "clip_key": pa.string(),
     "model_digest": pa.string(),
+    "model_spec": MODEL_SPEC,
 }
 """What a job adds to `requests` before it plans: the state of everything that they name."""
 

@@ -1,11 +1,11 @@
-"""Batches of training samples, made ahead of the steps that learn from them: by a thread, or by Ray Data."""
+"""Batches of training samples, computed ahead of the training steps by a thread or by Ray Data."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ import ray
 import ray.data
 import ray.exceptions
 
+from models.animation.signals import Signal
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.training.corpus import Corpus
@@ -22,13 +23,13 @@ from pipelines.training.samples import SampleMaker, TrainingDataConfig, Unusable
 from pipelines.training.stored_features import StoredFeatures
 
 _BLOCK_BYTES = 16 << 20
-"""Samples are made in blocks of about this size: large ones by several workers at once, small ones together, because a
-block costs Ray some ten milliseconds."""
+"""Target size of a block of samples: large samples are computed by several workers at once, small ones share a block,
+because a block costs Ray some ten milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleSource:
-    """All that says which samples a run has and how they are made. See `SampleMaker`."""
+    """Everything that determines the samples of a run. See `SampleMaker`."""
 
     corpus: Corpus
     sampling: SamplingConfig
@@ -36,19 +37,26 @@ class SampleSource:
     preset: str
     seed: int
     stored: StoredFeatures | None = None
+    signals: Mapping[str, Signal] = field(default_factory=dict)
 
     def maker(self) -> SampleMaker:
-        """What makes them, in this process."""
+        """A sample maker in this process."""
         return SampleMaker(
-            self.corpus, self.sampling, self.config, preset=self.preset, seed=self.seed, stored=self.stored
+            self.corpus,
+            self.sampling,
+            self.config,
+            preset=self.preset,
+            seed=self.seed,
+            stored=self.stored,
+            signals=self.signals,
         )
 
     def with_pictures(self) -> SampleSource:
-        """The same samples, to be looked at."""
+        """The same samples with pictures, for visualisation."""
         return replace(self, stored=None)
 
 
-def shares(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: int) -> Iterator[range]:
+def micro_batch_indices(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: int) -> Iterator[range]:
     """Numbers of the samples of a worker's micro-batches, from step `first_step` (0 first) to the recipe's last."""
     micro = recipe.micro_batch(world_size)
     for step in range(first_step, recipe.steps):
@@ -58,7 +66,7 @@ def shares(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: in
 
 
 def local_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Iterator[SampleBatch]:
-    """One batch for each of `numbers`, made by a thread of this process, ahead of their use.
+    """One batch for each of `numbers`, computed ahead by a thread of this process.
 
     Raises:
         UnusableClipError: naming the clip.
@@ -100,7 +108,7 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
         compute=ray.data.ActorPoolStrategy(size=min(config.workers, -(-len(wanted) // rows))),
         num_cpus=config.cpus,
     )
-    # A sample that cannot be made ends the run: it is not left out, and none takes its place.
+    # A sample that cannot be computed ends the run: it is neither left out nor replaced.
     dataset.context.max_errored_blocks = 0
     dataset.context.execution_options.preserve_order = True
     batches = dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=config.prefetch_batches)
@@ -116,19 +124,19 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
 
 
 def _named(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What a worker says of a clip, in place of where in the worker it said so."""
+    """Re-raise a worker's `UnusableClipError` without Ray's traceback."""
     try:
         yield from batches
     except ray.exceptions.RayTaskError as error:
-        said = f"{UnusableClipError.__name__}: "
+        prefix = f"{UnusableClipError.__name__}: "
         for line in str(error).splitlines():
-            if said in line:
-                raise UnusableClipError(line.partition(said)[2]) from error
+            if prefix in line:
+                raise UnusableClipError(line.partition(prefix)[2]) from error
         raise
 
 
 class _Samples:
-    """A worker that makes samples."""
+    """A Ray Data worker that computes samples."""
 
     def __init__(self, source: SampleSource) -> None:
         self.maker = source.maker()

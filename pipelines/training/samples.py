@@ -1,20 +1,29 @@
-"""Training samples out of the dataset `prepared`, in an order that depends on the seed alone.
+"""Training samples from the dataset `prepared`, in an order that depends only on the seed.
 
-A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share. What
-sample n is follows from the seed, n and the dataset (`models.training.sample_spec`), so that it does not matter who
-makes it, when, or how often. `pipelines.training.batches` has the numbers made into samples, by Ray Data or by a
-thread.
+A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share. Sample
+n is a function of the seed, n and the dataset (`models.training.sample_spec`), whichever worker computes it.
+`pipelines.training.batches` computes samples ahead of the steps, by Ray Data or by a thread.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.animation.signals import (
+    DRIVING_FRAMES,
+    DRIVING_KEYPOINTS,
+    POSE_KEYPOINTS,
+    REFERENCE_KEYPOINTS,
+    REFERENCE_POSE,
+    Signal,
+    collect_signals,
+)
 from models.appearance.packing import STORED, unpack
 from models.pose.pose_augment import UNCHANGED, Change, changed, draw_change
 from models.pose.pose_map import PRESETS, draw_poses
@@ -37,25 +46,25 @@ from pipelines.training.corpus import Corpus
 from pipelines.training.ground_truth import true_keypoints
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
+from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
-from stages.prepare.decode import DecodeConfig, DecodeStage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingDataConfig:
-    """How samples are made.
+    """How samples are computed.
 
     Args:
-        decode: what may be opened, and the bounds of the decoder. Its size is set by the recipe.
-        keep_gib: memory of each worker for decoded frames and stored features. Where the whole corpus fits, clips are
-            read once and kept; where it does not, each sample decodes the frames that it needs and no others.
-        prefetch_batches: made ahead of the step that learns from them.
-        workers: that make samples for one training worker. `cpus`: of each.
-        samples_per_round: Ray Data is given so many samples at a time, which bounds what it keeps track of.
-        truth: folder or URL with the truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`), whose key
-            points then stand in for those that `prepare` found. A network that is told wrong places learns to draw
-            what lies between them, blurred.
+        decode: allowed sources and bounds of the decoder. The size is set by the recipe.
+        keep_gib: memory of each worker for decoded frames and stored features. If the whole corpus fits, clips are read
+            once and kept; otherwise each sample decodes only the frames that it needs.
+        prefetch_batches: batches computed ahead of the training step.
+        workers: sample workers per training worker. `cpus`: of each.
+        samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.
+        truth: folder or URL with the ground truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`); its
+            keypoints replace the predicted ones. Noisy keypoints make the model average over positions, which blurs
+            limbs.
     """
 
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -75,14 +84,14 @@ class TrainingDataConfig:
 
 
 class UnusableClipError(RuntimeError):
-    """A clip that was prepared cannot be read any more."""
+    """A prepared clip can no longer be read, or does not allow a signal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Clip:
-    """What samples are cut from: a whole clip, or the frames of one sample, its reference first.
+    """A whole clip, or the frames of one sample, the reference first.
 
-    `frames`: None, or of the reference alone, where features stand for pictures.
+    `frames`: None, or those of the reference alone, where stored features replace pictures.
     """
 
     keypoints: NDArray[np.float32]
@@ -101,12 +110,13 @@ class _Clip:
 
 
 class SampleMaker:
-    """Makes samples by their numbers. Holds a decoder process, and the clips that it keeps; for one thread at a time.
+    """Samples by number. Holds a decoder process and the clips that it keeps; for one thread at a time.
 
     Args:
-        preset: name of the drawing that the model knows.
+        preset: key of `models.pose.pose_map.PRESETS`.
         seed: of the run.
-        stored: features that samples have in place of pictures; None: they have pictures.
+        stored: features that replace pictures; None: samples have pictures.
+        signals: signals of the system's own, computed for every sample.
     """
 
     def __init__(
@@ -118,17 +128,18 @@ class SampleMaker:
         preset: str,
         seed: int,
         stored: StoredFeatures | None = None,
+        signals: Mapping[str, Signal] | None = None,
     ) -> None:
         self.sampling, self.seed = sampling, seed
         self._stored = stored
-        # How many of a sample's frames are decoded, the reference first; None: all.
+        self._signals_of_system = dict(signals or {})
+        # Decoded frames of a sample, the reference first; None: all.
         self._num_pictures = None if stored is None else int(stored.reference_pictures)
         self._clips, self._anchors = corpus.clips, corpus.anchors
         self._preset = PRESETS[preset]
         self._order = ClipOrder(len(corpus.clips), seed)
         self._ledger = Ledger(Storage(corpus.url), "clip_id")
-        self._decode = DecodeStage(config.decode)
-        self._decode.open()
+        self._reader = ClipReader(config.decode)
         self._truth = None if config.truth is None else Storage(config.truth)
         self._keep = _clips_bytes(corpus, sampling, stored) <= config.keep_gib * 2**30
         self._kept: dict[int, _Clip] = {}
@@ -153,8 +164,8 @@ class SampleMaker:
         return self._made(-1, clip, row, cut, UNCHANGED)
 
     def close(self) -> None:
-        """End the decoder process."""
-        self._decode.close()
+        """End the reader."""
+        self._reader.close()
 
     def _row(self, clip: int) -> Row:
         row: Row = self._clips.slice(clip, 1).to_pylist()[0]
@@ -182,7 +193,7 @@ class SampleMaker:
             ) from error
         frames, keypoints, work_size_px = wanted.frames, wanted.keypoints, (row["work_height_px"], row["work_width_px"])
         pictures = None if frames is None else cut_frames(frames[: self._num_pictures], cut, self.sampling)
-        # What shows the motion to the pose indicator stays as it is; only what is drawn changes.
+        # The pose indicator reads the keypoints as they are; only the drawn ones are augmented.
         drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
         found, drawn = (
             cut_keypoints(
@@ -210,7 +221,30 @@ class SampleMaker:
             mirrored_B=np.array([cut.mirrored]),
             latents_BGCHW=None if wanted.latents is None else wanted.latents[None],
             embeddings_BGE=None if wanted.embeddings is None else wanted.embeddings[None],
+            signals=self._own_signals(row, pictures, poses, found, drawn),
         )
+
+    def _own_signals(
+        self,
+        row: Row,
+        pictures: NDArray[np.uint8] | None,
+        poses: NDArray[np.uint8],
+        keypoints: NDArray[np.float32],
+        drawn: NDArray[np.float32],
+    ) -> dict[str, NDArray[Any]]:
+        base: dict[str, NDArray[Any]] = {
+            REFERENCE_POSE: poses[0],
+            REFERENCE_KEYPOINTS: keypoints[0],
+            POSE_KEYPOINTS: drawn[1:],
+            DRIVING_KEYPOINTS: keypoints[1:],
+        }
+        if pictures is not None and len(pictures) > 1:
+            base[DRIVING_FRAMES] = pictures[1:]
+        try:
+            signals = collect_signals(self._signals_of_system, self._signals_of_system, base)
+        except ValueError as error:
+            raise UnusableClipError(f"clip {row['clip_id']}: {error}") from error
+        return {name: array[None] for name, array in signals.items()}
 
     def _changed(self, keypoints: NDArray[np.float32], change: Change, row: Row) -> NDArray[np.float32]:
         anchor = None
@@ -220,7 +254,7 @@ class SampleMaker:
         return changed(keypoints, change, anchor)
 
     def _wanted(self, clip: int, row: Row, cut: Cut) -> _Clip:
-        """What there is of the reference and the targets."""
+        """The stored part of the reference and the targets."""
         wanted = [cut.reference, *cut.targets]
         if self._keep:
             if clip not in self._kept:
@@ -237,23 +271,18 @@ class SampleMaker:
         return replace(signals, frames=np.concatenate(parts))
 
     def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
-        size_px = (row["height_px"], row["width_px"])
-        config = replace(
-            self._decode.config, short_side_px=covering_short_side(size_px, self.sampling), multiple=_DECODED_MULTIPLE
-        )
-        stage = DecodeStage(config)
-        # One decoder process and one fetched copy serve all sizes.
-        stage.sources, stage.decoder = self._decode.sources, self._decode.decoder
         window = {
             "start_seconds": row["start_seconds"] + first * row["frame_step"] / row["fps"],
             "num_frames": num_frames,
             "frame_step": row["frame_step"] * step,
         }
-        frames: NDArray[np.uint8] = stage.process({**row, **window})["frames"]
+        short_side_px = covering_short_side((row["height_px"], row["width_px"]), self.sampling)
+        clip = self._reader.frames({**row, **window}, short_side_px=short_side_px, multiple=_DECODED_MULTIPLE)
+        frames: NDArray[np.uint8] = clip.frames
         return frames
 
     def _signals(self, row: Row) -> _Clip:
-        """What the dataset holds of a clip."""
+        """Keypoints and stored features of a clip, from the dataset."""
         features: dict[str, tuple[int, ...]] = {}
         if self._stored is not None:
             features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
@@ -280,11 +309,11 @@ class SampleMaker:
 
 
 _DECODED_MULTIPLE = 2
-"""Decoded pictures are cut to size afterwards: coarser sides would bend their aspect."""
+"""Decoded pictures are cut to size afterwards; a coarser multiple would change their aspect."""
 
 
 def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
-    """What pictures and features of all clips take in memory."""
+    """Memory of the pictures and features of all clips, in bytes."""
     frame_bytes = 0
     if stored is not None:
         frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))

@@ -1,4 +1,4 @@
-"""Whether a training run reads VAE latents and image embeddings, as `prepare` stored them, in place of pictures.
+"""Decision whether a training run reads the VAE latents and image embeddings that `prepare` stored.
 
 Both or none, for all samples of a run. Features are of whole pictures: a VAE's latent at one place depends on all of a
 picture (attention, norms), so that a part of the latents is not the latents of a part.
@@ -6,11 +6,12 @@ picture (attention, norms), so that a part of the latents is not the latents of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import duckdb
 
+from models.animation.signals import Signal
 from models.training.recipe import SamplingConfig
 from pipelines.engine.ledger import Ledger
 from pipelines.training.corpus import Corpus
@@ -19,10 +20,10 @@ from stages.io.storage import Storage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredFeatures:
-    """What samples take from the columns `vae_latents` and `clip_embeddings`.
+    """Shapes of the columns `vae_latents` and `clip_embeddings`, which replace pictures.
 
-    `latent_shape`, `embedding_shape`: of one frame. `reference_pictures`: the network itself reads these, so that they
-    are decoded all the same; targets are not.
+    `latent_shape`, `embedding_shape`: of one frame. `reference_pictures`: the network reads reference pictures, which
+    are therefore decoded; targets are not.
     """
 
     latent_shape: tuple[int, ...]
@@ -31,12 +32,22 @@ class StoredFeatures:
 
 
 def stored_features(
-    corpus: Corpus, sampling: SamplingConfig, frozen_digests: Callable[[], frozenset[str]], *, reference_pictures: bool
+    corpus: Corpus,
+    sampling: SamplingConfig,
+    frozen_digests: Callable[[], frozenset[str]],
+    *,
+    reference_pictures: bool,
+    signals: Iterable[Signal] = (),
 ) -> StoredFeatures | str:
-    """The features that every clip of the corpus has for such samples, or why they cannot be read.
+    """The features that every clip of the corpus has for such samples, or the reason why they cannot be read.
 
-    `frozen_digests`: of the files of the run's VAE and image encoder; asked for when all else is as it has to be.
+    Args:
+        frozen_digests: digests of the files of the run's VAE and image encoder; called last.
+        reference_pictures: whether the network reads reference pictures.
+        signals: of the system's own.
     """
+    if any(signal.reads_frames for signal in signals):
+        return "the system computes signals from the frames"
     if sampling.min_crop_share < 1 or sampling.mirror_share > 0:
         return "the recipe crops at random or mirrors"
     ledger = Ledger(Storage(corpus.url), "clip_id")

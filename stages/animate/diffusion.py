@@ -1,4 +1,4 @@
-"""The animation itself: one model at a time, whichever the rows ask for."""
+"""Animation by the model that each request names."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import gc
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Protocol, get_args
 
-import torch
-
-from models.common.animator import AnimationInputs, Animator
-from stages.animate.models import MODELS, Dtype, LoadOptions, Models
+from models.animation.system import Dtype, LoadOptions
 from stages.base import Row, Stage
 from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
 
+if TYPE_CHECKING:
+    from models.animation.animator import Animator
+
 PROGRESS = "_jobs/progress"
-"""Folder in a dataset for how far long rows are."""
+"""Folder of a dataset for the progress of long rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +32,7 @@ class AnimateConfig:
         dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
         compile: compile the networks; the first row of each size takes longer, the others are faster.
         weights: folder of published weights.
-        progress_seconds: how often a worker says how far it is.
+        progress_seconds: interval at which a worker publishes its progress.
     """
 
     # Where and how fast; the digest of the weights is a column of the row.
@@ -46,30 +47,45 @@ class AnimateConfig:
             raise ValueError(f"unknown dtype '{self.dtype}', expected one of {', '.join(get_args(Dtype))}")
 
 
+class LoadableModel(Protocol):
+    """See `models.animation.system.Model`."""
+
+    def load(self, options: LoadOptions) -> Animator:
+        """The model, ready to animate."""
+        ...
+
+
 class AnimateStage(Stage[AnimateConfig]):
     """Reference and skeletons to `animation_frames`, (T, H, W, 3) uint8 RGB.
 
     A worker holds one model. Rows come in the order of their models, so that each is loaded once.
+
+    Args:
+        models: by name, those that requests may name.
+        progress: where the progress of long rows is published.
     """
 
     name = "animate"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("reference_image", "skeleton_frames", "skeleton_keypoints", "reference_skeleton"),
-            *("reference_keypoints", "driving_frames", "driving_keypoints"),
+            *("reference_image", "skeleton_frames", "signals"),
             *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"animation_frames", "fallbacks", "device"})
     transient: ClassVar[frozenset[str]] = frozenset({"animation_frames"})
 
-    def __init__(self, config: AnimateConfig, models: Models = MODELS, progress: Storage | None = None) -> None:
+    def __init__(
+        self, config: AnimateConfig, models: Mapping[str, LoadableModel], progress: Storage | None = None
+    ) -> None:
         super().__init__(config)
         self.models = models
         self.progress = progress
 
     def open(self) -> None:
-        """Find the device. The model is loaded with the first row that asks for it."""
+        """Choose the device. The model is loaded with the first row that names it."""
+        import torch
+
         # The same request gives the same bits: cuBLAS needs a workspace for that (read when it starts), and cuDNN must
         # not choose its algorithms by stopwatch.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -81,11 +97,13 @@ class AnimateStage(Stage[AnimateConfig]):
         self._animator: Animator | None = None
 
     def load(self, row: Row) -> bool:
-        """The model that the row asks for, unless it is the one at hand."""
+        """Load the row's model, unless it is loaded."""
+        import torch
+
         wanted = (row["model"], row["model_digest"])
         if self._loaded == wanted:
             return False
-        # The old one first: two do not fit where one was measured to.
+        # The old one first: both together may not fit.
         self.close()
         gc.collect()
         if self.device == "cuda":
@@ -103,8 +121,12 @@ class AnimateStage(Stage[AnimateConfig]):
         """The frames of the request.
 
         Raises:
-            BadRow: OutOfMemory, when the model had no way left to do with less.
+            BadRow: OutOfMemory, when even the most economical memory plan does not fit.
         """
+        import torch
+
+        from models.animation.animator import AnimationInputs
+
         assert self._animator is not None
         inputs = AnimationInputs(
             reference_HWC=row["reference_image"],
@@ -112,20 +134,16 @@ class AnimateStage(Stage[AnimateConfig]):
             seed=row["seed"],
             num_steps=row["num_steps"],
             guidance_scale=row["guidance_scale"],
-            reference_pose_HWC=row["reference_skeleton"],
-            reference_keypoints_K3=row["reference_keypoints"],
-            pose_keypoints_TK3=row["skeleton_keypoints"],
-            driving_THWC=row["driving_frames"],
-            driving_keypoints_TK3=row["driving_keypoints"],
+            signals=row["signals"],
         )
-        told = _StepLog(self.progress, row["request_id"], self.config.progress_seconds)
+        progress = _StepLog(self.progress, row["request_id"], self.config.progress_seconds)
         try:
-            animation = self._animator.animate(inputs, on_step=told)
+            animation = self._animator.animate(inputs, on_step=progress)
         except torch.OutOfMemoryError as error:
             shape = " x ".join(str(side) for side in inputs.pose_THWC.shape[:3])
             raise BadRow(Reason.OUT_OF_MEMORY, f"{shape} (frames, height, width) do not fit: {error}") from error
         finally:
-            told.close()
+            progress.close()
         if animation.frames_THWC.shape != inputs.pose_THWC.shape:
             raise RuntimeError(
                 f"{row['model']} made frames {animation.frames_THWC.shape} of {inputs.pose_THWC.shape} skeletons"
@@ -137,19 +155,19 @@ class AnimateStage(Stage[AnimateConfig]):
         }
 
     def close(self) -> None:
-        """Let the model go."""
+        """Release the model."""
         self._loaded = self._animator = None
 
 
 class _StepLog:
-    """Tells the driver how far a row is, by a small file in the dataset, and no more often than every few seconds."""
+    """Publishes the progress of a row as a small file of the dataset, at most every few seconds."""
 
     def __init__(self, storage: Storage | None, request_id: str, every_seconds: float) -> None:
         self.storage = storage
         self.request_id = request_id
         self.every_seconds = every_seconds
         self.last = time.monotonic()
-        self.told = False
+        self.published = False
 
     def __call__(self, step: int, total: int) -> None:
         now = time.monotonic()
@@ -159,13 +177,13 @@ class _StepLog:
         state = {"request_id": self.request_id, "step": step, "num_steps": total}
         try:
             self.storage.publish(self._name, json.dumps(state).encode())
-        except OSError:  # whoever watches sees less; the row's own commit tells what is wrong with the storage
+        except OSError:  # progress is optional; the row's own commit reports what is wrong with the storage
             self.storage = None
         else:
-            self.told = True
+            self.published = True
 
     def close(self) -> None:
-        if self.told and self.storage is not None:
+        if self.published and self.storage is not None:
             with contextlib.suppress(OSError):  # the driver removes what is left
                 self.storage.delete(self._name)
 

@@ -1,4 +1,4 @@
-"""The frames that a character is to move like."""
+"""Frames of the driving clip."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from models.video.audio import Samples
-from models.video.errors import MediaError
 from stages.base import Row, Stage
-from stages.ingest.probe import ProbeConfig, ProbeStage
+from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.outcome import BadRow, Reason
-from stages.prepare.decode import DecodeConfig, DecodeStage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,68 +50,76 @@ class DrivingStage(Stage[DrivingConfig]):
     transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio"})
 
     def open(self) -> None:
-        """Prepare to read files."""
-        decode = self.config.decode
-        self.decode = DecodeStage(decode)
-        self.probe = ProbeStage(ProbeConfig(allowed_schemes=decode.allowed_schemes, sandbox=decode.sandbox))
-        self.decode.open()
-        # One child process and one fetched copy serve both.
-        self.probe.sources, self.probe.decoder = self.decode.sources, self.decode.decoder
+        """Start the reader."""
+        self.reader = ClipReader(self.config.decode)
 
     def process(self, row: Row) -> Row:
         """The frames of the row's clip, or of its part of `driving_uri`."""
-        clip = row["clip"] if row["clip"] is not None else self._part_of_video(row)
+        clip = row["clip"]
+        if clip is None:
+            clip = part_of_video(
+                self.reader,
+                row["driving_uri"],
+                start_seconds=row["start_seconds"],
+                duration_seconds=row["duration_seconds"],
+                max_fps=self.config.max_fps,
+            )
         if clip["num_frames"] > self.config.max_frames:
             raise BadRow(
                 Reason.TOO_LARGE,
                 f"the driving part has {clip['num_frames']} frames, {self.config.max_frames} are allowed; give "
                 "duration_seconds, lower driving.max_fps, or raise driving.max_frames",
             )
-        decoded = self.decode.process(clip)
-        audio = self._audio(clip) if self.config.keep_audio else None
+        decoded = self.reader.frames(clip)
+        audio = self.reader.audio(clip) if self.config.keep_audio else None
         return {
-            "driving_frames": decoded["frames"],
+            "driving_frames": decoded.frames,
             "driving_fingerprint": clip["fingerprint"],
-            "driving_width_px": decoded["work_width_px"],
-            "driving_height_px": decoded["work_height_px"],
-            "frame_seconds": decoded["frame_seconds"],
-            "num_frames": len(decoded["frames"]),
+            "driving_width_px": decoded.frames.shape[2],
+            "driving_height_px": decoded.frames.shape[1],
+            "frame_seconds": decoded.frame_seconds,
+            "num_frames": len(decoded.frames),
             "fps": clip["fps"] / clip["frame_step"],
             "driving_audio": audio,
             "has_audio": audio is not None,
         }
 
     def close(self) -> None:
-        """End the decoder process and delete what was fetched."""
-        self.decode.close()
+        """End the reader."""
+        self.reader.close()
 
-    def _audio(self, clip: Row) -> Samples | None:
-        source = self.decode.sources.open(clip["uri"])
-        seconds = clip["num_frames"] * clip["frame_step"] / clip["fps"]
-        try:
-            return self.decode.decoder.audio(source.path, start_seconds=clip["start_seconds"], duration_seconds=seconds)
-        except MediaError as error:
-            raise BadRow(Reason(error.reason), error.message.replace(source.path, clip["uri"])) from error
 
-    def _part_of_video(self, row: Row) -> Row:
-        facts = self.probe.process({"uri": row["driving_uri"]})
-        step = max(1, math.floor(facts["fps"] / self.config.max_fps + 0.5)) if self.config.max_fps else 1
-        spacing_seconds = step / facts["fps"]
-        offset_seconds = row["start_seconds"] or 0.0
-        rest_seconds = facts["duration_seconds"] - offset_seconds
-        # The first frame is on display for longer than nothing; a thousandth of a frame forgives rounding.
-        if rest_seconds <= spacing_seconds * 1e-3:
-            raise BadRow(
-                Reason.INVALID_ROW,
-                f"start_seconds is {offset_seconds:g}, but {row['driving_uri']} lasts {facts['duration_seconds']:g} s",
-            )
-        seconds = min(rest_seconds, row["duration_seconds"] or rest_seconds)
-        return {
-            "uri": row["driving_uri"],
-            "fingerprint": facts["fingerprint"],
-            "size_bytes": facts["size_bytes"],
-            "start_seconds": facts["start_seconds"] + offset_seconds,
-            "num_frames": max(1, math.floor(seconds / spacing_seconds + 1e-3)),
-            "frame_step": step,
-            "fps": facts["fps"],
-        }
+def part_of_video(
+    reader: ClipReader,
+    uri: str,
+    *,
+    start_seconds: float | None = None,
+    duration_seconds: float | None = None,
+    max_fps: float | None = None,
+) -> Row:
+    """A part of a video as a clip, with the columns that `ClipReader.frames` reads.
+
+    Raises:
+        BadRow: the video cannot be opened, or ends before `start_seconds`.
+    """
+    facts = reader.inspect(uri)
+    step = max(1, math.floor(facts["fps"] / max_fps + 0.5)) if max_fps else 1
+    spacing_seconds = step / facts["fps"]
+    offset_seconds = start_seconds or 0.0
+    rest_seconds = facts["duration_seconds"] - offset_seconds
+    # The first frame has a duration; a thousandth of a frame allows for rounding.
+    if rest_seconds <= spacing_seconds * 1e-3:
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"start_seconds is {offset_seconds:g}, but {uri} lasts {facts['duration_seconds']:g} s",
+        )
+    seconds = min(rest_seconds, duration_seconds or rest_seconds)
+    return {
+        "uri": uri,
+        "fingerprint": facts["fingerprint"],
+        "size_bytes": facts["size_bytes"],
+        "start_seconds": facts["start_seconds"] + offset_seconds,
+        "num_frames": max(1, math.floor(seconds / spacing_seconds + 1e-3)),
+        "frame_step": step,
+        "fps": facts["fps"],
+    }

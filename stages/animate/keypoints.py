@@ -1,19 +1,15 @@
-"""Keypoints of a request: of its picture, and of its driving frames."""
+"""Keypoints of a request's reference picture and of its driving frames."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import BODY
 from models.quality.measures import MIN_PERSON_KEYPOINTS
 from stages.base import Row, Stage
-from stages.io.storage import open_file_system, store_errors
+from stages.io.prepared import read_prepared_keypoints
 from stages.outcome import BadRow, Reason
 from stages.prepare.pose import PoseConfig, PoseStage
 
@@ -38,7 +34,7 @@ class ReferencePoseStage(Stage[PoseConfig]):
         self.pose.open()
 
     def process(self, row: Row) -> Row:
-        """Keypoints of `reference_image`. A picture without a skeleton is no fault: retargeting has rules for it."""
+        """Keypoints of `reference_image`. A picture without a skeleton is accepted: retargeting has rules for it."""
         return {"reference_keypoints": self.pose.process({"frames": row["reference_image"][None]})["keypoints"][0]}
 
 
@@ -67,37 +63,17 @@ class DrivingPoseStage(Stage[PoseConfig]):
         """
         clip = row["clip"]
         if clip is not None and clip["keypoints_file"] is not None:
-            keypoints = _prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
+            keypoints = read_prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
         else:
             if not self._is_open:  # a job on prepared clips never needs the network
                 self.pose.open()
                 self._is_open = True
             keypoints = self.pose.process({"frames": row["driving_frames"]})["keypoints"]
-        seen = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
-        if not (seen >= MIN_PERSON_KEYPOINTS).any():
+        num_visible = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
+        if not (num_visible >= MIN_PERSON_KEYPOINTS).any():
             raise BadRow(
                 Reason.NO_PERSON,
                 f"none of the {len(keypoints)} driving frames shows a person ({MIN_PERSON_KEYPOINTS} body keypoints "
-                f"that score {CONFIDENT_SCORE:g} or more); at most {seen.max()} keypoints were found",
+                f"that score {CONFIDENT_SCORE:g} or more); at most {num_visible.max()} keypoints were found",
             )
         return {"driving_keypoints": keypoints}
-
-
-def _prepared_keypoints(clip_id: str, clip: Row, frames_shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The keypoints that `prepare` found, in pixels of frames of another size."""
-    url = clip["keypoints_file"]
-    try:
-        fs, path = open_file_system(url)
-        with store_errors(url), fs.open(path, "rb") as file:
-            table = pq.read_table(file, columns=["keypoints"], filters=[("clip_id", "==", clip_id)])
-    except FileNotFoundError as error:
-        raise BadRow(Reason.NOT_FOUND, f"{url}, which held the clip {clip_id}, is gone") from error
-    if table.num_rows != 1:
-        raise BadRow(Reason.SOURCE_CHANGED, f"{url} holds the clip {clip_id} no more; run the same command again")
-    keypoints = np.array(table.column("keypoints")[0].as_py(), dtype=np.float32)
-    frames, height, width, _ = frames_shape
-    if keypoints.ndim != 3 or len(keypoints) != frames:
-        raise BadRow(Reason.SOURCE_CHANGED, f"{url}: keypoints {keypoints.shape} of {clip_id}, but {frames} frames")
-    scale = np.array([width / clip["work_width_px"], height / clip["work_height_px"]], dtype=np.float32)
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
-    return keypoints

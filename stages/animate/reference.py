@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.video.container import MediaLimits
-from stages.animate.models import MODELS, Models
 from stages.base import Row, Stage
 from stages.io.picture import Colour, read_picture
 from stages.io.source import DEFAULT_SCHEMES, SourceFiles
@@ -58,10 +57,6 @@ class ReferenceStage(Stage[ReferenceConfig]):
     )
     transient: ClassVar[frozenset[str]] = frozenset({"reference_image"})
 
-    def __init__(self, config: ReferenceConfig, models: Models = MODELS) -> None:
-        super().__init__(config)
-        self.models = models
-
     def open(self) -> None:
         """Prepare to read files."""
         limits = MediaLimits(max_bytes=self.config.max_bytes)
@@ -96,11 +91,11 @@ class ReferenceStage(Stage[ReferenceConfig]):
         self.sources.close()
 
     def _output_size(self, row: Row, picture_size: tuple[int, int]) -> tuple[int, int]:
-        model = self.models[row["model"]]
+        spec = row["model_spec"]
         asked = (row["width_px"], row["height_px"])
         scales = [side / of_picture for side, of_picture in zip(asked, picture_size, strict=True) if side is not None]
-        scale = scales[0] if scales else model.short_side_px / min(picture_size)
-        multiple = model.size_multiple
+        scale = scales[0] if scales else spec["short_side_px"] / min(picture_size)
+        multiple = spec["size_multiple"]
         width, height = (
             side if side is not None else max(1, round(of_picture * scale / multiple)) * multiple
             for side, of_picture in zip(asked, picture_size, strict=True)

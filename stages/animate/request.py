@@ -1,14 +1,12 @@
-"""What a request asks for, checked before anything is read."""
+"""Validation of a request before anything is read."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from models.pose.retarget import RULES
-from stages.animate.models import MODELS, MissingWeightsError, Models
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason, Status
 
@@ -18,29 +16,24 @@ MAX_GUIDANCE = 100.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestConfig:
-    """`max_side_px`: longest side of an output; `weights`: folder of published weights, looked at for messages."""
+    """`max_side_px`: longest side of an output."""
 
-    # They decide whether there is a result, not which.
+    # It decides whether there is a result, not which.
     max_side_px: int = field(default=2048, metadata={"in_key": False})
-    weights: str | None = field(default=None, metadata={"in_key": False})
 
 
 class RequestStage(Stage[RequestConfig]):
-    """Nothing to a request that can be run; otherwise it fails, with what was expected."""
+    """Validates a request; adds no columns."""
 
     name = "request"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
-            *("model", "model_digest", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
+            *("model", "model_spec", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
             "retarget",
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, config: RequestConfig, models: Models = MODELS) -> None:
-        super().__init__(config)
-        self.models = models
 
     def process(self, row: Row) -> Row:
         """No column.
@@ -48,7 +41,7 @@ class RequestStage(Stage[RequestConfig]):
         Raises:
             BadRow: UnknownModel, MissingWeights, NotFound (a clip), or InvalidRow.
         """
-        self._check_model(row)
+        _check_model(row)
         _check_driving(row)
         _check_sampling(row)
         if row["retarget"] is not None and row["retarget"] not in RULES:
@@ -56,23 +49,8 @@ class RequestStage(Stage[RequestConfig]):
         self._check_size(row)
         return {}
 
-    def _check_model(self, row: Row) -> None:
-        name = row["model"]
-        if name not in self.models:
-            close = difflib.get_close_matches(str(name), self.models, n=1)
-            known = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(self.models))}"
-            raise BadRow(Reason.UNKNOWN_MODEL, f"no model is called {str(name)[:60]!r}; {known}")
-        if row["model_digest"] is None:
-            try:
-                self.models[name].digest(self.config.weights)
-            except MissingWeightsError as error:
-                raise BadRow(Reason.MISSING_WEIGHTS, str(error)) from error
-            raise BadRow(
-                Reason.MISSING_WEIGHTS, f"the weights of {name} were not there when the job began; run it again"
-            )
-
     def _check_size(self, row: Row) -> None:
-        multiple = self.models[row["model"]].size_multiple
+        multiple = row["model_spec"]["size_multiple"]
         for name in ("width_px", "height_px"):
             side = row[name]
             if side is None:
@@ -83,6 +61,12 @@ class RequestStage(Stage[RequestConfig]):
                 below = side // multiple * multiple
                 near = " or ".join(str(s) for s in (below, below + multiple) if s)
                 raise _invalid(f"{name} is {side}, but {row['model']} needs a multiple of {multiple}: ask for {near}")
+
+
+def _check_model(row: Row) -> None:
+    spec = row["model_spec"]
+    if spec["reason"] is not None:
+        raise BadRow(Reason(spec["reason"]), spec["message"])
 
 
 def _check_driving(row: Row) -> None:

@@ -1,20 +1,19 @@
-"""The driving motion as drawings of the reference's own skeleton."""
+"""The driving motion, retargeted to the reference and drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.pose.pose_map import PRESETS, draw_pose, draw_poses
+from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import RULES, Rule, retarget
-from stages.animate.models import MODELS, Models
 from stages.base import Row, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkeletonConfig:
-    """`rule`: the retargeting rule to try first (`models.pose.retarget`), for requests that name none; a coarser one
-    follows where it cannot be.
+    """`rule`: the retargeting rule (`models.pose.retarget`) of requests that name none; where it does not apply, a
+    coarser one is used.
     """
 
     rule: Rule = "limbs"
@@ -26,29 +25,23 @@ class SkeletonConfig:
 
 class SkeletonStage(Stage[SkeletonConfig]):
     """Driving keypoints to `skeleton_keypoints`, (T, 133, 3) in pixels of the output, and `skeleton_frames`,
-    (T, H, W, 3) uint8, in which they are drawn as the model knows them.
+    (T, H, W, 3) uint8, their drawings in the model's preset.
     """
 
     name = "skeleton"
-    version = 3  # an arm or a leg that was found wrongly no longer lengthens both
+    version = 3  # one wrongly detected arm or leg no longer lengthens both
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
-            *("video_width_px", "video_height_px", "model", "retarget"),
+            *("video_width_px", "video_height_px", "model_spec", "retarget"),
         }
     )
-    writes: ClassVar[frozenset[str]] = frozenset(
-        {"skeleton_keypoints", "skeleton_frames", "reference_skeleton", "retarget_rule"}
-    )
-    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames", "reference_skeleton"})
-
-    def __init__(self, config: SkeletonConfig, models: Models = MODELS) -> None:
-        super().__init__(config)
-        self.models = models
+    writes: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames", "retarget_rule"})
+    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames"})
 
     def process(self, row: Row) -> Row:
-        """The drawings, and the rule that was used in the end."""
-        preset = PRESETS[self.models[row["model"]].pose_preset]
+        """The drawings, and the rule that applied."""
+        preset = PRESETS[row["model_spec"]["pose_preset"]]
         height, width = row["video_height_px"], row["video_width_px"]
         moved = retarget(
             row["driving_keypoints"],
@@ -60,8 +53,5 @@ class SkeletonStage(Stage[SkeletonConfig]):
         return {
             "skeleton_keypoints": moved.keypoints,
             "skeleton_frames": draw_poses(moved.keypoints, height_px=height, width_px=width, preset=preset),
-            "reference_skeleton": draw_pose(
-                row["reference_keypoints"], height_px=height, width_px=width, preset=preset
-            ),
             "retarget_rule": moved.rule,
         }

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from models.common.checkpoint import CheckpointError
+from models.catalogue import entry
+from models.common.digest import CheckpointError
 from models.perception.embedded import embedded_weights
-from models.weights.resolve import Found, check_allowed, entry, find
+from models.weights.resolve import Found, check_allowed, find
 from stages.base import Stage
 
 NetworkT = TypeVar("NetworkT")

@@ -1,20 +1,20 @@
-"""What is in a source file, and where its shots begin."""
+"""Facts about a source file, and its shot boundaries."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 
-from models.video.errors import MediaError
-from models.video.sandbox import DecoderProcess, SandboxConfig
+from models.video.sandbox import SandboxConfig
 from stages.base import Row, Stage
-from stages.io.source import DEFAULT_SCHEMES, SourceFiles
-from stages.outcome import BadRow, Reason
+from stages.io.clip_reader import ClipReader, DecodeConfig
+from stages.io.source import DEFAULT_SCHEMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeConfig:
-    """`allowed_schemes`: schemes of URIs that may be opened; `sandbox`: bounds on files and on what reads them."""
+    """`allowed_schemes`: schemes of URIs that may be opened; `sandbox`: bounds on files and on the child process
+    that reads them.
+    """
 
     # What bounds the work decides whether there is a result, not which: a longer timeout makes nothing stale.
     allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
@@ -35,27 +35,14 @@ class ProbeStage(Stage[ProbeConfig]):
     )
 
     def open(self) -> None:
-        """Prepare to read files."""
-        self.sources = SourceFiles(self.config.allowed_schemes, limits=self.config.sandbox.limits)
-        self.decoder = DecoderProcess(self.config.sandbox)
+        """Start the reader."""
+        config = self.config
+        self.reader = ClipReader(DecodeConfig(allowed_schemes=config.allowed_schemes, sandbox=config.sandbox))
 
     def process(self, row: Row) -> Row:
         """The facts about `uri`."""
-        source = self.sources.open(row["uri"])
-        try:
-            found = self.decoder.inspect(source.path)
-        except MediaError as error:
-            raise BadRow(Reason(error.reason), error.message.replace(source.path, row["uri"])) from error
-        facts = dataclasses.asdict(found.info)
-        del facts["container"]
-        return {
-            **facts,
-            "size_bytes": source.size_bytes,
-            "fingerprint": f"etag:{source.etag}" if source.etag else f"sha256:{found.sha256}",
-            "shot_starts_seconds": list(found.shot_starts_seconds),
-        }
+        return self.reader.inspect(row["uri"])
 
     def close(self) -> None:
-        """End the decoder process and delete what was fetched."""
-        self.decoder.close()
-        self.sources.close()
+        """End the reader."""
+        self.reader.close()

@@ -1,6 +1,6 @@
-"""Optional columns for training: what CLIP and a VAE make of each frame, so that it need not be decoded again.
+"""Optional columns for training: image embeddings and VAE latents of each frame, read in place of the video.
 
-Binary, little-endian half precision, with the shape beside them: any reader of Parquet has them with one call, such as
+Binary, little-endian half precision, with the shape in a column beside them; to read them:
 `numpy.frombuffer(value, "<f2").reshape(shape)`.
 """
 
@@ -8,91 +8,61 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.appearance.encoders import IMAGE_ENCODERS, PUPPETS, VAES, Encoder
 from models.appearance.packing import pack
-from models.common.checkpoint import file_digest
-from models.weights.resolve import Found
+from models.weights.entry import Weights
+from models.weights.resolve import Found, find
 from stages.backends.base import EMBEDDED, Backend, BackendConfig, BackendStage, Loading
 from stages.base import Row
+
+if TYPE_CHECKING:
+    from models.appearance.image_encoder import ImageEncoder
+    from models.appearance.vae import Vae
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
 """Frames (T, H, W, 3) to features (T, …)."""
 
 
-# What the networks need is imported when they are loaded: it takes seconds.
-def _embedded_clip(loading: Loading) -> Encode:
+def _encode_images(encoder: Encoder[ImageEncoder], loading: Loading) -> Encode:
     from models.appearance.features import ClipEmbeddings
-    from models.appearance.image_encoder import embedded_image_encoder
 
-    return ClipEmbeddings(embedded_image_encoder(), device=loading.device)
-
-
-def _clip(loading: Loading) -> Encode:
-    from models.appearance.features import ClipEmbeddings
-    from models.appearance.image_encoder import published_image_encoder
-
-    return ClipEmbeddings(published_image_encoder(loading.paths[0]), device=loading.device)
+    return ClipEmbeddings(encoder.load(_path(encoder, loading)), device=loading.device)
 
 
-def _open_clip(loading: Loading) -> Encode:
-    from models.appearance.features import ClipEmbeddings
-    from models.appearance.image_encoder import published_image_encoder
-
-    encoder = published_image_encoder(loading.paths[0], resampling="bilinear")
-    return ClipEmbeddings(encoder, device=loading.device)
-
-
-def _animate_x_clip(loading: Loading) -> Encode:
-    from models.appearance.features import ClipEmbeddings
-    from models.appearance.open_clip import load_open_clip
-
-    return ClipEmbeddings(load_open_clip(loading.paths[0]).image_encoder, device=loading.device)
-
-
-def _embedded_vae(loading: Loading) -> Encode:
+def _encode_latents(encoder: Encoder[Vae], loading: Loading) -> Encode:
     from models.appearance.features import VaeLatents
-    from models.appearance.vae import embedded_vae
 
-    return VaeLatents(embedded_vae(), device=loading.device)
-
-
-def _vae(loading: Loading) -> Encode:
-    from models.appearance.features import VaeLatents
-    from models.appearance.vae import published_vae
-
-    return VaeLatents(published_vae(loading.paths[0]), device=loading.device)
+    return VaeLatents(encoder.load(_path(encoder, loading)), device=loading.device)
 
 
-def _ldm_vae(loading: Loading) -> Encode:
-    from models.appearance.features import VaeLatents
-    from models.appearance.vae import published_ldm_vae
-
-    return VaeLatents(published_ldm_vae(loading.paths[0]), device=loading.device)
+def _path(encoder: Encoder[Any], loading: Loading) -> Path:
+    return loading.paths[0] if loading.paths else find(encoder.weights, None).path
 
 
-CLIP_BACKENDS: Mapping[str, Backend[Encode]] = MappingProxyType(
-    {
-        EMBEDDED: Backend(load=_embedded_clip),
-        "clip": Backend(
-            load=_clip,
-            models=MappingProxyType({"clip-vit-l-image-variations": ("clip-vit-l-image-variations",)}),
-        ),
-        "open-clip": Backend(load=_open_clip, models=MappingProxyType({"open-clip-vit-h": ("open-clip-vit-h",)})),
-        "animate-x": Backend(load=_animate_x_clip, models=MappingProxyType({"animate-x-clip": ("animate-x-clip",)})),
-    }
-)
-VAE_BACKENDS: Mapping[str, Backend[Encode]] = MappingProxyType(
-    {
-        EMBEDDED: Backend(load=_embedded_vae),
-        "sd-vae": Backend(load=_vae, models=MappingProxyType({"sd-vae-ft-mse": ("sd-vae-ft-mse",)})),
-        "animate-x": Backend(load=_ldm_vae, models=MappingProxyType({"animate-x-vae": ("animate-x-vae",)})),
-    }
-)
+def _backends(
+    encoders: Mapping[str, Encoder[Any]], encode: Callable[[Encoder[Any], Loading], Encode]
+) -> Mapping[str, Backend[Encode]]:
+    """A backend per encoder; the one that ships is `embedded`."""
+    backends: dict[str, Backend[Encode]] = {}
+    for name, encoder in encoders.items():
+        entry_name = encoder.weights.name
+        models = {} if name == PUPPETS else {entry_name: (entry_name,)}
+        backends[EMBEDDED if name == PUPPETS else name] = Backend(
+            load=partial(encode, encoder), models=MappingProxyType(models)
+        )
+    return MappingProxyType(backends)
+
+
+CLIP_BACKENDS = _backends(IMAGE_ENCODERS, _encode_images)
+VAE_BACKENDS = _backends(VAES, _encode_latents)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +101,7 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
     reads = frozenset({"frames"})
     column: ClassVar[str]
     shape_column: ClassVar[str]
-    embedded_file: ClassVar[str]
+    shipped: ClassVar[Weights]
 
     def process(self, row: Row) -> Row:
         """The packed features of `frames`."""
@@ -141,9 +111,7 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
     def _read_digests(self, found: list[Found]) -> dict[str, str]:
         if found:
             return super()._read_digests(found)
-        from models.appearance.vae import CHECKPOINTS
-
-        return {f"embedded-{self.embedded_file}": file_digest(CHECKPOINTS / f"{self.embedded_file}.safetensors")}
+        return find(self.shipped, None).digests()
 
 
 class ClipEmbeddingsStage(FeatureStage[ClipEmbeddingsConfig]):
@@ -153,7 +121,7 @@ class ClipEmbeddingsStage(FeatureStage[ClipEmbeddingsConfig]):
     version = 2
     column, shape_column = "clip_embeddings", "clip_embedding_shape"
     writes = frozenset({column, shape_column})
-    embedded_file = "image_encoder"
+    shipped = IMAGE_ENCODERS[PUPPETS].weights
 
 
 class VaeLatentsStage(FeatureStage[VaeLatentsConfig]):
@@ -162,4 +130,4 @@ class VaeLatentsStage(FeatureStage[VaeLatentsConfig]):
     name = "vae_latents"
     column, shape_column = "vae_latents", "vae_latent_shape"
     writes = frozenset({column, shape_column})
-    embedded_file = "vae"
+    shipped = VAES[PUPPETS].weights

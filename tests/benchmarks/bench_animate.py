@@ -36,9 +36,9 @@ from stand_in_networks import randomise
 from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.config import EMBEDDED, MOORE
 from models.animate_anyone.network import AnimateAnyone, Conditions, Denoiser
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae, to_frames, to_images
-from models.common.animator import AnimationInputs
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
+from models.animation.animator import AnimationInputs
 from models.common.unet.transformer import TransformerBlock
 from models.metrics.pixels import psnr
 from models.sampling.denoise import guide
@@ -135,7 +135,7 @@ def new_animator(window_batch: int | None, dtype: torch.dtype = torch.float32) -
     torch.manual_seed(0)
     # What the public code does not do is left out.
     network = AnimateAnyone(replace(EMBEDDED, limb_warp=False))
-    vae, image_encoder = Vae(EMBEDDED_VAE), new_embedded_image_encoder()
+    vae, image_encoder = Vae(PUPPETS_VAE), new_puppets_image_encoder()
     for part in (network, vae.network):
         randomise(part)
     return AnimateAnyoneAnimator(

@@ -11,7 +11,7 @@ import pytest
 from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
 from stand_in_onnx import save_detector, save_pose
 
-from models.weights.catalogue import CATALOGUE
+from models.catalogue import CATALOGUE
 from models.weights.resolve import place
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
@@ -46,4 +46,4 @@ def forget_digests(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         for name, weights in CATALOGUE.items()
     }
-    monkeypatch.setattr("models.weights.resolve.CATALOGUE", MappingProxyType(unpinned))
+    monkeypatch.setattr("models.catalogue.CATALOGUE", MappingProxyType(unpinned))

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 
 from models.animate_anyone.config import AnimateAnyoneConfig
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae
 from models.common.checkpoint import save_checkpoint
 from models.common.unet.config import TemporalConfig, UNetConfig
 from models.sampling.config import ScheduleConfig, WindowConfig
 
 TINY = AnimateAnyoneConfig(
     unet=UNetConfig(
-        in_channels=EMBEDDED_VAE.latent_channels,
-        out_channels=EMBEDDED_VAE.latent_channels,
+        in_channels=PUPPETS_VAE.latent_channels,
+        out_channels=PUPPETS_VAE.latent_channels,
         widths=(16, 16),
         attention=(True, True),
         layers_per_block=1,
@@ -45,8 +45,8 @@ def write_appearance(folder: Path) -> Path:
     """A VAE and an image encoder with random weights, where a recipe finds them."""
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(Vae(EMBEDDED_VAE).network.state_dict(), folder / "vae.safetensors", metadata={})
-    encoder = new_embedded_image_encoder().network
+    save_checkpoint(Vae(PUPPETS_VAE).network.state_dict(), folder / "vae.safetensors", metadata={})
+    encoder = new_puppets_image_encoder().network
     save_checkpoint(encoder.state_dict(), folder / "image_encoder.safetensors", metadata={})
     return folder
 

@@ -6,14 +6,14 @@ import torch
 
 from models.animate_x.config import AnimateXConfig, IndicatorConfig
 from models.animate_x.network import AnimateX
-from models.appearance.vae import EMBEDDED_VAE
+from models.appearance.vae import PUPPETS_VAE
 from models.common.unet.config import TemporalConfig, UNetConfig
 from models.sampling.config import WindowConfig
 
 TINY = AnimateXConfig(
     unet=UNetConfig(
-        in_channels=EMBEDDED_VAE.latent_channels,
-        out_channels=EMBEDDED_VAE.latent_channels,
+        in_channels=PUPPETS_VAE.latent_channels,
+        out_channels=PUPPETS_VAE.latent_channels,
         widths=(16, 16),
         attention=(True, False),
         layers_per_block=1,

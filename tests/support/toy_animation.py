@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.common.animator import Animation, AnimationInputs, OnStep
+from models.animation.animator import Animation, AnimationInputs, OnStep
 from stages.animate.models import AnimationModel, LoadOptions, MissingWeightsError
 
 DEFAULT_STEPS = 3

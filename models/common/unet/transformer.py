@@ -46,36 +46,36 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(
-        self, x_NLD: Tensor, conditions: BlockConditions | None, *, num_frames: int, num_plain: int
+        self, x_NLD: Tensor, conditions: BlockConditions | None, *, num_frames: int, num_unconditional: int
     ) -> tuple[Tensor, Tensor]:
-        """The tokens, and those that self-attention saw (a ReferenceNet's features).
+        """The tokens, and the input of self-attention (a ReferenceNet's features).
 
-        N = rows · frames. The first `num_plain` rows are without conditions: they see no reference, and a context of
-        zeros, whose values are zero, so that cross-attention adds its bias.
+        N = rows · frames. The first `num_unconditional` rows have no reference and a context of zeros, whose values are
+        zero, so that cross-attention adds its bias.
         """
-        plain = num_plain * num_frames
+        unconditional = num_unconditional * num_frames
         normed = self.norm1(x_NLD)
-        x_NLD = x_NLD + self._self_attention(normed, conditions, plain)
-        x_NLD = x_NLD + self._cross_attention(x_NLD, conditions, num_frames, plain)
+        x_NLD = x_NLD + self._self_attention(normed, conditions, unconditional)
+        x_NLD = x_NLD + self._cross_attention(x_NLD, conditions, num_frames, unconditional)
         x_NLD = x_NLD + self.ff(self.norm3(x_NLD))
         return x_NLD, normed
 
-    def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, plain: int) -> Tensor:
+    def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, unconditional: int) -> Tensor:
         if conditions is None or conditions.reference is None:
             alone: Tensor = self.attn1(x_NLD)
             return alone
         queries, (keys, values) = self.attn1.queries(x_NLD), self.attn1.keys_values(x_NLD)
-        reference = for_rows(conditions.reference, len(x_NLD) - plain)
+        reference = for_rows(conditions.reference, len(x_NLD) - unconditional)
         if len(reference[0]) == 1:
-            rows = len(x_NLD) - plain
+            rows = len(x_NLD) - unconditional
             reference = (reference[0].expand(rows, -1, -1, -1), reference[1].expand(rows, -1, -1, -1))
-        seen = attend(queries[plain:], *joined((keys[plain:], values[plain:]), reference))
-        if plain:
-            seen = torch.cat([attend(queries[:plain], keys[:plain], values[:plain]), seen])
+        seen = attend(queries[unconditional:], *joined((keys[unconditional:], values[unconditional:]), reference))
+        if unconditional:
+            seen = torch.cat([attend(queries[:unconditional], keys[:unconditional], values[:unconditional]), seen])
         return self.attn1.output(seen)
 
     def _cross_attention(
-        self, x_NLD: Tensor, conditions: BlockConditions | None, num_frames: int, plain: int
+        self, x_NLD: Tensor, conditions: BlockConditions | None, num_frames: int, unconditional: int
     ) -> Tensor:
         bias = self.attn2.output_bias.to(x_NLD.dtype)
         if conditions is None:
@@ -83,12 +83,12 @@ class TransformerBlock(nn.Module):
         context = conditions.context
         if isinstance(context, Tensor):
             added = context if len(context) == 1 else context.repeat_interleave(num_frames, 0)
-            if not plain:
+            if not unconditional:
                 return added
-            rows = len(x_NLD) - plain
-            return torch.cat([bias.expand(plain, 1, -1), added.expand(rows, -1, -1)])
-        attended: Tensor = self.attn2(self.norm2(x_NLD[plain:]), for_rows(context, len(x_NLD) - plain))
-        return torch.cat([bias.expand(plain, *attended.shape[1:]), attended]) if plain else attended
+            rows = len(x_NLD) - unconditional
+            return torch.cat([bias.expand(unconditional, 1, -1), added.expand(rows, -1, -1)])
+        attended: Tensor = self.attn2(self.norm2(x_NLD[unconditional:]), for_rows(context, len(x_NLD) - unconditional))
+        return torch.cat([bias.expand(unconditional, *attended.shape[1:]), attended]) if unconditional else attended
 
 
 class SpatialTransformer(nn.Module):
@@ -112,11 +112,11 @@ class SpatialTransformer(nn.Module):
         return block
 
     def forward(
-        self, x_NCHW: Tensor, conditions: BlockConditions | None, *, num_frames: int = 1, num_plain: int = 0
+        self, x_NCHW: Tensor, conditions: BlockConditions | None, *, num_frames: int = 1, num_unconditional: int = 0
     ) -> tuple[Tensor, Tensor]:
         """(N, C, H, W), and the block's features (N, H · W, C)."""
         height, width = x_NCHW.shape[2:]
         tokens = self.proj_in(self.norm(x_NCHW)).flatten(2).transpose(1, 2)
-        tokens, features = self.block(tokens, conditions, num_frames=num_frames, num_plain=num_plain)
+        tokens, features = self.block(tokens, conditions, num_frames=num_frames, num_unconditional=num_unconditional)
         added = self.proj_out(tokens.transpose(1, 2).reshape(*x_NCHW.shape[:2], height, width))
         return (added if self.scale == 1 else self.scale * added) + x_NCHW, features

@@ -5,7 +5,7 @@ Parameters are named as diffusers names them, temporal layers as in its `UNetMot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -20,6 +20,11 @@ from torch.utils.checkpoint import checkpoint
 from models.common.unet.config import TemporalConfig, UNetConfig
 from models.common.unet.temporal import TemporalLayer, temporal_layer
 from models.common.unet.transformer import BlockConditions, SpatialTransformer
+
+
+def is_temporal(name: str) -> bool:
+    """Whether a parameter of a `UNet` belongs to its temporal layers."""
+    return any(part in name for part in ("motion_modules.", "temporal_convs.", "transformer_in."))
 
 
 class Level(nn.Module):
@@ -67,14 +72,16 @@ class Level(nn.Module):
         conditions: BlockConditions | None,
         pose_conditions: BlockConditions | None,
         num_frames: int,
-        num_plain: int,
+        num_unconditional: int,
         temporal: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """The image after one layer, and its transformer's features where it has one."""
         features = None
         x_NCHW = self.residual(index, x_NCHW, embedding, num_frames, temporal)
         if index < len(self.attentions):
-            x_NCHW, features = self.attentions[index](x_NCHW, conditions, num_frames=num_frames, num_plain=num_plain)
+            x_NCHW, features = self.attentions[index](
+                x_NCHW, conditions, num_frames=num_frames, num_unconditional=num_unconditional
+            )
         if index < len(self.pose_attentions):
             x_NCHW, _ = self.pose_attentions[index](x_NCHW, pose_conditions, num_frames=num_frames)
         if temporal and index < len(self.motion_modules):
@@ -164,12 +171,6 @@ class UNet(nn.Module):
     def _levels(self) -> tuple[Any, ...]:
         return (*self.down_blocks, self.mid_block, *self.up_blocks)
 
-    def temporal_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of the temporal layers."""
-        for name, parameter in self.named_parameters():
-            if any(part in name for part in ("motion_modules.", "temporal_convs.", "transformer_in.")):
-                yield parameter
-
     def shards(self) -> list[nn.Module]:
         """Parts that are only ever called as a whole, which transformers are not: what can be spread over processes."""
         found: list[nn.Module] = [] if self.transformer_in is None else [self.transformer_in]
@@ -195,7 +196,7 @@ class UNet(nn.Module):
         """What every pose transformer reads of the motion tokens of each frame, N = rows · frames."""
         return [transformer.block.conditions(tokens_NLD) for transformer in self.pose_transformers]
 
-    def walk(
+    def forward_features(
         self,
         x_NCHW: Tensor,
         t_N: Tensor,
@@ -203,7 +204,7 @@ class UNet(nn.Module):
         *,
         pose_conditions: Sequence[BlockConditions] | None = None,
         num_frames: int = 1,
-        num_plain: int = 0,
+        num_unconditional: int = 0,
         features: list[Tensor] | None = None,
     ) -> Tensor:
         """From the output of `conv_in` (N, C, H, W) at training steps (N,) to the input of an output layer.
@@ -218,7 +219,16 @@ class UNet(nn.Module):
             assert isinstance(level, Level)
             read = next(waiting) if index < len(level.attentions) else None
             read_pose = next(waiting_pose) if index < len(level.pose_attentions) else None
-            arguments: tuple[Any, ...] = (index, x, embedding, read, read_pose, num_frames, num_plain, self.temporal)
+            arguments: tuple[Any, ...] = (
+                index,
+                x,
+                embedding,
+                read,
+                read_pose,
+                num_frames,
+                num_unconditional,
+                self.temporal,
+            )
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x, found = checkpoint(level.layer, *arguments, use_reentrant=False)
             else:

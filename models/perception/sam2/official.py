@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.common.checkpoint import CheckpointError, fill, read_tensors
+from models.common.checkpoint import fill, read_tensors
+from models.common.digest import CheckpointError
 from models.perception.embedded_objects import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 from models.perception.sam2.tracker import check_prompts, prompt_points

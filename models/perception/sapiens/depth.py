@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.sapiens.pose import BATCH_FRAMES, INPUT_PX, MEAN, STD, normalised
 from models.perception.torchscript import load_torchscript
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.common.pretrained import load_pretrained
 from models.perception.sapiens.crop import Crops
 from models.perception.sapiens.heatmaps import decode

@@ -12,10 +12,11 @@ from jobs.cli.main import main
 from jobs.training import appearance as module
 from jobs.training.appearance import TrainAppearanceConfig, train_appearance
 from jobs.training.perception import rendered
-from models.appearance.card import write_card
-from models.appearance.image_encoder import embedded_image_encoder
-from models.appearance.vae import CHECKPOINTS, embedded_vae, to_images
-from models.common.checkpoint import CheckpointError, file_digest, read_metadata, save_checkpoint
+from jobs.cards.appearance import write_card
+from models.appearance.image_encoder import puppets_image_encoder
+from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
+from models.common.checkpoint import read_metadata, save_checkpoint
+from models.common.digest import CheckpointError, file_digest
 from models.perception.puppet_frames import PuppetFramesConfig
 from models.perception.training import LoopConfig
 
@@ -41,7 +42,7 @@ def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_the
     scores = train_appearance(config(tmp_path))
     out = tmp_path / "out"
     assert sorted(file.name for file in out.iterdir()) == ["CARD.md", "image_encoder.safetensors", "vae.safetensors"]
-    embedded_image_encoder(out)
+    puppets_image_encoder(out / "image_encoder.safetensors")
     about = read_metadata(out / "vae.safetensors")
     assert about["scores"] == scores
     assert about["steps"] == 2
@@ -52,7 +53,7 @@ def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_the
 
     frames = rendered(FRAMES, tmp_path / "work" / "frames", processes=1)
     with torch.no_grad():
-        latents = embedded_vae(out).encode(to_images(frames.images))
+        latents = puppets_vae(out / "vae.safetensors").encode(to_images(frames.images))
     assert latents.mean((0, 2, 3)).abs().max() < 0.5
     assert 0.5 < latents.std((0, 2, 3)).min() < latents.std((0, 2, 3)).max() < 2
 

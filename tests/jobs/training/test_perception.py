@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs.training.perception import TrainPerceptionConfig, train_perception
-from models.common.checkpoint import file_digest, read_metadata
+from models.common.checkpoint import read_metadata
+from models.common.digest import file_digest
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.training import LoopConfig

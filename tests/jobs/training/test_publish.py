@@ -11,7 +11,7 @@ from jobs.evaluation.heldout import HeldoutAnimation, HeldoutConfig, animate_hel
 from jobs.training.publish import SYSTEMS, heldout_scores
 from models.animate_anyone.weights import load_embedded as load_animate_anyone
 from models.animate_x.weights import load_embedded as load_animate_x
-from models.common.animator import Animation, AnimationInputs, OnStep
+from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.perception.embedded import EmbeddedFigure
 from stages.animate.models import MODELS
 

@@ -23,8 +23,9 @@ from jobs.recipes.animate_anyone import AnimateAnyoneModel
 from jobs.recipes.animate_x import AnimateXModel
 from jobs.training.publish import SYSTEMS, publish_embedded, read_run
 from models.animate_anyone.network import AnimateAnyone
-from models.common.animator import Animation, AnimationInputs, OnStep
-from models.common.checkpoint import CheckpointError, read_metadata, read_tensors, save_checkpoint
+from models.animation.animator import Animation, AnimationInputs, OnStep
+from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
+from models.common.digest import CheckpointError
 from models.perception.scores import correct
 from models.pose.extent import CONFIDENT_SCORE
 

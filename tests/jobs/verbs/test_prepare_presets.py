@@ -15,7 +15,7 @@ from jobs.engine.console import Console
 from jobs.engine.presets import PRESETS
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
-from models.weights.catalogue import CATALOGUE
+from models.catalogue import CATALOGUE
 
 SMALL = ("ingest.cut.num_frames=8", "ingest.cut.target_fps=4", "prepare.decode.short_side_px=96")
 VIDEOS = ("animatex_dance1.mp4", "xdyna_1.mp4")

@@ -9,7 +9,8 @@ import pytest
 
 from jobs.cli.main import main
 from models.weights import catalogue
-from models.weights.resolve import entry, place
+from models.catalogue import entry
+from models.weights.resolve import place
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from tiny_animate_anyone import TINY
 from models.animate_anyone import animator as module
 from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.network import AnimateAnyone
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae
-from models.common.animator import AnimationInputs
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae
+from models.animation.animator import AnimationInputs
 from models.common.memory import MemoryPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,7 +50,7 @@ def new_animator(**options: object) -> AnimateAnyoneAnimator:
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
     return AnimateAnyoneAnimator(
-        "tiny", network=network, vae=Vae(EMBEDDED_VAE), image_encoder=new_embedded_image_encoder(), **options
+        "tiny", network=network, vae=Vae(PUPPETS_VAE), image_encoder=new_puppets_image_encoder(), **options
     )
 
 

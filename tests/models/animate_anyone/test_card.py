@@ -7,7 +7,8 @@ from tiny_animate_anyone import TINY
 
 from models.animate_anyone.card import write_card
 from models.animate_anyone.network import AnimateAnyone
-from models.common.checkpoint import file_digest, save_checkpoint
+from models.common.checkpoint import save_checkpoint
+from models.common.digest import file_digest
 
 
 def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from models.animate_anyone.network import AnimateAnyone
 from models.animate_anyone.training import AnimateAnyoneTask
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae, standardise, to_images
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae, standardise, to_images
 from models.training.batch import SampleBatch
 from models.training.parallel import World
 from models.training.recipe import LossConfig, OptimizerConfig, SamplingConfig, TrainingRecipe
@@ -30,7 +30,7 @@ def recipe(stage: int, **changes: Any) -> TrainingRecipe:
 
 def task(settings: TrainingRecipe, **options: Any) -> AnimateAnyoneTask:
     torch.manual_seed(0)
-    vae = Vae(EMBEDDED_VAE)
+    vae = Vae(PUPPETS_VAE)
     with torch.no_grad():
         latents = vae.encode(to_images(batch(4).targets_BFHWC[0]))
     standardise(vae, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
@@ -38,7 +38,7 @@ def task(settings: TrainingRecipe, **options: Any) -> AnimateAnyoneTask:
         AnimateAnyone(TINY),
         settings,
         vae=vae,
-        image_encoder=new_embedded_image_encoder(),
+        image_encoder=new_puppets_image_encoder(),
         device=CPU,
         **options,
     )

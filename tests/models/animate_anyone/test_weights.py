@@ -7,7 +7,7 @@ import torch
 from golden import GoldenCase, golden_case
 
 from models.animate_anyone.weights import PUBLISHED_FILES, load_published
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 
 @pytest.fixture(scope="module")

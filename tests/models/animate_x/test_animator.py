@@ -11,9 +11,9 @@ from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.clip import first_latents
 from models.animate_x.config import AnimateXConfig, NoisePrior
 from models.animate_x.indicators import indicator_keypoints
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae
-from models.common.animator import AnimationInputs
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae
+from models.animation.animator import AnimationInputs
 from models.pose.skeleton import INDEX
 from models.sampling.schedule import NoiseSchedule
 
@@ -55,8 +55,8 @@ def new_animator(config: AnimateXConfig = TINY, **options: object) -> AnimateXAn
     return AnimateXAnimator(
         "tiny",
         network=network,
-        vae=Vae(EMBEDDED_VAE),
-        image_encoder=new_embedded_image_encoder(),
+        vae=Vae(PUPPETS_VAE),
+        image_encoder=new_puppets_image_encoder(),
         text_tokens_1LD=torch.ones(1, 3, 64),
         **options,
     )

@@ -13,8 +13,8 @@ from models.animate_x.clip import ClipDenoiser, ClipInputs
 from models.animate_x.config import AnimateXConfig
 from models.animate_x.network import AnimateX
 from models.animate_x.training import AnimateXTask
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.vae import EMBEDDED_VAE, Vae, standardise, to_images
+from models.appearance.image_encoder import new_puppets_image_encoder
+from models.appearance.vae import PUPPETS_VAE, Vae, standardise, to_images
 from models.common.unet.config import MambaConfig
 from models.pose.pose_augment import rescaled
 from models.puppets import render
@@ -42,7 +42,7 @@ def recipe(**changes: Any) -> TrainingRecipe:
 
 def task(settings: TrainingRecipe, config: AnimateXConfig = BOTH, **options: Any) -> AnimateXTask:
     torch.manual_seed(0)
-    vae = Vae(EMBEDDED_VAE)
+    vae = Vae(PUPPETS_VAE)
     with torch.no_grad():
         latents = vae.encode(to_images(batch().targets_BFHWC[0]))
     standardise(vae, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
@@ -51,7 +51,7 @@ def task(settings: TrainingRecipe, config: AnimateXConfig = BOTH, **options: Any
         network,
         settings,
         vae=vae,
-        image_encoder=new_embedded_image_encoder(),
+        image_encoder=new_puppets_image_encoder(),
         text_tokens_1LD=network.without_text(),
         device=CPU,
         **options,

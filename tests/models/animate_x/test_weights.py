@@ -11,7 +11,7 @@ from golden_animate_x import config_of
 from models.animate_x.config import CONFIGS
 from models.animate_x.network import AnimateX
 from models.animate_x.weights import ANIMATE_X_FILE, UNIANIMATE_FILE, _renamed, load_published
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 
 @pytest.fixture(scope="module")

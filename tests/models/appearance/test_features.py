@@ -15,7 +15,7 @@ from transformers import CLIPVisionModelWithProjection
 from models.appearance.features import BATCH_FRAMES, ClipEmbeddings, VaeLatents
 from models.appearance.image_encoder import Resampling, published_image_encoder
 from models.appearance.vae import published_vae, to_images
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

@@ -11,13 +11,14 @@ from stand_in_features import save_image_encoder
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from models.appearance.image_encoder import (
-    EMBEDDED_IMAGE_ENCODER,
-    embedded_image_encoder,
-    new_embedded_image_encoder,
+    PUPPETS_IMAGE_ENCODER,
+    puppets_image_encoder,
+    new_puppets_image_encoder,
     published_image_encoder,
 )
 from models.appearance.vae import to_images
-from models.common.checkpoint import CheckpointError, save_checkpoint
+from models.common.checkpoint import save_checkpoint
+from models.common.digest import CheckpointError
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -66,10 +67,10 @@ def test_a_damaged_published_folder_is_refused(tmp_path: Path, safetensors: bool
 @torch.no_grad()
 def test_a_picture_does_not_depend_on_its_batch_mates() -> None:
     torch.manual_seed(0)
-    encoder = new_embedded_image_encoder().eval()
+    encoder = new_puppets_image_encoder().eval()
     images = to_images(np.stack([picture(96, 80, seed) for seed in range(4)]))
     together = encoder(images)
-    assert together.shape == (4, EMBEDDED_IMAGE_ENCODER["projection_dim"])
+    assert together.shape == (4, PUPPETS_IMAGE_ENCODER["projection_dim"])
     for index in range(4):
         torch.testing.assert_close(encoder(images[index : index + 1])[0], together[index], atol=1e-5, rtol=1e-4)
 
@@ -78,7 +79,7 @@ def test_a_picture_does_not_depend_on_its_batch_mates() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_gives_nearly_the_same_embedding(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    encoder, images = new_embedded_image_encoder().eval(), to_images(picture(96, 80)[None])
+    encoder, images = new_puppets_image_encoder().eval(), to_images(picture(96, 80)[None])
     expected = encoder(images)
     found = encoder.to(dtype)(images.to(dtype))
     assert found.dtype == dtype
@@ -87,13 +88,13 @@ def test_half_precision_gives_nearly_the_same_embedding(dtype: torch.dtype) -> N
 
 def test_the_shipped_form_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint|cannot read"):
-        embedded_image_encoder(tmp_path)
-    tensors = new_embedded_image_encoder().network.state_dict()
+        puppets_image_encoder(tmp_path / "image_encoder.safetensors")
+    tensors = new_puppets_image_encoder().network.state_dict()
     save_checkpoint(tensors, tmp_path / "image_encoder.safetensors", metadata={})
-    read = embedded_image_encoder(tmp_path)
+    read = puppets_image_encoder(tmp_path / "image_encoder.safetensors")
     assert not read.training
     assert all(torch.equal(value, tensors[key]) for key, value in read.network.state_dict().items())
     tensors.pop("visual_projection.weight")
     save_checkpoint(tensors, tmp_path / "image_encoder.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"visual_projection\.weight"):
-        embedded_image_encoder(tmp_path)
+        puppets_image_encoder(tmp_path / "image_encoder.safetensors")

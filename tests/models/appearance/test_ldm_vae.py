@@ -11,7 +11,7 @@ from stand_in_networks import randomise
 from torch import Tensor
 
 from models.appearance.vae import Vae, VaeConfig, published_ldm_vae
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 TINY = VaeConfig(widths=(8, 8, 16, 16), layers_per_block=1, norm_groups=4)
 LEVELS = len(TINY.widths)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from models.appearance.image_encoder import CLIP_DEVIATION, CLIP_MEAN
 from models.appearance.open_clip import OpenClipConfig, load_open_clip
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 
 TINY = OpenClipConfig(
     image_size_px=16,

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.appearance.image_encoder import new_embedded_image_encoder
+from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, turned_and_smaller, vae_losses
-from models.appearance.vae import EMBEDDED_VAE, Vae, to_images
+from models.appearance.vae import PUPPETS_VAE, Vae, to_images
 
 
 def frames(num: int, side_px: int = 48) -> np.ndarray:
@@ -38,7 +38,7 @@ class _Fixed(nn.Module):
 
     def __init__(self, mean: Tensor, log_variance: Tensor, picture: Tensor) -> None:
         super().__init__()
-        self.config = EMBEDDED_VAE
+        self.config = PUPPETS_VAE
         self.mean, self.log_variance, self.picture = mean, log_variance, picture
         self.seen: list[Tensor] = []
 
@@ -102,7 +102,7 @@ def test_pictures_are_turned_and_made_smaller_as_their_latents_are() -> None:
 
 def test_every_parameter_of_both_networks_learns() -> None:
     torch.manual_seed(0)
-    vae, encoder = Vae(EMBEDDED_VAE), new_embedded_image_encoder()
+    vae, encoder = Vae(PUPPETS_VAE), new_puppets_image_encoder()
     images = to_images(frames(3, 64))
     torch.stack(list(vae_losses(vae, images, 0).values())).sum().backward()
     encoder_losses(encoder, images, images.flip(3))["alike"].backward()

@@ -11,21 +11,22 @@ from stand_in_features import save_vae
 from stand_in_networks import randomise
 
 from models.appearance.vae import (
-    EMBEDDED_VAE,
+    PUPPETS_VAE,
     Vae,
     VaeConfig,
     decode_frames,
-    embedded_vae,
+    puppets_vae,
     published_vae,
     standardise,
     to_frames,
     to_images,
 )
-from models.common.checkpoint import CheckpointError, save_checkpoint
+from models.common.checkpoint import save_checkpoint
+from models.common.digest import CheckpointError
 
 
 def new_vae() -> Vae:
-    vae = Vae(EMBEDDED_VAE).eval()
+    vae = Vae(PUPPETS_VAE).eval()
     randomise(vae.network)
     return vae
 
@@ -106,15 +107,15 @@ def test_levels_that_do_not_make_latents_of_8_px_are_refused() -> None:
 
 def test_the_shipped_form_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint|cannot read"):
-        embedded_vae(tmp_path)
+        puppets_vae(tmp_path / "vae.safetensors")
     tensors = new_vae().network.state_dict()
     save_checkpoint(tensors, tmp_path / "vae.safetensors", metadata={})
-    read = embedded_vae(tmp_path)
+    read = puppets_vae(tmp_path / "vae.safetensors")
     assert all(torch.equal(value, tensors[key]) for key, value in read.network.state_dict().items())
     tensors.pop("quant_conv.bias")
     save_checkpoint(tensors, tmp_path / "vae.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"quant_conv\.bias"):
-        embedded_vae(tmp_path)
+        puppets_vae(tmp_path / "vae.safetensors")
 
 
 def test_frames_come_back_from_images_as_they_were() -> None:

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.common.checkpoint import CheckpointError, file_digest, load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.digest import CheckpointError, file_digest
 
 
 def network() -> nn.Module:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.appearance.vae import EMBEDDED_VAE, Vae, to_frames, to_images
-from models.common.animator import AnimationInputs
+from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
+from models.animation.animator import AnimationInputs
 from models.common.limb_warped import LimbWarped, with_detail
 from models.pose.limb_warp import LimbWarp
 from models.puppets import render
@@ -32,7 +32,7 @@ def inputs() -> AnimationInputs:
 
 def warped(inputs: AnimationInputs, *, at_once: int) -> tuple[LimbWarped, Vae]:
     torch.manual_seed(0)
-    vae = Vae(EMBEDDED_VAE).eval()
+    vae = Vae(PUPPETS_VAE).eval()
     return LimbWarped("toy", inputs, vae, device=CPU, dtype=torch.float32, at_once=at_once), vae
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from stand_in_networks import save_depth_anything
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.depth_anything import MEAN, STD, DepthAnything, input_size
 
 

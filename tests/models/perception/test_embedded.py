@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.common.checkpoint import CheckpointError, load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.digest import CheckpointError
 from models.perception.embedded import (
     BATCH_FRAMES,
     CHECKPOINTS,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stand_in_onnx import save_detector, save_pose
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.dwpose.detector import PersonDetector
 from models.perception.dwpose.simcc import SimccPose
 from models.perception.onnx_session import BATCH_IMAGES, OnnxNetwork, missing_cuda

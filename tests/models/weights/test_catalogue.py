@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from models.weights.catalogue import ANIMATION_NEEDS, CATALOGUE
+from models.catalogue import ANIMATION_NEEDS, CATALOGUE
 from models.weights.entry import Hub, Loader, Weights
-from models.weights.resolve import entry, locate
+from models.catalogue import entry
+from models.weights.resolve import locate
 
 SUFFIXES = {
     Loader.ONNX: {".onnx"},

@@ -8,8 +8,8 @@ import pytest
 import torch
 from small_prepared import FPS, write_prepared
 
-from models.appearance.image_encoder import embedded_image_encoder
-from models.appearance.vae import embedded_vae, to_images
+from models.appearance.image_encoder import puppets_image_encoder
+from models.appearance.vae import puppets_vae, to_images
 from models.pose.pose_augment import ExplicitIndicatorConfig
 from models.pose.pose_map import PRESETS, draw_poses
 from models.puppets import render, sample_spec
@@ -187,7 +187,7 @@ def test_samples_with_stored_features_are_the_same_without_pictures_of_targets(
         assert np.array_equal(found[name], expected[name]), name
     images = to_images(pictures.reshape(-1, 64, 64, 3))
     with torch.no_grad():
-        for name, encode in (("latents_BGCHW", embedded_vae().encode), ("embeddings_BGE", embedded_image_encoder())):
+        for name, encode in (("latents_BGCHW", puppets_vae().encode), ("embeddings_BGE", puppets_image_encoder())):
             assert found[name].dtype == np.float16
             values = encode(images).reshape(found[name].shape).numpy()
             np.testing.assert_allclose(found[name], values, rtol=2e-3, atol=1e-3)

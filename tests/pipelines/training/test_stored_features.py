@@ -9,7 +9,7 @@ import pytest
 from small_prepared import write_prepared
 
 from models.appearance.vae import CHECKPOINTS
-from models.common.checkpoint import file_digest
+from models.common.digest import file_digest
 from models.training.recipe import SamplingConfig
 from pipelines.training.corpus import open_corpus
 from pipelines.training.stored_features import StoredFeatures, stored_features

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_animation import ToyAnimator, failing_model, toy_model
 
-from models.common.animator import Animation, AnimationInputs, OnStep
+from models.animation.animator import Animation, AnimationInputs, OnStep
 from stages.animate.diffusion import PROGRESS, AnimateConfig, AnimateStage
 from stages.animate.models import AnimationModel, LoadOptions
 from stages.base import Row

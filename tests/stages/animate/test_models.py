@@ -13,11 +13,11 @@ from models.animate_anyone import weights as animate_anyone_weights
 from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.config import CONFIGS
-from models.appearance.image_encoder import new_embedded_image_encoder
+from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.open_clip import OpenClip
-from models.appearance.vae import CHECKPOINTS, EMBEDDED_VAE, Vae
+from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae
 from models.pose.pose_map import PRESETS
-from models.weights.catalogue import CATALOGUE
+from models.catalogue import CATALOGUE
 from models.weights.resolve import place
 from stages.animate.models import MODELS, LoadOptions, MissingWeightsError
 
@@ -54,11 +54,11 @@ def test_a_system_is_loaded_from_its_three_files_and_digested_by_them(
 
     def clip(path: Path) -> OpenClip:
         opened.append(path)
-        return OpenClip(image_encoder=new_embedded_image_encoder(), empty_text_1LD=torch.ones(1, 3, 64))
+        return OpenClip(image_encoder=new_puppets_image_encoder(), empty_text_1LD=torch.ones(1, 3, 64))
 
     def vae(path: Path) -> Vae:
         opened.append(path)
-        return Vae(EMBEDDED_VAE)
+        return Vae(PUPPETS_VAE)
 
     monkeypatch.setattr("models.animate_x.weights.load_published", network)
     monkeypatch.setattr("models.appearance.open_clip.load_open_clip", clip)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from stand_in_weights import fill, forget_digests
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.masks import rle
-from models.weights.catalogue import CATALOGUE
+from models.catalogue import CATALOGUE
 from models.weights.resolve import MissingWeightsError, place
 from stages.backends.base import BackendConfig, BackendStage
 from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
@@ -176,7 +176,7 @@ def test_a_cut_file_is_one_message_before_anything_starts(signal: str, backend: 
 
 
 def test_a_wrong_digest_is_one_message_before_anything_starts(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.weights.resolve.CATALOGUE", CATALOGUE)
+    monkeypatch.setattr("models.catalogue.CATALOGUE", CATALOGUE)
     with pytest.raises(CheckpointError, match=r"is not the published yolox_l\.onnx of yzd-v/DWPose"):
         stage("pose", "dwpose", weights).weights()
 

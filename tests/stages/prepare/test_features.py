@@ -12,12 +12,12 @@ import pytest
 import torch
 from stand_in_features import save_image_encoder, save_vae
 
-from models.appearance.image_encoder import embedded_image_encoder
+from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.open_clip import OpenClip
 from models.appearance.packing import unpack
-from models.appearance.vae import Vae, embedded_vae, to_images
-from models.common.checkpoint import CheckpointError
-from models.weights.catalogue import CATALOGUE
+from models.appearance.vae import Vae, puppets_vae, to_images
+from models.common.digest import CheckpointError
+from models.catalogue import CATALOGUE
 from models.weights.resolve import place
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema, to_table
 from pipelines.engine.steps import Workers, check
@@ -70,7 +70,7 @@ def test_any_reader_of_parquet_can_read_the_columns(weights: Path, tmp_path: Pat
 
 @pytest.mark.usefixtures("unchecked")
 def test_those_of_animate_x_come_from_the_files_that_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, vae, opened = embedded_image_encoder(), embedded_vae(), []
+    encoder, vae, opened = puppets_image_encoder(), puppets_vae(), []
     for name in ("animate-x-clip", "animate-x-vae"):
         path = place(CATALOGUE[name], CATALOGUE[name].files[0], tmp_path)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from stand_in_sam2_official import save_both
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.embedded_objects import ObjectPrompt
 from models.perception.sam2.official import OfficialSam2Tracker
 from models.perception.sam2.tracker import Sam2Tracker

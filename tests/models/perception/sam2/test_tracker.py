@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import Sam2VideoInferenceSession
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.embedded_objects import ObjectPrompt
 from models.perception.sam2 import tracker as tracker_module
 from models.perception.sam2.frames import Sam2Frames

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from stand_in_networks import PyramidPose, RedDepth, save_torchscript
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.sapiens.depth import SapiensDepth
 
 

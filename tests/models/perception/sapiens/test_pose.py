@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stand_in_networks import PyramidPose, RedDepth, save_sapiens2, save_torchscript
 
-from models.common.checkpoint import CheckpointError
+from models.common.digest import CheckpointError
 from models.perception.sapiens.pose import BATCH_FRAMES, Sapiens2Pose, SapiensPose
 from models.pose.skeleton import FACE
 

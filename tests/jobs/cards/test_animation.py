@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from animation_cards import RUN, metadata, scores
 
-from models.common.animation_card import CardText, write_card
+from jobs.cards.animation import CardText, write_card
 from models.common.checkpoint import save_checkpoint
 
 TEXT = CardText(title="Thing", command="make thing", corpus="dots", comparison="Mind the gap.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.common.card import file_table, run_list
+from jobs.cards.tables import file_table, run_list
 from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
 

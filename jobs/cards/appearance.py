@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.common.card import file_table, run_list
-from models.common.checkpoint import CheckpointError, read_metadata
+from jobs.cards.tables import file_table, run_list
+from models.common.checkpoint import read_metadata
+from models.common.digest import CheckpointError
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("vae_psnr_db", "PSNR of pictures that went through the VAE and back, dB", ".2f"),

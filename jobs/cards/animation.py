@@ -1,4 +1,4 @@
-"""The card of a checkpoint of an animation system: how it was made and what it scores, by its own metadata."""
+"""Card of a published checkpoint of an animation system, from its metadata: training and scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.common.checkpoint import file_digest, read_metadata
+from models.common.checkpoint import read_metadata
+from models.common.digest import file_digest
 
 _ROWS = (
     ("clip_psnr_db", "PSNR of an animation, dB"),

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.common.checkpoint import file_digest, read_metadata
+from models.common.checkpoint import read_metadata
+from models.common.digest import file_digest
 
 
 def file_table(paths: Sequence[Path]) -> str:

@@ -1,0 +1,195 @@
+"""Animation systems as data: everything that planning, jobs and reports need of one, without importing torch.
+
+A system is one folder: `system.py` holds its `System`, whose `implementation` imports the networks when it is called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from models.animation.signals import Signal
+from models.appearance.encoders import ENCODER_SETS, EncoderSet
+from models.sampling.config import ScheduleConfig, WindowConfig
+from models.weights.entry import Hub, Weights
+from models.weights.resolve import find, locate
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.animation.animator import Animator
+    from models.animation.implementation import Implementation
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+SIZE_MULTIPLE = 8
+"""Both sides of an output are multiples of the pixels along the side of a latent."""
+
+
+class NetworkConfig(Protocol):
+    """Configuration of a system's network: a frozen dataclass with at least these fields.
+
+    `schedule`, `windows`, `num_steps`, `guidance_scale`: how it is sampled unless a request says otherwise.
+    `pose_preset`: key of `models.pose.pose_map.PRESETS`.
+    """
+
+    schedule: ScheduleConfig
+    windows: WindowConfig
+    num_steps: int
+    guidance_scale: float
+    pose_preset: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One network of a system, with its weights and encoders.
+
+    Args:
+        config: of the network (`NetworkConfig`).
+        weights: of the network: published, or shipped with the project (`Hub.PACKAGE`).
+        encoders: key of `models.appearance.encoders.ENCODER_SETS`.
+        needs: signals that the network reads (`models.animation.signals`).
+        short_side_px: shorter side of an output where the request does not say: the size it was trained at.
+        reads_reference_picture: whether the network reads the reference picture itself, not only its encodings.
+        notice: shown before a job that uses it; None for none.
+    """
+
+    config: Any
+    weights: Weights
+    encoders: str
+    needs: frozenset[str] = frozenset()
+    short_side_px: int
+    reads_reference_picture: bool = False
+    notice: str | None = None
+
+    @property
+    def ships(self) -> bool:
+        """Whether the network's weights are part of the project."""
+        return self.weights.hub is Hub.PACKAGE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class System:
+    """An animation system.
+
+    Args:
+        name: its folder's name, with `-` for `_`. `title`: as its paper has it.
+        version: part of every model's digest; raised when the code computes something else with the same weights.
+        variants: by the name of the model, which requests and `zoetrope train` give.
+        implementation: imports the networks; called where torch is needed.
+        signals: signals of the system's own, by name.
+        stages: training stages.
+    """
+
+    name: str
+    title: str
+    version: int
+    variants: Mapping[str, Variant]
+    implementation: Callable[[], Implementation[Any, Any]]
+    signals: Mapping[str, Signal] = field(default_factory=lambda: MappingProxyType({}))
+    stages: tuple[int, ...] = (1,)
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        """Catalogue entries of its variants' networks."""
+        return tuple(variant.weights for variant in self.variants.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadOptions:
+    """How a model is loaded.
+
+    `weights`: folder of published weights; models that ship need none.
+    `dtype`: `auto` is bfloat16 on a GPU and float32 on a CPU.
+    """
+
+    weights: str | None = None
+    device: str = "cpu"
+    dtype: Dtype = "auto"
+    compile: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """A model by its name: a variant of a system."""
+
+    name: str
+    system: System
+    variant: Variant
+
+    @property
+    def encoders(self) -> EncoderSet:
+        """The VAE and image encoder that it reads pictures with."""
+        return ENCODER_SETS[self.variant.encoders]
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        """Catalogue entries of everything it is loaded from."""
+        return (self.variant.weights, *self.encoders.weights)
+
+    def missing(self, folder: Path | None) -> list[str]:
+        """Names of the entries of `weights` that are not on this machine."""
+        return [weights.name for weights in self.weights if not all(locate(weights, folder).values())]
+
+    def digest(self, folder: str | None) -> str:
+        """`sha256:…` of all that decides what the model computes: weights, configuration, versions. Cheap: the driver
+        calls it.
+
+        Raises:
+            MissingWeightsError: a file is missing.
+        """
+        where = None if folder is None else Path(folder)
+        files = sorted(digest for weights in self.weights for digest in find(weights, where).digests().values())
+        signals = {name: self.system.signals[name].version for name in self.variant.needs & self.system.signals.keys()}
+        facts = {
+            "system": [self.system.name, self.system.version],
+            "config": dataclasses.asdict(self.variant.config),
+            "encoders": self.variant.encoders,
+            "signals": signals,
+            "files": files,
+        }
+        return "sha256:" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def network(self, folder: Path | None) -> nn.Module:
+        """The network alone, in evaluation mode. Raises as `load` does."""
+        from models.common.checkpoint import load_checkpoint
+
+        implementation, path = self.system.implementation(), find(self.variant.weights, folder).path
+        if not self.variant.ships:
+            published: nn.Module = implementation.load_published(path, self.variant.config)
+            return published
+        network: nn.Module = implementation.new_network(self.variant.config)
+        load_checkpoint(network, path)
+        return network.eval()
+
+    def load(self, options: LoadOptions) -> Animator:
+        """The model, ready to animate.
+
+        Raises:
+            MissingWeightsError: a file is missing.
+            CheckpointError: a file is damaged, or of another network.
+        """
+        import torch
+
+        from models.animation.animator import Animator
+
+        folder = None if options.weights is None else Path(options.weights)
+        dtype = options.dtype
+        if dtype == "auto":
+            dtype = "float32" if options.device == "cpu" else "bfloat16"
+        return Animator(
+            self.name,
+            implementation=self.system.implementation(),
+            network=self.network(folder),
+            encoders=self.encoders.load_from(None if self.variant.ships else folder),
+            needs=self.variant.needs,
+            device=options.device,
+            dtype=getattr(torch, dtype),
+            compile=options.compile,
+        )

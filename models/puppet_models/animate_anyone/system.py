@@ -1,0 +1,71 @@
+"""The small Animate Anyone that ships with the project, trained on drawn puppets."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from models.animate_anyone.config import AnimateAnyoneConfig
+from models.animation.signals import POSE_KEYPOINTS, REFERENCE_KEYPOINTS, REFERENCE_POSE
+from models.animation.system import System, Variant
+from models.common.unet.config import TemporalConfig, UNetConfig
+from models.sampling.config import ScheduleConfig, WindowConfig
+from models.weights.entry import shipped
+
+if TYPE_CHECKING:
+    from models.animation.implementation import Implementation
+
+NAME = "animate-anyone-puppets"
+
+PUPPETS = AnimateAnyoneConfig(
+    unet=UNetConfig(
+        in_channels=16,
+        out_channels=16,
+        widths=(48, 80, 112),
+        attention=(True, True, True),
+        layers_per_block=1,
+        num_heads=2,
+        context_width=64,
+        norm_groups=16,
+    ),
+    temporal=TemporalConfig(max_frames=32, num_heads=4),
+    pose_widths=(8, 16, 32, 48),
+    schedule=ScheduleConfig(betas="scaled_linear"),
+    windows=WindowConfig(size=16, overlap=4, layout="last_shifted", blend="triangular"),
+    num_steps=1,
+    guidance_scale=1.0,
+    pose_preset="embedded",
+)
+"""For pictures of 192 pixels or more."""
+
+
+def _implementation() -> Implementation[Any, Any]:
+    from models.puppet_models.animate_anyone.implementation import PuppetAnimateAnyoneImplementation
+
+    return PuppetAnimateAnyoneImplementation()
+
+
+SYSTEM = System(
+    name=NAME,
+    title="Animate Anyone (puppets)",
+    version=1,
+    variants=MappingProxyType(
+        {
+            NAME: Variant(
+                config=PUPPETS,
+                weights=shipped(
+                    NAME, "puppets", "animation", "models/puppet_models/animate_anyone/checkpoints/network.safetensors"
+                ),
+                encoders="puppets",
+                needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS}),
+                short_side_px=192,
+                reads_reference_picture=True,
+                notice=f"{NAME} was trained on drawn puppets of human proportions at 192 pixels. It shows that the "
+                "pipeline works; on people and photographs its results are poor. --model animate-anyone, with "
+                "published weights, is for those",
+            )
+        }
+    ),
+    implementation=_implementation,
+    stages=(1, 2),
+)

@@ -1,0 +1,52 @@
+"""The animation systems, and their models by name. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+
+from models.animate_anyone.system import SYSTEM as ANIMATE_ANYONE
+from models.animate_x.system import SYSTEM as ANIMATE_X
+from models.animation.system import Model, System
+from models.puppet_models.animate_anyone.system import SYSTEM as ANIMATE_ANYONE_PUPPETS
+from models.puppet_models.animate_x.system import SYSTEM as ANIMATE_X_PUPPETS
+
+SYSTEMS: dict[str, System] = {
+    system.name: system for system in (ANIMATE_ANYONE, ANIMATE_X, ANIMATE_ANYONE_PUPPETS, ANIMATE_X_PUPPETS)
+}
+"""By name. A new system is one line here."""
+
+DEFAULT_MODEL = "animate-anyone-puppets"
+
+FORMER_NAMES = {"moore-animate-anyone": "animate-anyone", "animate-x-embedded": "animate-x-puppets"}
+"""Names of earlier releases, accepted for one release with a warning."""
+
+
+class UnknownModelError(ValueError):
+    """No model has this name; the message names a close one, or all."""
+
+
+def model_names() -> list[str]:
+    """Names of all models, system by system."""
+    return [name for system in SYSTEMS.values() for name in system.variants]
+
+
+def find_model(name: str) -> Model:
+    """The model of this name, or of this former name.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
+    name = FORMER_NAMES.get(name, name)
+    for system in SYSTEMS.values():
+        if name in system.variants:
+            return Model(name=name, system=system, variant=system.variants[name])
+    close = difflib.get_close_matches(name, model_names(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(model_names()))}"
+    raise UnknownModelError(f"no model is called {name[:60]!r}; {hint}")
+
+
+def former_name_notice(name: str) -> str | None:
+    """A warning where `name` is a former name."""
+    if name not in FORMER_NAMES:
+        return None
+    return f"the model {name} is now called {FORMER_NAMES[name]}; the former name is accepted in this release only"
