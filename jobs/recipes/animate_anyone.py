@@ -44,7 +44,7 @@ _RELEASED: Mapping[int, Mapping[str, Any]] = {
 }
 # Where the character is to be is decided in the noisiest steps.
 _EMBEDDED_LOSS = {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 8.0, "condition_dropout": 0.05}
-_EMBEDDED_OPTIMIZER = {"matrices": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"}
+_EMBEDDED_OPTIMIZER = {"name": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"}
 _EMBEDDED: Mapping[int, Mapping[str, Any]] = {
     1: {
         "steps": 12_000,

@@ -58,14 +58,14 @@ _RELEASED: Mapping[str, Any] = {
     },
     "sampling": {"height_px": 768, "width_px": 512, "num_frames": 32, "sample_margin": 0, "explicit_indicator": {}},
 }
-_INDICATOR_RATE = {"rate_factors": {"indicator.": 0.01}}
+_INDICATOR_RATE = {"lr_multipliers": {"indicator.": 0.01}}
 """5e-7 for the implicit pose indicator, where all else learns at 5e-5 (appendix A)."""
 _EMBEDDED: Mapping[str, Any] = {
     "steps": 12_000,
     "batch_size": 4,
     "ema_decay": 0.999,
     "precision": "auto",
-    "optimizer": {"matrices": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"},
+    "optimizer": {"name": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"},
     # Where the character is to be is decided in the noisiest steps.
     "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 8.0, "condition_dropout": 0.05},
     "sampling": {

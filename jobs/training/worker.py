@@ -74,7 +74,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
     recorder = _Recorder(spec, store, tell, seconds=seconds_before, device=world.device) if first else None
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
-        tell(Started(step=trainer.step, num_learning=trainer.num_learning, num_all=num_all))
+        tell(Started(step=trainer.step, num_trainable=trainer.num_trainable, num_all=num_all))
         if config.sample_videos.every_steps:
             recorder.videos = SampleVideos(config.model, _clips_to_show(spec), frozen, device=world.device)
             if recipe.sampling.explicit_indicator is not None:

@@ -162,7 +162,7 @@ class _Account:
             case Started():
                 self.first_step = event.step if self.first_step is None else self.first_step
                 self._console.line(
-                    f"  {event.num_learning / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters learn; "
+                    f"  {event.num_trainable / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters learn; "
                     + (f"continuing after step {event.step}" if event.step else "from the start")
                 )
             case Progress():
