@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """`step`: steps done before. `num_learning`, `num_all`: numbers in the network that learn, and all."""
+    """Start of training. `step`: steps completed before. `num_trainable`, `num_all`: numbers of parameters."""
 
     step: int
-    num_learning: int
+    num_trainable: int
     num_all: int
 
 

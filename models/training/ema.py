@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class WeightAverage:
+class EmaWeights:
     """Average of the parameters that learn, by name; the others are as they are.
 
     `decay`: per step; it rises to that from (1 + step) / (10 + step), so that the first weights are soon forgotten.

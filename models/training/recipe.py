@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from models.pose.pose_augment import ExplicitIndicatorConfig
 
 Decay = Literal["constant", "cosine"]
-Matrices = Literal["adamw", "muon"]
+OptimizerName = Literal["adamw", "muon"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -18,22 +18,23 @@ class OptimizerConfig:
     """AdamW or Muon, and the learning rate.
 
     Args:
-        matrices: what moves matrices and convolution kernels: "adamw", as everything else, or "muon", with which small
-            networks learn in fewer steps; not with FSDP, which takes matrices apart.
-        learning_rate: after the warm-up.
-        warmup_steps: the rate rises to it in as many equal parts.
-        decay: "constant" afterwards, or half a "cosine" down to `final_share` of it at the last step.
-        rate_factors: beginning of parameters' names -> what the rate is multiplied by for them.
-        betas: of AdamW. `weight_decay`: per step, as a share of the learning rate.
-        max_grad_norm: gradients are scaled down to this norm, over all parameters together.
+        name: "adamw", or "muon": Muon for matrices and convolution kernels, AdamW for all other parameters. Muon trains
+            small networks in fewer steps. It needs unsharded matrices, so it cannot be combined with FSDP.
+        learning_rate: peak, reached after the warm-up.
+        warmup_steps: length of the linear warm-up.
+        decay: "constant" after the warm-up, or half a "cosine" down to `final_share` of the peak at the last step.
+        lr_multipliers: parameter name prefix -> multiplier of the learning rate. Multipliers of all matching prefixes
+            are multiplied together.
+        betas: AdamW's. `weight_decay`: per step, as a share of the learning rate.
+        max_grad_norm: gradients are clipped to this norm, taken over all parameters together.
     """
 
-    matrices: Matrices = "adamw"
+    name: OptimizerName = "adamw"
     learning_rate: float = 1e-5
     warmup_steps: int = 1
     decay: Decay = "constant"
     final_share: float = 0.02
-    rate_factors: dict[str, float] = field(default_factory=dict)
+    lr_multipliers: dict[str, float] = field(default_factory=dict)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -44,14 +45,14 @@ class OptimizerConfig:
                 "expected learning_rate > 0, max_grad_norm > 0 and warmup_steps >= 0, got "
                 f"{self.learning_rate}, {self.max_grad_norm} and {self.warmup_steps}"
             )
-        if not all(factor > 0 for factor in self.rate_factors.values()):
+        if not all(factor > 0 for factor in self.lr_multipliers.values()):
             raise ValueError(
-                f"rate_factors must be above 0 (frozen is for what does not learn), got {self.rate_factors}"
+                f"lr_multipliers must be above 0 (to fix parameters, list them in frozen), got {self.lr_multipliers}"
             )
         if self.decay not in get_args(Decay):
             raise ValueError(f"unknown decay '{self.decay}', expected one of {', '.join(get_args(Decay))}")
-        if self.matrices not in get_args(Matrices):
-            raise ValueError(f"unknown matrices '{self.matrices}', expected one of {', '.join(get_args(Matrices))}")
+        if self.name not in get_args(OptimizerName):
+            raise ValueError(f"unknown optimizer '{self.name}', expected one of {', '.join(get_args(OptimizerName))}")
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (0 first) of a run of `steps`."""

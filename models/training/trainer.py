@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.common.precision import fast_bfloat16
 from models.training import guard
-from models.training.ema import WeightAverage
+from models.training.ema import EmaWeights
 from models.training.muon import muon_and_adamw
 from models.training.parallel import World
 from models.training.recipe import OptimizerConfig, TrainingRecipe
@@ -88,8 +88,8 @@ class Trainer(Generic[BatchT]):
         self._norms: list[float] = []
         self._rates: list[float] = []
         recipe.micro_batch(world.size)
-        if recipe.optimizer.matrices == "muon" and world.size > 1 and world.strategy == "fsdp":
-            raise ValueError("optimizer.matrices 'muon' needs whole matrices; with FSDP use 'adamw', or train with DDP")
+        if recipe.optimizer.name == "muon" and world.size > 1 and world.strategy == "fsdp":
+            raise ValueError("optimizer.name 'muon' needs whole matrices; with FSDP use 'adamw', or train with DDP")
         network = task.network.to(world.device).train()
         _choose(network, task, recipe)
         if recipe.gradient_checkpointing:
@@ -98,11 +98,11 @@ class Trainer(Generic[BatchT]):
         # After wrapping: FSDP puts parameters of its own in place.
         self._learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
         self._optimizers = _optimizers(self._learning, recipe.optimizer)
-        self._average = WeightAverage(self._learning, decay=recipe.ema_decay) if recipe.ema_decay else None
+        self._average = EmaWeights(self._learning, decay=recipe.ema_decay) if recipe.ema_decay else None
 
     @property
-    def num_learning(self) -> int:
-        """Numbers that learn."""
+    def num_trainable(self) -> int:
+        """Number of trainable scalars in the network."""
         return sum(p.numel() for _, p in self._learning)
 
     def train_step(self, micro_batches: Sequence[BatchT]) -> StepReport:
@@ -115,7 +115,7 @@ class Trainer(Generic[BatchT]):
         rate = config.rate(self.step, recipe.steps)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * group["rate_factor"]
+                group["lr"] = rate * group["lr_multiplier"]
             optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.world.device)
         for index, batch in enumerate(micro_batches):
@@ -141,19 +141,6 @@ class Trainer(Generic[BatchT]):
             kept.append(value)
         self.step += 1
         return report
-
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[nn.Module]:
-        """The network as it would be used now: averaged, in evaluation mode, without gradients.
-
-        Under FSDP all processes must call it together.
-        """
-        self.task.network.eval()
-        try:
-            with torch.no_grad(), self._averaged():
-                yield self.task.network
-        finally:
-            self.task.network.train()
 
     def state(self) -> TrainingState:
         """A copy on the CPU; all processes must call it."""
@@ -213,7 +200,7 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
 
 def _optimizers(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[torch.optim.Optimizer]:
     groups, rate, decay = _rate_groups(learning, config), config.learning_rate, config.weight_decay
-    if config.matrices == "muon":
+    if config.name == "muon":
         return muon_and_adamw(groups, lr=rate, weight_decay=decay, betas=config.betas)
     return [torch.optim.AdamW(groups, lr=rate, betas=config.betas, weight_decay=decay, fused=True)]
 
@@ -221,13 +208,13 @@ def _optimizers(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerC
 def _rate_groups(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
     """Parameters with their shares of the learning rate, as an optimizer takes them."""
     groups: dict[float, list[nn.Parameter]] = {}
-    for prefix in config.rate_factors:
+    for prefix in config.lr_multipliers:
         if not any(name.startswith(prefix) for name, _ in learning):
-            raise ValueError(f"rate_factors: no parameter that learns begins with '{prefix}'; first: {learning[0][0]}")
+            raise ValueError(f"lr_multipliers: no trainable parameter begins with '{prefix}'; first: {learning[0][0]}")
     for name, parameter in learning:
-        factors = [factor for prefix, factor in config.rate_factors.items() if name.startswith(prefix)]
+        factors = [factor for prefix, factor in config.lr_multipliers.items() if name.startswith(prefix)]
         groups.setdefault(math.prod(factors), []).append(parameter)
-    return [{"params": parameters, "rate_factor": factor} for factor, parameters in groups.items()]
+    return [{"params": parameters, "lr_multiplier": factor} for factor, parameters in groups.items()]
 
 
 def _checkpoint_gradients(network: nn.Module) -> None:

@@ -48,13 +48,13 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
 def test_animate_x_learns_as_the_paper_says_and_the_embedded_one_at_one_rate() -> None:
     embedded = load(AnimateXTrainConfig, None)
     assert embedded.model.shape == EMBEDDED_ANIMATE_X
-    assert embedded.recipe.optimizer.rate_factors == {}
+    assert embedded.recipe.optimizer.lr_multipliers == {}
     assert embedded.recipe.sampling.explicit_indicator == ExplicitIndicatorConfig()
     released = load(AnimateXTrainConfig, None, ["model.size=animate-x"]).recipe
     assert (released.sampling.num_frames, released.optimizer.learning_rate) == (32, 5e-5)
-    assert released.optimizer.rate_factors == {"indicator.": 0.01}
+    assert released.optimizer.lr_multipliers == {"indicator.": 0.01}
     assert (released.loss.condition_dropout, released.loss.keep_share, released.loss.part_dropout) == (0.1, 0.1, 0.5)
-    assert load(AnimateXTrainConfig, None, ["model.size=unianimate"]).recipe.optimizer.rate_factors == {}
+    assert load(AnimateXTrainConfig, None, ["model.size=unianimate"]).recipe.optimizer.lr_multipliers == {}
 
 
 INDICATOR = EMBEDDED_ANIMATE_X.indicator

@@ -304,7 +304,7 @@ def test_two_workers_of_ray_train_equal_one(
     recipe = tiny_recipe(appearance, batch_size=4, steps=6)
     if kind is AnimateXTrainConfig:
         recipe = tiny_recipe(appearance, batch_size=4, steps=6, network=TINY_ANIMATE_X, num_frames=4)
-    optimizer = ("recipe.optimizer.matrices=adamw",) if strategy == "fsdp" else ()
+    optimizer = ("recipe.optimizer.name=adamw",) if strategy == "fsdp" else ()
     run("one", recipe, *optimizer, kind=kind)
     workers = ("num=2", "cpus=0.5", "max_failures=0", f"strategy={strategy}")
     two = run("two", recipe, *optimizer, *(f"workers.{setting}" for setting in workers), "data.cpus=0.5", kind=kind)

@@ -136,7 +136,7 @@ def test_all_that_is_read_learns(config: AnimateXConfig, idle: tuple[str, ...]) 
 def test_the_pose_indicator_learns_at_a_rate_of_its_own() -> None:
     settings = recipe(
         optimizer=OptimizerConfig(
-            learning_rate=1e-3, warmup_steps=0, weight_decay=0.0, rate_factors={"indicator.": 0.01}
+            learning_rate=1e-3, warmup_steps=0, weight_decay=0.0, lr_multipliers={"indicator.": 0.01}
         )
     )
     trained = task(settings)

@@ -72,7 +72,7 @@ class WideTask(LineTask):
 
 
 def test_a_run_continued_from_its_state_has_the_losses_of_the_unbroken_one() -> None:
-    settings = recipe(optimizer=OptimizerConfig(matrices="muon", learning_rate=1e-2, rate_factors={"body.0": 0.5}))
+    settings = recipe(optimizer=OptimizerConfig(name="muon", learning_rate=1e-2, lr_multipliers={"body.0": 0.5}))
     expected = run(Trainer(WideTask(), settings, World()))
     first = Trainer(WideTask(), settings, World())
     losses = run(first, 5)

@@ -26,9 +26,9 @@ def test_a_batch_divides_among_workers_and_micro_batches() -> None:
     [
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate > 0"),
         (OptimizerConfig, {"decay": "linear"}, "unknown decay 'linear'"),
-        (OptimizerConfig, {"matrices": "sgd"}, "unknown matrices 'sgd'"),
+        (OptimizerConfig, {"name": "sgd"}, "unknown optimizer 'sgd'"),
         (LossConfig, {"condition_dropout": 1.0}, "condition_dropout must be"),
-        (OptimizerConfig, {"rate_factors": {"indicator.": 0.0}}, "rate_factors must be above 0"),
+        (OptimizerConfig, {"lr_multipliers": {"indicator.": 0.0}}, "lr_multipliers must be above 0"),
         (LossConfig, {"keep_share": 0.95}, "keep_share from 0 to 1 - condition_dropout"),
         (LossConfig, {"part_dropout": 1.0}, "part_dropout from 0 to below 1"),
         (LossConfig, {"snr_gamma": 0.0}, "snr_gamma > 0 or null"),

@@ -68,7 +68,7 @@ def test_rates_are_multiplied_for_parameters_by_name() -> None:
     """The first step of Adam moves every number by the learning rate, whatever its gradient."""
     settings = recipe(
         optimizer=OptimizerConfig(
-            learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, rate_factors={"body.": 0.1, "body.2": 0.1}
+            learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, lr_multipliers={"body.": 0.1, "body.2": 0.1}
         ),
         ema_decay=0.0,
     )
@@ -82,7 +82,7 @@ def test_rates_are_multiplied_for_parameters_by_name() -> None:
 
 
 def test_a_run_with_several_rates_is_continued_with_them() -> None:
-    settings = recipe(optimizer=OptimizerConfig(learning_rate=1e-2, rate_factors={"body.2": 0.1}))
+    settings = recipe(optimizer=OptimizerConfig(learning_rate=1e-2, lr_multipliers={"body.2": 0.1}))
     expected = run(Trainer(LineTask(), settings, World()))
     first, second = (Trainer(LineTask(), settings, World()) for _ in range(2))
     losses = run(first, 5)
@@ -136,7 +136,7 @@ def test_gradient_checkpointing_is_switched_on_where_there_is_any() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"optimizer": OptimizerConfig(rate_factors={"bodies": 2.0})}, "no parameter that learns begins with 'bodies'"),
+        ({"optimizer": OptimizerConfig(lr_multipliers={"bodies": 2.0})}, "no trainable parameter begins with 'bodies'"),
         ({"frozen": ("bodies",)}, "no parameter begins with 'bodies'"),
         ({"frozen": ("body", "condition", "unused")}, "nothing is left that learns"),
         ({"accumulation": 3}, "must be a multiple of workers x accumulation"),
@@ -148,7 +148,7 @@ def test_impossible_recipes_are_refused(changes: dict, words: str) -> None:
 
 
 def test_muon_is_refused_where_fsdp_would_take_its_matrices_apart() -> None:
-    settings = recipe(optimizer=OptimizerConfig(matrices="muon"))
+    settings = recipe(optimizer=OptimizerConfig(name="muon"))
     with pytest.raises(ValueError, match="needs whole matrices"):
         Trainer(LineTask(), settings, World(size=2, strategy="fsdp"))
 
