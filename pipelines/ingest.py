@@ -17,6 +17,7 @@ from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
 from pipelines.engine.sources import folder_of
 from pipelines.engine.steps import Step, Workers
+from pipelines.engine.tables import publish_table
 from stages.base import Stage
 from stages.ingest.cut import CutConfig, CutStage
 from stages.ingest.probe import ProbeConfig, ProbeStage
@@ -84,9 +85,7 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
             num_prompts = connection.execute(f"SELECT count(*) FROM {prompts}").fetchall()[0][0]  # noqa: S608
         for name in names:
             rows = _clip_rows(_read_ok(videos, name), _prompts_of(connection, videos, name, prompts))
-            buffer = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=4096)
-            clips.publish(name, buffer.getvalue())
+            publish_table(clips, name, pa.Table.from_pylist(rows, schema=schema), row_group_size=4096)
             num_clips += len(rows)
             used |= {(row["video_id"], p["object_id"], p["seconds"]) for row in rows for p in row["objects"]}
     for stale in set(clips.names(suffix=".parquet")) - set(names):

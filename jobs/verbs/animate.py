@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from jobs.engine.config import JobConfig
@@ -25,6 +23,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
+from pipelines.engine.tables import publish_table
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
@@ -156,9 +155,7 @@ def _notices(table: pa.Table, config: JobConfig, workers: Mapping[str, Workers])
 
 
 def _write_manifest(storage: Storage, table: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    storage.publish(REQUESTS, buffer.getvalue())
+    publish_table(storage, REQUESTS, table)
     for leftover in storage.names(PROGRESS):  # of workers that were killed
         storage.delete(leftover)
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.engine.schema import to_row, to_table
-from pipelines.engine.tables import register_file_system
+from pipelines.engine.tables import publish_table, register_file_system
 from stages.io.storage import Storage, store_errors
 
 PARTS = "_parts"
@@ -73,9 +73,7 @@ class Ledger:
 
     def commit(self, row: Mapping[str, Any], schema: pa.Schema) -> None:
         """Publish one row. Raises OSError when the storage refuses it: then the row is not committed."""
-        buffer = io.BytesIO()
-        pq.write_table(to_table(row, schema), buffer, compression="zstd")
-        self.storage.publish(f"{PARTS}/{row['work_key']}.parquet", buffer.getvalue())
+        publish_table(self.storage, f"{PARTS}/{row['work_key']}.parquet", to_table(row, schema))
 
     def committed(self, work_key: str) -> dict[str, Any] | None:
         """The row committed under this key and not yet compacted, if any: a retried worker skips what is finished."""
@@ -208,9 +206,7 @@ class Ledger:
         table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
         # The newest part knows the columns and the schema version; concatenation keeps the oldest's metadata.
         table = table.replace_schema_metadata(tables[-1].schema.metadata)
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
-        self.storage.publish(data_name, buffer.getvalue())
+        publish_table(self.storage, data_name, table, row_group_size=ROWS_PER_GROUP)
         for name in (*replaced.values(), *added.values()):
             self.storage.delete(name)
 
