@@ -1,4 +1,4 @@
-"""What is in a source file, and where its shots begin."""
+"""Stage `probe`: metadata and shot boundaries of a source file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from stages.outcome import BadRow, Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeConfig:
-    """`allowed_schemes`: schemes of URIs that may be opened; `sandbox`: bounds on files and on what reads them."""
+    """`allowed_schemes`: allowed schemes of URIs; `sandbox`: limits on files and on the decoder process."""
 
-    # What bounds the work decides whether there is a result, not which: a longer timeout makes nothing stale.
+    # Not in the key: limits do not affect results, so a longer timeout makes no row stale.
     allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
     sandbox: SandboxConfig = field(default_factory=SandboxConfig, metadata={"in_key": False})
 
 
 class ProbeStage(Stage[ProbeConfig]):
-    """A source file to the facts about it."""
+    """Reads metadata, fingerprint and shot boundaries of a source file."""
 
     name = "probe"
     reads = frozenset({"uri"})
@@ -35,27 +35,31 @@ class ProbeStage(Stage[ProbeConfig]):
     )
 
     def open(self) -> None:
-        """Prepare to read files."""
+        """Create the source cache and the decoder process."""
         self.sources = SourceFiles(self.config.allowed_schemes, limits=self.config.sandbox.limits)
         self.decoder = DecoderProcess(self.config.sandbox)
 
     def process(self, row: Row) -> Row:
-        """The facts about `uri`."""
+        """Computes the metadata columns of `uri`.
+
+        Raises:
+            BadRow: the source cannot be opened or decoded.
+        """
         source = self.sources.open(row["uri"])
         try:
-            found = self.decoder.inspect(source.path)
+            inspection = self.decoder.inspect(source.path)
         except MediaError as error:
             raise BadRow(Reason(error.reason), error.message.replace(source.path, row["uri"])) from error
-        facts = dataclasses.asdict(found.info)
-        del facts["container"]
+        metadata = dataclasses.asdict(inspection.info)
+        del metadata["container"]
         return {
-            **facts,
+            **metadata,
             "size_bytes": source.size_bytes,
-            "fingerprint": f"etag:{source.etag}" if source.etag else f"sha256:{found.sha256}",
-            "shot_starts_seconds": list(found.shot_starts_seconds),
+            "fingerprint": f"etag:{source.etag}" if source.etag else f"sha256:{inspection.sha256}",
+            "shot_starts_seconds": list(inspection.shot_starts_seconds),
         }
 
     def close(self) -> None:
-        """End the decoder process and delete what was fetched."""
+        """Stop the decoder process and delete downloaded files."""
         self.decoder.close()
         self.sources.close()
