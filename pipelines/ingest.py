@@ -1,4 +1,4 @@
-"""Ingest: sources → `videos` (probed, with their shots and windows) → `clips` (one row per window)."""
+"""Pipeline of `zoetrope ingest`: sources → `videos` (metadata, shots, windows) → `clips` (one row per window)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
 from pipelines.engine.sources import folder_of
 from pipelines.engine.steps import Step, Workers
+from pipelines.engine.tables import publish_table
 from stages.base import Stage
 from stages.ingest.cut import CutConfig, CutStage
 from stages.ingest.probe import ProbeConfig, ProbeStage
@@ -41,14 +42,14 @@ class IngestConfig:
 
 
 def steps(config: IngestConfig, workers: Mapping[str, Workers]) -> list[Step]:
-    """Probe, then cut."""
+    """Steps `probe` and `cut`."""
     stages: list[Stage[Any]] = [ProbeStage(config.probe), CutStage(config.cut)]
     return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipsWritten:
-    """What `write_clips` did. `num_prompts_unused`: those whose video is not there, or that fall between its clips."""
+    """Counts of `write_clips`. `num_prompts_unused`: prompts without a video, or at a time outside its clips."""
 
     num_clips: int
     num_prompts: int
@@ -56,20 +57,20 @@ class ClipsWritten:
 
 
 def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> ClipsWritten:
-    """Make `clips` what the committed `videos` say.
+    """Write `clips`: one row per window of the `videos` with status ok.
 
-    Each data file of `videos` becomes the file of the same name in `clips`, replaced in one step, so that this can be
-    killed and run again at any point.
+    Each data file of `videos` yields the file of the same name in `clips`, replaced atomically, so that a killed call
+    can be repeated. Files in `clips` without a counterpart are deleted.
 
     Args:
         videos: compacted ledger of videos.
         clips: folder of the clips.
         objects_url: Parquet or CSV table of object prompts: `video_id` or `uri`, `object_id`, `seconds`, and `box`
-            (x0, y0, x1, y1) or `points`, in pixels of the video as displayed. Relative URIs start at the
-            table's folder. A prompt goes to each clip that spans its time.
+            (x0, y0, x1, y1) or `points`, in pixels of the video as displayed. Relative URIs are resolved against the
+            table's folder. A prompt is assigned to each clip that contains its time.
 
     Raises:
-        ManifestError: the table of prompts cannot be used.
+        ManifestError: an invalid table of prompts.
     """
     schema = pa.schema(
         list(CLIP_COLUMNS.items()),
@@ -84,9 +85,7 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
             num_prompts = connection.execute(f"SELECT count(*) FROM {prompts}").fetchall()[0][0]  # noqa: S608
         for name in names:
             rows = _clip_rows(_read_ok(videos, name), _prompts_of(connection, videos, name, prompts))
-            buffer = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=4096)
-            clips.publish(name, buffer.getvalue())
+            publish_table(clips, name, pa.Table.from_pylist(rows, schema=schema), row_group_size=4096)
             num_clips += len(rows)
             used |= {(row["video_id"], p["object_id"], p["seconds"]) for row in rows for p in row["objects"]}
     for stale in set(clips.names(suffix=".parquet")) - set(names):
@@ -97,7 +96,7 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
 
 
 def check_objects(url: str) -> None:
-    """Check a table of object prompts. Raises ManifestError, before any work is done for it."""
+    """Validate a table of object prompts. Raises ManifestError if it is invalid."""
     with duckdb.connect() as connection:
         _prompts(connection, url)
 
@@ -128,7 +127,7 @@ def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, 
 
 
 def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
-    """SQL for the checked table of prompts."""
+    """SQL of the validated table of prompts, with absolute URIs."""
     kinds = {item.name: item.type for item in PROMPT}
     manifest = Manifest(
         url=url,
@@ -155,7 +154,7 @@ def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
 def _prompts_of(
     connection: duckdb.DuckDBPyConnection, videos: Ledger, name: str, prompts: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Prompts by video, for the videos of one data file. A prompt names its video by id or by URI."""
+    """Prompts by `video_id`, for the videos of one data file. Prompts refer to videos by id or by URI."""
     if not prompts:
         return {}
     path = videos.duckdb_path(connection, name).replace("'", "''")

@@ -1,4 +1,4 @@
-"""Prepare: clips → pose, depth, masks, quality. The ordered list, and the columns it writes."""
+"""Pipeline of `zoetrope prepare`: ordered stages from clips to pose, depth, masks, quality and features."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stages.prepare.select import SelectConfig, SelectStage
 from stages.prepare.structured_depth import StructuredDepthConfig, StructuredDepthStage
 
 KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "objects")
-"""What a prepared row depends on besides the pipeline. Not the URI: a corpus may move."""
+"""Manifest columns that a prepared row depends on. Excludes the URI, because a corpus may move."""
 
 WRITTEN = PREPARED_COLUMNS
 
@@ -66,11 +66,11 @@ STAGES: dict[str, type[Stage[Any]]] = {
         VaeLatentsStage,
     )
 }
-"""In the order in which they run. A stage's name is its section in the configuration and its key under `workers`."""
+"""Stages by name, in execution order. The name is the configuration section and the key under `workers`."""
 
 
 def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
-    """The steps, in the order of `STAGES`, without optional ones that are not asked for."""
+    """Steps in the order of `STAGES`, without optional stages that are not enabled."""
     sections = {name: on_workers(getattr(config, name), workers[name]) for name in STAGES}
     return [
         Step(stage=STAGES[name](section), workers=workers[name])

@@ -1,4 +1,4 @@
-"""Running a list of stages over one row: reuse of what is unchanged, outcomes instead of exceptions, times."""
+"""Execution of stages on one row: reuse of unchanged columns, conversion of exceptions to outcomes, timing."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ MESSAGE_CHARS = 2000
 
 
 def stages_to_run(stages: Sequence[Stage[Any]], reusable: frozenset[str]) -> list[Stage[Any]]:
-    """The stages that must run when the durable columns of those named `reusable` are at hand.
+    """Stages to run, in order, given that the durable columns of the stages named `reusable` are available.
 
-    A stage whose columns live in memory only (frames) runs again exactly when a stage that runs reads one of them.
+    A reusable stage runs again if a stage to run reads one of its transient columns, such as frames.
     """
-    wanted: set[str] = set()
+    required: set[str] = set()
     chosen: list[Stage[Any]] = []
     for stage in reversed(stages):
-        if stage.name not in reusable or stage.writes & stage.transient & wanted:
+        if stage.name not in reusable or stage.writes & stage.transient & required:
             chosen.append(stage)
-            wanted |= stage.reads
+            required |= stage.reads
     return chosen[::-1]
 
 
 def reuse(
     row: Row, previous: Mapping[str, Any], stages: Sequence[Stage[Any]], keys: Mapping[str, str]
 ) -> frozenset[str]:
-    """Copy into `row` what `previous`, the row of an earlier run, holds of unchanged stages; returns their names."""
+    """Copy the columns of unchanged stages from `previous`, an earlier version of the row, to `row`, in place.
+
+    Returns the names of these stages.
+    """
     old_keys: Mapping[str, str] = previous.get("stage_keys") or {}
-    same: set[str] = set()
+    unchanged: set[str] = set()
     for stage in stages:
         durable = stage.writes - stage.transient
         if old_keys.get(stage.name) == keys[stage.name] and durable <= previous.keys():
-            same.add(stage.name)
+            unchanged.add(stage.name)
             row.update({column: previous[column] for column in durable})
-    return frozenset(same)
+    return frozenset(unchanged)
 
 
 def run_row(
     row: Row, stages: Sequence[Stage[Any]], keys: Mapping[str, str], reusable: frozenset[str] = frozenset()
 ) -> Row:
-    """`row` taken through `stages`; what happened is in its outcome columns.
+    """Apply `stages` to `row`; exceptions become outcome columns.
 
-    Adds `status` and, unless it is ok, `stage`, `reason` and `message`; extends `stage_keys` (the stages whose
-    columns the row holds) and `seconds_by_stage`, where what a stage had to load for the row is counted apart.
+    Adds `status` and, unless it is ok, `stage`, `reason` and `message`. Extends `stage_keys` (the stages whose columns
+    are present) and `seconds_by_stage` (with load times separate).
 
     Raises:
-        OutputRefusedError: a stage could not publish a file. Nothing else is raised.
+        OutputRefusedError: a stage could not publish a file. The only exception raised.
     """
     kept: dict[str, str] = {**row.get("stage_keys", {}), **{name: keys[name] for name in reusable}}
     seconds: dict[str, float] = dict(row.get("seconds_by_stage", {}))
@@ -71,7 +74,7 @@ def run_row(
             row |= outcome(
                 Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory"
             )
-        except Exception:  # noqa: BLE001  anything else is recorded with its traceback, and counts against the job's limit
+        except Exception:  # noqa: BLE001  recorded with its traceback, and counted against the job's limit
             row |= outcome(Status.FAILED, stage.name, Reason.UNEXPECTED_ERROR, traceback.format_exc())
         else:
             kept[stage.name] = keys[stage.name]
@@ -82,9 +85,7 @@ def run_row(
 
 
 def outcome(status: Status, stage: str, reason: Reason, message: str) -> Row:
-    """The outcome columns of a row that ends here. The end of a long message is kept: that is where a traceback says
-    why.
-    """
+    """Outcome columns of a rejected or failed row. A long message keeps its end, where a traceback has its cause."""
     if len(message) > MESSAGE_CHARS:
         message = "…" + message[-MESSAGE_CHARS:]
     return {"status": status.value, "stage": stage, "reason": reason.value, "message": message}

@@ -1,4 +1,4 @@
-"""How a row ends: the outcome columns and the fixed vocabulary of reasons."""
+"""Outcomes of rows: statuses, reasons, and the exceptions that carry them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What became of a row. *Rejected* is a quality decision, *failed* is a fault."""
+    """Status of a row. *Rejected* is a quality decision, *failed* an error."""
 
     OK = "ok"
     REJECTED = "rejected"
@@ -14,7 +14,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a row was rejected or failed. Short and fixed, so that it can be counted, filtered on and retried by."""
+    """Reason of a rejected or failed row. A fixed vocabulary, for counts, filters and `zoetrope retry --reason`."""
 
     # the row itself
     INVALID_ROW = "InvalidRow"
@@ -52,11 +52,10 @@ class Reason(StrEnum):
     LONG_ABSENCE = "LongAbsence"
 
 
-class BadRow(Exception):  # noqa: N818 (it names the row, and is an outcome more than an error)
-    """This row cannot go on; the rest of the job can.
+class BadRow(Exception):  # noqa: N818 (an outcome rather than an error)
+    """Invalid data in one row. The row fails; the job continues.
 
-    A stage raises it for what is wrong with the data. Anything else that a stage raises is unexpected, and is recorded
-    with its traceback as `Reason.UNEXPECTED_ERROR`.
+    Any other exception of a stage is recorded with its traceback as `Reason.UNEXPECTED_ERROR`.
     """
 
     status = Status.FAILED
@@ -68,12 +67,10 @@ class BadRow(Exception):  # noqa: N818 (it names the row, and is an outcome more
 
 
 class OutputRefusedError(Exception):
-    """The output's storage refuses a stage's file. No row can be recorded then: the worker tells the driver, which
-    stops the job.
-    """
+    """The output storage refused the file of a stage. The worker reports it to the driver, which stops the job."""
 
 
 class Rejected(BadRow):
-    """A quality decision: the row is sound, and is set aside because it fails a threshold."""
+    """Valid row that fails a quality threshold."""
 
     status = Status.REJECTED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,25 +10,23 @@ from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
     Download,
-    DryRun,
-    Experiment,
     Guidance,
     Json,
-    Limit,
-    MaxFailed,
     Model,
     Out,
     Preset,
-    RayAddress,
     Seed,
     Set,
     Size,
     Steps,
-    TrackingUri,
     WeightsFolder,
     finish,
+    job_options,
     perception_settings,
 )
+
+if TYPE_CHECKING:
+    from jobs.engine.spec import Options
 
 
 def pair(
@@ -61,6 +59,7 @@ def pair(
     )
 
 
+@job_options()
 def animate(
     out: Out,
     requests: Annotated[
@@ -80,30 +79,17 @@ def animate(
     keep_audio: Annotated[bool, typer.Option("--keep-audio", help="With the sound of the driving video.")] = False,
     config: ConfigFile = None,
     set_: Set = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    max_failed: MaxFailed = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Make pictures move like videos. Run again, it makes what is missing or stale.
 
     Model, seed, steps, guidance and size are for requests that leave them open.
     """
     from jobs.engine import config as configuration
-    from jobs.engine.spec import Options
     from jobs.verbs.animate import animate as run
 
-    options = Options(
-        max_failed=max_failed,
-        limit=limit,
-        dry_run=dry_run,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        ray_address=ray_address,
-    )
     assignments = perception_settings(
         "animate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,22 +17,20 @@ from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
     Download,
-    DryRun,
-    Experiment,
     Json,
-    Limit,
-    MaxFailed,
     Out,
     Preset,
-    RayAddress,
     Set,
-    TrackingUri,
     WeightsFolder,
     finish,
+    job_options,
     perception_settings,
 )
 from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
+
+if TYPE_CHECKING:
+    from jobs.engine.spec import Options
 
 # Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
@@ -53,6 +52,7 @@ app.command()(doctor)
 
 
 @app.command()
+@job_options()
 def ingest(
     sources: Annotated[
         list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")
@@ -61,32 +61,20 @@ def ingest(
     objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
     config: ConfigFile = None,
     set_: Set = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    max_failed: MaxFailed = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Probe videos, find their shots, cut them into clips: OUT/videos and OUT/clips."""
     from jobs.engine import config as configuration
-    from jobs.engine.spec import Options
     from jobs.verbs.ingest import ingest as run
 
-    options = Options(
-        max_failed=max_failed,
-        limit=limit,
-        dry_run=dry_run,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        ray_address=ray_address,
-    )
     loaded = configuration.load(config, set_ or ())
     finish(lambda console: run(sources, out, objects=objects, config=loaded, options=options, console=console), as_json)
 
 
 @app.command()
+@job_options()
 def prepare(
     clips: Annotated[
         str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")
@@ -98,27 +86,14 @@ def prepare(
     download: Download = False,
     config: ConfigFile = None,
     set_: Set = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    max_failed: MaxFailed = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
     from jobs.engine import config as configuration
-    from jobs.engine.spec import Options
     from jobs.verbs.prepare import prepare as run
 
-    options = Options(
-        max_failed=max_failed,
-        limit=limit,
-        dry_run=dry_run,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        ray_address=ray_address,
-    )
     perception = perception_settings(
         "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
     )
@@ -131,6 +106,7 @@ app.command()(animate)
 
 
 @app.command()
+@job_options(without=("limit",))
 def retry(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
     reason: Annotated[
@@ -139,41 +115,30 @@ def retry(
     stage: Annotated[
         list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")
     ] = None,
-    dry_run: DryRun = False,
-    max_failed: MaxFailed = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Run a dataset's failed rows again, with the manifest and the settings of its last job."""
-    from jobs.engine.spec import Options
     from jobs.verbs.maintenance import retry as run
     from pipelines.engine.plan import Retry
 
-    options = Options(
-        max_failed=max_failed,
-        dry_run=dry_run,
-        retry=Retry(reasons=tuple(reason or ()), stages=tuple(stage or ())),
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        ray_address=ray_address,
-    )
+    selection = Retry(reasons=tuple(reason or ()), stages=tuple(stage or ()))
+    options = replace(options, retry=selection)
     finish(lambda console: run(dataset, options=options, console=console), as_json)
 
 
 @app.command()
+@job_options(without=("dry_run", "limit", "max_failed", "ray_address"))
 def report(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Write a dataset's HTML report anew. No row is run."""
-    from jobs.engine.spec import Options
     from jobs.verbs.maintenance import report as run
 
-    options = Options(tracking_uri=tracking_uri, experiment=experiment)
     finish(lambda console: run(dataset, options=options, console=console), as_json)
 
 

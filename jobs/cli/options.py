@@ -1,11 +1,13 @@
-"""Options that several verbs have, and how a verb ends."""
+"""Command-line options shared by verbs, and the exit of a verb."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -25,6 +27,17 @@ TrackingUri = Annotated[
 ]
 Experiment = Annotated[str, typer.Option("--experiment", envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment.")]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running cluster [one is started here].")]
+
+_JOB_PARAMETERS = {
+    "dry_run": (DryRun, False),
+    "limit": (Limit, None),
+    "max_failed": (MaxFailed, None),
+    "as_json": (Json, False),
+    "tracking_uri": (TrackingUri, None),
+    "experiment": (Experiment, "zoetrope"),
+    "ray_address": (RayAddress, None),
+}
+"""Parameters that `job_options` adds, in the order of `--help`: type and default."""
 
 WeightsFolder = Annotated[
     str | None,
@@ -48,17 +61,55 @@ Size = Annotated[
 ]
 
 
+def job_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator of verbs that run a job: replaces their parameters `options` and `as_json` by command-line options.
+
+    The verb receives `options`, a `jobs.engine.spec.Options`, and `as_json`, both by keyword.
+
+    Args:
+        without: names of `_JOB_PARAMETERS` that the verb does not offer.
+    """
+    added = {name: parameter for name, parameter in _JOB_PARAMETERS.items() if name not in without}
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(verb)
+        def command(**values: Any) -> None:
+            from jobs.engine.spec import Options  # late: imports Ray
+
+            as_json = values.pop("as_json")
+            options = Options(**{name: values.pop(name) for name in added if name != "as_json"})
+            verb(**values, options=options, as_json=as_json)
+
+        # Typer reads the signature and the annotations. `Options` is no runtime name of the verb's module, for speed.
+        hints = get_type_hints(verb, localns={"Options": object}, include_extras=True)
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            parameter.replace(kind=keyword, annotation=hints[name])
+            for name, parameter in inspect.signature(verb).parameters.items()
+            if name not in ("options", "as_json")
+        ]
+        parameters += [
+            inspect.Parameter(name, keyword, default=default, annotation=kind)
+            for name, (kind, default) in added.items()
+        ]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate
+
+
 def perception_settings(
     verb: str, *, preset: str | None, weights: str | None, allow_torchscript: bool, download: bool
 ) -> list[str]:
-    """The assignments that the options of perception stand for."""
-    said = {"preset": preset, "weights": weights, "allow_torchscript": allow_torchscript, "download": download}
-    # JSON is YAML, and quotes whatever a path holds.
-    return [f"{verb}.{key}={json.dumps(value)}" for key, value in said.items() if value]
+    """Assignments `verb.key=value` equivalent to the perception options that are set."""
+    values = {"preset": preset, "weights": weights, "allow_torchscript": allow_torchscript, "download": download}
+    # JSON is a subset of YAML, and quotes special characters of a path.
+    return [f"{verb}.{key}={json.dumps(value)}" for key, value in values.items() if value]
 
 
 def finish(run: Callable[[Console], Any], as_json: bool) -> None:
-    """Run a verb, print its summary if that was asked for, and exit with its code."""
+    """Run a verb, print its summary with `as_json`, and exit with its code."""
     console = Console(json_only=as_json)
     result = run(console)
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.options import DryRun, Experiment, Json, Limit, Out, RayAddress, Set, TrackingUri, finish
+from jobs.cli.options import Out, Set, finish, job_options
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -46,6 +46,7 @@ FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the
 
 
 @train_app.command("animate-anyone")
+@job_options(without=("max_failed",))
 def animate_anyone(
     prepared: Prepared,
     out: Out,
@@ -57,26 +58,20 @@ def animate_anyone(
     num_workers: NumWorkers = None,
     config: Recipe = None,
     set_: Set = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Train Animate Anyone on prepared clips. Killed, it continues with the same command."""
-    from jobs.engine.spec import Options
     from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
     from jobs.training.config import load
 
-    options = Options(
-        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
-    )
     recipe = load(AnimateAnyoneTrainConfig, config, _assignments(set_, num_workers), stage=stage)
     _train(prepared, out, recipe, start_from, options, as_json)
 
 
 @train_app.command("animate-x")
+@job_options(without=("max_failed",))
 def animate_x(
     prepared: Prepared,
     out: Out,
@@ -84,21 +79,14 @@ def animate_x(
     num_workers: NumWorkers = None,
     config: Recipe = None,
     set_: Set = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    as_json: Json = False,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "zoetrope",
-    ray_address: RayAddress = None,
+    *,
+    options: Options,
+    as_json: bool,
 ) -> None:
     """Train Animate-X on prepared clips. Killed, it continues with the same command."""
-    from jobs.engine.spec import Options
     from jobs.recipes.animate_x import AnimateXTrainConfig
     from jobs.training.config import load
 
-    options = Options(
-        limit=limit, dry_run=dry_run, tracking_uri=tracking_uri, experiment=experiment, ray_address=ray_address
-    )
     recipe = load(AnimateXTrainConfig, config, _assignments(set_, num_workers))
     _train(prepared, out, recipe, start_from, options, as_json)
 

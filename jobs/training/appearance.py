@@ -18,8 +18,8 @@ from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendere
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,
     ImageEncoder,
-    puppets_image_encoder,
     new_puppets_image_encoder,
+    puppets_image_encoder,
 )
 from models.appearance.training import encoder_losses, random_crops, vae_losses
 from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae, puppets_vae, standardise, to_frames, to_images

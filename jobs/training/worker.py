@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from jobs.engine.config import resolved
@@ -24,6 +23,7 @@ from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
 from models.training.trainer import StepReport, Trainer, TrainingState
+from pipelines.engine.tables import publish_table
 from pipelines.training.batches import SampleSource, micro_batch_indices
 from stages.io.storage import Storage
 
@@ -167,7 +167,7 @@ class _Recorder:
                 metadata={**spec.facts, "runs": runs},
                 keep=spec.config.checkpoints.keep,
             )
-            storage.publish(CURVES, _curves(state))
+            publish_table(storage, CURVES, _curves(state))
             self._tell(Saved(step=state.step, weights=record.weights))
         if show and self.videos is not None:
             for name in self.videos.write(state.weights, storage, step=state.step):
@@ -196,10 +196,10 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
     }
 
 
-def _curves(state: TrainingState) -> bytes:
-    """Loss, norm of the gradient before clipping, and learning rate of every step, as Parquet."""
+def _curves(state: TrainingState) -> pa.Table:
+    """Loss, norm of the gradient before clipping, and learning rate of every step."""
     loss, grad_norm, learning_rate = state.history.T.numpy()
-    table = pa.table(
+    return pa.table(
         {
             "step": np.arange(1, state.step + 1),
             "loss": loss,
@@ -207,6 +207,3 @@ def _curves(state: TrainingState) -> bytes:
             "learning_rate": learning_rate,
         }
     )
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return bytes(sink.getvalue())

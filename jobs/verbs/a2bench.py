@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
 from jobs.engine.console import Console
@@ -19,6 +17,7 @@ from models.puppets.truth import as_found
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, BodyShapes, read_characters, requests_for, write_clips
+from pipelines.engine.tables import publish_table
 from stages.base import Row
 from stages.io.storage import Storage
 
@@ -66,9 +65,7 @@ def requests(benchmark: str, out: str, *, setting: str, humans: str | None, seed
         )
     clips = Storage(target.url_of(POSES))
     write_clips(clips, found.clips)
-    buffer = io.BytesIO()
-    pq.write_table(requests_for(found, clips.url), buffer, compression="zstd")
-    target.publish(REQUESTS, buffer.getvalue())
+    publish_table(target, REQUESTS, requests_for(found, clips.url))
     console.line(f"a2bench: {len(found.clips)} requests ({setting}) in {target.url_of(REQUESTS)}")
     return JobResult(
         exit_code=1 if found.malformed else 0,

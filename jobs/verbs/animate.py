@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
@@ -26,6 +24,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
+from pipelines.engine.tables import publish_table
 from pipelines.model_specs import ModelSpec, describe_model
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
@@ -167,9 +166,7 @@ def _notices(
 
 
 def _write_manifest(storage: Storage, table: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    storage.publish(REQUESTS, buffer.getvalue())
+    publish_table(storage, REQUESTS, table)
     for leftover in storage.names(PROGRESS):  # of workers that were killed
         storage.delete(leftover)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
@@ -16,6 +13,7 @@ from jobs.report.build import job_report
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
+from pipelines.engine.tables import publish_table
 from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
 from stages.ingest.cut import CutStage
 from stages.ingest.probe import ProbeStage
@@ -43,9 +41,7 @@ def ingest(
 
     def write_manifest() -> None:
         # With the lock held: a job that is refused must not change what the one that runs accounts for.
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        videos.publish("_jobs/sources.parquet", buffer.getvalue())
+        publish_table(videos, "_jobs/sources.parquet", table)
 
     def finish(ledger: Ledger) -> Sequence[str]:
         written = write_clips(ledger, clips, objects)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from pipelines.engine.sources import folder_of
+from pipelines.engine.tables import publish_table
 from pipelines.requests import pair as make_pairs
 from stages.io.source import DEFAULT_SCHEMES
 from stages.io.storage import Storage
@@ -48,8 +46,6 @@ def pair(
     table = make_pairs(
         references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models, limit=limit
     )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    Storage(folder_of(out)).publish(name, buffer.getvalue())
+    publish_table(Storage(folder_of(out)), name, table)
     console.line(f"pair: {table.num_rows} requests in {out}")
     return JobResult(exit_code=0, summary={"verb": "pair", "requests": table.num_rows, "out": out})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,11 +15,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.puppets import Body, PuppetFrame, PuppetVideoSpec, Split, render_frame, sample_figure, sample_spec
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
+from pipelines.engine.tables import publish_table
+from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +147,9 @@ def write_puppets(
         puppets.append(row)
         objects.extend(prompts)
         logger.debug("drew %s", row["video_id"])
-    _write_table(out / "objects.parquet", objects, OBJECTS_SCHEMA)
-    _write_table(out / "puppets.parquet", puppets, PUPPETS_SCHEMA)
+    storage = Storage(str(out))
+    publish_table(storage, "objects.parquet", pa.Table.from_pylist(objects, schema=OBJECTS_SCHEMA))
+    publish_table(storage, "puppets.parquet", pa.Table.from_pylist(puppets, schema=PUPPETS_SCHEMA))
     return PuppetCorpus(
         out=out, num_videos=num_videos, num_frames=num_videos * num_frames, num_object_prompts=len(objects)
     )
@@ -212,12 +213,3 @@ def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list
             box = [float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())]
             prompts.append({"object_id": item.object_id, "seconds": times[first], "box": box})
     return prompts
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

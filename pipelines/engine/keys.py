@@ -1,4 +1,4 @@
-"""Keys that know what a result was made from."""
+"""Content keys of stages, pipelines and rows, derived from the inputs of a result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from stages.base import Stage
 
 KEY_CHARS = 32
-"""Hexadecimal characters kept of a SHA-256: 128 bits, far beyond accidental collision in any corpus."""
+"""Length of a key: the first 128 bits of a SHA-256, as hexadecimal characters. Collisions are negligible."""
 
 
 def digest(value: Any) -> str:
-    """Key of a JSON-like value, independent of the order of its mappings."""
+    """Key of a JSON-like value, independent of the order of mapping keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARS]
 
@@ -30,11 +30,10 @@ def _plain(value: Any) -> Any:
 
 
 def stage_keys(stages: Sequence[Stage[Any]]) -> dict[str, str]:
-    """Key of each stage's output for any given row: its code version, configuration, weights, and the stages it
-    reads from.
+    """Key by stage name, over the stage's version, configuration and weights and the keys of the stages it reads from.
 
-    A changed setting changes the key of its stage and of all that depend on it, and of no other. A field declared with
-    `field(metadata={"in_key": False})` (a timeout, say) decides whether there is a result, not which, and changes none.
+    A changed setting changes the keys of its stage and of dependent stages only. A field declared with
+    `field(metadata={"in_key": False})`, such as a timeout, does not affect results and changes no key.
     """
     keys: dict[str, str] = {}
     writer: dict[str, str] = {}
@@ -46,10 +45,10 @@ def stage_keys(stages: Sequence[Stage[Any]]) -> dict[str, str]:
 
 
 def pipeline_key(keys: Mapping[str, str]) -> str:
-    """Key of a whole pipeline."""
+    """Key of a pipeline, over the keys of all its stages."""
     return digest(dict(keys))
 
 
 def work_key(row_id: str, inputs: Iterable[Any], pipeline: str) -> str:
-    """Key of one row's work: its id, what the manifest says that matters, and the pipeline."""
+    """Key of the work on one row, over its id, its key columns in the manifest and the pipeline key."""
     return digest([row_id, list(inputs), pipeline])

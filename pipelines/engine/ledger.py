@@ -1,10 +1,10 @@
-"""The ledger: a dataset of outcomes that is written row by row and never shows a row twice.
+"""The ledger: a dataset committed row by row, in which readers find each row at most once.
 
 A row is committed by publishing one small Parquet file, `_parts/<work_key>.parquet`. Its name is the row's work key, so
-committing the same work again, by a retried worker or a second job, replaces the file with the same row: at least once
-executed, once visible. `compact` moves parts into `rows-*.parquet`, which is all that other readers see (they skip
-names that begin with an underscore or a dot). Every data file is written by one atomic replacement in which a newer row
-takes its predecessor's place, so a reader finds each id at most once at any moment, wherever compaction was killed.
+committing the same work again, by a retried worker or a second job, replaces the file with the same row: executed at
+least once, visible once. `compact` merges parts into `rows-*.parquet`, the only files other readers open (they skip
+names that begin with an underscore or a dot). Each data file is replaced atomically, a newer row in place of its
+predecessor, so a reader finds each id at most once, even after compaction was killed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.engine.schema import to_row, to_table
-from pipelines.engine.tables import register_file_system
+from pipelines.engine.tables import publish_table, register_file_system
 from stages.io.storage import Storage, store_errors
 
 PARTS = "_parts"
 TARGET_FILE_BYTES = 32 << 20
 ROWS_PER_GROUP = 16
-"""Small row groups: a stage that is reused reads one row of the old dataset, found by the statistics of its id."""
+"""Rows per row group. Small, because reuse reads single rows, located by the column statistics of the id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """How the rows of a job ended."""
+    """Number of rows of a job by outcome."""
 
     total: int
     ok: int = 0
@@ -49,7 +49,7 @@ class Counts:
         return self.not_run == 0
 
     def line(self) -> str:
-        """The closing line of a job."""
+        """Summary of the counts on one line."""
         reasons = ", ".join(f"{name} {count}" for name, count in sorted((self.reasons or {}).items()))
         line = f"{self.total} rows in = {self.ok} ok + {self.rejected} rejected + {self.failed} failed"
         if self.not_run:
@@ -62,7 +62,7 @@ class Ledger:
 
     Args:
         storage: the dataset's folder.
-        id_column: the column that names a row, unique in the dataset.
+        id_column: name of the id column, unique in the dataset.
     """
 
     def __init__(self, storage: Storage, id_column: str) -> None:
@@ -72,13 +72,11 @@ class Ledger:
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def commit(self, row: Mapping[str, Any], schema: pa.Schema) -> None:
-        """Publish one row. Raises OSError when the storage refuses it: then the row is not committed."""
-        buffer = io.BytesIO()
-        pq.write_table(to_table(row, schema), buffer, compression="zstd")
-        self.storage.publish(f"{PARTS}/{row['work_key']}.parquet", buffer.getvalue())
+        """Publish one row. Raises OSError, with the row not committed, if the storage refuses it."""
+        publish_table(self.storage, f"{PARTS}/{row['work_key']}.parquet", to_table(row, schema))
 
     def committed(self, work_key: str) -> dict[str, Any] | None:
-        """The row committed under this key and not yet compacted, if any: a retried worker skips what is finished."""
+        """The uncompacted row with this key, or None. Lets a retried worker skip finished rows."""
         try:
             return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
         except FileNotFoundError:
@@ -87,16 +85,17 @@ class Ledger:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def data_names(self) -> list[str]:
-        """The files that hold compacted rows."""
+        """Names of the files of compacted rows."""
         return [name for name in self.storage.names(suffix=".parquet") if name.startswith("rows-")]
 
     def part_names(self) -> list[str]:
-        """The files that hold one row each, not yet compacted."""
+        """Names of the single-row files that are not yet compacted."""
         return self.storage.names(PARTS, suffix=".parquet")
 
     def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """SQL for all compacted rows, with `filename`; compact first if parts may be about. Empty string when there
-        are none.
+        """SQL of a relation over all compacted rows, with a column `filename`. Empty if there are none.
+
+        Uncompacted parts are not included.
         """
         names = self.data_names()
         if not names:
@@ -105,42 +104,41 @@ class Ledger:
         return f"read_parquet([{files}], union_by_name=true, filename=true)"
 
     def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
-        """Path under which DuckDB opens `name`; registers the file system when it is not the local one."""
+        """Path or URL of `name` for DuckDB. Registers a remote file system with the connection."""
         register_file_system(connection, self.storage.fs)
         return self.storage.url_of(name)
 
     def read_row(self, name: str, row_id: str, columns: list[str] | None = None) -> dict[str, Any] | None:
-        """One compacted row, or these columns of it, reading only the row group that holds it."""
+        """Row `row_id` of data file `name`, or None. Reads only the row group that contains it."""
         with self.storage.fs.open(self.storage.path(name), "rb") as file:
             table = pq.read_table(file, columns=columns, filters=[(self.id_column, "==", row_id)])
         return to_row(table) if table.num_rows else None
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Every compacted row, one row group in memory at a time."""
+        """Iterator over all compacted rows, with one row group in memory at a time."""
         for name in self.data_names():
             with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
-                wanted = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=wanted):
+                present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=present):
                     table = pa.Table.from_batches([batch])
                     yield from (to_row(table, index) for index in range(table.num_rows))
 
     # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def compact(self) -> int:
-        """Move committed parts into data files; returns how many rows moved. Call it with the dataset's lock held.
+        """Merge committed parts into data files; returns the number of rows merged. Requires the dataset's lock.
 
-        Each data file is replaced in one step: newer rows take the place of older ones with the same id, and new ids
-        fill the last file before another is begun. Parts are deleted after the file that holds their rows is published.
-        Killed anywhere, it finds the rest of the parts next time; those whose rows were already moved replace
-        themselves.
+        Each data file is replaced atomically: newer rows replace older rows with the same id, and new ids fill the
+        last file before another is started. A part is deleted after the file with its row is published. A killed
+        compaction is completed by the next one, in which rows that were already merged replace themselves.
         """
         parts = self.part_names()
         moved = 0
         for start in range(0, len(parts), _PARTS_PER_PASS):
-            moved += self._compact_some(parts[start : start + _PARTS_PER_PASS])
+            moved += self._compact_batch(parts[start : start + _PARTS_PER_PASS])
         return moved
 
-    def _compact_some(self, parts: list[str]) -> int:
+    def _compact_batch(self, parts: list[str]) -> int:
         newest: dict[str, tuple[Any, str]] = {}
         superseded: list[str] = []
         for name in parts:
@@ -154,10 +152,10 @@ class Ledger:
             newest[row_id] = (stamp, name)
         homes = self._homes(newest)
         for row_id, (_, stamp) in homes.items():
-            # Moved before, by a compaction that was killed, or overtaken by a newer row.
+            # Already merged by a killed compaction, or superseded by a newer row.
             if stamp >= newest[row_id][0]:
                 superseded.append(newest.pop(row_id)[1])
-        # Before the newest part of the same id goes: alone, an older one would take the row back in time.
+        # Superseded parts first: if one outlived the newest part of its id, it would replace the newer row.
         for name in superseded:
             self.storage.delete(name)
         pending = {row_id: name for row_id, (_, name) in newest.items()}
@@ -169,29 +167,29 @@ class Ledger:
             self._rewrite(data_name, {row_id: pending.pop(row_id) for row_id in ids}, {})
         while pending:
             data_name, room = self._file_with_room()
-            taken: dict[str, str] = {}
+            batch: dict[str, str] = {}
             for row_id in sorted(pending):
                 room -= self._size(pending[row_id])
-                if taken and room < 0:
+                if batch and room < 0:
                     break
-                taken[row_id] = pending.pop(row_id)
-            self._rewrite(data_name, {}, taken)
+                batch[row_id] = pending.pop(row_id)
+            self._rewrite(data_name, {}, batch)
         return len(newest)
 
     def _homes(self, ids: Iterable[str]) -> dict[str, tuple[str, Any]]:
-        """Which data file holds which of these ids, and when the row there was committed."""
+        """Data file and commit time by id, for those of `ids` with a compacted row."""
         with duckdb.connect() as connection:
             relation = self.relation(connection)
             if not relation:
                 return {}
             connection.register("wanted", pa.table({"id": pa.array(list(ids), pa.string())}))
-            found = connection.sql(
+            matches = connection.sql(
                 f"SELECT id, filename, committed_at FROM wanted JOIN {relation} ON id = {self.id_column}"  # noqa: S608
             ).to_arrow_table()
-        return {r["id"]: (str(r["filename"]).rsplit("/", 1)[-1], r["committed_at"]) for r in found.to_pylist()}
+        return {r["id"]: (str(r["filename"]).rsplit("/", 1)[-1], r["committed_at"]) for r in matches.to_pylist()}
 
     def _file_with_room(self) -> tuple[str, int]:
-        """The last data file and the bytes it may still take, or the name of the next one."""
+        """Name of the data file to extend and its remaining capacity in bytes; a new name if the last file is full."""
         names = self.data_names()
         if names and (room := TARGET_FILE_BYTES - self._size(names[-1])) > 0:
             return names[-1], room
@@ -199,18 +197,16 @@ class Ledger:
         return f"rows-{number:06d}.parquet", TARGET_FILE_BYTES
 
     def _rewrite(self, data_name: str, replaced: Mapping[str, str], added: Mapping[str, str]) -> None:
-        """Publish `data_name` anew with some rows replaced and some added, then delete the parts they came from."""
+        """Publish `data_name` with rows replaced and added, then delete their parts. Both map id to part name."""
         tables = [self._read(name) for name in (*replaced.values(), *added.values())]
         if self.storage.exists(data_name):
             old = self._read(data_name)
             keep = [value.as_py() not in replaced for value in old.column(self.id_column)]
             tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
         table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
-        # The newest part knows the columns and the schema version; concatenation keeps the oldest's metadata.
+        # Concatenation keeps the metadata of the first table; the schema version is that of the newest part.
         table = table.replace_schema_metadata(tables[-1].schema.metadata)
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
-        self.storage.publish(data_name, buffer.getvalue())
+        publish_table(self.storage, data_name, table, row_group_size=ROWS_PER_GROUP)
         for name in (*replaced.values(), *added.values()):
             self.storage.delete(name)
 
@@ -223,7 +219,7 @@ class Ledger:
 
 
 _PARTS_PER_PASS = 512
-"""Bounds what compaction holds in memory: this many rows, or one data file."""
+"""Maximum number of parts per data file rewrite. Bounds the memory of compaction."""
 
 
 def _quote(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One writer per dataset."""
+"""Exclusive write access to a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stages.io.storage import Storage
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
-"""A lease on an object store that was not renewed for this long belongs to a job that died."""
+"""Age after which an unrenewed lease counts as abandoned."""
 
 
 class DatasetBusyError(RuntimeError):
@@ -27,14 +27,14 @@ class DatasetBusyError(RuntimeError):
 
 @contextlib.contextmanager
 def dataset_lock(storage: Storage, job_id: str) -> Iterator[None]:
-    """Hold the dataset for one job.
+    """Context manager that gives one job exclusive write access to the dataset.
 
-    On a local disk this is `flock`, which the kernel releases whatever kills the job. On an object store it is a lease
-    file renewed by a thread; that is advisory (two jobs that start within the same instant may both get it), and what
-    they would then publish twice has the same name and content, so no row is doubled.
+    On a local disk this is `flock`, which the kernel releases however the job ends. On an object store it is a lease
+    file renewed by a thread. The lease is advisory: two jobs that start at the same moment may both acquire it. They
+    then publish parts of the same names and contents, so no row is duplicated.
 
     Raises:
-        DatasetBusyError: naming the job that holds it.
+        DatasetBusyError: another job holds the lock; the message names it.
     """
     holder = {"job_id": job_id, "host": socket.gethostname(), "pid": os.getpid(), "renewed_at": time.time()}
     hold = _local_lock if storage.is_local else _lease
@@ -79,7 +79,7 @@ def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
             try:
                 storage.publish(name, json.dumps({**holder, "renewed_at": time.time()}).encode())
             except OSError as error:
-                # The next one may go through; the lease outlives three that do not.
+                # A later attempt may succeed: the lease outlasts three failed renewals.
                 log.warning("the lease on %s could not be renewed: %s", storage.url, error)
 
     storage.publish(name, json.dumps(holder).encode())

@@ -1,4 +1,4 @@
-"""Manifests: tables of rows to work on, written by this project or by a person, checked before anything starts."""
+"""Manifests: input tables of jobs, validated before a job starts."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}
 
 
 class ManifestError(ValueError):
-    """The manifest cannot be used as it is; the message says what was got, what was expected, and what to do."""
+    """Invalid manifest. The message states what was got, what was expected, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A table in files.
+    """Table of the rows to process, stored in files.
 
     Args:
         url: a Parquet or CSV file, or a folder of `*.parquet`, on any fsspec file system.
-        id_column: the unique name of a row.
-        required: columns that must be there, with their types; they are converted to them.
-        optional: likewise, but null when absent.
+        id_column: name of the id column, unique in the table.
+        required: required columns and the types they are converted to.
+        optional: optional columns and their types; null if absent.
     """
 
     url: str
@@ -37,10 +37,11 @@ class Manifest:
     optional: Mapping[str, pa.DataType]
 
     def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """SQL for the checked and converted table. Its ids are checked apart, by `check_ids`.
+        """SQL of the validated and converted table. Ids are validated separately, by `check_ids`.
 
         Raises:
-            ManifestError: no such file, not a table, a missing column, a value of the wrong type or missing, no rows.
+            ManifestError: a missing file, a file that is no table, a missing column, a missing value or one of the
+                wrong type, or no rows.
         """
         raw = self._raw(connection)
         try:
@@ -68,8 +69,8 @@ class Manifest:
 
     def _files(self, fs: Any, path: str) -> list[str]:
         if fs.isdir(path):
-            found = [str(p) for p in fs.glob(f"{path.rstrip('/')}/*.parquet")]
-            paths = sorted(p for p in found if not p.rsplit("/", 1)[-1].startswith(("_", ".")))
+            matches = [str(p) for p in fs.glob(f"{path.rstrip('/')}/*.parquet")]
+            paths = sorted(p for p in matches if not p.rsplit("/", 1)[-1].startswith(("_", ".")))
             if not paths:
                 raise ManifestError(f"{self.url} holds no *.parquet file; was the job that writes it run?")
             return paths
@@ -78,7 +79,7 @@ class Manifest:
         raise ManifestError(f"{self.url} does not exist; expected a Parquet or CSV file, or a folder of Parquet files")
 
     def _conversions(self, connection: duckdb.DuckDBPyConnection, raw: str, present: Mapping[str, str]) -> list[str]:
-        """One SELECT expression per column, each checked to lose nothing."""
+        """One SELECT expression per column. Every conversion is verified to be lossless."""
         expressions = []
         for name, kind in {**self.required, **self.optional}.items():
             sql_type = sql_type_of(kind)
@@ -100,8 +101,8 @@ class Manifest:
             if wrong:
                 raise ManifestError(f"{self.url}: column '{name}' holds {wrong[0][0]!r:.80}, expected {sql_type}")
             expressions.append(f"CAST({_q(name)} AS {sql_type}) AS {name}")
-        known = {*self.required, *self.optional}
-        return expressions + [_q(name) for name in present if name not in known]
+        declared = {*self.required, *self.optional}
+        return expressions + [_q(name) for name in present if name not in declared]
 
     def _check_values(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         if not connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall():  # noqa: S608
@@ -115,10 +116,12 @@ class Manifest:
             raise ManifestError(f"{self.url}: a row has no {' and no '.join(empty)}: {row}")
 
     def check_ids(self, connection: duckdb.DuckDBPyConnection, relation: str, among: str) -> None:
-        """Check the ids of the rows in `among` (a table with the id column), and that no other row of `relation` has
-        them.
+        """Validate ids: their format, and that each occurs once in `relation`.
 
-        Rows that are done were checked when they were new; a planner passes those that are not.
+        Args:
+            connection: the connection of both tables.
+            relation: SQL of the manifest, as `relation` returns it.
+            among: SQL of a table with the ids to validate. Pending rows suffice: finished rows were validated before.
 
         Raises:
             ManifestError: a malformed or repeated id.
@@ -143,7 +146,7 @@ class Manifest:
 
 
 def sql_type_of(kind: pa.DataType) -> str:
-    """DuckDB's name for an Arrow type of our schemas."""
+    """DuckDB name of an Arrow type. Supports the types of `pipelines.engine.schema`."""
     if pa.types.is_struct(kind):
         return f"STRUCT({', '.join(f'{field.name} {sql_type_of(field.type)}' for field in kind)})"
     if pa.types.is_list(kind):
@@ -160,7 +163,7 @@ def sql_type_of(kind: pa.DataType) -> str:
 
 
 def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[str, pa.DataType]:
-    """The named part of a column table."""
+    """Subset of `types` by column name."""
     return {name: types[name] for name in names}
 
 

@@ -1,7 +1,7 @@
-"""Planning: the manifest minus the ledger.
+"""Planning: the manifest rows that have no current row in the ledger.
 
-Everything here is a query over files, by DuckDB, so that planning a corpus of millions needs neither minutes nor
-memory; only the rows about to run are ever Python objects.
+Planning runs as DuckDB queries over files, to scale to millions of rows in seconds and bounded memory. Only the rows
+of the next round become Python objects.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from stages.outcome import Reason, Status
 
 MEMORY_LIMIT = "1GB"
 PLANNED_COLUMNS = ("work_key",)
-"""Columns that a row has from its plan, besides those of its manifest; stages may read them."""
+"""Columns that planning adds to those of the manifest. Stages may read them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """Which failed rows to run again although their work is done. Empty means any."""
+    """Filter of failed rows to run again, by reason and stage. An empty tuple matches all."""
 
     reasons: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = sorted(reason.value for reason in Reason)
-        if unknown := sorted(set(self.reasons) - set(known)):
-            raise ValueError(f"got the reasons {unknown}, expected some of {', '.join(known)}")
+        choices = sorted(reason.value for reason in Reason)
+        if unknown := sorted(set(self.reasons) - set(choices)):
+            raise ValueError(f"got the reasons {unknown}, expected some of {', '.join(choices)}")
 
     def condition(self) -> str:
-        """SQL that is true for ledger rows to run again."""
+        """SQL condition on ledger rows that match."""
         parts = [f"status = '{Status.FAILED}'"]
         if self.reasons:
             parts.append(f"reason IN ({_literals(self.reasons)})")
@@ -47,20 +47,20 @@ class Retry:
 
 
 class Plan:
-    """What there is to do: the manifest's rows without a committed row of the same work.
+    """Pending rows of a manifest: those without a committed row of the same work.
 
-    The work is the same when the id, the columns in `key_columns` (the source's fingerprint among them) and the
-    pipeline's key are. Columns are compared as they are: DuckDB's hash is faster, but finds one in a hundred similar
-    texts equal.
+    Two rows are the same work if their id, their `key_columns` (such as the fingerprint of the source) and the
+    pipeline key are equal. Columns are compared by value: DuckDB's hash is faster, but collides for one in a hundred
+    similar texts.
 
     Args:
         manifest: the rows to account for.
         ledger: the dataset to write, compacted.
         key_columns: manifest columns that a result depends on.
-        pipeline: the pipeline's key.
-        limit: consider only the first rows by id.
-        retry: also take failed rows that match.
-        order_by: columns that pending rows are ordered by before their id, to bring together what belongs together.
+        pipeline: the pipeline key.
+        limit: maximum number of manifest rows, the first by id; None: all.
+        retry: failed rows to run again; None: none.
+        order_by: sort columns of pending rows, before the id. Keeps rows that share a source together.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Plan:
                 f"CREATE TEMP TABLE todo AS SELECT m.* FROM {self._source} m "  # noqa: S608
                 f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()}"
             )
-            # An earlier row of the same inputs: its unchanged stages can be reused, unless it is the very row to retry.
+            # Stages of an earlier row of the same inputs can be reused, unless that row is the one to retry.
             retried = f"l.pipeline_key = '{self.pipeline}'"
             select = (
                 f"SELECT m.*, CASE WHEN NOT {retried} THEN l.filename END AS previous_file, "  # noqa: S608
@@ -114,7 +114,7 @@ class Plan:
         )
 
     def rows(self, start: int, count: int) -> list[dict[str, Any]]:
-        """Pending rows from `start` on, in order, each with `work_key`, `attempts` so far and `previous_file`."""
+        """`count` pending rows from position `start`, with `work_key`, previous `attempts` and `previous_file`."""
         table = self._query(
             f"SELECT * EXCLUDE (position) FROM pending WHERE position >= {start:d} AND position < {start + count:d} "  # noqa: S608
             "ORDER BY position"
@@ -125,15 +125,15 @@ class Plan:
         return rows
 
     def counts(self) -> Counts:
-        """How the manifest's rows stand in the ledger now. The closing account: read back, not remembered."""
+        """Outcomes of the manifest's rows, read back from the compacted ledger."""
         ledger = self.ledger.relation(self.connection)
         by_outcome: Mapping[tuple[str, str | None], int] = {}
         if ledger:
-            found = self._query(
+            outcomes = self._query(
                 f"SELECT l.status, l.reason, count(*) FROM {self._source} m JOIN {ledger} l ON {self._same_work()} "  # noqa: S608
                 f"WHERE l.pipeline_key = '{self.pipeline}' GROUP BY ALL"
             ).fetchall()
-            by_outcome = {(status, reason): count for status, reason, count in found}
+            by_outcome = {(status, reason): count for status, reason, count in outcomes}
         statuses = {status: sum(n for (s, _), n in by_outcome.items() if s == status) for status in Status}
         reasons = {str(reason): n for (_, reason), n in by_outcome.items() if reason is not None}
         return Counts(
@@ -145,17 +145,17 @@ class Plan:
         )
 
     def digest(self) -> str:
-        """Fingerprint of the manifest's rows, whatever their order."""
+        """SHA-256 of the ids and key columns of the manifest, independent of row order."""
         columns = ", ".join((self.id_column, *self.key_columns))
         total = self._query(f"SELECT sum(md5_number_lower(concat_ws('|', {columns})))::VARCHAR FROM {self._source}")  # noqa: S608
         return hashlib.sha256(str(total.fetchall()[0][0]).encode()).hexdigest()
 
     def close(self) -> None:
-        """Release what DuckDB holds."""
+        """Close the DuckDB connection."""
         self.connection.close()
 
     def _same_work(self) -> str:
-        """SQL that is true when manifest row `m` and ledger row `l` have the same id and inputs."""
+        """SQL condition for equal ids and inputs of manifest row `m` and ledger row `l`."""
         conditions = [f"l.{self.id_column} = m.{self.id_column}"]
         conditions += [f"l.{column} IS NOT DISTINCT FROM m.{column}" for column in self.key_columns]
         return " AND ".join(conditions)

@@ -1,4 +1,4 @@
-"""The one runner: rounds of rows through fused actors on Ray Data, with every row accounted for."""
+"""Runner of pipelines: rounds of rows through fused actors on Ray Data, each row ending with an outcome."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunLimits:
-    """What a job may spend.
+    """Limits of a job.
 
     Args:
-        max_failed: stop once more rows than this have failed (rejected rows do not count); None: never.
-        rows_per_block: rows handed to a worker at a time; a block should be worth a second of work.
-        rows_per_round: rows planned, run, reconciled and compacted together. Bounds the driver's memory.
-        row_timeout_seconds: a row that takes longer is ended with its worker, and fails with `Timeout`.
-        crash_retries: how often a row whose worker died is run again, alone in its block, before it fails with `Crash`.
+        max_failed: maximum number of failed rows (rejected rows do not count) before the job stops; None: unlimited.
+        rows_per_block: rows per Ray Data block; a block should take about a second or more.
+        rows_per_round: rows planned, run and compacted together. Bounds the driver's memory.
+        row_timeout_seconds: maximum time per row; beyond it, the worker exits and the row fails with `Timeout`.
+        crash_retries: extra attempts, alone in its block, of a row whose worker died, before it fails with `Crash`.
     """
 
     max_failed: int | None = None
@@ -48,7 +48,7 @@ class RunLimits:
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
-    """What one run did, for progress and throughput. Not the account: that is read back from the ledger."""
+    """Counts of one run, for progress and throughput. Final counts are read back from the ledger."""
 
     rows: int = 0
     failed: int = 0
@@ -57,15 +57,15 @@ class Tally:
 
 
 class TooManyFailuresError(RuntimeError):
-    """More rows failed than the job allows. What was done is committed; the rest is still pending."""
+    """More rows failed than the job allows. Finished rows are committed; the rest is pending."""
 
 
 class RayStoppedError(RuntimeError):
-    """Ray could not go on: workers that cannot start (weights that are not there), or a cluster that is gone."""
+    """Ray cannot continue: workers fail to start (missing weights), or the cluster is unreachable."""
 
 
 class OutputError(RuntimeError):
-    """The output's storage refuses rows. What was done is committed; the rest is still pending."""
+    """The output storage refuses rows. Finished rows are committed; the rest is pending."""
 
 
 def run(
@@ -79,15 +79,14 @@ def run(
 ) -> Tally:
     """Run every pending row of `plan` and commit its outcome.
 
-    At the end of each round, rows that never came back (their worker was killed, each time) are run again, one to a
-    block, so that a row that kills its worker takes no other with it; those that still do not come back are
-    committed as failed. Ray must be initialised, and the dataset's lock held. What was done is counted in `tally` as
-    it happens.
+    Rows lost with their worker in a round are run again at its end, one per block, so that a row that kills its worker
+    affects no other. Rows lost again are committed as failed. Requires an initialised Ray and the dataset's lock.
+    `tally` is updated during the run.
 
     Raises:
-        TooManyFailuresError: `limits.max_failed` was passed.
+        TooManyFailuresError: more than `limits.max_failed` rows failed.
         OutputError: a row could not be written.
-        RayStoppedError: workers could not be started, or the cluster is gone.
+        RayStoppedError: workers could not start, or the cluster is unreachable.
     """
     tally = tally if tally is not None else Tally()
     for start in range(0, plan.num_pending, limits.rows_per_round):
@@ -140,7 +139,10 @@ def _execute(
     *,
     isolated: bool,
 ) -> set[str]:
-    """One Ray Data execution; returns the ids that came back. `isolated`: no row shares a block or a worker's queue."""
+    """Run rows in one Ray Data execution; returns the ids of those with a result.
+
+    With `isolated`, no row shares a block or the queue of a worker.
+    """
     rows_per_block = 1 if isolated else limits.rows_per_block
     tables = [
         pa.table(
@@ -154,7 +156,7 @@ def _execute(
         last = group is groups[-1]
         pool = _pool(group.workers, len(tables), len(groups))
         if isolated:
-            # A task that waits at a worker fails with it, and that would use up its one retry.
+            # A task queued at a worker fails with it, which would use up its only retry.
             pool["max_tasks_in_flight_per_actor"] = 1
         dataset = _map(dataset, spec, group, num_groups=len(groups), last=last, pool=pool)
     returned: set[str] = set()
@@ -176,15 +178,15 @@ def _execute(
 def _map(
     dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
-    """`dataset` through the workers of one group of stages."""
+    """Map `dataset` over the workers of one group of stages."""
     with warnings.catch_warnings():
-        # They go in Ray 2.64 without a named replacement; the version is held below that until there is one.
+        # Ray 2.64 removes these arguments without naming a replacement; pyproject.toml requires an older version.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         return dataset.map_batches(
             Worker,
             fn_constructor_args=(spec, [stage.name for stage in group.stages]),
             fn_constructor_kwargs={"last": last, "threads": group.workers.threads},
-            # Once frames are in a row, one row is a block: several would not fit the object store's share.
+            # Rows with frames get a block each: several would exceed the share of the object store.
             batch_size=None if num_groups == 1 else 1,
             batch_format="pyarrow",
             zero_copy_batch=True,
@@ -192,19 +194,19 @@ def _map(
             num_cpus=group.workers.cpus,
             num_gpus=group.workers.gpus or None,
             memory=group.workers.memory_gib * 2**30 or None,
-            # A dead actor is replaced and its block tried once more; more often, and one poisonous row loops for ever.
+            # A dead actor is replaced and its block retried once. Unlimited retries would loop on a row that crashes.
             max_restarts=-1,
             max_task_retries=1,
         )
 
 
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
-    """Actors for what fits now, and for what the cluster may grow to. CPU workers share the CPUs between the groups."""
+    """Size of an actor pool: initially what fits the cluster now, at most `workers.actors`. Groups share the CPUs."""
     resources = ray.cluster_resources()
     room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
     now = max(1, min(int(room), num_blocks))
-    most = min(workers.actors, num_blocks) if workers.actors else now
-    return {"min_size": 1, "max_size": most, "initial_size": min(now, most)}
+    maximum = min(workers.actors, num_blocks) if workers.actors else now
+    return {"min_size": 1, "max_size": maximum, "initial_size": min(now, maximum)}
 
 
 def _count(tally: Tally, result: dict[str, Any]) -> None:
@@ -219,7 +221,7 @@ def _count(tally: Tally, result: dict[str, Any]) -> None:
 
 
 def _count_committed(row: Row, spec: WorkerSpec, tally: Tally) -> bool:
-    """Whether a row that did not come back was committed all the same: its worker died after it, or ended itself."""
+    """Count a row without a result that its worker committed before it exited. Returns False if there is none."""
     done = spec.ledger.committed(row["work_key"])
     if done is None:
         return False
@@ -247,11 +249,11 @@ def _output_error(spec: WorkerSpec, error: str) -> OutputError:
 
 
 def configure_ray_data() -> None:
-    """Settings of Ray Data that a job of ours rests on."""
+    """Set the Ray Data options that jobs rely on."""
     context = ray.data.DataContext.get_current()
-    # A block whose worker died twice is left out, not the end of the job; the round notices what did not come back.
+    # A block whose worker died twice is dropped, and the job continues; `_run_round` handles the missing rows.
     context.max_errored_blocks = -1
-    # Rows have their own limit; one long row at the tail is no reason to fail the job.
+    # Rows have a time limit of their own; one long row at the end must not fail the job.
     context.execution_no_progress_timeout_s = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False

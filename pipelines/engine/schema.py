@@ -1,4 +1,4 @@
-"""Arrow types of every column this project writes, and the conversion of a row into a one-row table."""
+"""Arrow types of all written columns, and conversion between rows and tables."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ RESOLVED_COLUMNS: dict[str, pa.DataType] = {
     "model_digest": pa.string(),
     "model_spec": MODEL_SPEC,
 }
-"""What a job adds to `requests` before it plans: the state of everything that they name."""
+"""Columns that a job adds to `requests` before planning: the versions of all referenced inputs."""
 
 RESULT_COLUMNS: dict[str, pa.DataType] = {
     "video_uri": pa.string(),
@@ -176,7 +176,7 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
 
 
 def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Schema of a dataset: the manifest's columns, then what the stages write, then outcome and provenance."""
+    """Schema of a dataset: columns of the manifest, of the stages, of the outcome, and of the provenance."""
     types = {field.name: field.type for field in manifest}
     types.update(written)
     types.update(OUTCOME_COLUMNS)
@@ -186,7 +186,7 @@ def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.Data
 
 
 def to_table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """One row as a table of `schema`; columns the row lacks are null, columns the schema lacks are left out."""
+    """One-row table of `schema`. Missing columns are null; columns outside the schema are dropped."""
     arrays = [_array(row.get(field.name), field) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -207,7 +207,7 @@ def _array(value: Any, field: pa.Field) -> pa.Array:
 
 
 def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.Array:
-    """List of lists of … from one contiguous buffer: `tolist` would make a Python object of every number."""
+    """Nested list array (1, *value.shape) over one contiguous buffer; `tolist` would create an object per number."""
     leaf = column_type
     for _ in range(value.ndim):
         leaf = leaf.value_type
@@ -220,9 +220,7 @@ def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.A
 
 
 def to_row(table: pa.Table, index: int = 0) -> dict[str, Any]:
-    """One row of a table as stages expect it: lists of numbers, nested or not, are numpy arrays, maps are
-    dictionaries.
-    """
+    """Row `index` of a table in the form stages expect: (nested) lists of numbers as numpy arrays, maps as dicts."""
     row: dict[str, Any] = table.slice(index, 1).to_pylist(maps_as_pydicts="strict")[0]
     for field in table.schema:
         leaf = field.type

@@ -1,4 +1,4 @@
-"""What there is to ingest: folders, globs, URLs and lists, as one manifest of sources."""
+"""Source discovery: folders, globs, URLs and lists, resolved to one manifest of source files."""
 
 from __future__ import annotations
 
@@ -46,45 +46,45 @@ def find_sources(
     noun: str = "video",
     suffixes: frozenset[str] = VIDEO_SUFFIXES,
 ) -> pa.Table:
-    """One row per source file: `video_id`, `uri`, `source_stamp` (changes when the file does).
+    """Table with one row per source file: `video_id`, `uri`, `source_stamp` (changes with the file).
 
-    A folder is searched for files with one of the suffixes, at any depth; a file named outright is taken whatever its
-    suffix; a `.parquet` or `.csv` list has a column `uri` and may have `video_id`. A list's relative URIs start at
-    its folder. URIs outside `allowed_schemes` are listed but not touched: they end as rows that failed with
-    `NotAllowed`.
+    A folder is searched recursively for files with one of the suffixes; an explicitly named file may have any suffix;
+    a `.parquet` or `.csv` list has a column `uri` and optionally `video_id`. Relative URIs of a list are resolved
+    against its folder. URIs outside `allowed_schemes` are listed but not accessed: their rows fail with `NotAllowed`.
 
     Raises:
-        ManifestError: nothing there, or a list that cannot be used.
+        ManifestError: no source files, or an invalid list.
     """
     allowed = frozenset(allowed_schemes)
     entries: dict[str, str | None] = {}
-    known: dict[str, str] = {}
+    stamps: dict[str, str] = {}
     for pattern in patterns:
         if PurePosixPath(pattern).suffix.lower() in LIST_SUFFIXES:
             for uri, video_id in _from_list(pattern):
                 entries[uri] = video_id or entries.get(uri)
             continue
         with store_errors(pattern):
-            known.update(_from_storage(pattern, suffixes))
-        for uri in known:
+            stamps.update(_from_storage(pattern, suffixes))
+        for uri in stamps:
             entries.setdefault(uri, None)
     if not entries:
         raise ManifestError(
             f"no {noun} found in {', '.join(patterns)}; looked for files ending in {' '.join(sorted(suffixes))}"
         )
     uris = sorted(entries)
-    missing = [uri for uri in uris if not known.get(uri)]
-    known.update(zip(missing, source_stamps(missing, allowed), strict=True))
-    stamps = [known[uri] for uri in uris]
+    missing = [uri for uri in uris if not stamps.get(uri)]
+    stamps.update(zip(missing, source_stamps(missing, allowed), strict=True))
     ids = [entries[uri] or derived_id(uri) for uri in uris]
     return pa.table(
-        {"video_id": ids, "uri": uris, "source_stamp": stamps}, schema=pa.schema(list(SOURCE_COLUMNS.items()))
+        {"video_id": ids, "uri": uris, "source_stamp": [stamps[uri] for uri in uris]},
+        schema=pa.schema(list(SOURCE_COLUMNS.items())),
     )
 
 
 def source_stamps(uris: Sequence[str], allowed_schemes: Iterable[str]) -> list[str]:
-    """What changes when the file does, for each of `uris`: size and time, or the store's own tag. Empty for what cannot
-    be looked at here: missing, unreachable, or of another scheme. Its worker finds out again and says so in the row.
+    """Version stamp of each URI: its size with its ETag or modification time.
+
+    Empty for a file that is missing, unreachable or of another scheme; its worker records the reason in the row.
     """
     allowed = frozenset(allowed_schemes)
     with ThreadPoolExecutor(STAT_THREADS) as pool:
@@ -92,24 +92,26 @@ def source_stamps(uris: Sequence[str], allowed_schemes: Iterable[str]) -> list[s
 
 
 def derived_id(uri: str) -> str:
-    """A readable id that is unique to the URI: its file name, and eight digits of its hash."""
+    """Readable unique id of a URI: the stem of its file name and eight hexadecimal digits of its SHA-256."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(uri).stem)[:60].strip("-") or "video"
     return f"{stem}-{hashlib.sha256(uri.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def _from_storage(pattern: str, suffixes: frozenset[str]) -> dict[str, str]:
-    """URIs and their stamps, which come with the listing: asking a store for each object again would take hours."""
+    """Version stamps by URI, taken from the listing: one request per object would take hours."""
     try:
         fs, path = open_file_system(pattern)
     except ValueError as error:
         raise ManifestError(f"{pattern}: {error}") from error
     if any(mark in path for mark in "*?[") and not fs.exists(path):
-        found = fs.glob(path, detail=True)
-        folders = {name for name in found if found[name]["type"] == "directory" or (is_local(fs) and fs.isdir(name))}
-        infos = {name: found[name] for name in found.keys() - folders}
+        entries = fs.glob(path, detail=True)
+        folders = {
+            name for name in entries if entries[name]["type"] == "directory" or (is_local(fs) and fs.isdir(name))
+        }
+        infos = {name: entries[name] for name in entries.keys() - folders}
     elif fs.isdir(path):
-        found = fs.find(path, detail=True)
-        infos = {name: found[name] for name in found if PurePosixPath(name).suffix.lower() in suffixes}
+        entries = fs.find(path, detail=True)
+        infos = {name: entries[name] for name in entries if PurePosixPath(name).suffix.lower() in suffixes}
     elif fs.exists(path):
         infos = {path: fs.info(path)}
     else:
@@ -129,7 +131,7 @@ def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
 
 
 def folder_of(url: str) -> str:
-    """The folder a table lies in, where its relative URIs start: a plain path when local, else a URL."""
+    """Folder of a table, the base of its relative URIs: a path if local, else a URL."""
     fs, path = open_file_system(url)
     return (path if is_local(fs) else str(fs.unstrip_protocol(path))).rsplit("/", 1)[0]
 

@@ -1,4 +1,4 @@
-"""A pipeline is a list of steps; steps that want the same kind of worker share one."""
+"""Steps of a pipeline, their workers, and the fusion of steps that share workers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from stages.base import Stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """What one worker of a step takes, and how many there are at most.
+    """Resources of the workers of a step.
 
-    `actors` 0 means as many as the cluster has room for when the job starts. `gpus` below 1 should be 1/n, so that n
-    workers fill a device.
+    Args:
+        actors: maximum number of workers; 0: as many as fit the cluster when the job starts.
+        cpus: CPUs per worker.
+        gpus: GPUs per worker; below 1, a fraction 1/n.
+        memory_gib: memory per worker, in GiB; 0: not reserved.
+        threads: threads per worker of OpenCV and of torch.
     """
 
     actors: int = 0
@@ -33,7 +37,7 @@ class Workers:
 
 
 def on_workers(config: Any, workers: Workers) -> Any:
-    """A stage's settings for these workers: one that was given no GPU may still see those of others."""
+    """Settings of a stage with `device` resolved to CPU on workers without a GPU, which may still see one."""
     if isinstance(config, BackendConfig) and config.device == "auto" and not workers.gpus:
         return replace(config, device="cpu")
     return config
@@ -41,7 +45,7 @@ def on_workers(config: Any, workers: Workers) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A stage and the workers it runs in."""
+    """A stage and its workers."""
 
     stage: Stage[Any]
     workers: Workers = field(default_factory=Workers)
@@ -49,14 +53,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Neighbouring stages that share workers."""
+    """Consecutive stages that share workers."""
 
     stages: Sequence[Stage[Any]]
     workers: Workers
 
 
 def fuse(steps: Sequence[Step]) -> list[Group]:
-    """Neighbouring steps with equal workers, as one group: frames stay in the process that decoded them."""
+    """Group consecutive steps with equal workers, so that frames stay in the process that decoded them."""
     return [
         Group(stages=[step.stage for step in group], workers=workers)
         for workers, group in groupby(steps, key=lambda step: step.workers)
@@ -64,10 +68,11 @@ def fuse(steps: Sequence[Step]) -> list[Group]:
 
 
 def check(steps: Sequence[Step], manifest_columns: Iterable[str]) -> None:
-    """Check the list before anything starts.
+    """Validate the columns and names of a pipeline.
 
     Raises:
-        ValueError: a stage reads a column that nothing before it provides, or two stages share a name or a column.
+        ValueError: a stage reads a column that neither the manifest nor an earlier stage provides, or two stages share
+            a name or a column.
     """
     available = set(manifest_columns)
     names: set[str] = set()
@@ -80,7 +85,7 @@ def check(steps: Sequence[Step], manifest_columns: Iterable[str]) -> None:
             )
         if stage.name in names:
             raise ValueError(f"two stages are named '{stage.name}'")
-        if twice := sorted(stage.writes & available):
-            raise ValueError(f"stage '{stage.name}' writes {twice}, which are there already")
+        if repeated := sorted(stage.writes & available):
+            raise ValueError(f"stage '{stage.name}' writes {repeated}, which exist already")
         names.add(stage.name)
         available |= stage.writes

@@ -1,12 +1,32 @@
-"""Tables of a dataset's storage: DuckDB access to their files."""
+"""Tables of a dataset's storage: publication as Parquet, and DuckDB access to their files."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from stages.io.storage import is_local
+from stages.io.storage import Storage, is_local
+
+
+def publish_table(storage: Storage, name: str, table: pa.Table, *, row_group_size: int | None = None) -> None:
+    """Publish `table` as the zstd-compressed Parquet file `name`, atomically replacing an older one.
+
+    Args:
+        storage: the folder that `name` is relative to.
+        name: relative path of the file.
+        table: held in memory a second time, encoded.
+        row_group_size: maximum number of rows per row group; None: pyarrow's default.
+
+    Raises:
+        OSError: the storage refused the file. An older one is untouched.
+    """
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", row_group_size=row_group_size)
+    storage.publish(name, buffer.getvalue())
 
 
 def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None:

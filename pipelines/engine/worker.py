@@ -1,4 +1,4 @@
-"""What runs inside a Ray actor: some neighbouring stages, and at the end of the pipeline the commit."""
+"""Worker in a Ray actor: a group of consecutive stages and, after the last group, the commit."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ RESULT_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpec:
-    """What every worker of a job is told.
+    """Settings shared by all workers of a job.
 
-    `stages` is the whole pipeline, in order: which of them a row needs depends on all of them.
+    `stages` is the whole pipeline, in order: the stages a row needs depend on all of them.
     """
 
     stages: Sequence[Stage[Any]]
@@ -52,7 +52,7 @@ class WorkerSpec:
     row_timeout_seconds: float
 
     def finish(self, row: Row) -> Row:
-        """The row as it is committed: without what lives in memory only, with its provenance."""
+        """The row to commit: without transient columns, with provenance."""
         transient = frozenset().union(*(stage.transient for stage in self.stages))
         kept = {name: value for name, value in row.items() if name not in transient}
         return {**kept, **self.provenance, "pipeline_key": self.pipeline_key, "committed_at": datetime.now(UTC)}
@@ -63,12 +63,12 @@ class WorkerSpec:
 
 
 def pack(row: Row) -> bytes:
-    """A row as it crosses between workers: pickled, so that frames stay one uint8 copy and no type is guessed."""
+    """Pickled row, for transport between workers. Preserves types and stores frames as one uint8 buffer."""
     return pickle.dumps(row, protocol=5)
 
 
 class Worker:
-    """The stages `names` of a pipeline over blocks of packed rows. A plain callable; Ray only calls it."""
+    """Callable that applies the stages `names` of a pipeline to blocks of packed rows."""
 
     def __init__(self, spec: WorkerSpec, names: Sequence[str], *, last: bool, threads: int) -> None:
         self.spec = spec
@@ -76,14 +76,14 @@ class Worker:
         self.last = last
         for stage in self.stages:
             stage.open()
-            # Child processes and fetched files go when the worker ends in order; the kernel sees to the rest.
+            # Ends child processes and deletes fetched files on a regular exit of the worker.
             atexit.register(stage.close)
         _limit_threads(threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Results of the block's rows, or, before the last group of stages, the rows to hand on."""
+        """Results of a block of rows (`RESULT_SCHEMA`); before the last group of stages, packed rows (`ROW_SCHEMA`)."""
         rows = (pickle.loads(packed.as_py()) for packed in block.column("row"))  # noqa: S301  our own rows
-        # Row by row to the end: one clip's frames in memory, and what is done is committed before the next row begins.
+        # Row by row: only one clip's frames are in memory, and each row is committed before the next one starts.
         if not self.last:
             return pa.Table.from_pylist([{"row": pack(self._process(row))} for row in rows], schema=ROW_SCHEMA)
         return pa.Table.from_pylist([self._commit(self._process(row)) for row in rows], schema=RESULT_SCHEMA)
@@ -93,13 +93,13 @@ class Worker:
             return row
         finished = self.spec.ledger.committed(row["work_key"])
         if finished is not None:
-            # By a worker that died later in this block, or ended itself because of this row.
+            # Committed by a worker that died later in this block, or that exited because of this row.
             return {**finished, "_committed": True}
         with self._watchdog(row):
             if "_reusable" not in row:
                 row["_reusable"] = self._reuse(row)
-            wanted = {stage.name for stage in stages_to_run(self.spec.stages, row["_reusable"])}
-            stages = [stage for stage in self.stages if stage.name in wanted]
+            names = {stage.name for stage in stages_to_run(self.spec.stages, row["_reusable"])}
+            stages = [stage for stage in self.stages if stage.name in names]
             try:
                 done = run_row(row, stages, self.spec.keys, row["_reusable"])
             except OutputRefusedError as refused:
@@ -121,14 +121,13 @@ class Worker:
         return {name: value for name, value in row.items() if name not in transient}
 
     def _commit(self, row: Row) -> dict[str, Any]:
-        # A stage's file or the row itself: what the storage refuses stops the job.
+        # Refusal of the file of a stage or of the row itself stops the job.
         commit_error = row.pop("_refused", None)
         if not row.pop("_committed", False) and commit_error is None:
             try:
                 self.spec.ledger.commit(self.spec.finish(row), self.spec.schema)
             except OSError as error:
-                # The storage refuses: no row can be recorded, so the driver stops the job. Nothing is lost: this row is
-                # not committed and will run again.
+                # No row can be recorded, so the driver stops the job. This row is not committed and will run again.
                 commit_error = f"{errno.errorcode.get(error.errno or 0, 'OSError')}: {error}"
         return {
             "id": row[self.spec.ledger.id_column],
@@ -142,7 +141,7 @@ class Worker:
 
     @contextlib.contextmanager
     def _watchdog(self, row: Row) -> Iterator[None]:
-        """End this process if the row takes too long: a hung native call cannot be interrupted any other way."""
+        """Exit the process if the row exceeds its time limit: a hung native call cannot be interrupted otherwise."""
         limit = self.spec.row_timeout_seconds
 
         def give_up() -> None:
@@ -164,9 +163,9 @@ class Worker:
 
 
 def _limit_threads(threads: int) -> None:
-    """One actor per core with one thread each beats one pool of threads: two threads made small models 50 times slower.
+    """Limit the threads of OpenCV and torch, if they are loaded; importing torch takes longer than many rows.
 
-    Only libraries that the stages have loaded are told: importing torch takes longer than many a row.
+    One actor per core with one thread outperforms shared threads: two threads slowed small models down 50 times.
     """
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(threads)

@@ -1,4 +1,4 @@
-"""Cutting a video's shots into windows."""
+"""Stage `cut`: windows of the shots of a video."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stages.outcome import Reason, Rejected
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutConfig:
-    """How windows are cut.
+    """Settings of windows.
 
     Args:
-        num_frames: frames of a full window.
-        min_frames: a shorter rest of a shot is kept when it has at least this many.
-        stride_frames: from the start of one window to the start of the next; None: `num_frames`, no overlap.
-        target_fps: source frames are stepped over so that a window has about this rate, never more than the source's.
-        shot_margin_seconds: kept clear on both sides of a cut, where dissolves are.
+        num_frames: number of frames of a full window.
+        min_frames: minimum number of frames of the last window of a shot.
+        stride_frames: distance between the starts of consecutive windows; None: `num_frames`, no overlap.
+        target_fps: approximate frame rate of windows, reached by skipping source frames; at most that of the source.
+        shot_margin_seconds: excluded time on both sides of a cut, for dissolves.
     """
 
     num_frames: int = 48
@@ -43,8 +43,9 @@ class CutConfig:
 
 
 class CutStage(Stage[CutConfig]):
-    """Windows that each lie inside one shot. Frame i of a window is on display at `start_seconds + i · frame_step /
-    fps`.
+    """Cuts each shot into windows.
+
+    Frame i of a window is displayed at `start_seconds + i · frame_step / fps`.
     """
 
     name = "cut"
@@ -54,10 +55,10 @@ class CutStage(Stage[CutConfig]):
     writes: ClassVar[frozenset[str]] = frozenset({"windows"})
 
     def process(self, row: Row) -> Row:
-        """`windows` of the row's shots.
+        """Computes `windows`.
 
         Raises:
-            Rejected: no shot is long enough for one.
+            Rejected: TooShort, if no shot has `min_frames` frames.
         """
         config = self.config
         frame_step = max(1, math.floor(row["fps"] / config.target_fps + 0.5))
@@ -69,7 +70,7 @@ class CutStage(Stage[CutConfig]):
         for number, (shot_start, shot_end) in enumerate(zip(starts, ends, strict=True)):
             start = shot_start + (config.shot_margin_seconds if number > 0 else 0.0)
             end = shot_end - (config.shot_margin_seconds if number < len(starts) - 1 else 0.0)
-            # The last frame must still be on display inside the shot; a thousandth of a frame forgives rounding.
+            # The last frame must be displayed within the shot; 1e-3 frames of tolerance for rounding.
             available = math.floor((end - start) / spacing_seconds + 1e-3)
             for offset in range(0, available, stride):
                 length = min(config.num_frames, available - offset)

@@ -16,13 +16,13 @@ class ProbeConfig:
     that reads them.
     """
 
-    # What bounds the work decides whether there is a result, not which: a longer timeout makes nothing stale.
+    # Not in the key: limits do not affect results, so a longer timeout makes no row stale.
     allowed_schemes: tuple[str, ...] = field(default=DEFAULT_SCHEMES, metadata={"in_key": False})
     sandbox: SandboxConfig = field(default_factory=SandboxConfig, metadata={"in_key": False})
 
 
 class ProbeStage(Stage[ProbeConfig]):
-    """A source file to the facts about it."""
+    """Reads metadata, fingerprint and shot boundaries of a source file."""
 
     name = "probe"
     reads = frozenset({"uri"})

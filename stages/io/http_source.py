@@ -1,8 +1,8 @@
-"""Reading over HTTP from public addresses only, whatever names and redirects lead to.
+"""HTTP client restricted to public addresses, to prevent server-side request forgery.
 
-A manifest comes from outside, and a URL in it could aim at what only this machine can reach: a metadata service, a
-dashboard, a database. So each name is resolved here, the connection is made to the very address that was checked (a
-second look-up could answer differently), and redirects are followed by hand, each checked in the same way.
+Manifests are untrusted: a URL could target services reachable from this machine only, such as a metadata service or a
+database. Each host name is therefore resolved here, the connection is made to the validated address (a second look-up
+could return another), and each redirect is validated in the same way.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MAX_REDIRECTS = 5
 
 
 def open_http(url: str) -> http.client.HTTPResponse:
-    """The response to a GET of `url`, after redirects, with its body still to be read.
+    """Response to a GET of `url`, after redirects, with an unread body.
 
     Raises:
-        BadRow: NotAllowed if it leads to an address that is not public; NotFound and UnreadableSource by its status.
+        BadRow: NotAllowed for an address that is not public; NotFound or UnreadableSource for an error status.
         OSError, http.client.HTTPException: the connection fails.
     """
     for _ in range(_MAX_REDIRECTS + 1):
@@ -57,16 +57,16 @@ def _get(url: str) -> http.client.HTTPResponse:
 
 
 def public_address(host: str, port: int) -> str:
-    """An address of `host`.
+    """IP address of `host`.
 
     Raises:
-        BadRow: NotAllowed if any of its addresses is not public.
+        BadRow: NotFound if it has none; NotAllowed if any of its addresses is not public.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise BadRow(Reason.NOT_FOUND, f"the host {host:.100} has no address: {error}") from error
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = [str(entry[4][0]) for entry in entries]
     for address in addresses:
         if not is_public(address):
             raise BadRow(Reason.NOT_ALLOWED, f"{host:.100} leads to {address}, which is not a public address")
@@ -74,7 +74,7 @@ def public_address(host: str, port: int) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether `address` is not private, loopback, link-local, multicast or reserved, and does not stand for one."""
+    """False for private, loopback, link-local, multicast and reserved addresses, and for IPv6 forms that embed one."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
@@ -87,22 +87,22 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class _HttpTo(http.client.HTTPConnection):
-    """A connection to one address, under the name it was looked up by."""
+    """HTTP connection to a fixed IP address, with the host name in the request."""
 
     def __init__(self, host: str, port: int, address: str) -> None:
         super().__init__(host, port, timeout=_TIMEOUT_SECONDS)
         self.address = address
 
     def connect(self) -> None:
-        """Connect to the address that was checked."""
+        """Connect to the validated address."""
         self.sock = socket.create_connection((self.address, self.port), _TIMEOUT_SECONDS)
 
 
 class _HttpsTo(_HttpTo):
-    """The same with TLS; the certificate must be for the name."""
+    """HTTPS connection to a fixed IP address, with the certificate verified for the host name."""
 
     def connect(self) -> None:
-        """Connect to the address that was checked, and check who answers."""
+        """Connect to the validated address and verify the certificate."""
         super().connect()
         self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 

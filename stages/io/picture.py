@@ -1,4 +1,4 @@
-"""Pictures from anywhere, as upright RGB."""
+"""Reading of picture files as upright RGB."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from stages.outcome import BadRow, Reason
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""Formats that are read. The rest of PIL's forty stay out of reach of a hostile file."""
+"""Supported formats. Others are disabled to reduce the attack surface of PIL."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 Colour = tuple[int, int, int]
 
 
 def read_picture(path: str, *, shown: str, max_pixels: int, background_rgb: Colour) -> Image.Image:
-    """The picture in a file, mode RGB: turned as its EXIF says, transparency laid on `background_rgb`, 16 bits and
-    floats scaled to 8, the first of several frames.
+    """Read a picture file as mode RGB.
+
+    Applies the EXIF orientation, composites transparency onto `background_rgb`, scales 16-bit and float values to 8
+    bits, and takes the first frame of an animation.
 
     Args:
         path: a local file.
-        shown: what messages call it.
-        max_pixels: width x height allowed, checked before anything is decoded.
-        background_rgb: under transparent pixels, 0–255.
+        shown: name of the file in messages.
+        max_pixels: maximum of width x height, checked before decoding.
+        background_rgb: background of transparent pixels, 0 to 255.
 
     Raises:
         BadRow: NotAnImage, or TooLarge.
     """
     try:
         with warnings.catch_warnings():
-            # A limit of our own is checked below; what else PIL warns of (odd metadata) changes no pixel.
+            # `max_pixels` replaces PIL's size warning; its other warnings (metadata) do not affect pixels.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as picture:
                 width, height = picture.size
@@ -61,7 +63,7 @@ def _to_rgb(picture: Image.Image, background_rgb: Colour) -> Image.Image:
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits or floats, which PIL's own conversion would clip at 255."""
+    """Scale 16-bit, 32-bit or float grey to 8 bits; PIL's conversion would clip at 255."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     if values.max(initial=0.0) <= 1.0 and picture.mode == "F":
         values = values * 255.0

@@ -1,4 +1,4 @@
-"""From the `uri` of a row to a file that can be opened here: checked, and fetched if it is elsewhere."""
+"""Access to source files by URI: validation, and download of remote files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stages.io.http_source import open_http
 from stages.outcome import BadRow, Reason
 
 DEFAULT_SCHEMES = ("file", "s3", "gs", "abfs")
-"""`http` and `https` have to be asked for."""
+"""Default allowed schemes. `http` and `https` require opt-in."""
 
 _MAX_URI_CHARS = 4096
 _CHUNK_BYTES = 2**20
@@ -30,18 +30,18 @@ _FOLDER_PREFIX = "zoetrope-sources-"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A source file, ready to be opened."""
+    """Local path and version of a source file."""
 
     path: str
     size_bytes: int
     etag: str | None
-    """The store's name for this version of the content, where it has one."""
+    """ETag of the content, if the store provides one."""
 
 
 class SourceFiles:
-    """Opens local files in place, and keeps the last few remote ones in a temporary folder.
+    """Opens local files in place, and caches the most recent remote files in a temporary folder.
 
-    Consecutive rows are often clips of one video, which is then fetched once.
+    Consecutive rows are often clips of one video, which is then downloaded once.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class SourceFiles:
         self._folder: Path | None = None
 
     def open(self, uri: Any, *, size_bytes: int | None = None) -> Source:
-        """The file named by `uri`: a path, or a URL of an allowed scheme.
+        """Source file at `uri`: a path, or a URL of an allowed scheme.
 
         Args:
-            uri: as it stands in the row; nothing is taken for granted about it.
-            size_bytes: what the size was when the file was first seen.
+            uri: unvalidated value of the row.
+            size_bytes: expected size; None: not verified.
 
         Raises:
             BadRow: InvalidRow, NotAllowed, NotFound, UnreadableSource, TooLarge, Timeout, or SourceChanged.
@@ -77,7 +77,7 @@ class SourceFiles:
         return source
 
     def close(self) -> None:
-        """Delete what was fetched."""
+        """Delete downloaded files."""
         self._fetched.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -128,10 +128,10 @@ class SourceFiles:
 
 
 def check_uri(uri: Any, allowed_schemes: tuple[str, ...]) -> str:
-    """The scheme of `uri`, `file` for a plain path.
+    """Validate `uri`; returns its scheme, `file` for a plain path.
 
     Raises:
-        BadRow: InvalidRow if it is no URI at all, NotAllowed if it is one that must not be opened.
+        BadRow: InvalidRow for a malformed URI, NotAllowed for one that must not be opened.
     """
     if not isinstance(uri, str) or not uri:
         raise BadRow(Reason.INVALID_ROW, f"expected a path or URL as uri, got {uri!r:.100}")
@@ -164,7 +164,7 @@ def _local(uri: str) -> Source:
 
 @contextlib.contextmanager
 def _open_remote(uri: str, scheme: str) -> Iterator[tuple[BinaryIO, int | None, str | None]]:
-    """Stream of the content, its size and its etag, the last two where the store tells."""
+    """Context manager with the content stream, its size and its ETag; None for what the store does not provide."""
     if scheme in ("http", "https"):
         with _reading(uri):
             response = open_http(uri)
@@ -185,20 +185,20 @@ def _bare(etag: str | None) -> str | None:
 
 @contextlib.contextmanager
 def _reading(uri: str) -> Iterator[None]:
-    """Turn what a store raises while it is read into the row's outcome."""
+    """Context manager that converts exceptions of a store to BadRow."""
     try:
         yield
-    except (BadRow, ImportError, MemoryError):  # a missing extra is a fault of the installation, not of the row
+    except (BadRow, ImportError, MemoryError):  # ImportError: a missing extra is a fault of the installation
         raise
     except FileNotFoundError as error:
         raise BadRow(Reason.NOT_FOUND, f"{_shown(uri)} does not exist") from error
-    except Exception as error:  # every store has exceptions of its own
+    except Exception as error:  # stores define exceptions of their own
         text = f"{_shown(uri)} cannot be read: {type(error).__name__}: {str(error)[:300]}"
         raise BadRow(Reason.UNREADABLE_SOURCE, text) from error
 
 
 def _shown(uri: str) -> str:
-    """The URI as it may stand in a message: without credentials, and not too long."""
+    """URI for messages: without credentials and query, at most about 200 characters."""
     if "://" in uri and not uri.startswith("file:"):
         parts = urlsplit(uri)
         uri = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -206,7 +206,7 @@ def _shown(uri: str) -> str:
 
 
 def _make_folder() -> Path:
-    """A temporary folder named after this process; those of processes that were killed are removed."""
+    """Create a temporary folder named after this process, and delete those of killed processes."""
     root = Path(tempfile.gettempdir())
     for folder in root.glob(f"{_FOLDER_PREFIX}*"):
         pid = folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0]

@@ -1,4 +1,4 @@
-"""A dataset's folder, local or on an object store, written so that a reader never sees half a file."""
+"""Storage of a dataset, local or on an object store, with atomic writes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 import fsspec
 
 VIDEOS = "_videos"
-"""Folder of a dataset's own media, where it has some. Readers of Parquet folders skip names that begin like this."""
+"""Folder of media within a dataset. Readers of Parquet folders skip names with a leading underscore."""
 
 
 def open_file_system(url: str) -> tuple[Any, str]:
-    """The file system of `url` and the path on it. Listings are not cached: other processes write there too.
+    """File system of `url` and the path on it. Listings are not cached, because other processes write as well.
 
     Raises:
-        ValueError: no such protocol, or the package for it is not installed.
+        ValueError: an unknown protocol, or one whose package is not installed.
     """
     try:
         fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
@@ -30,26 +30,25 @@ def open_file_system(url: str) -> tuple[Any, str]:
 
 
 def is_local(fs: Any) -> bool:
-    """Whether `fs` is this machine's own disk."""
+    """True for the file system of the local machine."""
     return isinstance(fs, fsspec.implementations.local.LocalFileSystem)
 
 
 @contextlib.contextmanager
 def store_errors(url: str) -> Iterator[None]:
-    """Stores have exceptions of their own, for missing credentials or an endpoint that is down: they become OSError."""
+    """Context manager that converts exceptions specific to a store (missing credentials, unreachable) to OSError."""
     try:
         yield
     except (OSError, ValueError, MemoryError):
         raise
-    except Exception as error:  # nothing is swallowed: it goes on under a name that callers can expect
+    except Exception as error:  # converted, not suppressed
         raise OSError(f"{url}: {type(error).__name__}: {str(error)[:300]}") from error
 
 
 class Storage:
     """Files under one root. Names are relative, with forward slashes.
 
-    `publish` is the only way anything is written: on a local disk a temporary file, flushed to the disk and renamed; on
-    an object store a single PUT. Both replace what was there in one step.
+    All writes are atomic: on a local disk a temporary file, flushed and renamed; on an object store a single upload.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,7 +58,7 @@ class Storage:
         self.url = self.root if self.is_local else str(self.fs.unstrip_protocol(self.root))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Rebuilt from its URL in every process: file systems hold connections that do not travel.
+        # Rebuilt from its URL in every process: connections of file systems cannot be pickled.
         return Storage, (self.url,)
 
     def path(self, name: str) -> str:
@@ -67,14 +66,14 @@ class Storage:
         return f"{self.root}/{name}"
 
     def url_of(self, name: str) -> str:
-        """How `name` is called outside: a path when local, else a URL."""
+        """Address of `name` for other programs: a path if local, else a URL."""
         return f"{self.url}/{name}"
 
     def publish(self, name: str, data: bytes) -> None:
-        """Write `data` as `name`, replacing what was there, in one atomic step.
+        """Write `data` as `name`, atomically replacing an older file.
 
         Raises:
-            OSError: the storage refused it (full, read-only, unreachable). What was there before is untouched.
+            OSError: the storage refused it (full, read-only, unreachable). An older file is untouched.
         """
         if not self.is_local:
             with store_errors(self.url):
@@ -90,7 +89,7 @@ class Storage:
                 os.fsync(file.fileno())
             temporary.replace(target)
         except OSError as error:
-            # A full disk does not say where it is full.
+            # The error of a full disk names no file.
             error.filename = error.filename or str(target)
             raise
         finally:
@@ -99,10 +98,12 @@ class Storage:
 
     @contextlib.contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """A local path to write a large file to. When the block ends well, the file is published as `name` in one step.
+        """Context manager with a local path to write a large file to, published atomically as `name` on exit.
+
+        Nothing is published if the block raises.
 
         Raises:
-            OSError: the storage refused it. What was there before is untouched.
+            OSError: the storage refused it. An older file is untouched.
         """
         if not self.is_local:
             with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +126,7 @@ class Storage:
 
     @contextlib.contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        """A local path to read `name` from, for as long as the block lasts. Raises FileNotFoundError."""
+        """Context manager with a local path to read `name` from. Raises FileNotFoundError."""
         if self.is_local:
             path = Path(self.path(name))
             path.stat()
@@ -138,29 +139,29 @@ class Storage:
             yield path
 
     def read(self, name: str) -> bytes:
-        """The whole of `name`. Raises FileNotFoundError."""
+        """Contents of `name`. Raises FileNotFoundError."""
         with store_errors(self.url):
             return bytes(self.fs.cat_file(self.path(name)))
 
     def exists(self, name: str) -> bool:
-        """Whether `name` is there now."""
+        """True if `name` exists."""
         with store_errors(self.url):
             return bool(self.fs.exists(self.path(name)))
 
     def names(self, folder: str = "", suffix: str = "") -> list[str]:
-        """Names of the visible files directly in `folder`, sorted. Empty when there is no such folder."""
+        """Sorted names of the files in `folder` with the suffix, without hidden files. Empty if it does not exist."""
         base = self.path(folder).rstrip("/")
         try:
             with store_errors(self.url):
-                found = self.fs.ls(base, detail=True)
+                entries = self.fs.ls(base, detail=True)
         except FileNotFoundError:
             return []
-        leaves = (str(entry["name"]).rsplit("/", 1)[-1] for entry in found if entry["type"] == "file")
+        leaves = (str(entry["name"]).rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
         prefix = f"{folder}/" if folder else ""
         return sorted(f"{prefix}{leaf}" for leaf in leaves if leaf.endswith(suffix) and not leaf.startswith("."))
 
     def delete(self, name: str) -> None:
-        """Remove `name`; it may be gone already."""
+        """Delete `name`. No-op if it does not exist."""
         try:
             with store_errors(self.url):
                 self.fs.rm_file(self.path(name))
@@ -168,9 +169,7 @@ class Storage:
             return
 
     def sweep_temporaries(self) -> None:
-        """Remove what writers that were killed left behind. Only with the lock held: a living writer's file is not
-        safe.
-        """
+        """Delete temporary files of killed writers. Requires the dataset's lock: those of active writers go as well."""
         if not self.is_local:
             return
         for folder in (
@@ -185,12 +184,12 @@ class Storage:
 
 
 def _temporary(target: Path) -> Path:
-    """A leading dot hides it from every Parquet reader; a name of its own keeps concurrent writers apart."""
+    """Temporary path beside `target`: hidden from Parquet readers, unique per writer."""
     return target.parent / f".{target.name[:80]}.{uuid.uuid4().hex}.tmp"
 
 
 def _flush_folder(folder: Path) -> None:
-    """A rename itself must survive a power cut, or a row that was reported done would come undone."""
+    """Flush a folder to disk, so that a rename survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Shape-agnostic masks (Animate Anyone 2), with the random blocks of training recorded in the row."""
+"""Stage `agnostic_mask`: shape-agnostic masks (Animate Anyone 2)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Mode = Literal["inference", "training"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgnosticMaskConfig:
-    """Which blocks the character's box is divided into."""
+    """Division of the character's box into blocks."""
 
     mode: Mode = "inference"
-    """`inference`: about ten pixels each, in every frame. `training`: their number is drawn once for each clip."""
+    """`inference`: blocks of about ten pixels, per frame. `training`: a random number of blocks, drawn per clip."""
     seed: int = 0
-    """With the clip's id, decides what `training` draws."""
+    """Seed of the `training` mode, combined with the clip id."""
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -28,7 +28,7 @@ class AgnosticMaskConfig:
 
 
 class AgnosticMaskStage(Stage[AgnosticMaskConfig]):
-    """Hides the outline of the character mask in blocks."""
+    """Expands the character mask to blocks that hide its outline."""
 
     name = "agnostic_mask"
     reads: ClassVar[frozenset[str]] = frozenset({"character_mask", "clip_id"})
@@ -37,7 +37,7 @@ class AgnosticMaskStage(Stage[AgnosticMaskConfig]):
     )
 
     def process(self, row: Row) -> Row:
-        """The masks; the numbers of blocks and the seed they were drawn with are None under the inference rule."""
+        """Computes the masks, the number of blocks and their seed; the last two are None in `inference` mode."""
         masks = rle.decode(row["character_mask"])
         if self.config.mode == "inference":
             blocks, seed = None, None
@@ -53,6 +53,6 @@ class AgnosticMaskStage(Stage[AgnosticMaskConfig]):
 
 
 def clip_seed(seed: int, clip_id: str) -> int:
-    """A seed of the clip's own, the same in every process and on every machine; fits a signed 64-bit column."""
+    """Deterministic seed of a clip, 0 to 2^63 - 1."""
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""The mask of a clip's character."""
+"""Stage `character_mask`: mask of the character in each frame."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class CharacterMaskConfig(BackendConfig):
 
 
 class CharacterMaskStage(BackendStage[CharacterMaskConfig, CharacterMaskBackend]):
-    """Frames and keypoints to one COCO run-length code per frame, at the working size."""
+    """Segments the character; one COCO run-length code per frame, at the working size."""
 
     name = "character_mask"
     reads = frozenset({"frames", "keypoints"})
     writes = frozenset({"character_mask"})
 
     def process(self, row: Row) -> Row:
-        """`character_mask` of `frames`."""
+        """Computes `character_mask`."""
         return {"character_mask": encode(self.backend.character_mask(row["frames"], row["keypoints"]))}

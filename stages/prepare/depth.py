@@ -1,4 +1,4 @@
-"""Relative depth of a clip's frames."""
+"""Stage `depth`: relative depth of each frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DepthConfig(BackendConfig):
 
 
 class DepthStage(BackendStage[DepthConfig, DepthBackend]):
-    """Frames to depth (T, H, W) float32, near is small; it lives in memory only, `structured depth` is what is kept."""
+    """Estimates relative depth (T, H, W) float32, small values near. Transient: `structured_depth` stores a part."""
 
     name = "depth"
     reads = frozenset({"frames"})
@@ -27,5 +27,5 @@ class DepthStage(BackendStage[DepthConfig, DepthBackend]):
     transient = frozenset({"depth"})
 
     def process(self, row: Row) -> Row:
-        """`depth` of `frames`."""
+        """Computes `depth`."""
         return {"depth": self.backend.depth(row["frames"])}

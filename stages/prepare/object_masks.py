@@ -1,4 +1,4 @@
-"""The masks of the objects that a clip's prompts point at."""
+"""Stage `object_masks`: masks of the prompted objects in each frame."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ObjectMasksConfig(BackendConfig):
 
 
 class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
-    """Frames and prompts to run-length codes per object: one per frame, in the order in which objects are first named.
+    """Tracks the prompted objects; one run-length code per object and frame, objects in order of their first prompt.
 
-    Prompts with the same `object_id` point at the same object at different times. A prompt must lie in its clip: one
-    whose time is more than a frame outside, or whose box or points lie outside the picture, is `InvalidRow`; a box
-    that sticks out of the picture is cut at its edge.
+    Prompts with the same `object_id` refer to the same object at different times. A prompt more than a frame outside
+    the clip, or with a box or points outside the picture, is `InvalidRow`; a box that extends beyond the picture is
+    clipped.
     """
 
     name = "object_masks"
@@ -41,27 +41,27 @@ class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
     writes = frozenset({"object_masks"})
 
     def process(self, row: Row) -> Row:
-        """`object_masks` of `frames`; an empty list where there are no prompts.
+        """Computes `object_masks`, an empty list without prompts.
 
         Raises:
-            BadRow: a prompt makes no sense in this clip.
+            BadRow: InvalidRow, for an invalid prompt.
         """
         objects: dict[str, list[ObjectPrompt]] = {}
         for prompt in row["objects"] if row["objects"] is not None else ():
             objects.setdefault(prompt["object_id"], []).append(_prompt(prompt, row))
         if not objects:
             return {"object_masks": []}
-        found = self.backend.track_all(row["frames"], list(objects.values()))
+        tracks = self.backend.track_all(row["frames"], list(objects.values()))
         return {
             "object_masks": [
                 {"object_id": object_id, "masks": encode(masks)}
-                for object_id, masks in zip(objects, found, strict=True)
+                for object_id, masks in zip(objects, tracks, strict=True)
             ]
         }
 
 
 def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
-    """The prompt in pixels of the working size, at the nearest frame."""
+    """Prompt in pixels of the working size, at the nearest frame."""
     what = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
     scale = np.array([row["work_width_px"] / row["width_px"], row["work_height_px"] / row["height_px"]], np.float32)
     size = (row["width_px"], row["height_px"])
@@ -75,7 +75,7 @@ def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     return ObjectPrompt(
         frame=_frame(float(prompt["seconds"]), np.asarray(row["frame_seconds"], np.float64), what),
         box=None if box is None else tuple(float(value) for value in box * np.tile(scale, 2)),  # type: ignore[arg-type]
-        # Pixel centres are whole numbers, so scaling goes about the corner at -0.5.
+        # Pixel centres have integer coordinates, so the origin of scaling is -0.5.
         positive=(positive + 0.5) * scale - 0.5,
         negative=(negative + 0.5) * scale - 0.5,
     )

@@ -1,4 +1,4 @@
-"""Whole-body keypoints of a clip's character."""
+"""Stage `pose`: whole-body keypoints of the character."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class PoseConfig(BackendConfig):
 
 
 class PoseStage(BackendStage[PoseConfig, PoseBackend]):
-    """Frames to keypoints (T, 133, 3) float32 in working-size pixels; a keypoint that is not there scores near 0.
+    """Estimates keypoints (T, 133, 3) float32: x, y in working-size pixels and a score, near 0 for absent keypoints.
 
-    `num_people`: (T,) int32, the persons in each frame with the character among them; None where the backend looks for
-    one character and does not count.
+    `num_people`: (T,) int32, number of persons per frame including the character; None if the backend does not count.
     """
 
     name = "pose"
@@ -30,7 +29,7 @@ class PoseStage(BackendStage[PoseConfig, PoseBackend]):
     writes = frozenset({"keypoints", "num_people"})
 
     def process(self, row: Row) -> Row:
-        """`keypoints` and `num_people` of `frames`."""
+        """Computes `keypoints` and `num_people`."""
         if isinstance(self.backend, PeopleBackend):
             people = self.backend.people(row["frames"])
             return {"keypoints": people.keypoints, "num_people": people.num_people}

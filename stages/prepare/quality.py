@@ -1,4 +1,4 @@
-"""Quality columns of a clip."""
+"""Stage `quality`: quality measures of a clip."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ QUALITY_COLUMNS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QualityConfig:
-    """Nothing to set: the measures are definitions, and the thresholds on them are `SelectConfig`."""
+    """Empty: the measures have no parameters. Thresholds are in `SelectConfig`."""
 
 
 class QualityStage(Stage[QualityConfig]):
-    """Measures a clip; decides nothing."""
+    """Measures the quality of a clip, without rejecting it."""
 
     name = "quality"
     reads: ClassVar[frozenset[str]] = frozenset({"frames", "frame_seconds", "keypoints", "character_mask"})
     writes: ClassVar[frozenset[str]] = QUALITY_COLUMNS
 
     def process(self, row: Row) -> Row:
-        """All quality columns, finite numbers as `models.quality.measures` defines them."""
+        """Computes all quality columns: finite numbers, defined in `models.quality.measures`."""
         frames, keypoints = row["frames"], row["keypoints"]
         masks = rle.decode(row["character_mask"])
         frame_seconds = np.asarray(row["frame_seconds"], np.float64)

@@ -1,4 +1,4 @@
-"""Sets aside the clips that are not good enough, by thresholds on their quality columns."""
+"""Stage `select`: rejection of clips by thresholds on their quality columns."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from stages.prepare.quality import QUALITY_COLUMNS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelectConfig:
-    """Thresholds; None turns one off. The defaults are lenient: they set aside what is of no use to any model."""
+    """Thresholds; None disables one. The lenient defaults reject only clips that are unusable for any model."""
 
     min_person_share: float | None = 0.5
     min_pose_confidence: float | None = 0.2
     min_keypoints_inside_mask: float | None = 0.5
     max_mask_area_jump: float | None = 0.9
     min_motion_magnitude: float | None = 0.01
-    """Sizes of the character per second."""
+    """Unit: sizes of the character per second."""
     min_sharpness: float | None = 10.0
-    """Sharp videos measure 500 and more; blurred by 1% of the character's size, 5 to 45."""
+    """Variance of the Laplacian: 500 and more for sharp videos, 5 to 45 for a blur of 1% of the character's size."""
     max_identity_switches: int | None = 0
     max_shot_cuts: int | None = None
-    """Clips that `ingest` made lie within a shot; 0 is for manifests of another origin. In one puppet clip of 30, with
-    large figures that jump, a jump passes for a cut.
+    """0 is for manifests not written by `ingest`, whose clips lie within a shot. Jumps of large figures can count as
+    cuts: in one of 30 puppet clips.
     """
     max_longest_absence_seconds: float | None = 2.0
 
 
-# In the order in which they are checked: what is wrong with a clip altogether comes before what is wrong with details.
+# In order of evaluation: from faults of the whole clip to faults of details.
 _CHECKS = (
     ("min_person_share", "person_share", operator.ge, Reason.NO_PERSON),
     ("min_pose_confidence", "pose_confidence", operator.ge, Reason.LOW_POSE_CONFIDENCE),
@@ -46,14 +46,15 @@ _CHECKS = (
 
 
 def thresholds(config: SelectConfig) -> dict[str, float]:
-    """Quality column to its threshold, for those that are on."""
+    """Threshold by quality column, for enabled thresholds."""
     limits = {column: getattr(config, option) for option, column, _, _ in _CHECKS}
     return {column: limit for column, limit in limits.items() if limit is not None}
 
 
 class SelectStage(Stage[SelectConfig]):
-    """Rejects a clip at the first threshold that it fails. Reads quality columns only, so that a new threshold needs no
-    decoding.
+    """Rejects a clip at the first threshold it fails.
+
+    Reads quality columns only, so that a changed threshold requires no decoding.
     """
 
     name = "select"
@@ -61,10 +62,10 @@ class SelectStage(Stage[SelectConfig]):
     writes: ClassVar[frozenset[str]] = frozenset()
 
     def process(self, row: Row) -> Row:
-        """Nothing new.
+        """Validates the quality; adds no columns.
 
         Raises:
-            Rejected: the clip fails a threshold; the message says which, and by how much.
+            Rejected: the clip fails a threshold; the message states the value and the threshold.
         """
         for option, column, holds, reason in _CHECKS:
             limit, value = getattr(self.config, option), row[column]

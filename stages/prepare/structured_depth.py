@@ -1,4 +1,4 @@
-"""Depth inside the skeleton, coded as pictures that fit into a row."""
+"""Stage `structured_depth`: depth inside the rasterised skeleton, encoded as PNG."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stages.base import Row, Stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StructuredDepthConfig:
-    """How the skeleton is drawn that depth is kept in."""
+    """Rasterisation of the skeleton."""
 
     line_width_share: float = 0.02
-    """Width of a limb as a share of the character's size; 0.02 is that of an OpenPose skeleton of a whole person."""
+    """Width of a limb relative to the character's size; 0.02 is that of an OpenPose skeleton of a whole person."""
     min_score: float = CONFIDENT_SCORE
-    """Keypoints with a lower score are not drawn."""
+    """Minimum score of drawn keypoints."""
 
     def __post_init__(self) -> None:
         if not 0 < self.line_width_share <= 1:
@@ -27,14 +27,14 @@ class StructuredDepthConfig:
 
 
 class StructuredDepthStage(Stage[StructuredDepthConfig]):
-    """Reduces the dense depth (T, H, W) of a clip to the rasterised skeleton (T, 133, 3), on one scale."""
+    """Restricts dense depth (T, H, W) to the rasterised keypoints (T, 133, 3), with one depth scale per clip."""
 
     name = "structured_depth"
     reads: ClassVar[frozenset[str]] = frozenset({"keypoints", "depth"})
     writes: ClassVar[frozenset[str]] = frozenset({"depth_png", "depth_min", "depth_max"})
 
     def process(self, row: Row) -> Row:
-        """PNG files of the structured depth, and the clip's scale."""
+        """Computes `depth_png`, one 16-bit PNG per frame, and the depth scale of the clip."""
         masks = skeleton_masks(
             row["keypoints"],
             row["depth"].shape[1:],

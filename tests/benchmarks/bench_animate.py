@@ -31,14 +31,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from models.animate_anyone.animator import AnimateAnyoneAnimator
 from stand_in_networks import randomise
 
-from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.config import EMBEDDED, MOORE
 from models.animate_anyone.network import AnimateAnyone, Conditions, Denoiser
+from models.animation.animator import AnimationInputs
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
-from models.animation.animator import AnimationInputs
 from models.common.unet.transformer import TransformerBlock
 from models.metrics.pixels import psnr
 from models.sampling.denoise import guide

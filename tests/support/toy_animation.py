@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from stages.animate.models import AnimationModel, LoadOptions, MissingWeightsError
 
 from models.animation.animator import Animation, AnimationInputs, OnStep
-from stages.animate.models import AnimationModel, LoadOptions, MissingWeightsError
 
 DEFAULT_STEPS = 3
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs.cards.appearance import write_card
 from jobs.cli.main import main
 from jobs.training import appearance as module
 from jobs.training.appearance import TrainAppearanceConfig, train_appearance
 from jobs.training.perception import rendered
-from jobs.cards.appearance import write_card
 from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
 from models.common.checkpoint import read_metadata, save_checkpoint

@@ -6,6 +6,7 @@ from shutil import copyfile
 
 import numpy as np
 import pytest
+from stages.animate.models import MODELS
 
 from jobs.evaluation.heldout import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
 from jobs.training.publish import SYSTEMS, heldout_scores
@@ -13,7 +14,6 @@ from models.animate_anyone.weights import load_embedded as load_animate_anyone
 from models.animate_x.weights import load_embedded as load_animate_x
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.perception.embedded import EmbeddedFigure
-from stages.animate.models import MODELS
 
 HELDOUT = HeldoutConfig(num_pairs=2, size_px=(128, 128), duration_seconds=0.5)
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from small_jobs import options, small_config
+from stages.animate.models import MODELS
 from toy_animation import toy_model
 
 from jobs.cli.main import main
@@ -28,7 +29,6 @@ from models.puppets import sample_pair
 from models.puppets.truth_file import read_truth
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
-from stages.animate.models import MODELS
 from stages.io.storage import Storage
 
 Run = Callable[..., tuple[int, str, str]]

@@ -16,9 +16,9 @@ from stand_in_weights import fill, forget_digests
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.verbs.prepare import prepare
+from models.catalogue import CATALOGUE
 from models.common.digest import CheckpointError, file_digest
 from models.video.encode import write_h264
-from models.catalogue import CATALOGUE
 from models.weights.resolve import place
 
 SIDE, FPS, NUM_FRAMES = 320, 8, 24

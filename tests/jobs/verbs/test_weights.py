@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jobs.cli.main import main
-from models.weights import catalogue
 from models.catalogue import entry
+from models.weights import catalogue
 from models.weights.resolve import place
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from models.animate_anyone.animator import AnimateAnyoneAnimator
 from numpy.typing import NDArray
 from tiny_animate_anyone import TINY
 
 from models.animate_anyone import animator as module
-from models.animate_anyone.animator import AnimateAnyoneAnimator
 from models.animate_anyone.network import AnimateAnyone
+from models.animation.animator import AnimationInputs
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae
-from models.animation.animator import AnimationInputs
 from models.common.memory import MemoryPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")

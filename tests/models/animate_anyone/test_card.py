@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from animation_cards import metadata
+from models.animate_anyone.card import write_card
 from tiny_animate_anyone import TINY
 
-from models.animate_anyone.card import write_card
 from models.animate_anyone.network import AnimateAnyone
 from models.common.checkpoint import save_checkpoint
 from models.common.digest import file_digest

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models.animate_anyone.training import AnimateAnyoneTask
 from tiny_animate_anyone import TINY
 from torch import Tensor, nn
 
 from models.animate_anyone.network import AnimateAnyone
-from models.animate_anyone.training import AnimateAnyoneTask
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae, standardise, to_images
 from models.training.batch import SampleBatch

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_animate_x import TINY, new_network
-
 from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.clip import first_latents
+from tiny_animate_x import TINY, new_network
+
 from models.animate_x.config import AnimateXConfig, NoisePrior
 from models.animate_x.indicators import indicator_keypoints
+from models.animation.animator import AnimationInputs
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae
-from models.animation.animator import AnimationInputs
 from models.pose.skeleton import INDEX
 from models.sampling.schedule import NoiseSchedule
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models.animate_x.clip import ClipDenoiser, ClipInputs
+from models.animate_x.training import AnimateXTask
 from tiny_animate_x import TINY
 from torch import Tensor, nn
 
-from models.animate_x.clip import ClipDenoiser, ClipInputs
 from models.animate_x.config import AnimateXConfig
 from models.animate_x.network import AnimateX
-from models.animate_x.training import AnimateXTask
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae, standardise, to_images
 from models.common.unet.config import MambaConfig

@@ -12,9 +12,9 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,
-    puppets_image_encoder,
     new_puppets_image_encoder,
     published_image_encoder,
+    puppets_image_encoder,
 )
 from models.appearance.vae import to_images
 from models.common.checkpoint import save_checkpoint

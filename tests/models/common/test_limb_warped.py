@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-
-from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
-from models.animation.animator import AnimationInputs
 from models.common.limb_warped import LimbWarped, with_detail
 from models.pose.limb_warp import LimbWarp
+from numpy.typing import NDArray
+
+from models.animation.animator import AnimationInputs
+from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
 from models.puppets import render
 from models.puppets.pairs import sample_pair
 

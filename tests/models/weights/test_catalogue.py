@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from models.catalogue import ANIMATION_NEEDS, CATALOGUE
+from models.catalogue import ANIMATION_NEEDS, CATALOGUE, entry
 from models.weights.entry import Hub, Loader, Weights
-from models.catalogue import entry
 from models.weights.resolve import locate
 
 SUFFIXES = {

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from models.common.digest import CheckpointError
 from models.catalogue import CATALOGUE
+from models.common.digest import CheckpointError
 from models.weights.entry import File, Weights
 from models.weights.resolve import MissingWeightsError, fetch, find, place
 

@@ -20,7 +20,7 @@ def test_the_list_is_checked_before_anything_starts() -> None:
         check(steps[1:], ["value", "fault"])
     with pytest.raises(ValueError, match="two stages are named 'decode'"):
         check([steps[0], steps[0]], ["value", "fault"])
-    with pytest.raises(ValueError, match=r"stage 'decode' writes \['size'\], which are there already"):
+    with pytest.raises(ValueError, match=r"stage 'decode' writes \['size'\], which exist already"):
         check(steps, ["value", "fault", "size"])
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stages.animate.models import AnimationModel, LoadOptions
 from toy_animation import ToyAnimator, failing_model, toy_model
 
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from stages.animate.diffusion import PROGRESS, AnimateConfig, AnimateStage
-from stages.animate.models import AnimationModel, LoadOptions
 from stages.base import Row
 from stages.chain import run_row
 from stages.io.storage import Storage

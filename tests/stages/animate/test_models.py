@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from models.animate_anyone.animator import AnimateAnyoneAnimator
+from models.animate_x.animator import AnimateXAnimator
+from stages.animate.models import MODELS, LoadOptions, MissingWeightsError
 from tiny_animate_x import TINY, new_network
 
 from models.animate_anyone import weights as animate_anyone_weights
-from models.animate_anyone.animator import AnimateAnyoneAnimator
-from models.animate_x.animator import AnimateXAnimator
 from models.animate_x.config import CONFIGS
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.open_clip import OpenClip
 from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae
-from models.pose.pose_map import PRESETS
 from models.catalogue import CATALOGUE
+from models.pose.pose_map import PRESETS
 from models.weights.resolve import place
-from stages.animate.models import MODELS, LoadOptions, MissingWeightsError
 
 FILES = {"animate-x": "animate-x_ckpt.pth", "unianimate": "unianimate_16f_32f_non_ema_223000.pth"}
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from stand_in_weights import fill, forget_digests
 
+from models.catalogue import CATALOGUE
 from models.common.digest import CheckpointError
 from models.masks import rle
-from models.catalogue import CATALOGUE
 from models.weights.resolve import MissingWeightsError, place
 from stages.backends.base import BackendConfig, BackendStage
 from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage

@@ -16,8 +16,8 @@ from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.open_clip import OpenClip
 from models.appearance.packing import unpack
 from models.appearance.vae import Vae, puppets_vae, to_images
-from models.common.digest import CheckpointError
 from models.catalogue import CATALOGUE
+from models.common.digest import CheckpointError
 from models.weights.resolve import place
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema, to_table
 from pipelines.engine.steps import Workers, check
