@@ -1,6 +1,6 @@
-"""Every published weight that this project can use: who published it, under which licence, and which files it is.
+"""Catalogue of the published weights that this project can load: publisher, licence and files.
 
-A digest that stands here was published by whoever stores the file; a file of another digest is refused.
+Digests are those published by the host of the file; a file with another digest is refused.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _sapiens(part: str, name: str, repository: str, file: str) -> Weights:
 
 
 def _sapiens_pose(num_keypoints: int, size: str, layout: str, precision: int) -> Weights:
-    """`precision`: of the publisher's evaluation, which is part of the file's name."""
+    """`precision`: average precision of the publisher's evaluation, part of the file name."""
     file = f"sapiens_{size}_{layout}_best_{layout}_AP_{precision}_torchscript.pt2"
     name = f"sapiens-pose-{num_keypoints}-{size}"
     if layout == "goliath":
@@ -83,7 +83,7 @@ def _folder(
     weights: File,
     loader: Loader = Loader.TRANSFORMERS,
 ) -> Weights:
-    """A `config.json` and the weights beside it."""
+    """Entry of a weights file with a `config.json` beside it."""
     config = File(name=str(PurePosixPath(weights.name).with_name("config.json")), size_bytes=CONFIG_BYTES)
     return Weights(
         name=name,
@@ -122,7 +122,7 @@ def _depth_anything(size: str, size_bytes: int, licence: str) -> Weights:
 
 
 def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
-    """The folder for transformers, and the file for the publisher's own package; `sha256` is the latter's."""
+    """Entries of the transformers folder and of the file for the publisher's package; `sha256` is of that file."""
     repository = f"facebook/sam2.1-hiera-{size}"
     name = f"sam2.1-hiera-{size}"
     file = File(name=f"sam2.1_hiera_{size.replace('-', '_')}.pt", size_bytes=size_bytes, sha256=sha256)
@@ -400,7 +400,7 @@ _ALL: tuple[Weights, ...] = (
 )
 
 CATALOGUE: Mapping[str, Weights] = MappingProxyType({weights.name: weights for weights in _ALL})
-"""By name."""
+"""Weights by name."""
 
 ANIMATION_NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -429,4 +429,4 @@ ANIMATION_NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-"""What the published form of each animation system is made of."""
+"""Names of the weights that each published animation system requires."""

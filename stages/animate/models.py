@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from models.common.animator import Animator
 from models.common.checkpoint import CheckpointError, file_digest
-from models.weights.resolve import Found, MissingWeightsError, entry, find
+from models.weights.resolve import MissingWeightsError, ResolvedWeights, entry, find
 
 __all__ = ["MODELS", "AnimationModel", "Dtype", "LoadOptions", "MissingWeightsError", "Models"]
 
@@ -144,7 +144,7 @@ def _load_animate_x(options: LoadOptions) -> Animator:
     )
 
 
-def _found(weights: str | None, names: Iterable[str]) -> list[Found]:
+def _found(weights: str | None, names: Iterable[str]) -> list[ResolvedWeights]:
     folder = None if weights is None else Path(weights)
     return [find(entry(name), folder) for name in names]
 

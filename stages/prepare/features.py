@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.appearance.packing import pack
 from models.common.checkpoint import file_digest
-from models.weights.resolve import Found
+from models.weights.resolve import ResolvedWeights
 from stages.backends.base import EMBEDDED, Backend, BackendConfig, BackendStage, Loading
 from stages.base import Row
 
@@ -138,7 +138,7 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
         packed, shape = pack(self.backend(row["frames"]))
         return {self.column: packed, self.shape_column: shape}
 
-    def _read_digests(self, found: list[Found]) -> dict[str, str]:
+    def _read_digests(self, found: list[ResolvedWeights]) -> dict[str, str]:
         if found:
             return super()._read_digests(found)
         from models.appearance.vae import CHECKPOINTS
