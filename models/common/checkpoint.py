@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from models.common.atomic import atomic_path
 
 NUM_NAMES_SHOWN = 5
 
@@ -136,10 +137,9 @@ def save_checkpoint(
         key: (tensor.to(float_dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for key, tensor in tensors.items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
-    temporary.chmod(0o644)  # safetensors makes files that only their owner may read
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
+        temporary.chmod(0o644)  # safetensors creates files with mode 0600
 
 
 def _shown(names: list[str]) -> str:
