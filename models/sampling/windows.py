@@ -1,4 +1,4 @@
-"""Context windows over a long clip: which frames the network sees together, and how their predictions are blended."""
+"""Context windows over a long clip: frame indices of each window, and blending of overlapping predictions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Blend = Literal["uniform", "triangular"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowConfig:
-    """How a clip longer than one window is covered.
+    """Layout of the windows over a clip longer than one window.
 
-    `size`, `overlap`: frames of a window, and frames that neighbours share.
-    `layout`: "closed_loop" runs on past the last frame into the first ones (Moore-AnimateAnyone, X-Dyna; right for
-      clips that loop, otherwise end and beginning mix); "open_loop" stops at the end, where its last window may still
-      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" moves the last window back to end
-      at the last frame (UniAnimate), so no window wraps.
-    `stride`: levels of the AnimateDiff schedule: level k takes every 2ᵏ-th frame. Not for "last_shifted".
-    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weighs a
-      prediction by its distance from its window's ends, so that there is no seam where a window begins or ends.
+    `size`, `overlap`: frames per window, and frames shared by neighbouring windows.
+    `layout`: "closed_loop" wraps around from the last frame to the first (Moore-AnimateAnyone, X-Dyna; suited to clips
+      that loop, otherwise it mixes end and beginning); "open_loop" stops at the end, where the last window may still
+      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" shifts the last window back to end
+      at the last frame (UniAnimate), so that no window wraps.
+    `stride`: number of levels of the AnimateDiff schedule; level k takes every 2ᵏ-th frame. Must be 1 for
+      "last_shifted".
+    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weights a
+      prediction by its distance from the window's ends, which avoids seams at window boundaries.
     """
 
     size: int
@@ -44,13 +45,13 @@ class WindowConfig:
 
 
 def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int = 0) -> list[list[int]]:
-    """Windows, each a list of frame indices, that together hold every frame; all of one length.
+    """Frame indices of each window. The windows cover every frame and have one length.
 
-    A clip no longer than one window is one window of its own length.
+    A clip no longer than `config.size` is a single window of its own length.
 
-    `step`: index of the sampling step; loop layouts begin elsewhere at each step (bit-reversal order, as AnimateDiff
-    does; the public character pipelines pass 0 always). `offset` moves every window of a loop layout by so many frames,
-    around the end of the clip (X-Dyna draws one per step).
+    `step`: index of the sampling step; loop layouts start at a different frame at each step (in bit-reversal order, as
+    in AnimateDiff; the public character pipelines always pass 0). `offset` shifts every window of a loop layout by so
+    many frames, wrapping around the end of the clip (X-Dyna draws one per step).
 
     Raises:
         ValueError: `num_frames` < 1.
@@ -69,7 +70,7 @@ def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int
 
 
 def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
-    """The least number of frames ≥ `num_frames` that open-loop windows fit exactly.
+    """Smallest number of frames ≥ `num_frames` that open-loop windows cover without wrapping.
 
     MusePose repeats the last pose up to this length and drops the extra frames afterwards.
     """
@@ -80,7 +81,7 @@ def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
 
 
 def blend_weights(windows: Sequence[Sequence[int]], num_frames: int, blend: Blend) -> list[Tensor]:
-    """For each window the weights (len(window),) float32 of its predictions; over all windows they sum to 1 per frame.
+    """Weights (len(window),) float32 of each window's predictions; they sum to 1 per frame over all windows.
 
     Raises:
         ValueError: a frame is in no window.
