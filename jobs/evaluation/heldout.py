@@ -17,7 +17,7 @@ from models.perception.scores import correct
 from models.pose.pose_augment import realigned
 from models.puppets import render
 from models.puppets.pairs import sample_pair
-from models.puppets.truth import as_found
+from models.puppets.truth import truth_as_detections
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.models import AnimationModel
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
@@ -116,7 +116,9 @@ def animate_heldout(animator: Animator, model: AnimationModel, config: HeldoutCo
             "retarget": "frame" if config.setting in ("misfit", "rescaled") else None,
         }
         row |= reference_pose.process(row)
-        own, others = (np.stack([as_found(frame.keypoints) for frame in frames]) for frames in (target, human))
+        own, others = (
+            np.stack([truth_as_detections(frame.keypoints) for frame in frames]) for frames in (target, human)
+        )
         if config.setting == "exact":
             row |= {"driving_keypoints": others, "reference_keypoints": own[0]}
         elif of_itself:
