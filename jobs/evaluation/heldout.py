@@ -27,7 +27,8 @@ from models.pose.pose_augment import realigned
 from models.pose.pose_map import PRESETS, draw_pose, draw_poses
 from models.pose.retarget import Rule, retarget
 from models.puppets import PuppetPair, render, sample_pair
-from models.puppets.truth import as_found
+from models.puppets.pairs import sample_pair
+from models.puppets.truth import truth_as_detections
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def _heldout_clip(pair: PuppetPair, config: HeldoutConfig, figure: EmbeddedFigur
     target, human = (list(render(spec, config.fps, num_frames)) for spec in (pair.target, pair.driving))
     truth = np.stack([frame.rgb for frame in target])
     driving = truth if config.setting == "rescaled" else np.stack([frame.rgb for frame in human])
-    own, others = (np.stack([as_found(frame.keypoints) for frame in frames]) for frames in (target, human))
+    own, others = (np.stack([truth_as_detections(frame.keypoints) for frame in frames]) for frames in (target, human))
     if config.setting == "exact":
         reference_keypoints, driving_keypoints = own[0], others
     else:

@@ -111,9 +111,7 @@ def read_run(run: str) -> TrainedRun:
         raise CheckpointError(f"no checkpoint at {run}") from None
     runs: Any = metadata.get("runs")
     last = runs[-1] if runs and "model" in runs[-1] else None
-    publishable = [
-        name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships
-    ]
+    publishable = [name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships]
     if last is None or recorded_model(last) not in publishable:
         named = "no model" if last is None else recorded_model(last)
         raise CheckpointError(

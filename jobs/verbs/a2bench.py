@@ -13,7 +13,7 @@ from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from models.pose.pose_file import FilePoses, write_pose_file
 from models.puppets import render, render_frame, sample_pair
-from models.puppets.truth import as_found
+from models.puppets.truth import truth_as_detections
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, BodyShapes, read_characters, requests_for, write_clips
@@ -136,7 +136,7 @@ def _draw(out: Path, name: str, seed: int, config: StandInConfig) -> Row:
     write_h264(out / "videos" / f"{name}.mp4", (frame.rgb for frame in frames), fps=config.fps)
     height, width = config.size_px
     poses = FilePoses(
-        keypoints=np.stack([as_found(frame.keypoints) for frame in frames]), height_px=height, width_px=width
+        keypoints=np.stack([truth_as_detections(frame.keypoints) for frame in frames]), height_px=height, width_px=width
     )
     write_pose_file(out / "saved_pkl" / f"{name}.pkl", poses, fps=config.fps)
     times = [index / config.fps for index in range(config.num_frames)]
@@ -146,5 +146,5 @@ def _draw(out: Path, name: str, seed: int, config: StandInConfig) -> Row:
         "work_height_px": height,
         "work_width_px": width,
         "num_frames": 1,
-        "keypoints": as_found(render_frame(pair.driving, 0.0).keypoints)[None],
+        "keypoints": truth_as_detections(render_frame(pair.driving, 0.0).keypoints)[None],
     }

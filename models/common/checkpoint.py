@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from models.common.atomic import atomic_path
 from models.common.digest import CheckpointError
 
 NUM_NAMES_SHOWN = 5
@@ -113,10 +113,9 @@ def save_checkpoint(
         key: (tensor.to(float_dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for key, tensor in tensors.items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
-    temporary.chmod(0o644)  # safetensors makes files that only their owner may read
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
+        temporary.chmod(0o644)  # safetensors creates files with mode 0600
 
 
 def _shown(names: list[str]) -> str:

@@ -1,7 +1,7 @@
-"""Structured depth: depth inside the skeleton only, coded as 16-bit pictures (Animate Anyone 2, arXiv:2502.06145, 3.4).
+"""Structured depth: depth inside the skeleton only, as 16-bit images (Animate Anyone 2, arXiv:2502.06145, 3.4).
 
-Near is small. A clip shares one scale, so depths stay comparable between its frames:
-depth = depth_min + (value - 1) / 65534 * (depth_max - depth_min), and value 0 says that there is no depth here.
+Smaller is nearer. All frames of a clip share one scale, so that their depths are comparable:
+depth = depth_min + (value - 1) / 65534 * (depth_max - depth_min), and value 0 means no depth.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.overlay import rasterise_skeleton
 
 STEPS = 65534
-"""Steps between the nearest (value 1) and the farthest depth (value 65535) of a clip."""
+"""Number of steps between the nearest (value 1) and the farthest depth (value 65535) of a clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodedDepth:
-    """Depth of a clip as it is kept in a row."""
+    """Encoded depth of a clip, as stored in a row."""
 
     png: list[bytes]
     """(T) 16-bit grey PNG files."""
     minimum: float
-    """Depth of value 1; 0.0 if the clip has no depth at all."""
+    """Depth of value 1; 0.0 if the clip has no depth."""
     maximum: float
-    """Depth of value 65535; 0.0 if the clip has no depth at all."""
+    """Depth of value 65535; 0.0 if the clip has no depth."""
 
 
 def skeleton_masks(
@@ -39,9 +39,9 @@ def skeleton_masks(
     line_width_share: float,
     min_score: float = CONFIDENT_SCORE,
 ) -> NDArray[np.bool_]:
-    """Masks (T, H, W) of the skeletons of a clip, keypoints (T, 133, 3), with lines of one width for the whole clip.
+    """Masks (T, H, W) of the skeletons of a clip, keypoints (T, 133, 3).
 
-    The width is `line_width_share` of the character's size, at least one pixel.
+    The line width of the clip is `line_width_share` of the character's size, at least one pixel.
     """
     width_px = max(1.0, line_width_share * character_size_px(keypoints, min_score=min_score))
     masks = np.empty((len(keypoints), *size), np.bool_)
@@ -51,7 +51,7 @@ def skeleton_masks(
 
 
 def encode_depth(depth: NDArray[np.float32], masks: NDArray[np.bool_]) -> CodedDepth:
-    """Code the depth (T, H, W) inside the masks (T, H, W) over the range that it has there.
+    """Encode the depth (T, H, W) inside the masks (T, H, W), scaled to its range there.
 
     Raises:
         ValueError: the shapes differ, or depth inside the masks is not finite.
@@ -71,10 +71,10 @@ def encode_depth(depth: NDArray[np.float32], masks: NDArray[np.bool_]) -> CodedD
 
 
 def decode_depth(png: Sequence[bytes], *, minimum: float, maximum: float) -> NDArray[np.float32]:
-    """Depth (T, H, W) of a coded clip, NaN where there is none; within half a step of what was coded.
+    """Decode depth (T, H, W), NaN where there is none; the error is at most half a step.
 
     Raises:
-        ValueError: there is no frame, one is not a 16-bit grey PNG, or their sizes differ; the message names the frame.
+        ValueError: `png` is empty, a frame is not a 16-bit grey PNG, or sizes differ; the message names the frame.
     """
     if len(png) == 0:
         raise ValueError("cannot decode 0 frames of depth: their size is unknown; expected one PNG per frame")
@@ -84,7 +84,7 @@ def decode_depth(png: Sequence[bytes], *, minimum: float, maximum: float) -> NDA
             raise ValueError(f"depth of frame {t} has size {frame.shape}, but frame 0 has {frames[0].shape}")
     values = np.stack(frames)
     depth = minimum + (values - 1.0) * ((maximum - minimum) / STEPS)
-    depth[values == STEPS + 1] = maximum  # which a sum with a far larger minimum would not come back to
+    depth[values == STEPS + 1] = maximum  # exact, where the sum may round if |minimum| is far larger than the range
     return np.where(values == 0, np.nan, depth).astype(np.float32)
 
 

@@ -1,12 +1,11 @@
 """Shape-agnostic masks (Animate Anyone 2, arXiv:2502.06145, section 3.2).
 
 The bounding box (h x w) of the character's mask is divided into k_h x k_w blocks, and each block is filled with its
-maximum: the model sees where the character is, but not its outline. k is the *number* of blocks, so 1 gives the whole
-box, and h and w give the mask itself.
+maximum, which hides the outline of the character but not its position. k is the *number* of blocks: 1 gives the whole
+box, h and w give the mask itself.
 
-The paper leaves open what happens when h is not a multiple of k_h. Here block i covers the rows floor(i h / k_h) to
-floor((i + 1) h / k_h): the sizes of blocks differ by at most one pixel, and multiplying k by a whole number only
-divides blocks.
+The paper does not specify the case in which h is not a multiple of k_h. Here block i covers the rows floor(i h / k_h)
+to floor((i + 1) h / k_h): block sizes differ by at most one pixel, and multiplying k by an integer subdivides blocks.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from numpy.typing import NDArray
 from models.masks.boxes import bounding_boxes
 
 INFERENCE_BLOCK_PX = 10
-"""The paper's inference rule is k_h = h / 10, k_w = w / 10: blocks of about ten pixels."""
+"""Block size at inference: the paper's rule is k_h = h / 10, k_w = w / 10."""
 
 
 class Blocks(NamedTuple):
-    """Number of blocks into which a box is divided, down (k_h) and across (k_w)."""
+    """Number of blocks of a box, vertically (k_h) and horizontally (k_w)."""
 
     high: int
     wide: int
 
 
 def draw_blocks(masks: NDArray[np.bool_], seed: int) -> Blocks:
-    """Random k_h in 1..h, k_w in 1..w for training, where h and w are the clip's largest box (masks: (T, H, W)).
+    """Random k_h in 1..h, k_w in 1..w for training, where h x w is the clip's largest box (masks: (T, H, W)).
 
-    One draw serves a whole clip, so that the blocks do not flicker; the paper does not say.
+    One draw per clip, so that the blocks do not flicker; the paper does not specify this.
     """
     x0, y0, x1, y1 = bounding_boxes(masks).T
     generator = np.random.default_rng(seed)
@@ -43,8 +42,8 @@ def draw_blocks(masks: NDArray[np.bool_], seed: int) -> Blocks:
 def agnostic_masks(masks: NDArray[np.bool_], blocks: Blocks | None = None) -> NDArray[np.bool_]:
     """Shape-agnostic masks of character masks (T, H, W).
 
-    `blocks` is held for all frames, and reduced to the box of a frame that is smaller (a block is at least one pixel).
-    None is the inference rule, applied to the box of each frame and rounded, at least 1.
+    `blocks` applies to all frames, limited to the size of the frame's box (a block is at least one pixel). None applies
+    the inference rule to the box of each frame, rounded, at least 1.
     """
     if blocks is not None and min(blocks) < 1:
         raise ValueError(f"the number of blocks must be at least 1 in both directions, got {blocks}")

@@ -1,4 +1,4 @@
-"""COCO run-length code of masks: the form in which rows carry them, readable by any COCO tool."""
+"""COCO run-length encoding (RLE) of masks, the format of mask columns."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 MAX_PIXELS = 8192 * 8192
-"""Largest mask that `decode` makes: a code of twenty bytes can otherwise ask for terabytes."""
+"""Maximum mask size in `decode`: a code of twenty bytes could otherwise allocate terabytes."""
 
 
 class RLE(TypedDict):
-    """One mask: `size` is [height, width], `counts` the compressed COCO run lengths in column-major order."""
+    """Run-length code of one mask: `size` is [height, width], `counts` the compressed column-major run lengths."""
 
     size: list[int]
     counts: bytes
 
 
 def encode(masks: NDArray[np.bool_]) -> list[RLE]:
-    """Run-length code of bool masks (T, H, W), one entry per frame.
+    """Run-length codes of bool masks (T, H, W), one per frame.
 
     Raises:
         ValueError: the masks are not bool, not three-dimensional, or have a side of 0.
@@ -37,11 +37,11 @@ def encode(masks: NDArray[np.bool_]) -> list[RLE]:
 def decode(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
     """Masks (T, H, W) of the run-length codes of one clip.
 
-    The run lengths are checked before anything is filled: pycocotools itself returns uninitialised memory when they do
-    not cover the whole mask, and is slower.
+    Run lengths are validated first: pycocotools' own decoder returns uninitialised memory if they do not cover the
+    mask, and is slower.
 
     Raises:
-        ValueError: there is no code, the sizes differ, or a code is damaged; the message names the frame.
+        ValueError: `codes` is empty, the sizes differ, or a code is damaged; the message names the frame.
         TypeError: `counts` is not bytes.
     """
     if len(codes) == 0:
@@ -71,11 +71,11 @@ def _size(code: Mapping[str, Any], t: int) -> tuple[int, int]:
 
 
 def _run_lengths(counts: object, t: int) -> NDArray[np.int64]:
-    """Lengths of the runs, alternating from background to foreground.
+    """Run lengths, alternately background and foreground.
 
-    The COCO code writes each number in groups of five bits, lowest first, as the characters 48 to 111: bit 5 says that
-    another group follows, bit 4 of the last group is the sign. From the fourth number on it is the difference to the
-    number two places earlier.
+    COCO's encoding stores each number in groups of five bits, lowest first, as the characters 48 to 111: bit 5 is set
+    if another group follows, bit 4 of the last group is the sign. From the fourth number on, the difference to the
+    number two positions earlier is stored.
     """
     if isinstance(counts, str):
         counts = counts.encode()

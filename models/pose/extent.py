@@ -1,4 +1,4 @@
-"""How large a character is, from its keypoints: the unit in which line widths and movements are measured."""
+"""Character size from keypoints, the unit of line widths and movements."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENT_SCORE = 0.3
-"""A keypoint with a lower score counts as unseen (the threshold that DWPose draws with)."""
+"""Keypoints with a lower score count as undetected (DWPose's drawing threshold)."""
 
 
 def character_size_px(keypoints: NDArray[np.float32], *, min_score: float = CONFIDENT_SCORE) -> float:
-    """Size of a character: the larger side of the box around its confident keypoints, the median over the frames.
+    """Character size: the longer side of the bounding box of the confident keypoints, median over frames.
 
-    `keypoints`: (T, 133, 3). Frames with fewer than two confident keypoints do not count; 0.0 if that leaves none.
+    `keypoints`: (T, 133, 3). Frames with fewer than two confident keypoints are ignored; 0.0 if no frame is left.
     """
-    seen = keypoints[..., 2] >= min_score
-    enough = seen.sum(axis=1) >= 2
+    confident = keypoints[..., 2] >= min_score
+    enough = confident.sum(axis=1) >= 2
     if not enough.any():
         return 0.0
-    points = np.where(seen[..., None], keypoints[..., :2], np.nan)[enough]
+    points = np.where(confident[..., None], keypoints[..., :2], np.nan)[enough]
     sides = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
     return float(np.median(sides.max(axis=1)))

@@ -1,19 +1,17 @@
-"""The OpenPose layout that pose-conditioned checkpoints were trained on, from our 133 keypoints and back.
+"""Conversion between the 133 COCO-WholeBody keypoints and the OpenPose layout of pose-conditioned checkpoints.
 
 134 points: 18 body (nose, neck, right arm, left arm, right leg, left leg, eyes, ears), 6 feet, 68 face, 21 left hand,
-21 right hand. The neck is the middle of the shoulders.
+21 right hand. The neck is the midpoint of the shoulders.
 """
 
 from __future__ import annotations
-
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.pose import skeleton
 from models.pose.extent import CONFIDENT_SCORE
-from models.pose.skeleton import INDEX, NUM_KEYPOINTS
+from models.pose.skeleton import INDEX, NUM_KEYPOINTS, Float
 
 NUM_OPENPOSE = NUM_KEYPOINTS + 1
 BODY = slice(0, 18)
@@ -22,7 +20,7 @@ FACE = slice(24, 92)
 LEFT_HAND = slice(92, 113)
 RIGHT_HAND = slice(113, 134)
 
-_NECK = NUM_KEYPOINTS  # where the neck is put before the points are reordered
+_NECK = NUM_KEYPOINTS  # index of the appended neck before reordering
 _BODY_ORDER = (
     INDEX["nose"],
     _NECK,
@@ -33,16 +31,14 @@ _BODY_ORDER = (
 _ORDER = np.array((*_BODY_ORDER, *range(skeleton.FEET.start, NUM_KEYPOINTS)))
 _SHOULDERS = (INDEX["left_shoulder"], INDEX["right_shoulder"])
 
-Float = TypeVar("Float", np.float32, np.float64)
-
 
 def to_openpose(keypoints: NDArray[Float], *, min_score: float = CONFIDENT_SCORE) -> NDArray[Float]:
-    """Keypoints (..., 133, 3) as OpenPose points (..., 134, 3): x, y, score.
+    """Convert keypoints (..., 133, 3) to OpenPose points (..., 134, 3): x, y, score.
 
     The neck's score is 1 where both shoulders score at least `min_score`, else 0.
 
     Raises:
-        ValueError: another shape.
+        ValueError: the keypoints have another shape.
     """
     if keypoints.shape[-2:] != (NUM_KEYPOINTS, 3):
         raise ValueError(f"keypoints must be (..., {NUM_KEYPOINTS}, 3), got {keypoints.shape}")
@@ -54,10 +50,10 @@ def to_openpose(keypoints: NDArray[Float], *, min_score: float = CONFIDENT_SCORE
 
 
 def from_openpose(points: NDArray[Float]) -> NDArray[Float]:
-    """The keypoints (..., 133, 3) of OpenPose points (..., 134, 3): all but the neck, which is no keypoint.
+    """Convert OpenPose points (..., 134, 3) to keypoints (..., 133, 3), dropping the neck.
 
     Raises:
-        ValueError: another shape.
+        ValueError: the points have another shape.
     """
     if points.shape[-2:] != (NUM_OPENPOSE, 3):
         raise ValueError(f"OpenPose points must be (..., {NUM_OPENPOSE}, 3), got {points.shape}")

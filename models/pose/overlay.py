@@ -1,4 +1,4 @@
-"""Skeletons as pictures: a coloured overlay for people to look at, and a plain mask for structured depth."""
+"""Drawing of skeletons: a coloured overlay for viewing, and a mask for structured depth."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from models.pose.skeleton import (
 )
 
 LINE_WIDTH_SHARE = 0.018
-"""Width of an overlay's limbs as a share of the character's size."""
+"""Limb width of the overlay relative to the character's size."""
 
 _SUBPIXEL_BITS = 4
-# cv2 takes 32-bit integers; a farther point (a network's wild guess) is drawn at this distance along each axis.
-_FARTHEST_PX = 16_000
+# cv2 takes 32-bit integers; coordinates of gross mispredictions are clipped to this range.
+_MAX_COORDINATE_PX = 16_000
 
-# Warm is the character's left, cool its right, so that a swap of sides is seen at a glance.
+# Warm colours for the character's left, cool for its right, to make swapped sides visible.
 _LEFT = {"arm": (255, 176, 46), "leg": (255, 96, 92), "head": (255, 208, 120)}
 _RIGHT = {"arm": (52, 199, 255), "leg": (94, 126, 255), "head": (150, 222, 255)}
 _MIDDLE = (126, 231, 135)
@@ -43,17 +43,18 @@ def draw_skeleton(
     min_score: float = CONFIDENT_SCORE,
     line_width_px: float | None = None,
 ) -> NDArray[np.uint8]:
-    """The image (H, W, 3) RGB with the skeleton of one frame, keypoints (133, 3), over it.
+    """Draw the skeleton of one frame, keypoints (133, 3), over a copy of the image (H, W, 3) RGB.
 
-    Keypoints below `min_score` and their limbs are left out. The default line width follows the character's size.
+    Keypoints below `min_score` and their limbs are omitted. The default line width is proportional to the character's
+    size.
     """
     points = _fixed_point(keypoints)
-    seen = keypoints[:, 2] >= min_score
+    confident = keypoints[:, 2] >= min_score
     if line_width_px is None:
         line_width_px = max(2.0, LINE_WIDTH_SHARE * character_size_px(keypoints[None], min_score=min_score))
     thick, thin = max(1, round(line_width_px)), max(1, round(line_width_px / 2))
-    limbs = [(pair, thick) for pair in (*BODY_LIMBS, *FEET_LIMBS) if seen[list(pair)].all()]
-    limbs += [(pair, thin) for pair in (*LEFT_HAND_LIMBS, *RIGHT_HAND_LIMBS) if seen[list(pair)].all()]
+    limbs = [(pair, thick) for pair in (*BODY_LIMBS, *FEET_LIMBS) if confident[list(pair)].all()]
+    limbs += [(pair, thin) for pair in (*LEFT_HAND_LIMBS, *RIGHT_HAND_LIMBS) if confident[list(pair)].all()]
 
     halo = image.copy()
     for (a, b), width in limbs:
@@ -61,7 +62,7 @@ def draw_skeleton(
     canvas: NDArray[np.uint8] = cv2.addWeighted(image, 0.35, halo, 0.65, 0)
     for (a, b), width in limbs:
         _line(canvas, points[a], points[b], _limb_colour(a, b), width)
-    for k in np.flatnonzero(seen):
+    for k in np.flatnonzero(confident):
         if FACE.start <= k < FACE.stop:
             _dot(canvas, points[k], _WHITE, line_width_px / 4)
         elif k < FACE.start:
@@ -78,33 +79,33 @@ def rasterise_skeleton(
     line_width_px: float,
     min_score: float = CONFIDENT_SCORE,
 ) -> NDArray[np.bool_]:
-    """Mask (H, W) of one frame's skeleton: limbs of body and feet at the given width, fingers and face at half of it.
+    """Mask (H, W) of one frame's skeleton: body and feet limbs at the given width, fingers and face at half of it.
 
-    `keypoints`: (133, 3); `size`: (height, width) in pixels. Keypoints below `min_score` are left out.
+    `keypoints`: (133, 3); `size`: (height, width) in pixels. Keypoints below `min_score` are omitted.
     """
     canvas = np.zeros(size, np.uint8)
     points = _fixed_point(keypoints)
-    seen = keypoints[:, 2] >= min_score
+    confident = keypoints[:, 2] >= min_score
     thick, thin = max(1, round(line_width_px)), max(1, round(line_width_px / 2))
     for limbs, width in ((BODY_LIMBS + FEET_LIMBS, thick), (LEFT_HAND_LIMBS + RIGHT_HAND_LIMBS, thin)):
         for a, b in limbs:
-            if seen[a] and seen[b]:
+            if confident[a] and confident[b]:
                 cv2.line(canvas, points[a], points[b], 1, width, cv2.LINE_8, _SUBPIXEL_BITS)
     for k in range(FACE.start, FACE.stop):
-        if seen[k]:
+        if confident[k]:
             cv2.line(canvas, points[k], points[k], 1, thin, cv2.LINE_8, _SUBPIXEL_BITS)
     return canvas.astype(np.bool_)
 
 
 def _fixed_point(keypoints: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Coordinates of (133, 3) as cv2 draws them: integers in 1/16 pixel."""
+    """Fixed-point coordinates of keypoints (133, 3) for cv2: integers in 1/16 pixel."""
     if keypoints.shape != (len(KEYPOINT_NAMES), 3):
         raise ValueError(f"keypoints of one frame must be {(len(KEYPOINT_NAMES), 3)}, got {keypoints.shape}")
-    seen = keypoints[:, 2:] > 0
-    if not np.isfinite(keypoints[seen[:, 0], :2]).all():
+    scored = keypoints[:, 2:] > 0
+    if not np.isfinite(keypoints[scored[:, 0], :2]).all():
         raise ValueError("keypoints with a score above 0 must have finite coordinates")
-    within = np.clip(np.where(seen, keypoints[:, :2], 0), -_FARTHEST_PX, _FARTHEST_PX)
-    return [(x, y) for x, y in np.rint(within * (1 << _SUBPIXEL_BITS)).astype(int).tolist()]
+    clipped = np.clip(np.where(scored, keypoints[:, :2], 0), -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX)
+    return [(x, y) for x, y in np.rint(clipped * (1 << _SUBPIXEL_BITS)).astype(int).tolist()]
 
 
 def _line(

@@ -1,11 +1,11 @@
-"""The Explicit Pose Indicator (Animate-X, arXiv 2410.10306, §3.2): skeletons that no longer fit their character.
+"""Explicit Pose Indicator (Animate-X, arXiv 2410.10306, §3.2): augmentation of driving skeletons in training.
 
-A network that only ever sees a driving skeleton of the character's own proportions learns to draw people as the
-skeleton says. In training the skeleton is therefore moved onto another one's proportions, its limbs are made longer or
-shorter, and parts of it come and go, while the video to reconstruct stays. The paper gives no magnitudes: they are
-ours.
+A network trained only on driving skeletons with the character's own proportions copies the skeleton's proportions to
+the output. In training, the skeleton is therefore realigned to the proportions of another skeleton, its limbs are
+rescaled, and parts are dropped or added, while the target video stays the same. The paper gives no magnitudes; those
+here are this project's.
 
-Keypoints are (T, 133, 3) or (133, 3) float32 in pixels; points below the least score are missing.
+Keypoints are (T, 133, 3) or (133, 3) float32 in pixels; points below the minimum score are missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.extent import CONFIDENT_SCORE
-from models.pose.proportions import MID_HIP, NECK, Points, Seen, with_centres, with_lengths
+from models.pose.proportions import MID_HIP, NECK, Points, Visibility, with_centres, with_lengths
 from models.pose.retarget import limb_ratios
 from models.pose.skeleton import FACE, INDEX, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
@@ -36,7 +36,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "face": ("head",),
     }
 )
-"""What a rescaling changes -> the groups of limbs (`models.pose.proportions.GROUPS`) that it multiplies."""
+"""Rescaling operation -> groups of limbs (`models.pose.proportions.GROUPS`) that it scales."""
 
 
 def _side(side: str, *names: str) -> tuple[int, ...]:
@@ -66,21 +66,21 @@ PARTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyType(
         **{f"{side}_foot": (_side(side, *_FOOT), (INDEX[f"{side}_ankle"],)) for side in _HANDS},
     }
 )
-"""A part that comes or goes -> its points, and the points that it can hang from, the nearest first."""
+"""Part to drop or add -> its points, and the points that it can be attached to, nearest first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExplicitIndicatorConfig:
-    """How often and how far skeletons are changed.
+    """Probabilities and ranges of the augmentation.
 
     Args:
-        probability: λ, of changing a skeleton at all; 0 is training without this indicator.
-        pool_size: anchors, at most: one skeleton each of as many clips, evenly spread over the corpus.
-        realign: take an anchor's proportions.
-        rescale_probability: of each of the operations below; 0 rescales nothing.
-        body, legs, arms, neck, shoulders, face: least and largest factor, drawn evenly in its logarithm; None leaves
-            these limbs alone.
-        drop_probability, add_probability: of each part to go, and to be taken from the anchor where it is missing.
+        probability: λ, probability of changing a skeleton; 0 disables the augmentation.
+        pool_size: maximum number of anchor skeletons, one per clip, evenly spread over the corpus.
+        realign: apply the proportions of an anchor.
+        rescale_probability: probability of each rescaling operation below.
+        body, legs, arms, neck, shoulders, face: minimum and maximum factor, log-uniform; None disables the operation.
+        drop_probability: probability of dropping each part.
+        add_probability: probability of adding each part from the anchor in frames where it is missing.
     """
 
     probability: float = 0.98
@@ -108,17 +108,17 @@ class ExplicitIndicatorConfig:
 
     @property
     def ranges(self) -> Mapping[str, Range]:
-        """The ranges of the operations that there are."""
-        found = {name: getattr(self, name) for name in OPERATIONS}
-        return {name: factors for name, factors in found.items() if factors is not None}
+        """Factor ranges of the enabled operations."""
+        ranges = {name: getattr(self, name) for name in OPERATIONS}
+        return {name: factors for name, factors in ranges.items() if factors is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What is done to one sample's skeletons, the same in all frames.
+    """Augmentation of one sample's skeletons, the same in all frames.
 
-    `anchor`: number of a skeleton in the pool, for `realign` and for parts to add; None for a pool without any.
-    `factors`: operation -> factor. `added`, `dropped`: parts; one that is both goes.
+    `anchor`: index in the pool, for `realign` and added parts; None for an empty pool.
+    `factors`: operation -> factor. `added`, `dropped`: parts; a part in both is dropped.
     """
 
     anchor: int | None = None
@@ -132,8 +132,8 @@ UNCHANGED = Change()
 
 
 def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) -> Change:
-    """A change at random; `UNCHANGED` with probability 1 − λ."""
-    # All is drawn whether it is asked for or not, so that what is switched off moves nothing else.
+    """Draw a random change; `UNCHANGED` with probability 1 − λ."""
+    # All values are always drawn, so that disabling an operation does not change the random stream of the others.
     chance, anchor = rng.random(), int(rng.integers(max(pool_size, 1)))
     rescales, places = rng.random((2, len(OPERATIONS)))
     drops, adds = rng.random((2, len(PARTS)))
@@ -156,20 +156,20 @@ def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) ->
 def changed(
     keypoints: Keypoints, change: Change, anchor: Keypoints | None, *, min_score: float = CONFIDENT_SCORE
 ) -> Keypoints:
-    """The skeletons (T, 133, 3) of a clip after a change.
+    """Apply a change to the skeletons (T, 133, 3) of a clip.
 
-    `anchor`: the change's, (133, 3), in pixels of frames of the same height. What it has not in common with the clip,
-    it does not change.
+    `anchor`: skeleton (133, 3) of the change, in pixels of frames of the same height. Limbs that it does not share with
+    the clip keep their proportions.
     """
     if change == UNCHANGED:
         return keypoints
     scale, ratios = 1.0, {}
     if change.realign and anchor is not None:
-        found = limb_ratios(keypoints, anchor, min_score=min_score)
-        if found is not None:
-            scale, ratios = found[0], dict(found[1])
+        measured = limb_ratios(keypoints, anchor, min_score=min_score)
+        if measured is not None:
+            scale, ratios = measured[0], dict(measured[1])
     if change.added and anchor is not None:
-        # At the size that they will have, once everything is rescaled as the clip's own parts are.
+        # The inverse scale gives added parts their own size after the rescaling below.
         keypoints = with_parts(keypoints, anchor, change.added, scale=1 / scale, min_score=min_score)
     for operation, factor in change.factors.items():
         for group in OPERATIONS[operation]:
@@ -178,35 +178,36 @@ def changed(
 
 
 def realigned(keypoints: Keypoints, anchor: Keypoints, *, min_score: float = CONFIDENT_SCORE) -> Keypoints:
-    """The skeletons with the proportions and the size of an anchor (133, 3), each where it stood."""
+    """Skeletons with the proportions and the size of an anchor (133, 3), at their own positions."""
     return changed(keypoints, Change(anchor=0, realign=True), anchor, min_score=min_score)
 
 
 def rescaled(
     keypoints: Keypoints, ratios: Mapping[str, float], *, scale: float = 1.0, min_score: float = CONFIDENT_SCORE
 ) -> Keypoints:
-    """The skeletons with limbs of a group times its ratio, or `scale` where it has none; directions stay, and so does
-    the neck, or else the middle of the hips or of what there is.
+    """Skeletons with the limbs of each group scaled by its ratio, or by `scale` if it has none.
+
+    Limb directions and the root stay: the neck, else the middle of the hips, else the mean of the visible points.
     """
     if scale == 1 and not ratios:
         return keypoints
-    points, seen = with_centres(keypoints, min_score)
-    roots = _roots(points, seen)
+    points, visible = with_centres(keypoints, min_score)
+    roots = _roots(points, visible)
     placed = roots + scale * (points - roots)
-    moved = with_lengths(points, seen, ratios, placed, scale)[:, :NUM_KEYPOINTS]
-    made = keypoints.copy()
-    made[..., :2] = np.where(seen[:, :NUM_KEYPOINTS, None], moved, keypoints[..., :2])
-    return made
+    moved = with_lengths(points, visible, ratios, placed, scale)[:, :NUM_KEYPOINTS]
+    result = keypoints.copy()
+    result[..., :2] = np.where(visible[:, :NUM_KEYPOINTS, None], moved, keypoints[..., :2])
+    return result
 
 
 def without_parts(keypoints: Keypoints, parts: Sequence[str]) -> Keypoints:
-    """The skeletons with the score of these parts at 0."""
+    """Skeletons with the scores of the given parts set to 0."""
     if not parts:
         return keypoints
-    made = keypoints.copy()
+    result = keypoints.copy()
     for part in parts:
-        made[..., list(PARTS[part][0]), 2] = 0.0
-    return made
+        result[..., list(PARTS[part][0]), 2] = 0.0
+    return result
 
 
 def with_parts(
@@ -217,31 +218,32 @@ def with_parts(
     scale: float = 1.0,
     min_score: float = CONFIDENT_SCORE,
 ) -> Keypoints:
-    """The skeletons with these parts of an anchor (133, 3) in frames that have nothing of them: as they are there,
-    times `scale`, hung from the nearest point that both have.
+    """Skeletons with the given parts of an anchor (133, 3) added in frames where the whole part is missing.
+
+    An added part is scaled by `scale` and attached to the nearest point visible in both skeletons.
     """
-    points, seen = with_centres(keypoints, min_score)
-    target, target_seen = with_centres(anchor, min_score)
-    made = keypoints.copy()
+    points, visible = with_centres(keypoints, min_score)
+    target, target_visible = with_centres(anchor, min_score)
+    result = keypoints.copy()
     for part in parts:
         nodes, roots = PARTS[part]
-        borrowed = np.array([node for node in nodes if target_seen[node]], np.int64)
-        lacking: Seen = ~np.asarray(seen[:, nodes].any(axis=1))
+        added = np.array([node for node in nodes if target_visible[node]], np.int64)
+        missing: Visibility = ~np.asarray(visible[:, nodes].any(axis=1))
         for root in roots:
-            frames = np.flatnonzero(lacking & seen[:, root])
-            if len(borrowed) and target_seen[root] and len(frames):
-                hung = points[frames, root][:, None] + scale * (target[borrowed] - target[root])
-                made[frames[:, None], borrowed, :2] = hung
-                made[frames[:, None], borrowed, 2] = anchor[borrowed, 2]
-                lacking[frames] = False
-    return made
+            frames = np.flatnonzero(missing & visible[:, root])
+            if len(added) and target_visible[root] and len(frames):
+                attached = points[frames, root][:, None] + scale * (target[added] - target[root])
+                result[frames[:, None], added, :2] = attached
+                result[frames[:, None], added, 2] = anchor[added, 2]
+                missing[frames] = False
+    return result
 
 
-def _roots(points: Points, seen: Seen) -> Points:
-    """(T, 1, 2): the neck of each frame, or the middle of the hips, or of what is seen."""
-    counts = np.maximum(seen[:, :NUM_KEYPOINTS].sum(axis=1), 1)[:, None]
-    roots = points[:, :NUM_KEYPOINTS].sum(axis=1) / counts  # the missing are 0
+def _roots(points: Points, visible: Visibility) -> Points:
+    """(T, 1, 2) neck of each frame, else the middle of the hips, else the mean of the visible points."""
+    counts = np.maximum(visible[:, :NUM_KEYPOINTS].sum(axis=1), 1)[:, None]
+    roots = points[:, :NUM_KEYPOINTS].sum(axis=1) / counts  # missing points are 0
     for centre in (MID_HIP, NECK):
-        roots = np.where(seen[:, centre, None], points[:, centre], roots)
-    found: Points = roots[:, None]
-    return found
+        roots = np.where(visible[:, centre, None], points[:, centre], roots)
+    expanded: Points = roots[:, None]
+    return expanded

@@ -1,14 +1,13 @@
-"""The pose files of Animate-X's public code (its `process_data.py`): what DWPose found in every frame, pickled.
+"""Pose files of Animate-X's public code (`process_data.py`): pickled DWPose detections of every frame.
 
-A file is a dictionary: `bodies` (T, 18, 2), `faces` (T, 68, 2), `hands` (T, 2, 21, 2), left then right, all of OpenPose
-order and in shares of the frame's width and height, (-1, -1) where nothing was found; `body_indices` (T, 18), -1 for
-those; `size` (height, width, 3) of the frames; `fps`. It knows no scores and no feet.
+A file is a dictionary: `bodies` (T, 18, 2), `faces` (T, 68, 2), `hands` (T, 2, 21, 2), left then right, all in OpenPose
+order and relative to the frame's width and height, (-1, -1) for undetected points; `body_indices` (T, 18), -1 for
+undetected points; `size` (height, width, 3) of the frames; `fps`. The format has no scores and no feet.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.common.atomic import atomic_path
 from models.pose import openpose
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.openpose import NUM_OPENPOSE, from_openpose, to_openpose
@@ -26,14 +26,14 @@ _PARTS = {"bodies": (18, 2), "faces": (68, 2), "hands": (2, 21, 2)}
 
 
 class PoseFileError(ValueError):
-    """The file is not what was expected; the message names it and says what is."""
+    """A pose file of unexpected content; the message names the file and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePoses:
-    """Skeletons of a video.
+    """Keypoints of a video read from a pose file.
 
-    `keypoints`: (T, 133, 3) float32 in pixels of its frames; score 1 where a point was found, else 0.
+    `keypoints`: (T, 133, 3) float32 in pixels of the frames; the score is 1 for a detected point, else 0.
     """
 
     keypoints: NDArray[np.float32]
@@ -42,12 +42,14 @@ class FilePoses:
 
 
 def read_pose_file(path: Path, *, shown: str) -> FilePoses:
-    """The skeletons of a file. Nothing in it is run: it may hold numbers, text, their containers and numpy arrays only.
+    """Read the keypoints of a pose file.
 
-    `shown`: what messages call it.
+    Unpickling is restricted to numbers, text, containers and numpy arrays, so that the file cannot execute code.
+
+    `shown`: name of the file in error messages.
 
     Raises:
-        PoseFileError: another content.
+        PoseFileError: the file has another content.
     """
     content = _unpickled(path, shown)
     if not isinstance(content, dict) or (missing := [name for name in (*_PARTS, "size") if name not in content]):
@@ -57,8 +59,8 @@ def read_pose_file(path: Path, *, shown: str) -> FilePoses:
     parts = {name: _part(content[name], name, shape, shown) for name, shape in _PARTS.items()}
     counts = {name: len(part) for name, part in parts.items()}
     if len(set(counts.values())) != 1 or not counts["bodies"]:
-        said = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise PoseFileError(f"{shown} holds {said}, expected one of each for every frame, and at least one frame")
+        lengths = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise PoseFileError(f"{shown} holds {lengths}, expected one of each for every frame, and at least one frame")
     points = np.zeros((counts["bodies"], NUM_OPENPOSE, 3))
     places = {"bodies": openpose.BODY, "faces": openpose.FACE, "hands": slice(openpose.LEFT_HAND.start, None)}
     for name, place in places.items():
@@ -69,37 +71,31 @@ def read_pose_file(path: Path, *, shown: str) -> FilePoses:
 
 
 def write_pose_file(path: Path, poses: FilePoses, *, fps: float) -> None:
-    """Write what `read_pose_file` reads, and the public code. The same input gives the same bytes; the file appears
-    when complete.
-    """
+    """Write a pose file for `read_pose_file` and Animate-X's public code. Deterministic and atomic."""
     points = to_openpose(poses.keypoints)
-    seen = points[..., 2] >= CONFIDENT_SCORE
-    shares = np.where(seen[..., None], points[..., :2] / (poses.width_px, poses.height_px), _MISSING)
-    hands = np.stack([shares[:, openpose.LEFT_HAND], shares[:, openpose.RIGHT_HAND]], axis=1)
+    detected = points[..., 2] >= CONFIDENT_SCORE
+    relative = np.where(detected[..., None], points[..., :2] / (poses.width_px, poses.height_px), _MISSING)
+    hands = np.stack([relative[:, openpose.LEFT_HAND], relative[:, openpose.RIGHT_HAND]], axis=1)
     content = {
-        "bodies": shares[:, openpose.BODY],
-        "body_indices": np.where(seen[:, openpose.BODY], np.arange(18), -1).astype(np.float64),
-        "faces": shares[:, openpose.FACE],
+        "bodies": relative[:, openpose.BODY],
+        "body_indices": np.where(detected[:, openpose.BODY], np.arange(18), -1).astype(np.float64),
+        "faces": relative[:, openpose.FACE],
         "hands": hands,
         "size": (poses.height_px, poses.width_px, 3),
         "fps": int(fps),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(pickle.dumps(content, protocol=4))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes numpy arrays, and no other object: a pickle may name any function to be called."""
+    """Unpickler restricted to numpy arrays: a pickle can name any function to call."""
 
     _ALLOWED = frozenset(
         {
             ("numpy", "ndarray"),
             ("numpy", "dtype"),
-            # numpy 2 moved them to another module; pickles of either are about.
+            # numpy 2 renamed these modules; pickles of both versions are in use.
             *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
             *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
         }
@@ -107,7 +103,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+            raise pickle.UnpicklingError(f"it imports {module}.{name}, which no numpy array needs")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -116,9 +112,9 @@ def _unpickled(path: Path, shown: str) -> Any:
         return _Unpickler(io.BytesIO(path.read_bytes())).load()
     except FileNotFoundError:
         raise
-    except Exception as error:  # a damaged pickle raises nearly anything
-        said = f"{type(error).__name__}: {error}"
-        raise PoseFileError(f"{shown} is no pose file ({said[:200]}); expected what process_data.py pickles") from error
+    except Exception as error:  # a damaged pickle can raise almost any exception
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise PoseFileError(f"{shown} is no pose file ({reason}); expected a pickle of process_data.py") from error
 
 
 def _size(value: Any, shown: str) -> tuple[int, int]:

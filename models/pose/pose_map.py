@@ -1,7 +1,7 @@
-"""Skeletons as the drawings that networks are conditioned on, pixel for pixel as published checkpoints know them.
+"""Pose maps: skeleton images that condition networks, pixel-identical to those of the published checkpoints.
 
-All descend from OpenPose: a filled ellipse per limb at 0.6 of its colour, a disc per joint, rainbow fingers with blue
-joints, white face landmarks. The presets differ in what they leave out and in widths.
+All follow OpenPose's style: a filled ellipse per limb at 0.6 of its colour, a disc per joint, rainbow fingers with blue
+joints, white face landmarks. The presets differ in omitted parts and in line widths.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawingPreset:
-    """What is drawn of a skeleton, and how thick, in pixels of the drawing whatever its size.
+    """Parts of a skeleton to draw, and their widths in pixels, independent of the size of the pose map.
 
-    `face`: the 68 landmarks. `eyes_and_ears`: the body's eyes and ears with their limbs. `feet`: a limb from each ankle
-    to the toes.
-    `limb_half_width_px`, `hand_line_width_px`: None is a width that grows with the length of each limb or bone.
-    `blue_first`: channels are blue, green, red. It is how files written by OpenCV read in PIL.
+    `face`: draw the 68 face landmarks. `eyes_and_ears`: draw the body's eyes and ears with their limbs. `feet`: draw a
+    limb from each ankle to the toes.
+    `limb_half_width_px`, `hand_line_width_px`: None for a width that depends on the length of the limb or bone.
+    `blue_first`: channel order blue, green, red, as in training code that writes RGB images with OpenCV.
     """
 
     face: bool
@@ -50,7 +50,7 @@ PRESETS: Mapping[str, DrawingPreset] = MappingProxyType(
         "unianimate": DrawingPreset(face=False, feet=True, blue_first=True),
         "animate-x": DrawingPreset(face=False, feet=True, blue_first=True),
         "x-dyna": DrawingPreset(face=False, eyes_and_ears=False),
-        # Moore's with thinner strokes: for the embedded checkpoints, whose frames are about 128 pixels.
+        # "moore" with thinner strokes, for the embedded checkpoints with frames of about 128 pixels.
         "embedded": DrawingPreset(
             face=True,
             limb_half_width_px=2,
@@ -61,7 +61,7 @@ PRESETS: Mapping[str, DrawingPreset] = MappingProxyType(
         ),
     }
 )
-"""Preset name -> drawing. Each published checkpoint follows only the drawing it was trained on."""
+"""Preset by name. Each published checkpoint requires the preset it was trained with."""
 
 # Pairs of OpenPose body points; points 18 and 19 are the left and right toes.
 _LIMBS = (
@@ -84,10 +84,10 @@ _BONE_COLOURS: tuple[Colour, ...] = tuple(
 )
 _HAND_JOINT: Colour = (0, 0, 255)
 _FACE_POINT: Colour = (255, 255, 255)
-# A limb shorter than the k-th of these lengths in pixels is k + 1 wide; longer ones 8.
+# A limb shorter than the k-th of these lengths, in pixels, is k + 1 pixels wide; longer limbs are 8 pixels wide.
 _LENGTHS_PX = (5, 10, 20, 40, 80, 160, 320)
-# cv2 takes 32-bit integers: a farther point (a network's wild guess) is drawn at this distance along each axis.
-_FARTHEST_PX = 16_000.0
+# cv2 takes 32-bit integers; coordinates of gross mispredictions are clipped to this range.
+_MAX_COORDINATE_PX = 16_000.0
 
 
 def draw_pose(
@@ -98,24 +98,24 @@ def draw_pose(
     preset: DrawingPreset,
     min_score: float = CONFIDENT_SCORE,
 ) -> NDArray[np.uint8]:
-    """One skeleton on black: uint8 (height, width, 3), RGB unless the preset says blue first.
+    """Draw one skeleton on black: uint8 (height, width, 3), RGB unless the preset is `blue_first`.
 
-    `keypoints`: (133, 3), x and y in pixels of the drawing. Points below `min_score` are left out with their limbs,
-    whatever their coordinates; points off the image are drawn as far as they reach into it. As published, landmarks of
-    hands and face in the first row or column or beyond it are left out.
+    `keypoints`: (133, 3), x and y in pixels of the pose map. Points below `min_score` and their limbs are omitted;
+    limbs that cross the image border are clipped. As in the published code, hand and face landmarks with x < 1 or y < 1
+    are omitted.
 
     Raises:
-        ValueError: another shape; a point of at least `min_score` that is not finite.
+        ValueError: the keypoints have another shape, or a point of at least `min_score` is not finite.
     """
     points = to_openpose(keypoints.astype(np.float64), min_score=min_score)
-    seen = points[:, 2] >= min_score
-    if not np.isfinite(points[seen, :2]).all():
+    visible = points[:, 2] >= min_score
+    if not np.isfinite(points[visible, :2]).all():
         raise ValueError(f"keypoints that score at least {min_score} must have finite coordinates")
-    xy = np.clip(np.where(seen[:, None], points[:, :2], 0.0), -_FARTHEST_PX, _FARTHEST_PX)
+    xy = np.clip(np.where(visible[:, None], points[:, :2], 0.0), -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX)
     canvas = np.zeros((height_px, width_px, 3), np.uint8)
-    _draw_body(canvas, *_with_toes(xy, seen, preset), preset)
+    _draw_body(canvas, *_with_toes(xy, visible, preset), preset)
     pixels: NDArray[np.int64] = xy.astype(np.int64)
-    inside = seen & (pixels > 0).all(axis=1)
+    inside = visible & (pixels > 0).all(axis=1)
     for hand in (LEFT_HAND, RIGHT_HAND):
         _draw_hand(canvas, pixels[hand].tolist(), inside[hand].tolist(), preset)
     if preset.face:
@@ -132,7 +132,7 @@ def draw_poses(
     preset: DrawingPreset,
     min_score: float = CONFIDENT_SCORE,
 ) -> NDArray[np.uint8]:
-    """The skeletons (T, 133, 3) of a clip: uint8 (T, height, width, 3). See `draw_pose`."""
+    """Draw the skeletons (T, 133, 3) of a clip: uint8 (T, height, width, 3). See `draw_pose`."""
     drawings = np.empty((len(keypoints), height_px, width_px, 3), np.uint8)
     for drawing, frame in zip(drawings, keypoints, strict=True):
         drawing[:] = draw_pose(frame, height_px=height_px, width_px=width_px, preset=preset, min_score=min_score)
@@ -140,12 +140,12 @@ def draw_poses(
 
 
 def _with_toes(
-    xy: NDArray[np.floating], seen: NDArray[np.bool_], preset: DrawingPreset
+    xy: NDArray[np.floating], visible: NDArray[np.bool_], preset: DrawingPreset
 ) -> tuple[list[list[float]], list[bool]]:
-    """The body's 20 points and which of them are drawn; toes are the middle of the big and the small one."""
-    feet, feet_seen = xy[FEET].reshape(2, 3, 2), seen[FEET].reshape(2, 3)
+    """The body's 20 points and a mask of those to draw; a toe point is the midpoint of the big and the small toe."""
+    feet, feet_visible = xy[FEET].reshape(2, 3, 2), visible[FEET].reshape(2, 3)
     points = np.concatenate([xy[: FEET.start], feet[:, :2].mean(axis=1)])
-    drawn = np.concatenate([seen[: FEET.start], feet_seen[:, :2].all(axis=1)])
+    drawn = np.concatenate([visible[: FEET.start], feet_visible[:, :2].all(axis=1)])
     drawn[_EYES_AND_EARS] &= preset.eyes_and_ears
     drawn[_TOES] &= preset.feet
     return points.tolist(), drawn.tolist()
@@ -168,8 +168,8 @@ def _draw_body(canvas: NDArray[np.uint8], points: list[list[float]], drawn: list
         )
         dimmed = (int(_LIMB_BRIGHTNESS * c) for c in colour)
         cv2.fillConvexPoly(canvas, ellipse, _channels(tuple(dimmed), preset))
-    for (x, y), seen, colour in zip(points, drawn, _BODY_COLOURS, strict=True):
-        if seen:
+    for (x, y), is_drawn, colour in zip(points, drawn, _BODY_COLOURS, strict=True):
+        if is_drawn:
             cv2.circle(canvas, (int(x), int(y)), preset.joint_radius_px, _channels(colour, preset), cv2.FILLED)
 
 
@@ -178,8 +178,8 @@ def _draw_hand(canvas: NDArray[np.uint8], points: list[list[int]], drawn: list[b
         if drawn[a] and drawn[b]:
             width_px = preset.hand_line_width_px or _width_by_length(math.dist(points[a], points[b]))
             cv2.line(canvas, points[a], points[b], _channels(colour, preset), width_px)
-    for point, seen in zip(points, drawn, strict=True):
-        if seen:
+    for point, is_drawn in zip(points, drawn, strict=True):
+        if is_drawn:
             cv2.circle(canvas, point, preset.hand_joint_radius_px, _channels(_HAND_JOINT, preset), cv2.FILLED)
 
 

@@ -1,11 +1,11 @@
-"""How public implementations move a driving skeleton onto a reference, number for number: for comparisons with them.
+"""Pose alignment of public implementations, numerically equivalent to the originals, for comparison.
 
-`models.pose.retarget` is the one to use. These compute with the coordinates of points that nobody saw, and measure on
-the first frame only, as their originals do; they are here so that results of the originals can be had again.
+Prefer `models.pose.retarget`. Like their originals, these functions compute with the coordinates of missing points and
+measure the first frame only.
 
-Arrays are OpenPose points (`models.pose.openpose`), (T, 134, 3) driving and (134, 3) reference: x and y as shares of
-the image's width and height, then the score, below `CONFIDENT_SCORE` for a missing point. Sizes are (height, width).
-Results are shares of the reference image; scores stay, so that what is missing still is, whatever its coordinates.
+Arrays are OpenPose points (`models.pose.openpose`), (T, 134, 3) driving and (134, 3) reference: x and y relative to the
+image's width and height, then the score, below `CONFIDENT_SCORE` for a missing point. Sizes are (height, width).
+Results are relative to the reference image; scores are unchanged, so missing points stay missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MISSING = -1.0
 
 
 def _bones() -> tuple[tuple[int, int, list[int]], ...]:
-    """UniAnimate's bones in its order: parent, child, and the points that move with the child."""
+    """UniAnimate's bones in its order: parent, child, and points that move with the child."""
     head = (_NECK, _NOSE, [_NOSE, *_EYES_AND_EARS])
     arms, legs = [], []
     for side, hand, toes in ((0, RIGHT_HAND, 21), (1, LEFT_HAND, 18)):
@@ -50,10 +50,10 @@ _BONES = _bones()
 def align_musepose(
     driving: Points, reference: Points, *, driving_size_px: tuple[int, int], reference_size_px: tuple[int, int]
 ) -> Points:
-    """MusePose's `pose_align`: limb by limb about the neck, ratios from the first frame.
+    """MusePose's `pose_align`: limbs scaled outwards from the neck, with ratios of the first frame.
 
-    Missing body joints take part with the coordinates they have; missing points of hands and face end at -1 and the
-    shift of the neck. Feet, which MusePose has not, come back with score 0.
+    Missing body joints are used with their coordinates; missing points of hands and face end at -1 plus the shift of
+    the neck. MusePose has no feet; their scores are set to 0.
     """
     _check(driving, reference)
     aspect = np.array([reference_size_px[1] / reference_size_px[0], 1.0])
@@ -77,19 +77,19 @@ def align_musepose(
     for name, children, parent in steps:
         centre = moved[:, [parent]]
         carried = points[:, children] - points[:, [parent]] + centre
-        # The original goes through cv2.getRotationMatrix2D, which takes its centre in single precision.
+        # The original uses cv2.getRotationMatrix2D, which takes the centre in single precision.
         moved[:, children] = ratios[name] * carried + (1 - ratios[name]) * centre.astype(np.float32).astype(np.float64)
     moved[:, FACE.start :][driving[:, FACE.start :, 2] < CONFIDENT_SCORE] = _MISSING
-    found = driving.copy()
-    found[..., :2] = (moved + target[_NECK] - points[0, _NECK]) / aspect
-    found[:, FEET] = 0.0
-    return found
+    aligned = driving.copy()
+    aligned[..., :2] = (moved + target[_NECK] - points[0, _NECK]) / aspect
+    aligned[:, FEET] = 0.0
+    return aligned
 
 
 def musepose_ratios(reference: Points, first: Points) -> Mapping[str, float]:
-    """The ten ratios of `align_musepose`, reference over driving, of points (134, 2) in image heights, missing as -1.
+    """The ratios of `align_musepose`, reference over driving, of points (134, 2) in image heights, missing as -1.
 
-    0 / 0 becomes 1; a length over 0 stays infinite, as in the original.
+    0 / 0 becomes 1; division of a positive length by 0 gives infinity, as in the original.
     """
 
     def ratio(a: int, b: int) -> float:
@@ -120,11 +120,11 @@ def musepose_ratios(reference: Points, first: Points) -> Mapping[str, float]:
 
 
 def align_unianimate(driving: Points, reference: Points) -> Points:
-    """UniAnimate's `run_align_pose`: both axes scaled, then bone by bone from the neck, measured on the first frame.
+    """UniAnimate's `run_align_pose`: axis scaling, then bone scaling from the neck, measured on the first frame.
 
-    The axes are scaled so that shoulder width and height of the torso agree. Missing points are -1 and move like any
-    other value. A bone of which the first frame has neither end has no ratio: what hangs from it comes back with
-    score 0 in all frames. The original's toes are the middle of big and small toe, missing with either.
+    The axes are scaled to match shoulder width and torso height. Missing points are -1 and move like other points. A
+    bone with both ends missing in the first frame has no ratio: its descendants get score 0 in all frames. The
+    original's toe is the midpoint of big and small toe, missing if either is.
     """
     _check(driving, reference)
     target, points = _marked(reference, 0), _marked(driving, 0)
@@ -135,10 +135,10 @@ def align_unianimate(driving: Points, reference: Points) -> Points:
         )
         shift = (points[:, parent] - points[:, child]) * (1 - ratio)
         points[:, carried] += shift[:, None]
-    found = driving.copy()
-    found[..., :2] = points + target[_NECK] - points[0, _NECK]
-    found[~np.isfinite(found).all(axis=-1)] = 0.0
-    return found
+    aligned = driving.copy()
+    aligned[..., :2] = points + target[_NECK] - points[0, _NECK]
+    aligned[~np.isfinite(aligned).all(axis=-1)] = 0.0
+    return aligned
 
 
 def rescale_mimicmotion(
@@ -146,9 +146,9 @@ def rescale_mimicmotion(
 ) -> Points:
     """MimicMotion's rescale: one scale and shift per axis for the whole clip.
 
-    The vertical pair is the least-squares line from the driving to the reference's y, over nose, neck, shoulders, legs,
-    eyes and ears that the reference shows, in all frames; the horizontal scale follows from the two aspect ratios, and
-    its shift is the mean of what is left.
+    The vertical scale and shift are a least-squares fit from the driving y to the reference y, in all frames, over the
+    nose, neck, shoulders, legs, eyes and ears detected in the reference. The horizontal scale follows from the two
+    aspect ratios, its shift is the mean residual.
     """
     _check(driving, reference)
     trunk = [_NOSE, _NECK, *_SHOULDERS, *range(_HIPS[0], 18)]
@@ -159,9 +159,9 @@ def rescale_mimicmotion(
     driving_aspect, aspect = (size[1] / size[0] for size in (driving_size_px, reference_size_px))
     scale_x = scale_y * driving_aspect / aspect
     shift_x = np.mean(target_x - scale_x * x)
-    found = driving.copy()
-    found[..., :2] = driving[..., :2] * [scale_x, scale_y] + [shift_x, shift_y]
-    return found
+    aligned = driving.copy()
+    aligned[..., :2] = driving[..., :2] * [scale_x, scale_y] + [shift_x, shift_y]
+    return aligned
 
 
 def _check(driving: Points, reference: Points) -> None:
@@ -173,7 +173,7 @@ def _check(driving: Points, reference: Points) -> None:
 
 
 def _marked(points: Points, first: int) -> Points:
-    """Coordinates in which missing points from index `first` on are -1, as the originals compute with them."""
+    """Coordinates with missing points from index `first` on set to -1, as in the originals."""
     xy, missing = points[..., :2].copy(), points[..., 2] < CONFIDENT_SCORE
     for big_toe in (FEET.start, FEET.start + 3):
         missing[..., big_toe : big_toe + 2] = missing[..., big_toe : big_toe + 2].any(axis=-1, keepdims=True)
@@ -183,7 +183,7 @@ def _marked(points: Points, first: int) -> Points:
 
 
 def _shoulders_and_torso(points: Points) -> Points:
-    """Signed width of the shoulders and height of the torso of (134, 2)."""
+    """Signed shoulder width and torso height of points (134, 2)."""
     shoulders, hips = points[list(_SHOULDERS)], points[list(_HIPS)]
     return np.array([shoulders[1, 0] - shoulders[0, 0], (hips.mean(axis=0) - shoulders.mean(axis=0))[1]])
 

@@ -1,7 +1,7 @@
-"""A driving skeleton on the proportions of a reference character, limb by limb.
+"""Retargeting of a driving skeleton to the proportions of a reference character.
 
-Every limb keeps its direction and takes the reference's length; the whole moves from where the reference stands. Where
-that cannot be told (a reference with no skeleton, or with little of one), coarser rules follow.
+Every limb keeps its direction and takes the reference's length; the motion starts at the reference's position. If the
+reference skeleton is missing or incomplete, coarser rules apply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.pose.proportions import (
     MID_HIP,
     NECK,
     Points,
-    Seen,
+    Visibility,
     length_ratios,
     most_alike_frame,
     summed_lengths,
@@ -36,25 +36,25 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 Box = tuple[float, float, float, float]
 
 ROOTS = (NECK, MID_HIP, INDEX["nose"])
-"""What a skeleton is held at under the rule "limbs": the first of these that both have."""
+"""Root candidates of the rule "limbs": the first that both skeletons have is the root."""
 
 
 MIN_LIMB_GROUPS = 3
-"""Groups of body limbs that two skeletons must have in common for their proportions to be compared."""
+"""Minimum number of common body limb groups to compare the proportions of two skeletons."""
 
 _TRUNK = {"trunk": ((MID_HIP, INDEX["nose"]),)}
-"""What measures torso and neck together where the reference has no shoulders."""
+"""Joint measure of torso and neck for a reference without shoulders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retargeted:
-    """A driving skeleton in the pixels of the reference image.
+    """Driving skeleton in pixels of the reference image.
 
-    `keypoints`: (T, 133, 3) float32; what the driving video misses has score 0 and coordinates 0.
-    `rule`: the rule used, which may be a coarser one than asked for.
-    `scale`: reference pixels per driving pixel, of the character as a whole and of its movement over the image.
-    `ratios`: the same for each group of limbs that both have, under the rule "limbs"; otherwise empty.
-    `anchor_frame`: the driving frame that was compared with the reference; None where none was.
+    `keypoints`: (T, 133, 3) float32; points missing in the driving video have score 0 and coordinates 0.
+    `rule`: the rule applied, which may be coarser than the requested one.
+    `scale`: overall scale in reference pixels per driving pixel, also applied to the motion of the root.
+    `ratios`: scale of each group of limbs that both have, under the rule "limbs"; otherwise empty.
+    `anchor_frame`: index of the driving frame compared with the reference; None if none was compared.
     """
 
     keypoints: NDArray[np.float32]
@@ -74,35 +74,36 @@ def retarget(
     reference_box: Box | None = None,
     min_score: float = CONFIDENT_SCORE,
 ) -> Retargeted:
-    """Moves a driving skeleton (T, 133, 3) onto a reference (133, 3), by `rule` or the first after it that applies.
+    """Retarget a driving skeleton (T, 133, 3) to a reference (133, 3) by `rule` or the next rule that applies.
 
-    - "limbs": limbs keep their directions; the lengths of a group (both upper arms, …) are multiplied by one ratio,
-      reference over driving in the anchor frame: the driving frame whose limbs point most like the reference's, so that
-      foreshortening is most alike. Of two limbs or more it is the median of theirs and the overall scale, so that an
-      arm that was found wrongly does not lengthen both. A group that one of the two lacks takes the overall scale, the
-      ratio of the summed lengths of the body limbs that both have, or of the head where there are none. A point whose
-      parent is unseen hangs from the next ancestor seen, at the overall scale. The root of the anchor frame, the first
-      of `ROOTS` that both have, comes to lie on the reference's, and moves at the overall scale; torso and neck of a
-      reference without shoulders take one ratio, that of the way from hips to nose. Needs a root and a group of limbs
-      in common.
-    - "similarity": one scale and shift, which fit the box of the points that both have, in the frame with the most of
-      them. Needs two points apart.
-    - "box": the same, which fit the skeleton into `reference_box`, centred on its lower edge, in the frame with the
-      most points. Needs the box.
-    - "frame": one scale and shift, which fit the driving image into the reference image, centred.
-    - "none": coordinates as they are.
+    - "limbs": limbs keep their directions, and the lengths of a group (both upper arms, …) are scaled by one ratio,
+      reference over driving, measured in the anchor frame: the driving frame whose limb directions are most similar to
+      the reference's, and hence its foreshortening. For groups of two or more limbs, the ratio is the median of the
+      limbs' ratios and the overall scale, which makes it robust to a misdetected limb. The overall scale is the ratio
+      of the summed lengths of the common body limbs, or of the head if there are none; it also applies to groups
+      missing in either skeleton. Points with an invisible parent are attached to the next visible ancestor with the
+      overall scale. The root, the first of `ROOTS` that both have, is placed on the reference's in the anchor frame,
+      and its motion is scaled by the overall scale. For a reference without shoulders, torso and neck share the ratio
+      of the distance from hips to nose. Requires a common root and a common group of limbs.
+    - "similarity": one scale and shift that fit the box of the common points, in the frame with the most of them.
+      Requires two distinct points.
+    - "box": one scale and shift that fit the skeleton into `reference_box`, centred on its lower edge, in the frame
+      with the most points. Requires the box.
+    - "frame": one scale and shift that fit the driving image into the reference image, centred.
+    - "none": unchanged coordinates.
 
     Args:
-        driving: keypoints in driving pixels; below `min_score` missing.
-        reference: keypoints in reference pixels; below `min_score` missing.
+        driving: keypoints in driving pixels; missing if below `min_score`.
+        reference: keypoints in reference pixels; missing if below `min_score`.
         driving_size_px: (height, width) of the driving image.
         reference_size_px: (height, width) of the reference image.
-        rule: the rule to try first.
-        reference_box: (x0, y0, x1, y1) around the reference character in pixels where known, e.g. of its mask.
-        min_score: least score of a point that counts.
+        rule: first rule to try.
+        reference_box: (x0, y0, x1, y1) of the reference character in pixels if available, e.g. of its mask.
+        min_score: minimum score of a visible point.
 
     Raises:
-        ValueError: another shape; no frames; a point of at least `min_score` that is not finite; an empty box.
+        ValueError: the keypoints have another shape, there are no frames, a point of at least `min_score` is not
+            finite, or the box is empty.
     """
     if driving.ndim != 3 or driving.shape[1:] != (NUM_KEYPOINTS, 3) or len(driving) == 0:
         raise ValueError(f"driving keypoints must be (T, {NUM_KEYPOINTS}, 3) with T >= 1, got {driving.shape}")
@@ -110,27 +111,25 @@ def retarget(
         raise ValueError(f"reference keypoints must be ({NUM_KEYPOINTS}, 3), got {reference.shape}")
     if reference_box is not None and not (reference_box[0] < reference_box[2] and reference_box[1] < reference_box[3]):
         raise ValueError(f"reference_box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {reference_box}")
-    points, seen = with_centres(driving, min_score)
-    target, target_seen = with_centres(reference, min_score)
+    points, visible = with_centres(driving, min_score)
+    target, target_visible = with_centres(reference, min_score)
 
     fits: Mapping[Rule, Callable[[], _Placement | None]] = {
-        "limbs": lambda: _by_limbs(points, seen, target, target_seen),
-        "similarity": lambda: _by_common_points(points, seen, target, target_seen),
-        "box": lambda: _into_box(points, seen, reference_box) if reference_box is not None else None,
+        "limbs": lambda: _by_limbs(points, visible, target, target_visible),
+        "similarity": lambda: _by_common_points(points, visible, target, target_visible),
+        "box": lambda: _into_box(points, visible, reference_box) if reference_box is not None else None,
         "frame": lambda: _frame_into_frame(driving_size_px, reference_size_px),
         "none": lambda: _Placement(scale=1.0, source=np.zeros(2), target=np.zeros(2)),
     }
     rules = tuple(fits)
-    used, placement = next(
-        (tried, found) for tried in rules[rules.index(rule) :] if (found := fits[tried]()) is not None
-    )
+    used, placement = next((name, fit) for name in rules[rules.index(rule) :] if (fit := fits[name]()) is not None)
     moved = placement.place(points)
     if used == "limbs":
-        moved = with_lengths(points, seen, placement.ratios, moved, placement.scale, root=placement.root)
-    seen = seen[:, :NUM_KEYPOINTS]
+        moved = with_lengths(points, visible, placement.ratios, moved, placement.scale, root=placement.root)
+    visible = visible[:, :NUM_KEYPOINTS]
     keypoints = np.zeros(driving.shape, np.float32)
-    keypoints[..., :2] = np.where(seen[..., None], moved[:, :NUM_KEYPOINTS], 0.0)
-    keypoints[..., 2] = np.where(seen, driving[..., 2], 0.0)
+    keypoints[..., :2] = np.where(visible[..., None], moved[:, :NUM_KEYPOINTS], 0.0)
+    keypoints[..., 2] = np.where(visible, driving[..., 2], 0.0)
     return Retargeted(
         keypoints=keypoints,
         rule=used,
@@ -143,13 +142,14 @@ def retarget(
 def limb_ratios(
     driving: NDArray[np.float32], reference: NDArray[np.float32], *, min_score: float = CONFIDENT_SCORE
 ) -> tuple[float, Mapping[str, float]] | None:
-    """The overall scale and the ratio of each group of limbs, as the rule "limbs" measures them; None where the two
-    have no neck or fewer than `MIN_LIMB_GROUPS` groups of body limbs in common.
+    """Overall scale and ratio of each group of limbs, as measured by the rule "limbs".
+
+    None if the skeletons have no common neck or fewer than `MIN_LIMB_GROUPS` common groups of body limbs.
 
     `driving`: (T, 133, 3). `reference`: (133, 3).
 
     Raises:
-        ValueError: a point of at least `min_score` that is not finite.
+        ValueError: a point of at least `min_score` is not finite.
     """
     placement = _by_limbs(*with_centres(driving, min_score), *with_centres(reference, min_score))
     if placement is None or placement.root != NECK or len(BODY_GROUPS.keys() & placement.ratios) < MIN_LIMB_GROUPS:
@@ -159,7 +159,7 @@ def limb_ratios(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Placement:
-    """The similarity transform p -> target + scale · (p − source), and what it was measured on."""
+    """Similarity transform p -> target + scale · (p − source), with the measured ratios, anchor frame and root."""
 
     scale: float
     source: Points
@@ -172,16 +172,16 @@ class _Placement:
         return self.target + self.scale * (points - self.source)
 
 
-def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> _Placement | None:
-    root = next((point for point in ROOTS if target_seen[point] and seen[:, point].any()), None)
+def _by_limbs(points: Points, visible: Visibility, target: Points, target_visible: Visibility) -> _Placement | None:
+    root = next((point for point in ROOTS if target_visible[point] and visible[:, point].any()), None)
     if root is None:
         return None
-    # Only frames with the root can be laid on the reference's.
-    with_root = np.flatnonzero(seen[:, root])
-    anchor = int(with_root[most_alike_frame(points[with_root], seen[with_root], target, target_seen)])
-    lengths = summed_lengths(GROUPS, points[anchor], seen[anchor], target, target_seen)
+    # Only frames with the root can be aligned to the reference's root.
+    with_root = np.flatnonzero(visible[:, root])
+    anchor = int(with_root[most_alike_frame(points[with_root], visible[with_root], target, target_visible)])
+    lengths = summed_lengths(GROUPS, points[anchor], visible[anchor], target, target_visible)
     measured = [lengths[name] for name in BODY_GROUPS if name in lengths]
-    if root == MID_HIP and (trunk := summed_lengths(_TRUNK, points[anchor], seen[anchor], target, target_seen)):
+    if root == MID_HIP and (trunk := summed_lengths(_TRUNK, points[anchor], visible[anchor], target, target_visible)):
         lengths |= {"torso": trunk["trunk"], "neck": trunk["trunk"]}
         measured.append(trunk["trunk"])
     measured = measured or [*lengths.values()]
@@ -190,7 +190,7 @@ def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> 
     scale = sum(of_target for _, of_target in measured) / sum(of_driving for of_driving, _ in measured)
     ratios = {}
     for name, (of_driving, of_target) in lengths.items():
-        each = length_ratios(GROUPS[name], points[anchor], seen[anchor], target, target_seen)
+        each = length_ratios(GROUPS[name], points[anchor], visible[anchor], target, target_visible)
         ratio = np.median([*each, scale]) if len(each) > 1 else of_target / of_driving
         ratios[name] = float(np.clip(ratio, scale / MAX_DISPROPORTION, scale * MAX_DISPROPORTION))
     return _Placement(
@@ -198,8 +198,10 @@ def _by_limbs(points: Points, seen: Seen, target: Points, target_seen: Seen) -> 
     )
 
 
-def _by_common_points(points: Points, seen: Seen, target: Points, target_seen: Seen) -> _Placement | None:
-    common = (seen & target_seen)[:, :NUM_KEYPOINTS]
+def _by_common_points(
+    points: Points, visible: Visibility, target: Points, target_visible: Visibility
+) -> _Placement | None:
+    common = (visible & target_visible)[:, :NUM_KEYPOINTS]
     anchor = int(np.argmax(common.sum(axis=1)))
     if common[anchor].sum() < 2:
         return None
@@ -218,9 +220,9 @@ def _by_common_points(points: Points, seen: Seen, target: Points, target_seen: S
     )
 
 
-def _into_box(points: Points, seen: Seen, box: Box) -> _Placement | None:
-    anchor = int(np.argmax(seen[:, :NUM_KEYPOINTS].sum(axis=1)))
-    drawn = points[anchor, :NUM_KEYPOINTS][seen[anchor, :NUM_KEYPOINTS]]
+def _into_box(points: Points, visible: Visibility, box: Box) -> _Placement | None:
+    anchor = int(np.argmax(visible[:, :NUM_KEYPOINTS].sum(axis=1)))
+    drawn = points[anchor, :NUM_KEYPOINTS][visible[anchor, :NUM_KEYPOINTS]]
     if len(drawn) < 2 or not np.ptp(drawn, axis=0).any():
         return None
     (x0, y0), (x1, y1) = drawn.min(axis=0), drawn.max(axis=0)
@@ -234,7 +236,7 @@ def _into_box(points: Points, seen: Seen, box: Box) -> _Placement | None:
 
 
 def _frame_into_frame(driving_size_px: tuple[int, int], reference_size_px: tuple[int, int]) -> _Placement:
-    # The middle of an image is half a pixel less than half its size: the first pixel's centre is 0.
+    # Pixel centres are integers, so the image centre is (size - 1) / 2.
     centre, target = ((np.array(size[::-1]) - 1) / 2 for size in (driving_size_px, reference_size_px))
     scale = min(reference_size_px[0] / driving_size_px[0], reference_size_px[1] / driving_size_px[1])
     return _Placement(scale=scale, source=centre, target=target)

@@ -1,4 +1,4 @@
-"""The 133-keypoint layout of COCO-WholeBody: names, groups, limbs and the mirror permutation.
+"""The 133-keypoint layout of COCO-WholeBody: names, groups, limbs, the mirror permutation and scaling.
 
 Order: 17 body, 6 feet, 68 face (the iBUG order), 21 left hand, 21 right hand (COCO-WholeBody, Jin et al. 2020,
 arXiv:2007.11858). Left and right are the character's own: facing the camera, its left is at larger x.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Float = TypeVar("Float", np.float32, np.float64)
 
 NUM_KEYPOINTS = 133
 BODY = slice(0, 17)
@@ -93,7 +96,7 @@ def _hand_limbs(side: str) -> tuple[tuple[int, int], ...]:
 LEFT_HAND_LIMBS = _hand_limbs("left")
 RIGHT_HAND_LIMBS = _hand_limbs("right")
 
-# Rows of landmarks that swap when a face is mirrored, as (first, last) of a run that reverses onto another run.
+# Pairs of face landmarks that swap when a face is mirrored.
 _FACE_MIRROR_PAIRS: tuple[tuple[int, int], ...] = (
     *((i, 16 - i) for i in range(8)),  # jaw
     *((17 + i, 26 - i) for i in range(5)),  # eyebrows
@@ -130,3 +133,21 @@ def mirror_keypoints(keypoints: NDArray[np.float32], *, width_px: int) -> NDArra
     mirrored = keypoints[..., MIRROR, :].copy()
     mirrored[..., 0] = width_px - 1 - mirrored[..., 0]
     return mirrored
+
+
+def scale_keypoints(
+    keypoints: NDArray[Float], from_size_px: tuple[float, float], to_size_px: tuple[float, float]
+) -> NDArray[Float]:
+    """Keypoints of the image resized from one (height, width) to another. Returns a copy.
+
+    Pixel centres have integer coordinates, so the image's edges are at -0.5 and `size - 0.5`.
+
+    Args:
+        keypoints: (..., 2 or more) x and y in pixels; further values, such as a score, stay.
+        from_size_px: (height, width) of the image that the keypoints are of.
+        to_size_px: (height, width) of the resized image.
+    """
+    scale = np.array([to_size_px[1] / from_size_px[1], to_size_px[0] / from_size_px[0]], keypoints.dtype)
+    scaled = keypoints.copy()
+    scaled[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
+    return scaled

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
-from models.pose.proportions import MID_HIP, NECK, Points, Seen, with_centres
+from models.pose.proportions import MID_HIP, NECK, Points, Visibility, with_centres
 from models.pose.skeleton import INDEX
 
 Picture = NDArray[np.uint8]
@@ -135,13 +135,13 @@ class _Line:
         return np.array([-self.along[1], self.along[0]], np.float32)
 
 
-def _lines(points: Points, seen: Seen) -> dict[_Part, _Line]:
+def _lines(points: Points, seen: Visibility) -> dict[_Part, _Line]:
     """Of the parts whose ends are known, from back to front."""
     lines = {part: _line(part, points, seen) for part in _PARTS}
     return {part: line for part, line in lines.items() if line is not None}
 
 
-def _line(part: _Part, points: Points, seen: Seen) -> _Line | None:
+def _line(part: _Part, points: Points, seen: Visibility) -> _Line | None:
     """None where an end is unknown, or both are at one place, which is no direction."""
     if not seen[[*part.start, *part.end]].all():
         return None

@@ -108,6 +108,6 @@ def visibility(
     return np.where(inside, result, ABSENT).astype(np.float32)
 
 
-def as_found(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+def truth_as_detections(truth: NDArray[np.float32]) -> NDArray[np.float32]:
     """True keypoints (133, 3) as a pose network would find them: with a score in place of their visibility."""
     return np.concatenate([truth[:, :2], truth[:, 2:] > ABSENT], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The ground truth of one puppet video as one compressed numpy file.
+"""Ground truth of one puppet video as a compressed numpy file.
 
 Arrays of the `.npz` (T frames, N objects, L limbs; `H`, `W` in pixels of the video):
 
@@ -12,7 +12,6 @@ Arrays of the `.npz` (T frames, N objects, L limbs; `H`, `W` in pixels of the vi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.common.atomic import atomic_path
 from models.pose.skeleton import LIMBS
 from models.puppets.render import PuppetFrame
 
@@ -28,7 +28,7 @@ _LEVELS = 65535
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetTruth:
-    """Ground truth of a video, unpacked: masks are bool (T, H, W), depth float32 (T, H, W)."""
+    """Unpacked ground truth of a video: masks are bool (T, H, W), depth float32 (T, H, W)."""
 
     frame_seconds: NDArray[np.float64]
     shot_starts_seconds: NDArray[np.float64]
@@ -46,7 +46,7 @@ def write_truth(
     frame_seconds: Sequence[float],
     shot_starts_seconds: Sequence[float],
 ) -> None:
-    """Write the truth of a video's frames. The same input gives the same bytes; the file appears when complete.
+    """Write the ground truth of a video. Deterministic and atomic.
 
     Raises:
         ValueError: no frames, or not one time per frame.
@@ -63,10 +63,10 @@ def write_truth(
     height, width = frames[0].character_mask.shape
     objects = np.array([[frame.object_masks[name] for frame in frames] for name in ids], dtype=bool)
     limbs = np.array([[frame.limb_depths.get(name, np.nan) for name in LIMBS] for frame in frames], dtype=np.float32)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
-    try:
+    # Through an open file: numpy would append `.npz` to the temporary name.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
-            temporary,
+            file,
             frame_seconds=np.asarray(frame_seconds, dtype=np.float64),
             shot_starts_seconds=np.asarray(shot_starts_seconds, dtype=np.float64),
             size_px=np.array((height, width), dtype=np.int32),
@@ -80,14 +80,14 @@ def write_truth(
             limb_names=np.array(list(LIMBS), dtype=np.str_),
             limb_depths=limbs,
         )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrueKeypoints:
-    """Of a video of `size_px` (height, width): `frame_seconds` (T), `keypoints` (T, 133, 3), with their visibility."""
+    """Ground-truth keypoints of a video: `frame_seconds` (T), `keypoints` (T, 133, 3) as x, y, visibility.
+
+    `size_px`: (height, width) of the video.
+    """
 
     frame_seconds: NDArray[np.float64]
     keypoints: NDArray[np.float32]
@@ -95,14 +95,14 @@ class TrueKeypoints:
 
 
 def read_keypoints(path: Path | str) -> TrueKeypoints:
-    """Of a file that `write_truth` wrote, no more than its keypoints."""
+    """Read only the keypoints of a file written by `write_truth`."""
     with np.load(path, allow_pickle=False) as data:
         height, width = (int(value) for value in data["size_px"])
         return TrueKeypoints(frame_seconds=data["frame_seconds"], keypoints=data["keypoints"], size_px=(height, width))
 
 
 def read_truth(path: Path | str) -> PuppetTruth:
-    """Read a file that `write_truth` wrote."""
+    """Read a file written by `write_truth`."""
     with np.load(path, allow_pickle=False) as data:
         _, width = (int(value) for value in data["size_px"])
         low, high = float(data["depth_min"]), float(data["depth_max"])

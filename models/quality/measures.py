@@ -1,7 +1,7 @@
-"""Measures of how usable a clip is, from its frames, keypoints and character masks.
+"""Quality measures of a clip, from its frames, keypoints and character masks.
 
 T frames, H x W pixels: frames (T, H, W, 3) uint8 RGB, keypoints (T, 133, 3), masks (T, H, W) bool, frame_seconds (T).
-Every measure is a finite number, whatever the clip, and 0 where there is nothing to measure.
+All measures are finite for every clip, and 0 if there is nothing to measure.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from models.pose.skeleton import BODY
 from models.video.shots import HEIGHT_PX, WIDTH_PX, find_cuts
 
 MIN_PERSON_KEYPOINTS = 4
-"""A person shows at least so many confident body keypoints (characters without limbs keep five on the head)."""
+"""Minimum number of confident body keypoints of a person (a character without limbs has five on the head)."""
 MIN_PERSON_AREA_SHARE = 0.001
-"""... and a mask of at least this share of the picture."""
+"""Minimum mask area of a person, as a share of the picture."""
 INSIDE_MARGIN_SHARE = 0.02
-"""Keypoints may lie outside the mask by this share of the character's size: joints of thin limbs sit on the outline."""
+"""Tolerance relative to the character's size by which a keypoint may lie outside the mask, for joints of thin limbs."""
 SAME_MOMENT_SECONDS = 1e-6
-"""Frames that are nearer in time show no movement that could be measured; the time bases of videos are coarser."""
+"""Minimum frame interval for measuring motion; the time bases of videos are coarser."""
 SHARPNESS_SIZE_PX = 192
-"""The character is resized so that the larger side of its box has this length before its sharpness is measured."""
+"""Length of the longer side of the character's box after resizing, before sharpness is measured."""
 SWITCH_MAX_IOU = 0.1
 SWITCH_MIN_DISTANCE = 0.75
 SWITCH_MIN_APPEARANCE_DISTANCE = 0.45
-"""Measured on 40 puppets and three videos of people: neighbouring frames of one character stay below 0.26, those of a
-light that brightens by a fifth below 0.36; of pairs of different characters, four in five and more are above 0.45."""
+"""Measured on 40 puppets and three videos of people: neighbouring frames of one character differ by less than 0.26, or
+0.36 if the light brightens by a fifth; at least 80% of pairs of different characters differ by more than 0.45."""
 
 
 def pose_confidence(keypoints: NDArray[np.float32]) -> float:
@@ -38,16 +38,16 @@ def pose_confidence(keypoints: NDArray[np.float32]) -> float:
 
 
 def person_share(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
-    """Share of frames that show a person: enough confident body keypoints, and a mask of some area."""
+    """Share of frames with a person: enough confident body keypoints and a large enough mask."""
     return float(_shows_person(keypoints, masks).mean())
 
 
 def longest_absence_seconds(
     keypoints: NDArray[np.float32], masks: NDArray[np.bool_], frame_seconds: NDArray[np.float64]
 ) -> float:
-    """The longest time without a person: from a frame that shows none to the next that shows one, or the clip's end.
+    """Longest time without a person, from a frame without one to the next frame with one or the clip's end.
 
-    The last frame is taken to last as long as the one before it.
+    The last frame is assumed to last as long as the one before it.
     """
     shown = _shows_person(keypoints, masks)
     last = frame_seconds[-1:] + np.diff(frame_seconds[-2:])
@@ -58,7 +58,7 @@ def longest_absence_seconds(
 
 
 def _shows_person(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) bool."""
+    """(T,) bool, whether a frame shows a person."""
     posed = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1) >= MIN_PERSON_KEYPOINTS
     masked = masks.mean(axis=(1, 2)) >= MIN_PERSON_AREA_SHARE
     shows: NDArray[np.bool_] = posed & masked
@@ -68,8 +68,7 @@ def _shows_person(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> N
 def keypoints_inside_mask(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
     """Share of the confident body keypoints within the picture that lie inside the character's mask, 0-1.
 
-    Inside is within `INSIDE_MARGIN_SHARE` of the character's size of the mask, at least one pixel. 0.0 if there is no
-    such keypoint.
+    The tolerance is `INSIDE_MARGIN_SHARE` of the character's size, at least one pixel. 0.0 without such keypoints.
     """
     height, width = masks.shape[1:]
     body = keypoints[:, BODY]
@@ -80,7 +79,7 @@ def keypoints_inside_mask(keypoints: NDArray[np.float32], masks: NDArray[np.bool
     margin = max(1, round(INSIDE_MARGIN_SHARE * character_size_px(keypoints)))
     around_y, around_x = np.mgrid[-margin : margin + 1, -margin : margin + 1]
     disc = np.hypot(around_y, around_x) <= margin
-    # Clipping keeps the disc in the picture: it only moves its pixels towards the keypoint, so they stay in the disc.
+    # Clipping to the picture moves pixels of the disc towards the keypoint, so they stay within the disc.
     near_y = np.clip(y[counted].astype(int)[:, None] + around_y[disc], 0, height - 1)
     near_x = np.clip(x[counted].astype(int)[:, None] + around_x[disc], 0, width - 1)
     t = np.nonzero(counted)[0][:, None]
@@ -88,9 +87,9 @@ def keypoints_inside_mask(keypoints: NDArray[np.float32], masks: NDArray[np.bool
 
 
 def mask_area_jump(masks: NDArray[np.bool_]) -> float:
-    """Largest change of the mask's area between neighbouring frames, relative to the larger of the two, 0-1.
+    """Largest change of the mask's area between neighbouring frames, relative to the larger area, 0-1.
 
-    1.0 means that the mask appears or vanishes from one frame to the next.
+    1.0 means that the mask appears or disappears between two frames.
     """
     area = masks.sum(axis=(1, 2), dtype=np.float64)
     larger = np.maximum(area[1:], area[:-1])
@@ -99,18 +98,18 @@ def mask_area_jump(masks: NDArray[np.bool_]) -> float:
 
 
 def motion_magnitude(keypoints: NDArray[np.float32], frame_seconds: NDArray[np.float64]) -> float:
-    """Mean speed of the body keypoints, in sizes of the character per second.
+    """Mean speed of the body keypoints, in character sizes per second.
 
-    Counts keypoints that are confident in two neighbouring frames, `SAME_MOMENT_SECONDS` apart or more; 0.0 if there
-    are none. It is the speed in the picture, so a moving camera adds to it.
+    Averages over keypoints that are confident in two neighbouring frames at least `SAME_MOMENT_SECONDS` apart; 0.0 if
+    there are none. Measured in the picture, so it includes camera motion.
     """
     size = character_size_px(keypoints)
     if len(keypoints) != len(frame_seconds):
         raise ValueError(f"got {len(frame_seconds)} times for {len(keypoints)} frames of keypoints")
     body = keypoints[:, BODY]
-    sure = body[..., 2] >= CONFIDENT_SCORE
+    confident = body[..., 2] >= CONFIDENT_SCORE
     seconds = np.diff(frame_seconds)
-    counted = sure[1:] & sure[:-1] & (seconds >= SAME_MOMENT_SECONDS)[:, None]
+    counted = confident[1:] & confident[:-1] & (seconds >= SAME_MOMENT_SECONDS)[:, None]
     if not counted.any() or size == 0:
         return 0.0
     moved_px = np.linalg.norm(np.diff(body[..., :2], axis=0), axis=2)
@@ -119,10 +118,10 @@ def motion_magnitude(keypoints: NDArray[np.float32], frame_seconds: NDArray[np.f
 
 
 def sharpness(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> float:
-    """Variance of the Laplacian of the character's grey levels (0-255), the median over the frames that show it.
+    """Variance of the Laplacian of the character's grey levels (0-255), median over the frames that show it.
 
-    The box of the character is resized to `SHARPNESS_SIZE_PX` first, so that the measure tells how blurred the
-    character is relative to its size, and not how large the picture is. 0.0 if no frame shows it.
+    The character's box is resized to `SHARPNESS_SIZE_PX` first, so that blur is measured relative to the character's
+    size, independent of the resolution. 0.0 if no frame shows the character.
     """
     variances = []
     for frame, mask, (x0, y0, x1, y1) in zip(frames, masks, bounding_boxes(masks).tolist(), strict=True):
@@ -138,16 +137,16 @@ def sharpness(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> float:
 
 
 def shot_cuts(frames: NDArray[np.uint8]) -> int:
-    """How many cuts to another shot are within the clip."""
+    """Number of shot cuts within the clip."""
     return len(find_cuts(cv2.resize(frame, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA) for frame in frames))
 
 
 def identity_switches(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> int:
-    """How often the mask jumps from one character to another, between a frame that shows one and the next that does.
+    """Number of times the mask switches between characters, over consecutive frames with a non-empty mask.
 
-    It counts a jump of place (the masks overlap by less than `SWITCH_MAX_IOU`, and their centroids are farther apart
-    than `SWITCH_MIN_DISTANCE` of the character's size, the larger side of its box), and a jump of appearance (the
-    Bhattacharyya distance of the two colour histograms under the masks is above `SWITCH_MIN_APPEARANCE_DISTANCE`).
+    A switch is a jump in position (mask IoU below `SWITCH_MAX_IOU` and centroids farther apart than
+    `SWITCH_MIN_DISTANCE` times the longer side of the character's box) or in appearance (Bhattacharyya distance of the
+    colour histograms under the masks above `SWITCH_MIN_APPEARANCE_DISTANCE`).
     """
     shown = np.flatnonzero(masks.any(axis=(1, 2)))
     if len(shown) < 2:
@@ -167,7 +166,7 @@ def identity_switches(frames: NDArray[np.uint8], masks: NDArray[np.bool_]) -> in
 
 
 def _centroids(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """x, y (T, 2) of the centres of area of masks (T, H, W) that are not empty."""
+    """Centroids (T, 2), as x and y, of non-empty masks (T, H, W)."""
     columns, rows = masks.sum(axis=1), masks.sum(axis=2)
     moments = np.stack([columns @ np.arange(columns.shape[1]), rows @ np.arange(rows.shape[1])], axis=1)
     centroids: NDArray[np.float64] = moments / rows.sum(axis=1)[:, None]
@@ -177,10 +176,10 @@ def _centroids(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _colour_histogram(
     frame: NDArray[np.uint8], mask: NDArray[np.bool_], box: tuple[int, int, int, int]
 ) -> NDArray[np.float64]:
-    """Joint histogram of Lab colour under the mask, (4 * 16 * 16), summing to 1, smoothed over neighbouring colours."""
+    """Joint Lab colour histogram under the mask, (4 * 16 * 16), summing to 1, smoothed over neighbouring bins."""
     x0, y0, x1, y1 = box
     y, x = np.nonzero(mask[y0:y1, x0:x1])
-    step = max(1, len(y) // 4096)  # so many pixels are enough for a histogram
+    step = max(1, len(y) // 4096)  # some 4096 pixels are enough for the histogram
     lab = cv2.cvtColor(frame[y0:y1, x0:x1][y[::step], x[::step]][None], cv2.COLOR_RGB2LAB)
     bins = (4, 16, 16)
     counts = cv2.calcHist([lab], [0, 1, 2], None, bins, [0, 256] * 3).reshape(bins)

@@ -14,16 +14,17 @@ Blend = Literal["uniform", "triangular"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleConfig:
-    """The noise schedule of training, and how inference walks it.
+    """Training noise schedule and inference timesteps.
 
     `betas`: "linear" in β, or "scaled_linear", linear in √β.
     `zero_terminal_snr`: rescale so that ᾱ at the last step is exactly 0 (Lin et al. 2024, arXiv 2305.08891,
       algorithm 1).
     `prediction`: what the network predicts.
-    `spacing`: which N of the T training steps are evaluated, stride = T // N:
+    `spacing`: choice of N of the T training steps, with stride = T // N:
       "leading" `steps_offset` + k · stride for k < N; "leading_to_end" the same, but for every k with k · stride < T,
-      which is N + 1 evaluations for N = 30 of 1000 (the UniAnimate lineage); "trailing" T − k · T / N − 1, rounded.
-    `final_alpha_one`: the step past the first training step ends at ᾱ = 1 (no noise); otherwise at ᾱ_0.
+      which is N + 1 evaluations for N = 30 of 1000 (UniAnimate and its descendants); "trailing" T − k · T / N − 1,
+      rounded.
+    `final_alpha_one`: the last step ends at ᾱ = 1 (no noise); otherwise at ᾱ_0.
     """
 
     num_train_steps: int = 1000
@@ -45,22 +46,23 @@ class ScheduleConfig:
             )
         if self.zero_terminal_snr and self.prediction == "epsilon":
             raise ValueError(
-                "zero_terminal_snr needs prediction='v_prediction': at zero signal the noise says nothing of the sample"
+                "zero_terminal_snr needs prediction='v_prediction': at zero SNR the noise does not determine the sample"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowConfig:
-    """How a clip longer than one window is covered.
+    """Layout of the windows over a clip longer than one window.
 
-    `size`, `overlap`: frames of a window, and frames that neighbours share.
-    `layout`: "closed_loop" runs on past the last frame into the first ones (Moore-AnimateAnyone, X-Dyna; right for
-      clips that loop, otherwise end and beginning mix); "open_loop" stops at the end, where its last window may still
-      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" moves the last window back to end
-      at the last frame (UniAnimate), so no window wraps.
-    `stride`: levels of the AnimateDiff schedule: level k takes every 2ᵏ-th frame. Not for "last_shifted".
-    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weighs a
-      prediction by its distance from its window's ends, so that there is no seam where a window begins or ends.
+    `size`, `overlap`: frames per window, and frames shared by neighbouring windows.
+    `layout`: "closed_loop" wraps around from the last frame to the first (Moore-AnimateAnyone, X-Dyna; suited to clips
+      that loop, otherwise it mixes end and beginning); "open_loop" stops at the end, where the last window may still
+      wrap around unless the clip has `padded_num_frames` (MusePose); "last_shifted" shifts the last window back to end
+      at the last frame (UniAnimate), so that no window wraps.
+    `stride`: number of levels of the AnimateDiff schedule; level k takes every 2ᵏ-th frame. Must be 1 for
+      "last_shifted".
+    `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weights a
+      prediction by its distance from the window's ends, which avoids seams at window boundaries.
     """
 
     size: int

@@ -1,4 +1,4 @@
-"""The sampling loop: DDIM over overlapping windows with classifier-free guidance. It knows no network."""
+"""Sampling loop: DDIM over overlapping windows with classifier-free guidance, independent of the network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Windows = Sequence[Sequence[int]]
 
 
 class Denoiser(Protocol):
-    """A network with everything that does not depend on the step (reference, pose, image tokens) already in it."""
+    """Network with its step-independent inputs (reference, pose, image tokens) bound."""
 
     def __call__(self, latents_BCFHW: Tensor, t: int, windows: Windows, conditional: Sequence[bool], /) -> Tensor:
-        """The prediction for each row, of the shape of `latents_BCFHW`.
+        """Predict noise or velocity for each row, in the shape of `latents_BCFHW`.
 
-        Row b holds the frames `windows[b]` of the clip at training step `t`, to be predicted with the conditions if
+        Row b holds the frames `windows[b]` of the clip at training step `t`, predicted with the conditions if
         `conditional[b]`, without them otherwise.
         """
         ...
@@ -39,32 +39,31 @@ def sample(
     window_batch: int = 2,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Walks the noise of a clip down to its sample; the loop of the public pipelines.
+    """Denoise the latents of a clip, with the loop of the public pipelines.
 
-    At every step the predictions of all windows are averaged frame by frame, those with and those without conditions
-    apart; then guidance combines the two; then one DDIM step moves all frames.
+    At every step, the predictions of all windows are averaged per frame, separately with and without conditions;
+    guidance combines the two averages; one DDIM step updates all frames.
 
-    Memory: a few tensors of the size of `latents_CFHW`, and one call of the network, whatever the clip's length.
-    The result does not depend on `window_batch`, as far as a row of the network's does not depend on the other rows of
-    its batch: convolution and matrix kernels chosen by batch size may differ in the last bits.
+    Memory: a few tensors of the size of `latents_CFHW` and one call of the network, independent of the clip's length.
+    The result does not depend on `window_batch`, except for rounding differences of kernels chosen by batch size.
 
     Args:
         denoise: the network.
-        latents_CFHW: noise at the first step, float32; its device is where the sums are kept.
+        latents_CFHW: initial noise, float32; averages are kept on its device.
         schedule: the noise schedule.
         num_steps: nominal number of steps.
-        guidance_scale: s of uncond + s · (cond − uncond); at exactly 1 only the conditional half is computed.
-        windows: frame indices of each window, or a function of the step's index (0 first) that gives them.
+        guidance_scale: s of uncond + s · (cond − uncond); at exactly 1 only the conditional prediction is computed.
+        windows: frame indices of each window, or a function that returns them for a step index (0 first).
         blend: weights of a frame's predictions, see `blend_weights`.
-        window_batch: rows of a call of the network, a row being one window with conditions or one without: 2 is one
-          window in both halves of guidance.
-        on_step: called with (steps done, steps in all) after each step.
+        window_batch: rows per call of the network; a row is one window with or without conditions, so 2 is one window
+          with guidance.
+        on_step: called with (completed steps, total steps) after each step.
 
     Returns:
-        The sample (C, F, H, W), float32.
+        Denoised latents (C, F, H, W), float32.
 
     Raises:
-        ValueError: windows that miss a frame; `window_batch` < 1; a prediction of another shape.
+        ValueError: a frame is in no window, `window_batch` < 1, or a prediction has another shape.
     """
     if window_batch < 1:
         raise ValueError(f"window_batch must be at least 1, got {window_batch}")
@@ -95,7 +94,7 @@ def _mean_predictions(
     blend: Blend,
     window_batch: int,
 ) -> dict[bool, Tensor]:
-    """The prediction for all frames (C, F, H, W) without (False) and with (True) conditions."""
+    """Blended prediction for all frames (C, F, H, W) without (False) and with (True) conditions."""
     weights = blend_weights(windows, x_CFHW.shape[1], blend)
     mean = {half: torch.zeros_like(x_CFHW) for half in halves}
     rows = [(number, half) for number in range(len(windows)) for half in halves]
@@ -106,7 +105,7 @@ def _mean_predictions(
         output = denoise(latents_BCFHW, t, [windows[number] for number, _ in batch], [half for _, half in batch])
         if output.shape != latents_BCFHW.shape:
             raise ValueError(f"the network must predict {tuple(latents_BCFHW.shape)}, got {tuple(output.shape)}")
-        # Rows are added one by one in the order of the windows, whatever the batch: sums have one order of rounding.
+        # Rows are added one by one in window order, so that rounding does not depend on the batch size.
         for (number, half), frames, row_CFHW in zip(batch, index, output.to(x_CFHW), strict=True):
             mean[half].index_add_(1, frames, row_CFHW * weights[number].to(x_CFHW)[:, None, None])
     return mean

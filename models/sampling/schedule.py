@@ -1,4 +1,4 @@
-"""The noise schedule of a diffusion model and the deterministic DDIM step along it, as plain functions of ᾱ.
+"""Noise schedule of a diffusion model and the deterministic DDIM step, as functions of ᾱ.
 
 Notation of DDPM: x_t = √ᾱ_t · x_0 + √(1 − ᾱ_t) · ε, with t in [0, num_train_steps). SNR = ᾱ / (1 − ᾱ).
 Velocity v = √ᾱ_t · ε − √(1 − ᾱ_t) · x_0 (Salimans and Ho 2022, arXiv 2202.00512).
@@ -15,10 +15,10 @@ from models.sampling.config import ScheduleConfig
 
 
 class NoiseSchedule:
-    """ᾱ of every training step, and what follows from it.
+    """ᾱ of every training step, and functions of it.
 
-    Where `t` may be a tensor, it is int64 (B,), one step per row; an int is the same step for all rows. Results have
-    the dtype and device of the samples given.
+    A tensor `t` is int64 (B,), one step per row; an int is the same step for all rows. Results have the dtype and
+    device of the given samples.
     """
 
     def __init__(self, config: ScheduleConfig) -> None:
@@ -27,7 +27,7 @@ class NoiseSchedule:
         """ᾱ: (num_train_steps,) float64, on the CPU."""
 
     def timesteps(self, num_steps: int) -> list[int]:
-        """The training steps that a run of nominally `num_steps` evaluates, from noise to sample.
+        """Training steps evaluated by a run of nominally `num_steps`, from noise to sample.
 
         Raises:
             ValueError: `num_steps` is not in [1, num_train_steps].
@@ -35,41 +35,41 @@ class NoiseSchedule:
         total = self.config.num_train_steps
         stride = self._stride(num_steps)
         if self.config.spacing == "trailing":
-            # Half to even, as numpy rounds: the public lists depend on it.
+            # Rounds half to even, as numpy does in the public implementations.
             return [round(total - k * total / num_steps) - 1 for k in range(num_steps)]
         count = num_steps if self.config.spacing == "leading" else -(-total // stride)
         return [min(k * stride + self.config.steps_offset, total - 1) for k in reversed(range(count))]
 
     def previous(self, t: int, num_steps: int) -> int:
-        """The training step that one DDIM step from `t` leads to; negative past the first.
+        """Target training step of the DDIM step from `t`; negative after the last evaluation.
 
-        It is t − T // N, which is not always the next one to be evaluated: when N does not divide T, "trailing" lists
-        differ from it by one here and there, and the public samplers step like this all the same.
+        t − T // N, as in the public samplers. If N does not divide T, it can differ by one from the next step of a
+        "trailing" list.
         """
         return t - self._stride(num_steps)
 
     def alpha_cumprod(self, t: int) -> float:
-        """ᾱ at a training step; for a negative one, what lies past the first (`final_alpha_one`)."""
+        """ᾱ at a training step; for a negative step, 1 or ᾱ_0 (see `final_alpha_one`)."""
         if t < 0:
             return 1.0 if self.config.final_alpha_one else float(self.alphas_cumprod[0])
         return float(self.alphas_cumprod[t])
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
-        """x_t, of the shape of `x0` (B, …)."""
+        """x_t, in the shape of `x0` (B, …)."""
         signal, sigma = self._scales(t, x0)
         return signal * x0 + sigma * noise
 
     def velocity(self, x0: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
-        """v, of the shape of `x0` (B, …)."""
+        """v, in the shape of `x0` (B, …)."""
         signal, sigma = self._scales(t, x0)
         return signal * noise - sigma * x0
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
-        """What the network is trained to predict for x_t."""
+        """Training target of the network for x_t: ε or v."""
         return noise if self.config.prediction == "epsilon" else self.velocity(x0, noise, t)
 
     def sample_and_noise(self, model_output: Tensor, x_t: Tensor, t: Tensor | int) -> tuple[Tensor, Tensor]:
-        """The x_0 and the ε that a prediction for x_t amounts to."""
+        """Convert a prediction for x_t to x_0 and ε."""
         signal, sigma = self._scales(t, x_t)
         if self.config.prediction == "epsilon":
             return (x_t - sigma * model_output) / signal, model_output
@@ -83,8 +83,8 @@ class NoiseSchedule:
     def min_snr_weights(self, t: Tensor, *, gamma: float) -> Tensor:
         """Loss weights (B,) float32 of Min-SNR-γ (Hang et al. 2023, arXiv 2303.09556).
 
-        min(s, γ) / s, where s is the SNR when the network predicts ε, and SNR + 1 when it predicts v (as in the public
-        Animate Anyone training code, so that the weight at zero SNR is 1 instead of 0).
+        min(s, γ) / s, where s is the SNR for ε-prediction and SNR + 1 for v-prediction (as in the public Animate Anyone
+        training code, so that the weight at zero SNR is 1 instead of 0).
         """
         s = self.snr(t) if self.config.prediction == "epsilon" else self.snr(t) + 1
         return s.clamp(max=gamma) / s
@@ -104,10 +104,10 @@ class NoiseSchedule:
 
 
 def ddim_step(schedule: NoiseSchedule, model_output: Tensor, t: int, t_previous: int, x_t: Tensor) -> Tensor:
-    """One step, to x at `t_previous`, from a prediction for x_t: DDIM with η = 0.
+    """DDIM step with η = 0 from x_t to x at `t_previous`.
 
     Song et al. 2021, arXiv 2010.02502, equation 12.
-    With v-prediction this holds at ᾱ_t = 0 as well: there x_0 = −v and ε = x_t.
+    With v-prediction it is also valid at ᾱ_t = 0, where x_0 = −v and ε = x_t.
     """
     x0, noise = schedule.sample_and_noise(model_output, x_t, t)
     alpha = schedule.alpha_cumprod(t_previous)

@@ -1,4 +1,4 @@
-"""Context windows over a long clip: which frames the network sees together, and how their predictions are blended."""
+"""Context windows over a long clip: frame indices of each window, and blending of overlapping predictions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from models.sampling.config import Blend, WindowConfig
 
 
 def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int = 0) -> list[list[int]]:
-    """Windows, each a list of frame indices, that together hold every frame; all of one length.
+    """Frame indices of each window. The windows cover every frame and have one length.
 
-    A clip no longer than one window is one window of its own length.
+    A clip no longer than `config.size` is a single window of its own length.
 
-    `step`: index of the sampling step; loop layouts begin elsewhere at each step (bit-reversal order, as AnimateDiff
-    does; the public character pipelines pass 0 always). `offset` moves every window of a loop layout by so many frames,
-    around the end of the clip (X-Dyna draws one per step).
+    `step`: index of the sampling step; loop layouts start at a different frame at each step (in bit-reversal order, as
+    in AnimateDiff; the public character pipelines always pass 0). `offset` shifts every window of a loop layout by so
+    many frames, wrapping around the end of the clip (X-Dyna draws one per step).
 
     Raises:
         ValueError: `num_frames` < 1.
@@ -37,7 +37,7 @@ def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int
 
 
 def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
-    """The least number of frames ≥ `num_frames` that open-loop windows fit exactly.
+    """Smallest number of frames ≥ `num_frames` that open-loop windows cover without wrapping.
 
     MusePose repeats the last pose up to this length and drops the extra frames afterwards.
     """
@@ -48,7 +48,7 @@ def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
 
 
 def blend_weights(windows: Sequence[Sequence[int]], num_frames: int, blend: Blend) -> list[Tensor]:
-    """For each window the weights (len(window),) float32 of its predictions; over all windows they sum to 1 per frame.
+    """Weights (len(window),) float32 of each window's predictions; they sum to 1 per frame over all windows.
 
     Raises:
         ValueError: a frame is in no window.

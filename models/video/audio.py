@@ -1,4 +1,4 @@
-"""The sound of a part of a video."""
+"""Audio of a part of a video."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Samples = NDArray[np.int16]
 
 
 def read_audio(path: str, *, start_seconds: float, duration_seconds: float, limits: MediaLimits) -> Samples | None:
-    """The sound of the best audio stream on display from `start_seconds` on; None if there is no such stream.
+    """Decode the best audio stream from `start_seconds` on; None if the file has no audio stream.
 
-    `start_seconds`: a presentation timestamp as it stands in the file. Exactly `duration_seconds` long, rounded to a
-    sample: silent where the file has no sound.
+    `start_seconds` is a presentation timestamp of the file. The result is exactly `duration_seconds` long, rounded to a
+    sample, and silent where the file has no audio.
 
     Raises:
         MediaError: UnsupportedCodec, TooLarge, or DecodeError.
@@ -39,7 +39,7 @@ def read_audio(path: str, *, start_seconds: float, duration_seconds: float, limi
             name = codec.name if codec else "an unknown codec"
             raise MediaError("UnsupportedCodec", f"the sound of {path} is coded as {name}")
         stream.thread_type = "NONE"
-        # A second early: decoders of sound need a few packets before theirs is whole.
+        # One second early: audio decoders need a few packets of pre-roll.
         container.seek(math.floor((start_seconds - 1.0) / stream.time_base), stream=stream)
         samples: Samples = np.zeros((num_samples, CHANNELS), np.int16)
         resampler = av.AudioResampler(format="s16", layout="stereo", rate=SAMPLE_RATE_HZ)
@@ -47,12 +47,12 @@ def read_audio(path: str, *, start_seconds: float, duration_seconds: float, limi
             if frame.time is not None and frame.time >= start_seconds + duration_seconds:
                 break
             for part in resampler.resample(frame):
-                _lay(samples, part.to_ndarray().reshape(-1, CHANNELS), part.time, start_seconds)
+                _insert(samples, part.to_ndarray().reshape(-1, CHANNELS), part.time, start_seconds)
     return samples
 
 
-def _lay(samples: Samples, part: Samples, part_seconds: float | None, start_seconds: float) -> None:
-    """Put `part` where it belongs in `samples`; what lies outside is left out."""
+def _insert(samples: Samples, part: Samples, part_seconds: float | None, start_seconds: float) -> None:
+    """Copy `part` to its time in `samples`, cropped to the range of `samples`."""
     if part_seconds is None:
         return
     offset = round((part_seconds - start_seconds) * SAMPLE_RATE_HZ)

@@ -1,4 +1,4 @@
-"""The decoder process: started by `models.video.sandbox`, it reads one file at a time and may die doing so.
+"""Entry point of the decoder process that `models.video.sandbox` starts. It reads one file at a time.
 
 Run as `python -m models.video.child SOCKET_FD PARENT_PID MEMORY_BYTES`. Linux only.
 """
@@ -49,10 +49,10 @@ def main() -> int:
 
 
 def _confine(parent_pid: int, memory_bytes: int) -> None:
-    """Die with the parent, leave no core dump, and take no more memory than allowed beyond what is in use now."""
+    """Limit the process: it dies with its parent, writes no core dump, and may allocate `memory_bytes` more memory."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent_pid:  # it died before the call above
+    if os.getppid() != parent_pid:  # the parent died before the call above
         sys.exit(1)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -61,7 +61,7 @@ def _confine(parent_pid: int, memory_bytes: int) -> None:
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
-    """The reply to one request, and the descriptor of the memory that holds its frames."""
+    """Reply to one request, and the file descriptor of the shared memory with its frames or samples."""
     try:
         limits = MediaLimits(**request["limits"])
         if request["call"] == "inspect":
@@ -73,12 +73,12 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
         return {"reason": error.reason, "message": error.message}, None
     except MemoryError:
         return {"reason": "OutOfMemory", "message": f"no memory left to read {request['path']}"}, None
-    except Exception:  # noqa: BLE001 (a mistake of ours: it goes to the parent with its traceback)
+    except Exception:  # noqa: BLE001 (a bug: the parent raises it with this traceback)
         return {"traceback": traceback.format_exc()}, None
 
 
 def _decode(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any], int]:
-    """Decode into anonymous shared memory, whose only name is the descriptor that goes to the parent."""
+    """Decode into anonymous shared memory; its file descriptor goes to the parent."""
     fds: list[int] = []
 
     def allocate(shape: tuple[int, int, int, int]) -> Frames:

@@ -1,4 +1,4 @@
-"""Opening a media file so that it, and nothing else, is read."""
+"""Opening of media files, restricted to common formats and codecs and to the file itself."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import av.logging
 
 from models.video.errors import MediaError
 
-# Containers that hold video. Playlists (hls, dash, concat) and image sequences name other files, so they are left out.
+# Video containers. Playlists (hls, dash, concat) and image sequences refer to other files, so they are excluded.
 FORMATS = ("mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "nut")
 
-# Decoders in wide use. The rest of ffmpeg's several hundred stay out of reach of a hostile file.
+# Decoders in wide use. The several hundred others of ffmpeg would only enlarge the attack surface.
 VIDEO_DECODERS = (
     *("h264", "hevc", "vvc", "libdav1d", "av1", "vp8", "libvpx-vp8", "vp9", "libvpx-vp9", "theora"),
     *("mpeg4", "mpeg1video", "mpeg2video", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"),
@@ -55,20 +55,20 @@ AUDIO_DECODERS = (
     ),
 )
 
-# H.264 asks to forget a picture that was never decoded, which is so after every seek to a keyframe of an open group.
+# Reported by the H.264 decoder after every seek to a keyframe of an open group of pictures.
 _HARMLESS = "mmco: unref short failure"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaLimits:
-    """Bounds that are checked before anything of that size is decoded or allocated."""
+    """Limits checked before decoding or allocation."""
 
     max_bytes: int = 16 * 2**30
-    """Size of the file."""
+    """File size."""
     max_pixels: int = 7680 * 4320
     """Width x height of a coded frame."""
     max_frames: int = 500_000
-    """Frames in the file."""
+    """Number of frames in the file."""
     max_duration_seconds: float = 4 * 3600.0
     """From the first timestamp to the end of the last frame."""
     max_clip_bytes: int = 2**30
@@ -77,51 +77,52 @@ class MediaLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoFile:
-    """An open file: PyAV's container and its best video stream, set to decode on one thread."""
+    """Open video file: PyAV's container and its best video stream, decoded on one thread."""
 
     path: str
     container: Any
     stream: Any
     log: list[tuple[int, str, str]]
-    """What ffmpeg has reported as errors since the file was opened: level, component, message."""
+    """ffmpeg's error log since the file was opened: level, component, message."""
 
     def decode(self, packet: Any | None) -> list[Any]:
-        """Frames that come out of the decoder when `packet` goes in; None asks for the rest.
+        """Decode a packet into the frames that become available; None flushes the decoder.
 
         Raises:
-            MediaError: OutOfMemory or TooLarge (a picture in mid-stream), which the H.264 decoder reports as damage.
+            MediaError: OutOfMemory, or TooLarge if the picture size grows mid-stream; the H.264 decoder reports both as
+                invalid data.
             av.error.FFmpegError: the packet is damaged.
         """
         try:
             frames: list[Any] = self.stream.codec_context.decode(packet)
         except av.error.InvalidDataError as error:
-            told = "".join(text for _, _, text in self.log)
-            if "exceeds specified max pixel count" in told:
+            log_text = "".join(text for _, _, text in self.log)
+            if "exceeds specified max pixel count" in log_text:
                 raise MediaError(
                     "TooLarge", f"{self.path}: pictures grow beyond the number of pixels allowed"
                 ) from error
-            if "get_buffer() failed" in told:
+            if "get_buffer() failed" in log_text:
                 raise MediaError("OutOfMemory", f"no memory left to decode {self.path}") from error
             raise
         return frames
 
     def container_errors(self) -> list[str]:
-        """The messages of the demuxer, which works around much that is broken: cut-off clusters, impossible sizes."""
+        """Demuxer errors in the log. The demuxer tolerates damage such as truncated clusters or invalid sizes."""
         name = self.container.format.name
         return [text.strip() for _, part, text in self.log if part == name and "not on whitelist" not in text]
 
     def decoder_errors(self) -> list[str]:
-        """The messages of the video decoder. Some damage (a failed checksum of FFV1) shows nowhere else."""
+        """Video decoder errors in the log. Some damage, such as an FFV1 checksum mismatch, is reported only here."""
         name = self.stream.codec_context.name
         return [text.strip() for _, part, text in self.log if part == name and not text.startswith(_HARMLESS)]
 
 
 @contextlib.contextmanager
 def open_video(path: str, limits: MediaLimits) -> Iterator[VideoFile]:
-    """Open `path` for decoding on one thread: with frame threads, ffmpeg lets a truncated file simply end early.
+    """Open `path` for decoding on one thread: with frame threads, ffmpeg does not report a truncated file.
 
     Raises:
-        MediaError: for whatever ffmpeg cannot read, here and inside the `with` block.
+        MediaError: ffmpeg cannot read the file, here or inside the `with` block.
     """
     options = {"codec_whitelist": ",".join(VIDEO_DECODERS), "max_pixels": str(limits.max_pixels)}
     with open_container(path, limits, options) as (container, log):
@@ -132,16 +133,16 @@ def open_video(path: str, limits: MediaLimits) -> Iterator[VideoFile]:
 def open_container(
     path: str, limits: MediaLimits, options: Mapping[str, str]
 ) -> Iterator[tuple[Any, list[tuple[int, str, str]]]]:
-    """Open `path`, and nothing that it may name: PyAV's container, and what ffmpeg reports as errors.
+    """Open `path`, but no other file that it refers to. Yields PyAV's container and ffmpeg's error log.
 
     Raises:
-        MediaError: for whatever ffmpeg cannot read, here and inside the `with` block.
+        MediaError: ffmpeg cannot read the file, here or inside the `with` block.
     """
     check_regular_file(path, limits)
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS), **options}
     with _error_log() as log:
         try:
-            # "file:" keeps a name such as "concat:a.mp4|b.mp4" from being read as a protocol.
+            # "file:" prevents ffmpeg from parsing a path such as "concat:a.mp4|b.mp4" as a protocol.
             container = av.open("file:" + os.path.abspath(path), options=options, metadata_errors="replace")  # noqa: PTH100
         except MemoryError as error:
             raise MediaError("OutOfMemory", f"no memory left to open {path}") from error
@@ -159,10 +160,10 @@ def open_container(
 
 @contextlib.contextmanager
 def _error_log() -> Iterator[list[tuple[int, str, str]]]:
-    """Collect ffmpeg's error messages of this thread; nothing is printed."""
+    """Capture ffmpeg's error messages of this thread instead of printing them."""
     level, skip_repeated = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)  # else the first error of this file may count as a repeat of the last one's
+    av.logging.set_skip_repeated(False)  # otherwise an error equal to the last one of the previous file is dropped
     try:
         with av.logging.Capture() as log:
             yield log
@@ -172,16 +173,16 @@ def _error_log() -> Iterator[list[tuple[int, str, str]]]:
 
 
 def describe(error: Exception, log: list[tuple[int, str, str]]) -> str:
-    """The error with ffmpeg's last log line: the exception alone is often just 'Invalid data'."""
+    """Error message with ffmpeg's last log line: the exception alone is often only 'Invalid data'."""
     text = getattr(error, "strerror", None) or str(error)
-    told = [message.strip() for _, _, message in log if "not on whitelist" not in message]
-    return f"{text} ({told[-1]})" if told else text
+    lines = [message.strip() for _, _, message in log if "not on whitelist" not in message]
+    return f"{text} ({lines[-1]})" if lines else text
 
 
 def check_regular_file(path: str, limits: MediaLimits) -> None:
     """Raise MediaError unless `path` is a readable regular file of a size between 1 byte and the limit."""
     try:
-        status = os.stat(path)  # noqa: PTH116 (`path` may hold a NUL, which this reports and Path would not)
+        status = os.stat(path)  # noqa: PTH116 (os.stat raises ValueError for a NUL in `path`, pathlib does not)
         if stat.S_ISREG(status.st_mode):
             with Path(path).open("rb"):
                 pass
@@ -200,7 +201,7 @@ def check_regular_file(path: str, limits: MediaLimits) -> None:
 def _video_stream(container: Any, path: str, limits: MediaLimits) -> Any:
     stream = container.streams.best("video")
     if stream is None or av.stream.Disposition.attached_pic in stream.disposition:
-        kinds = ", ".join(sorted(found.type for found in container.streams)) or "none"
+        kinds = ", ".join(sorted(other.type for other in container.streams)) or "none"
         raise MediaError("NoVideoStream", f"{path} has no video stream (streams: {kinds})")
     codec = stream.codec_context
     if codec is None or codec.name not in VIDEO_DECODERS:

@@ -1,4 +1,4 @@
-"""Decoding one clip with PyAV: sampled by timestamp, resized once, and checked for damage."""
+"""Clip decoding with PyAV: sampled by timestamp, resized once, and checked for damage."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from models.video.window import (
     check_clip_bytes,
     working_size,
 )
-from models.video.zero_runs import hole_finder
+from models.video.zero_runs import zero_run_detector
 
 _SEEK_BACK_SECONDS = (0.0, 1.0, 10.0)
-"""How much earlier to try when a seek lands after the frame wanted, which it may where frames are reordered."""
+"""Offsets for repeated seeks: with reordered frames, a seek may land after the requested frame."""
 
 _MAX_REORDER_FRAMES = 16
-"""No codec shows a frame more than this many packets after it was stored (H.264, A.3.1: max_dec_frame_buffering)."""
+"""Maximum distance in packets between decoding and display of a frame (H.264, A.3.1: max_dec_frame_buffering)."""
 
 
 def decode_clip(
@@ -44,16 +44,17 @@ def decode_clip(
     limits: MediaLimits,
     allocate: AllocateFrames = allocate_array,
 ) -> DecodedClip:
-    """The frames of `window`, upright, at the working size.
+    """Decode the frames of `window`, rotated upright and resized to the working size.
 
-    Only the runs of packets that lead from a keyframe to a wanted frame are decoded. If anything is wrong after a seek,
-    the file is decoded again from its beginning, so that a fault of seeking is never taken for damage.
+    Only the packets from a keyframe to each sampled frame are decoded. After an error that follows a seek, the file is
+    decoded again from its start, so that a seek error is never reported as damage.
 
     Raises:
-        MediaError: MissingFrames if the file has no frame for a moment of the window, or it does not come out;
-            CorruptFrames if any frame that the wanted ones depend on is damaged; and whatever `open_video` raises.
+        MediaError: MissingFrames if the file has no frame for a sample time of the window, or the decoder does not
+            output it; CorruptFrames if a sampled frame, or a frame that it depends on, is damaged; and the errors of
+            `open_video`.
     """
-    check_clip_bytes(window, multiple, multiple, limits)  # before anything as long as the window is made
+    check_clip_bytes(window, multiple, multiple, limits)  # before allocation of arrays as long as the window
     target = _Target(window, short_side_px, multiple, limits, allocate)
     with open_video(path, limits) as video:
         sought = _seek(video, window, limits)
@@ -71,7 +72,7 @@ def decode_clip(
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What to make; see `decode_clip`."""
+    """Arguments of `decode_clip`."""
 
     window: ClipWindow
     short_side_px: int
@@ -82,14 +83,14 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A stretch of packets, and where to seek to so that they come next (None: the file was just opened)."""
+    """Consecutive packets, and the seek position that they follow (None: the start of the file)."""
 
     timeline: Timeline
     seek_ticks: int | None
 
 
 def _seek(video: VideoFile, window: ClipWindow, limits: MediaLimits) -> _Run | None:
-    """Packets from a keyframe at or before the window's start; None if no seek leads there."""
+    """Packets from a keyframe at or before the window's start; None if no seek reaches one."""
     tick_seconds = float(video.stream.time_base)
     start_ticks = math.floor((window.start_seconds + window.tolerance_seconds(tick_seconds)) / tick_seconds)
     for back_seconds in _SEEK_BACK_SECONDS:
@@ -98,7 +99,7 @@ def _seek(video: VideoFile, window: ClipWindow, limits: MediaLimits) -> _Run | N
             video.container.seek(seek_ticks, stream=video.stream)
             timeline = read_timeline(video, limits, until_ticks=_last_ticks(video, window))
         except (av.error.FFmpegError, MediaError):
-            continue  # the linear pass decides what is wrong, if anything is
+            continue  # decoding from the start reports the error, if there is one
         if timeline.has_pts and int(timeline.ticks[0]) <= start_ticks:
             return _Run(timeline, seek_ticks)
     return None
@@ -112,18 +113,18 @@ def _last_ticks(video: VideoFile, window: ClipWindow) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which packets to decode for a window."""
+    """Packets to decode for a window."""
 
     places: dict[int, list[int]]
-    """Presentation tick of a wanted frame -> its places in the clip (several if it stays on display)."""
+    """Presentation tick of a sampled frame -> its indices in the clip (several if it is sampled repeatedly)."""
     is_needed: np.ndarray[Any, np.dtype[np.bool_]]
-    """(N) packets to give to the decoder."""
+    """(N) packets to decode."""
     ticks: np.ndarray[Any, np.dtype[np.int64]]
     """(T) presentation tick of each frame of the clip."""
 
 
 def frames_on_display(path: str, window: ClipWindow, timeline: Timeline) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """(T) which of the frames shown, counted in order of display, is on display at each moment of the window.
+    """(T) index, in display order, of the frame on display at each sample time of the window.
 
     Raises:
         MediaError: MissingFrames if the window begins before the first frame or ends after the last.
@@ -145,7 +146,7 @@ def frames_on_display(path: str, window: ClipWindow, timeline: Timeline) -> np.n
 
 
 def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
-    """Choose the frames of the window, and the packets that lead to them."""
+    """Choose the frames of the window and the packets to decode for them."""
     order = np.flatnonzero(timeline.is_shown)
     order = order[np.argsort(timeline.ticks[order], kind="stable")]
     chosen = order[frames_on_display(path, window, timeline)]
@@ -156,11 +157,11 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
     keys = np.flatnonzero(timeline.is_key)
     for packet in np.unique(chosen):
         starts = keys[: np.searchsorted(keys, packet, side="right")]
-        # A frame stored after a keyframe but shown before it belongs to the group of pictures before.
+        # A frame stored after a keyframe but displayed before it belongs to the previous group of pictures.
         starts = starts[timeline.ticks[starts] <= timeline.ticks[packet]]
         first = starts[-1] if len(starts) else 0
         is_needed[first : packet + 1] = True
-    if not timeline.has_pts:  # frames are told apart by counting them, so all have to come out
+    if not timeline.has_pts:  # frames are identified by counting them, so all must be decoded
         is_needed[: np.flatnonzero(is_needed)[-1] + _MAX_REORDER_FRAMES + 1] = True
     return _Plan(places, is_needed, timeline.ticks[chosen])
 
@@ -168,7 +169,7 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
 def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
     plan = _plan(video.path, target.window, run.timeline)
     if run.seek_ticks is None:
-        plan.is_needed[: np.flatnonzero(plan.is_needed)[-1]] = True  # no jump, for the same reason as no seek
+        plan.is_needed[: np.flatnonzero(plan.is_needed)[-1]] = True  # skipping packets may fail like seeking
     else:
         video.container.seek(run.seek_ticks, stream=video.stream)
     writer = _ClipWriter(pixel_aspect(video), target)
@@ -185,15 +186,15 @@ def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
 
 
 def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterator[tuple[int, Any]]:
-    """Yield (presentation tick, frame) for every frame that the needed packets give, in order of display.
+    """Yield (presentation tick, frame) for every frame of the needed packets, in display order.
 
     Raises:
-        MediaError: DecodeError if a packet does not decode, CorruptFrames if it does and is damaged all the same.
+        MediaError: DecodeError if a packet does not decode, CorruptFrames if it decodes but is damaged.
     """
     codec = video.stream.codec_context
     reorder_depth = codec.reorder_depth
-    has_hole = hole_finder(codec)
-    # Non-reference pictures between wanted ones need no decoding. Only H.264 means by it that nothing refers to them.
+    has_zero_run = zero_run_detector(codec)
+    # Non-reference pictures between sampled frames need no decoding. Only H.264 guarantees that none refers to them.
     can_skip = codec.name == "h264" and timeline.has_pts
     counted = iter(timeline.shown_ticks())
     packets = video.container.demux(video.stream)
@@ -210,7 +211,7 @@ def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterat
             if plan.is_needed[position]:
                 if timeline.is_corrupt[position]:
                     raise _Damaged("a piece of the file is missing")
-                if has_hole(bytes(packet)):
+                if has_zero_run(bytes(packet)):
                     raise _Damaged("zeros in place of data")
                 if can_skip:
                     codec.skip_frame = "DEFAULT" if tick in plan.places else "NONREF"
@@ -219,7 +220,7 @@ def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterat
             if running and not plan.is_needed[position + 1 : position + 2].any():
                 frames += video.decode(None)
                 codec.flush_buffers()
-                codec.reorder_depth = reorder_depth  # else frames are lost until ffmpeg has learnt it again
+                codec.reorder_depth = reorder_depth  # otherwise frames are lost until ffmpeg has estimated it again
                 running = False
             if any(frame.is_corrupt for frame in frames):
                 raise _Damaged("the decoder had to guess parts of the picture")
@@ -227,13 +228,13 @@ def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterat
             yield (frame.pts if timeline.has_pts else int(next(counted))), frame
 
 
-class _Damaged(Exception):  # noqa: N818 (what was found, on its way to becoming a MediaError)
-    """A packet or what came of it is not sound."""
+class _Damaged(Exception):  # noqa: N818 (internal: becomes a MediaError)
+    """A packet or a frame decoded from it is damaged."""
 
 
 @contextlib.contextmanager
 def _damage_at(video: VideoFile, seconds: float) -> Iterator[None]:
-    """Turn what goes wrong inside, or is only reported in ffmpeg's log, into a MediaError that says where."""
+    """Convert errors of the block, raised or only logged by ffmpeg, to a MediaError with the time in the video."""
     num_errors = len(video.decoder_errors())
     try:
         yield
@@ -249,7 +250,7 @@ def _damage_at(video: VideoFile, seconds: float) -> Iterator[None]:
 
 
 class _ClipWriter:
-    """Resizes, converts and turns frames into the places they have in the clip."""
+    """Resizes, converts and rotates frames into the clip array."""
 
     def __init__(self, aspect: Fraction, target: _Target) -> None:
         self.aspect = aspect
@@ -259,7 +260,7 @@ class _ClipWriter:
         self.scaler = RgbScaler()
 
     def write(self, frame: Any, places: list[int]) -> None:
-        """Put `frame` at every one of `places`. The first frame decides the size and the rotation of all."""
+        """Write `frame` at the indices `places`. The first frame determines size and rotation of the clip."""
         if self.frames is None:
             target, rotation = self.target, rotation_degrees(frame)
             size = display_size(frame.width, frame.height, self.aspect, rotation)
@@ -268,6 +269,6 @@ class _ClipWriter:
             self.quarter_turns = rotation // 90
             self.frames = target.allocate((target.window.num_frames, height, width, 3))
         first, *repeats = places
-        self.scaler.write(frame, np.rot90(self.frames[first], -self.quarter_turns))  # a view: it is turned back
+        self.scaler.write(frame, np.rot90(self.frames[first], -self.quarter_turns))  # a view with the coded orientation
         for place in repeats:
             self.frames[place] = self.frames[first]

@@ -1,7 +1,7 @@
-"""Decoding one clip with decord (the extra `decord`), for comparison and for pipelines built on its pixels.
+"""Clip decoding with decord (the extra `decord`), for comparison and for pipelines built on its pixels.
 
-decord says nothing about damage: where PyAV marks a frame as corrupt, decord returns it as if it were sound. Only files
-that it cannot read at all are found. Most of its errors are on standard error only.
+decord does not report damage: frames that PyAV marks as corrupt are returned like intact ones. Only files that it
+cannot read at all raise an error. It prints most errors to standard error only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from models.video.timeline import read_timeline
 from models.video.window import AllocateFrames, ClipWindow, DecodedClip, allocate_array, check_clip_bytes, working_size
 
 _BATCH_FRAMES = 8
-"""Frames fetched at once: decord's time per frame grows several times over with large batches."""
+"""Frames per batch: decord's time per frame is several times higher with large batches."""
 
 
 def decode_clip_decord(
@@ -28,10 +28,11 @@ def decode_clip_decord(
     limits: MediaLimits,
     allocate: AllocateFrames = allocate_array,
 ) -> DecodedClip:
-    """The frames of `window`, upright, at the working size; timestamps are PyAV's.
+    """Decode the frames of `window`, rotated upright and resized to the working size; timestamps are PyAV's.
 
     Raises:
-        MediaError: the file cannot be read, or has no frame for a moment of the window. Not for damaged frames.
+        MediaError: the file cannot be read, or has no frame for a sample time of the window. Not raised for damaged
+            frames.
         ModuleNotFoundError: decord is not installed.
     """
     import decord

@@ -1,4 +1,4 @@
-"""The decoders to choose from, by name."""
+"""Clip decoders by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.video.window import AllocateFrames, ClipWindow, DecodedClip
 
 
 class ClipDecoder(Protocol):
-    """Decodes one window of one file; see `models.video.decode.decode_clip`."""
+    """Decoder of one window of one file; see `models.video.decode.decode_clip`."""
 
     def __call__(
         self,
@@ -24,7 +24,7 @@ class ClipDecoder(Protocol):
         limits: MediaLimits,
         allocate: AllocateFrames,
     ) -> DecodedClip:
-        """The frames of `window`, upright, at the working size."""
+        """Decode the frames of `window`, rotated upright and resized to the working size."""
 
 
 DECODERS: Mapping[str, ClipDecoder] = {"pyav": decode_clip, "decord": decode_clip_decord}

@@ -1,8 +1,7 @@
-"""Writing H.264 files that play everywhere, the same bytes every time."""
+"""Deterministic encoding of H.264 video in MP4 files."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -14,16 +13,17 @@ import numpy as np
 from av.codec.context import Flags as CodecFlags
 from numpy.typing import NDArray
 
+from models.common.atomic import atomic_path
 from models.video.audio import SAMPLE_RATE_HZ, Samples
 
 _TICKS_PER_SECOND = 90_000
 _MAX_FPS_DENOMINATOR = 1001
-_BT601 = 6  # what swscale converts RGB to by default; written down so that players convert back with the same matrix
+_BT601 = 6  # swscale's default matrix for RGB; stored in the file so that players convert back with the same one
 _LIMITED_RANGE = 1
 _AAC_BLOCK_SAMPLES = 1024
 _AUDIO_BITS_PER_SECOND = 128_000
-# With B-frames or a macroblock tree, x264's lookahead reads memory that it has not written: the same frames give other
-# bytes from one call to the next. Without either the bytes are the same.
+# With B-frames or a macroblock tree, x264's lookahead reads uninitialised memory, and the output differs between calls
+# with the same frames. Without both, the output is deterministic.
 _REPRODUCIBLE = {"bf": "0", "rc-lookahead": "0"}
 
 
@@ -37,11 +37,10 @@ def write_h264(
     timestamps_seconds: Sequence[float] | None = None,
     audio: Samples | None = None,
 ) -> int:
-    """Write RGB frames as H.264 (yuv420p) in an MP4 whose index comes first. Returns the number of frames.
+    """Write RGB frames as H.264 (yuv420p) in an MP4 with the index at the start. Returns the number of frames.
 
-    `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` where
-    those are given (rounded to 1/90000 s). `audio` begins with the first frame and becomes AAC. The same input gives
-    the same bytes. The file appears under its name only when it is complete.
+    `frames`: uint8 (H, W, 3), all of one even size. Frame i is shown at i / fps, or at `timestamps_seconds[i]` if given
+    (rounded to 1/90000 s). `audio` starts with the first frame and is encoded as AAC. Deterministic and atomic.
 
     Raises:
         ValueError: no frames; a frame that is not uint8 (H, W, 3), of odd size, or of another size than the first; fps
@@ -52,13 +51,8 @@ def write_h264(
     if rate <= 0:
         raise ValueError(f"fps is {fps}, expected a positive number")
     ticks = None if timestamps_seconds is None else _ticks(timestamps_seconds)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        count = _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks, audio=audio)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with atomic_path(path) as temporary:
+        return _encode(temporary, frames, rate=rate, crf=crf, preset=preset, ticks=ticks, audio=audio)
 
 
 def _encode(
@@ -108,7 +102,7 @@ def _encode(
 
 
 class _AudioWriter:
-    """Puts sound beside the frames it belongs to, as far as they have come."""
+    """Interleaves AAC audio with the video frames written so far."""
 
     def __init__(self, container: Any, samples: Samples) -> None:
         self.container = container
@@ -120,7 +114,7 @@ class _AudioWriter:
 
     def write_until(self, seconds: float) -> None:
         while self.position < min(len(self.samples), seconds * SAMPLE_RATE_HZ):
-            # AAC takes blocks of this length; only the last may be shorter.
+            # AAC encodes blocks of this length; only the last may be shorter.
             block = self.samples[self.position : self.position + _AAC_BLOCK_SAMPLES]
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(block).reshape(1, -1), format="s16", layout="stereo"
@@ -137,16 +131,16 @@ class _AudioWriter:
 
 
 def check_h264(path: Path | str, *, num_frames: int, size_px: tuple[int, int], has_audio: bool = False) -> None:
-    """Decode the file at `path`, which we wrote, from beginning to end.
+    """Verify a written file by decoding it completely.
 
     Args:
-        path: the file.
-        num_frames: how many frames must come out.
-        size_px: (height, width) that they must have.
-        has_audio: whether there must be sound.
+        path: the MP4 file.
+        num_frames: expected number of frames.
+        size_px: expected (height, width).
+        has_audio: whether an audio stream is expected.
 
     Raises:
-        RuntimeError: it does not decode, or not to that.
+        RuntimeError: the file does not decode, or to other frames or audio than expected.
     """
     try:
         with av.open(str(path)) as container:
@@ -158,8 +152,8 @@ def check_h264(path: Path | str, *, num_frames: int, size_px: tuple[int, int], h
     except av.error.FFmpegError as error:
         raise RuntimeError(f"{path}, just written, does not decode: {error}") from error
     if sizes != [size_px] * num_frames or sound != has_audio:
-        found = f"{len(sizes)} frames of {sorted(set(sizes))}, sound: {sound}"
-        raise RuntimeError(f"{path}, just written, has {found}; expected {num_frames} of {size_px}, sound: {has_audio}")
+        got = f"{len(sizes)} frames of {sorted(set(sizes))}, sound: {sound}"
+        raise RuntimeError(f"{path}, just written, has {got}; expected {num_frames} of {size_px}, sound: {has_audio}")
 
 
 def _ticks(timestamps_seconds: Sequence[float]) -> list[int]:

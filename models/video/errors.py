@@ -1,4 +1,4 @@
-"""What can go wrong with a media file, as one exception with a countable reason."""
+"""Errors of media files, with a reason to count by."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MediaReason = Literal[
     "OutOfMemory",
     "Crash",
 ]
-"""The part of `stages.outcome.Reason` that a media file can end with (models do not import stages)."""
+"""Subset of `stages.outcome.Reason` for media files (models do not import stages)."""
 
 
 class MediaError(Exception):
-    """This file cannot be used; `reason` is the short name to count by, `message` says what was found and where."""
+    """A media file cannot be used. `reason` is a short name to count by, `message` the details."""
 
     def __init__(self, reason: MediaReason, message: str) -> None:
         super().__init__(f"{reason}: {message}")

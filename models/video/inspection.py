@@ -1,4 +1,4 @@
-"""Everything that is read from a source file once, when it enters a corpus."""
+"""Inspection of a source file at ingest: probe, shots and digest."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.video.shots import find_shots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """What a file is, where its shots begin, and which bytes it consists of."""
+    """Properties, shot boundaries and digest of a video file."""
 
     info: VideoInfo
     shot_starts_seconds: tuple[float, ...]
     """Timestamp of the first frame of every shot, ascending."""
     sha256: str
-    """Of the file's content, in hexadecimal."""
+    """Hexadecimal digest of the file's content."""
 
 
 def inspect(path: str, limits: MediaLimits) -> Inspection:
-    """Probe the file, find its shots and hash its content.
+    """Probe the file, detect its shots and hash its content.
 
     Raises:
-        MediaError: as `probe` and `find_shots`.
+        MediaError: see `probe` and `find_shots`.
     """
     info = probe(path, limits)
     shots = find_shots(path, limits)

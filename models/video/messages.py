@@ -1,6 +1,6 @@
-"""Messages between a decoder process and its parent: JSON with a length in front, and at most one file descriptor.
+"""Messages between the decoder process and its parent: length-prefixed JSON with at most one file descriptor.
 
-JSON and not pickle: what comes from a process that reads hostile files must not be able to run anything.
+JSON instead of pickle: the decoder process reads untrusted files, and its messages must not execute code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_BYTES = 64 * 2**20
 
 
 def send(link: socket.socket, message: dict[str, Any], fd: int | None = None) -> None:
-    """Send `message`, and `fd` with it."""
+    """Send `message` with an optional file descriptor."""
     body = json.dumps(message).encode()
     link.settimeout(None)
     socket.send_fds(link, [_HEADER.pack(len(body))], [] if fd is None else [fd])
@@ -25,15 +25,15 @@ def send(link: socket.socket, message: dict[str, Any], fd: int | None = None) ->
 
 
 def receive(link: socket.socket, *, deadline: float | None = None) -> tuple[dict[str, Any], int | None]:
-    """The next message and the descriptor that came with it, which the caller closes.
+    """Receive the next message and its file descriptor, which the caller must close.
 
     Args:
         link: connected stream socket.
-        deadline: on the clock of `time.monotonic`; None waits for ever.
+        deadline: `time.monotonic` time; None waits indefinitely.
 
     Raises:
         TimeoutError: the deadline passed.
-        EOFError: the other side is gone.
+        EOFError: the other side closed the connection.
     """
     _wait_until(link, deadline)
     header, fds, _, _ = socket.recv_fds(link, _HEADER.size, 1)
@@ -65,7 +65,7 @@ def _receive_exactly(link: socket.socket, size: int, deadline: float | None) -> 
 
 
 def _wait_until(link: socket.socket, deadline: float | None) -> None:
-    """Let the next read on `link` take until `deadline`."""
+    """Set the timeout of the next read on `link` to `deadline`."""
     if deadline is None:
         link.settimeout(None)
         return

@@ -1,4 +1,4 @@
-"""From a decoded frame to RGB pixels at the size wanted, in one pass of swscale."""
+"""Conversion of decoded frames to RGB and to the target size in one pass of swscale."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-# Averages over the area of each output pixel: twice as fast as converting to RGB first and resizing after.
+# Area averaging in the same pass is twice as fast as converting to RGB first and resizing afterwards.
 _INTERPOLATION = Interpolation.AREA | Interpolation.ACCURATE_RND
 
-# Planar RGB. In packed RGB swscale gives colour half the width of the picture, and with full width it takes longer than
-# this with the interleaving.
+# Planar RGB. For packed RGB swscale halves the horizontal chroma resolution, and its full-chroma mode is slower than
+# planar output followed by interleaving.
 _FORMAT = "gbrp"
 _PLANE_OF_CHANNEL = (2, 0, 1)
 
 
 class RgbScaler:
-    """Converts frames of one stream; keeps swscale's tables between calls."""
+    """Converter for frames of one stream; keeps swscale's tables between calls."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def write(self, frame: Any, out_HWC: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-        """Fill `out_HWC`, (height, width, 3) uint8 of any strides, with `frame` resized to it."""
+        """Resize `frame` into `out_HWC`, (height, width, 3) uint8 with any strides."""
         height, width = out_HWC.shape[:2]
         resized = self._reformatter.reformat(
             frame,

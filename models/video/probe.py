@@ -1,4 +1,4 @@
-"""What is in a video file, from its real timestamps; only its first frame is decoded."""
+"""Properties of a video file, computed from its timestamps; only the first frame is decoded."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from models.video.errors import MediaError
 from models.video.timeline import Timeline, TimelineReader, next_packet
 
 _CLAIM_TOLERANCE_SECONDS = 0.5
-"""Headers round their durations and count the padding of audio; what is missing beyond this was cut off."""
+"""Headers round durations and include audio padding; a file shorter by more than this is truncated."""
+
 _MAX_PIXEL_ASPECT = 4
-"""Pixels wider or taller than this come from damaged headers, and are taken as square, as players do."""
+"""More extreme pixel aspect ratios come from damaged headers and are treated as 1, as players do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoInfo:
-    """The facts about one video file."""
+    """Properties of a video file."""
 
     container: str
-    """ffmpeg's name of the format, such as `mov,mp4,m4a,3gp,3g2,mj2`."""
+    """ffmpeg's format name, such as `mov,mp4,m4a,3gp,3g2,mj2`."""
     codec: str
     pixel_format: str
     width_px: int
-    """As displayed: after rotation, and with the width stretched where the file says that pixels are not square."""
+    """Displayed width: after rotation and correction of the pixel aspect ratio."""
     height_px: int
     rotation_degrees: int
-    """Counter-clockwise turn that brings the coded picture upright: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that makes the coded picture upright: 0, 90, 180 or 270."""
     fps: float
-    """The constant frame rate if one explains every timestamp, else the average."""
+    """Constant frame rate if it matches every timestamp, else the average."""
     variable_frame_rate: bool
     num_frames: int
     start_seconds: float
-    """Timestamp of the first frame; 0 only in some files."""
+    """Timestamp of the first frame, not necessarily 0."""
     duration_seconds: float
     """From the first timestamp to the end of the last frame."""
     has_audio: bool
 
 
 def probe(path: str, limits: MediaLimits) -> VideoInfo:
-    """The facts about the file at `path`.
+    """Properties of the file at `path`.
 
     Raises:
-        MediaError: not a video, over a limit, damaged, or with fewer frames than its header says.
+        MediaError: the file is not a video, exceeds a limit, is damaged, or has fewer frames than its header declares.
     """
     with open_video(path, limits) as video:
         timeline = read_whole_timeline(video, limits)
@@ -67,7 +68,7 @@ def probe(path: str, limits: MediaLimits) -> VideoInfo:
             "num_frames": len(ticks),
             "start_seconds": int(ticks[0]) * timeline.tick_seconds,
             "duration_seconds": duration_seconds,
-            "has_audio": any(found.type == "audio" for found in video.container.streams),
+            "has_audio": any(other.type == "audio" for other in video.container.streams),
         }
     with open_video(path, limits) as video:
         frame = first_frame(video)
@@ -79,10 +80,10 @@ def probe(path: str, limits: MediaLimits) -> VideoInfo:
 
 
 def read_whole_timeline(video: VideoFile, limits: MediaLimits) -> Timeline:
-    """Timestamps of the whole file, checked against what its header and its index promise.
+    """Timestamps of the whole file, checked against its header and index.
 
     Raises:
-        MediaError: MissingFrames if the file is cut short.
+        MediaError: MissingFrames if the file is truncated.
     """
     reader = TimelineReader(video, limits)
     num_packets = 0
@@ -104,30 +105,30 @@ def read_whole_timeline(video: VideoFile, limits: MediaLimits) -> Timeline:
 
 
 def _check_claimed_duration(video: VideoFile, end_seconds: float) -> None:
-    """Compare the end of the last packet of any stream with the duration in the header, where there is one."""
+    """Compare the end of the last packet of any stream with the header's duration, if it has one."""
     container = video.container
     if container.duration is None:
         return
     claimed_seconds = container.duration / 1_000_000
     # Some formats count from the first timestamp, some from zero.
-    found_seconds = max(end_seconds, end_seconds - (container.start_time or 0) / 1_000_000)
-    if found_seconds < claimed_seconds - _CLAIM_TOLERANCE_SECONDS:
-        text = f"{video.path} is cut short: {claimed_seconds:.2f} s by its header, {found_seconds:.2f} s are there"
+    actual_seconds = max(end_seconds, end_seconds - (container.start_time or 0) / 1_000_000)
+    if actual_seconds < claimed_seconds - _CLAIM_TOLERANCE_SECONDS:
+        text = f"{video.path} is cut short: {claimed_seconds:.2f} s by its header, {actual_seconds:.2f} s are there"
         raise MediaError("MissingFrames", text)
 
 
 def frame_rate(
     ticks: np.ndarray[Any, np.dtype[np.int64]], timeline: Timeline, stated: Sequence[Fraction | None]
 ) -> tuple[float, bool]:
-    """Frame rate, and whether it varies.
+    """Frame rate, and whether it is variable.
 
-    The rate is constant if frame k is shown at `first + k / rate` to within one tick: each timestamp is rounded by up
-    to half of one. The rates that the file states are tried first, so that 29.97 is exactly 30000/1001.
+    The rate is constant if frame k is displayed at `first + k / rate` to within one tick: each timestamp is rounded by
+    up to half a tick. Rates stated in the file are tried first, so that 29.97 becomes exactly 30000/1001.
 
     Args:
-        ticks: (N) ascending presentation times of the frames shown.
-        timeline: the timeline they are from.
-        stated: rates that the file states, in frames per second.
+        ticks: (N) ascending presentation times of the displayed frames.
+        timeline: timeline of the frames.
+        stated: rates stated in the file, in frames per second.
 
     Raises:
         MediaError: all frames share one timestamp.
@@ -146,10 +147,10 @@ def frame_rate(
 
 
 def first_frame(video: VideoFile) -> Any:
-    """The first frame that decodes.
+    """Decode the first decodable frame.
 
     Raises:
-        MediaError: none does.
+        MediaError: no frame decodes.
     """
     packets = video.container.demux(video.stream)
     num_read = 0
@@ -167,12 +168,12 @@ def first_frame(video: VideoFile) -> Any:
 
 
 def rotation_degrees(frame: Any) -> int:
-    """Counter-clockwise turn, in whole quarters, that brings a decoded frame upright."""
+    """Counter-clockwise rotation, a multiple of 90 degrees, that makes a decoded frame upright."""
     return int(round(frame.rotation / 90) * 90 % 360)
 
 
 def pixel_aspect(video: VideoFile) -> Fraction:
-    """Width of a pixel over its height; 1 where the file states none, or an absurd one."""
+    """Pixel aspect ratio, width over height; 1 if the file states none or an implausible one."""
     stated: Fraction | None = video.stream.codec_context.sample_aspect_ratio
     if not stated or not Fraction(1, _MAX_PIXEL_ASPECT) <= stated <= _MAX_PIXEL_ASPECT:
         return Fraction(1)
@@ -180,6 +181,6 @@ def pixel_aspect(video: VideoFile) -> Fraction:
 
 
 def display_size(width: int, height: int, aspect: Fraction, rotation: int) -> tuple[int, int]:
-    """Width and height as displayed: the coded width times the pixel aspect, then turned."""
+    """Displayed width and height: the coded width times the pixel aspect ratio, then rotated."""
     width = max(1, round(width * aspect))
     return (height, width) if rotation % 180 else (width, height)

@@ -1,4 +1,4 @@
-"""A decoder in a process of its own, which a hostile file may crash, hang or bloat without harm to anyone else."""
+"""Decoding in a child process, which isolates crashes, hangs and memory use caused by a malicious file."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SandboxConfig:
-    """Bounds of the decoder process."""
+    """Limits of the decoder process."""
 
     limits: MediaLimits = field(default_factory=MediaLimits)
     memory_bytes: int = 4 * 2**30
-    """Address space of the process beyond what it takes to start, the frames of the clip included."""
+    """Address space beyond that used at start, including the frames of the clip."""
     inspect_timeout_seconds: float = 900.0
     decode_timeout_seconds: float = 300.0
     max_calls: int = 500
-    """After so many calls the process is replaced, in case a library leaks."""
+    """Number of calls after which the process is replaced, to bound memory leaks of libraries."""
 
 
 class DecoderProcess:
-    """Reads media files in a child process, started when first needed and again whenever it was lost.
+    """Reader of media files in a child process, started on the first call and restarted after it dies.
 
-    For one thread at a time. The child dies with the thread that started it, and holds nothing that outlives it: frames
-    come back in anonymous shared memory, which is freed with the last array over it.
+    Not thread-safe. The child dies with the thread that started it and leaves no resources behind: frames are returned
+    in anonymous shared memory, which is freed with the last array that uses it.
     """
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
@@ -67,12 +67,12 @@ class DecoderProcess:
         """`models.video.inspection.inspect` in the child.
 
         Raises:
-            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+            MediaError: the file cannot be used; Timeout, Crash or OutOfMemory if reading it ended the child.
         """
         reply, _ = self._call({"call": "inspect", "path": path}, self.config.inspect_timeout_seconds)
-        found = reply["inspection"]
-        info = VideoInfo(**found["info"])
-        return Inspection(info=info, shot_starts_seconds=tuple(found["shot_starts_seconds"]), sha256=found["sha256"])
+        fields = reply["inspection"]
+        info = VideoInfo(**fields["info"])
+        return Inspection(info=info, shot_starts_seconds=tuple(fields["shot_starts_seconds"]), sha256=fields["sha256"])
 
     def decode(
         self,
@@ -83,10 +83,10 @@ class DecoderProcess:
         multiple: int = 8,
         decoder: Literal["pyav", "decord"] = "pyav",
     ) -> DecodedClip:
-        """The frames of `window`, upright, at the working size (`models.video.decode.decode_clip` in the child).
+        """`models.video.decode.decode_clip` in the child: frames of `window`, upright, at the working size.
 
         Raises:
-            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+            MediaError: the file cannot be used; Timeout, Crash or OutOfMemory if reading it ended the child.
         """
         request = {
             "call": "decode",
@@ -109,7 +109,7 @@ class DecoderProcess:
         """`models.video.audio.read_audio` in the child.
 
         Raises:
-            MediaError: whatever is wrong with the file; Timeout, Crash and OutOfMemory if the child was lost over it.
+            MediaError: the file cannot be used; Timeout, Crash or OutOfMemory if reading it ended the child.
         """
         request = {
             "call": "audio",
@@ -127,7 +127,7 @@ class DecoderProcess:
         return samples
 
     def close(self) -> None:
-        """End the child. The next call starts another."""
+        """Kill the child. The next call starts a new one."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -150,7 +150,7 @@ class DecoderProcess:
         if self._num_calls >= self.config.max_calls:
             self.close()
         if self._child is not None and self._child.poll() is not None:
-            self.close()  # it died between calls: no fault of this file
+            self.close()  # the child died between calls, so this file is not the cause
         link = self._link or self._start()
         self._num_calls += 1
         try:
@@ -163,7 +163,7 @@ class DecoderProcess:
         except (EOFError, ConnectionError) as error:
             raise self._crash(path) from error
         except BaseException:
-            self.close()  # interrupted between question and answer: the next reply would be for the wrong question
+            self.close()  # interrupted between request and reply: the next reply would answer the wrong request
             raise
         if "traceback" in reply:
             raise RuntimeError(f"the decoder process failed on {path}:\n{reply['traceback']}")
@@ -174,7 +174,7 @@ class DecoderProcess:
         return reply, fd
 
     def _start(self) -> socket.socket:
-        """Start the child. Of ours it gets one socket and standard error: no other descriptor, no credentials."""
+        """Start the child. It inherits one socket and standard error, but no other descriptors and no credentials."""
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = [str(theirs.fileno()), str(os.getpid()), str(self.config.memory_bytes)]
@@ -199,7 +199,7 @@ class DecoderProcess:
         assert self._child is not None
         try:
             code = self._child.wait(timeout=5)
-        except subprocess.TimeoutExpired:  # it closed the socket, but lives on
+        except subprocess.TimeoutExpired:  # the child closed the socket but is still running
             code = 0
         self.close()
         cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
@@ -208,14 +208,14 @@ class DecoderProcess:
 
 
 def _child_environment() -> dict[str, str]:
-    """Enough to find the same packages; one thread in every numeric library, whose stacks would count as memory."""
+    """Minimal environment with the same import path; one thread per numeric library, as thread stacks use memory."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
 
 
 def _map_array(fd: int, shape: tuple[int, ...], expected: tuple[int | None, ...], dtype: type[Any]) -> Any:
-    """The array over the shared memory `fd`. Sealed first, lest the child shrink it under our feet (SIGBUS)."""
+    """Map the shared memory `fd` as an array. Sealed first: if the child shrank it, access would raise SIGBUS."""
     with contextlib.suppress(PermissionError):
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize

@@ -1,10 +1,10 @@
-"""Where one shot ends and the next begins: hard cuts, found by how much the picture changes.
+"""Shot detection: hard cuts, detected by the change between neighbouring frames.
 
-The rule is that of PySceneDetect's AdaptiveDetector (scenedetect.com): a cut is where the mean absolute change between
-neighbouring frames is large, and stands out from the changes around it. It differs in the measure (hue counts by how
-colourful the pixel is, since the hue of dark and grey pixels is noise), in looking at 64 x 36 pixels, and in two things
-that are no cuts: a flash (a few odd frames between two halves of the same shot), and a change to less than half of the
-picture (a large figure that moves in jerks). Fades and dissolves are not found, nor cuts that keep the background.
+As in PySceneDetect's AdaptiveDetector (scenedetect.com), a cut is a large mean absolute change between neighbouring
+frames that exceeds the changes around it. The differences: hue is weighted by chroma, as the hue of dark and grey
+pixels is noise; frames are 64 x 36 pixels; a flash (a few deviating frames within one shot) and a change to less than
+half of the picture (abrupt motion of a large figure) are not cuts. Fades, dissolves and cuts that keep the background
+are not detected.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from models.video.timeline import has_presentation_times, next_packet, read_time
 
 WIDTH_PX, HEIGHT_PX = 64, 36
 _MIN_CHANGE = 12.0
-"""Least mean change at a cut, 0-255. Of 400 pairs of unlike shots, 99% differ by 24 or more."""
+"""Minimum mean change at a cut, 0-255. Of 400 pairs of different shots, 99% differ by 24 or more."""
 _MIN_SHARE = 0.45
-"""Least share of pixels that change by `_PIXEL_CHANGE` at a cut. Seen at jerks within shots: up to 0.38; at cuts: from
-0.52."""
+"""Minimum share of pixels that change by `_PIXEL_CHANGE` at a cut. Measured: up to 0.38 at abrupt motion within shots,
+at least 0.52 at cuts."""
 _PIXEL_CHANGE = 10.0
 _MIN_RATIO = 3.0
-"""Least change at a cut over the mean change of the frames around."""
+"""Minimum ratio of the change at a cut to the mean change of the surrounding frames."""
 _NUM_AROUND = 2
-"""Frames on each side that a change is compared with."""
+"""Number of frames on each side for that mean."""
 _FLASH_FRAMES = 2
-"""Longest run of frames that counts as a flash."""
+"""Maximum length of a flash."""
 
 SmallFrame = np.ndarray[Any, np.dtype[np.uint8]]
 """(36, 64, 3) uint8 RGB."""
 Image = np.ndarray[Any, np.dtype[np.float32]]
-"""The same in the cone of hue, saturation and value: chroma along two axes of hue, and value; 0-255."""
+"""(36, 64, 3) float32 in the HSV cone: chroma along two hue axes, and value; 0-255."""
 
 
 def find_shots(path: str, limits: MediaLimits) -> list[float]:
-    """Timestamp in seconds of the first frame of every shot, ascending; the first is the first frame that decodes.
+    """Timestamp in seconds of the first frame of every shot, ascending, beginning with the first decodable frame.
 
-    Damaged frames are passed over: whether a clip is sound is decided when that clip is decoded.
+    Damaged frames are skipped; damage is reported when a clip is decoded.
 
     Raises:
-        MediaError: nothing decodes, or the file cannot be opened.
+        MediaError: no frame decodes, or the file cannot be opened.
     """
     seconds: list[float] = []
 
@@ -65,7 +65,7 @@ def find_shots(path: str, limits: MediaLimits) -> list[float]:
 
 
 def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
-    """Index of the first frame after each cut; holds only a few of the frames at a time."""
+    """Index of the first frame after each cut. Streams: holds only a few frames at a time."""
     changes, is_wide = [0.0], [False]
     candidates = []
     images: deque[Image] = deque(maxlen=2 * (_FLASH_FRAMES + 1))
@@ -79,7 +79,7 @@ def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
             recent = list(images)
             if not _is_flash(recent[: -1 - _FLASH_FRAMES], recent[-1 - _FLASH_FRAMES :], changes[cut]):
                 candidates.append(cut)
-    for cut in range(max(1, len(changes) - _FLASH_FRAMES), len(changes)):  # too near the end to tell from a flash
+    for cut in range(max(1, len(changes) - _FLASH_FRAMES), len(changes)):  # too near the end for the flash test
         if is_wide[cut] and changes[cut] >= _MIN_CHANGE:
             candidates.append(cut)
     return [cut for cut in candidates if _stands_out(changes, cut)]
@@ -91,7 +91,7 @@ def _stands_out(changes: list[float], cut: int) -> bool:
 
 
 def _is_flash(before: list[Image], after: list[Image], change: float) -> bool:
-    """Whether a frame just before the change looks much like one just after it: then the same shot goes on."""
+    """Whether some frame shortly before the change is similar to one shortly after it, so that the shot continues."""
     return any(_change(one, other) < change / 2 for one in before for other in after)
 
 
@@ -104,7 +104,7 @@ def _changed_share(first: Image, second: Image) -> float:
 
 
 def _cone(rgb: SmallFrame) -> Image:
-    """Chroma and value as in HSV, with the hue turned into a direction."""
+    """HSV cone of an RGB frame: chroma as a vector in the direction of the hue, and value."""
     red, green, blue = np.moveaxis(rgb.astype(np.float32), -1, 0)
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
@@ -114,7 +114,7 @@ def _cone(rgb: SmallFrame) -> Image:
 
 
 def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, SmallFrame]]:
-    """Every frame that decodes, with its timestamp in seconds, strictly ascending."""
+    """Yield every decodable frame with its timestamp in seconds, strictly ascending."""
     scaler = RgbScaler()
     counted_ticks = _counted_ticks(path, limits)
     last_tick = -math.inf
@@ -130,7 +130,7 @@ def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, Small
 
 
 def _counted_ticks(path: str, limits: MediaLimits) -> Iterator[int] | None:
-    """Times to give to the frames in the order they come, for a file that does not store them."""
+    """Ticks to assign to the frames in display order, for a file without presentation times; else None."""
     with open_video(path, limits) as video:
         if has_presentation_times(video):
             return None
@@ -139,13 +139,13 @@ def _counted_ticks(path: str, limits: MediaLimits) -> Iterator[int] | None:
 
 
 def _decodable_frames(video: VideoFile, limits: MediaLimits) -> Iterator[Any]:
-    """Frames of the whole file in order of display. Deblocking is left out: it shows only close up."""
+    """Frames of the whole file in display order, without deblocking, which has no effect at 64 x 36 pixels."""
     codec = video.stream.codec_context
     codec.options = {**codec.options, "skip_loop_filter": "all"}
     packets = video.container.demux(video.stream)
     for num_read in range(limits.max_frames):
         packet = next_packet(video, packets, num_read)
-        with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet; the next may be sound
+        with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet; the next may be intact
             yield from video.decode(packet)
         if packet is None:
             return

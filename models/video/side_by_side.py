@@ -1,4 +1,4 @@
-"""Videos beside one another, for people to compare."""
+"""Side-by-side videos for visual comparison."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _GAP_GREY = 24
 
 
 def side_by_side(panels: Sequence[Iterable[NDArray[np.uint8]]], *, height_px: int) -> Iterator[NDArray[np.uint8]]:
-    """The frames of each panel in one row, scaled to one height: uint8 (height, width, 3) with even sides.
+    """Yield the frames of all panels in one row, scaled to one height: uint8 (height, width, 3) with even sides.
 
     Args:
-        panels: per panel, its frames, uint8 (H, W, 3), all of one size. Read one by one: a panel may be a generator.
-        height_px: of the row; even.
+        panels: frames of each panel, uint8 (H, W, 3), all of one size. A panel may be a generator.
+        height_px: height of the row, even.
 
     Raises:
-        ValueError: an odd height, or panels of different lengths.
+        ValueError: the height is odd, or the panels have different lengths.
     """
     if height_px % 2:
         raise ValueError(f"expected an even height, got {height_px}")
@@ -37,7 +37,7 @@ def side_by_side(panels: Sequence[Iterable[NDArray[np.uint8]]], *, height_px: in
 
 def _scaled(picture: NDArray[np.uint8], height_px: int) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
-    # An even width, as H.264 needs of the whole.
+    # Even panel widths give an even total width, which H.264 requires.
     size = (max(2, round(width * height_px / height / 2) * 2), height_px)
     if size == (width, height):
         return picture

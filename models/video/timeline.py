@@ -1,4 +1,4 @@
-"""When each frame of a video is shown: the presentation timestamps of its packets, read without decoding."""
+"""Timeline of a video: presentation timestamps of its packets, read without decoding."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from models.video.container import MediaLimits, VideoFile, describe
 from models.video.errors import MediaError
 
 _VP8_SHOW_FRAME = 0x10
-"""Bit of the first byte of a VP8 frame (RFC 6386, section 9.1); alternative reference frames are never shown."""
+"""Bit of the first byte of a VP8 frame (RFC 6386, section 9.1), unset in alternative reference frames."""
 
 _MAX_STEP_BACK_SECONDS = 1.0
-"""Decoding times only grow; a greater step back means that recordings were joined without new timestamps."""
+"""Decoding times increase; a larger decrease means that recordings were concatenated without new timestamps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
-    """The packets of one video stream in decoding order, N in all, from a keyframe on."""
+    """N packets of one video stream in decoding order, starting at a keyframe."""
 
     ticks: np.ndarray[Any, np.dtype[np.int64]]
-    """(N) presentation time in ticks of `time_base`; the decoding time where `has_pts` is false. 0 where not shown and
-    not stated."""
+    """(N) presentation time in ticks of `time_base`, or the decoding time if `has_pts` is false. 0 for packets that are
+    not displayed and have no time."""
     is_key: np.ndarray[Any, np.dtype[np.bool_]]
-    """(N) decoding can start here."""
+    """(N) whether decoding can start at the packet."""
     is_shown: np.ndarray[Any, np.dtype[np.bool_]]
-    """(N) false for what an edit list cuts off, repeats (empty packets) and frames that serve only as references."""
+    """(N) false for packets outside the edit list, empty packets (repeats) and frames used only as references."""
     is_corrupt: np.ndarray[Any, np.dtype[np.bool_]]
-    """(N) the container knows this packet to be damaged."""
+    """(N) whether the container marks the packet as damaged."""
     has_pts: bool
     """See `has_presentation_times`."""
     time_base: Fraction
     end_ticks: int
-    """When the last frame shown goes off the screen."""
+    """End of the display time of the last frame."""
     num_skipped: int
-    """Packets passed over to reach the first keyframe."""
+    """Number of packets before the first keyframe."""
     complete: bool
-    """Reaches the end of the file."""
+    """Whether the timeline reaches the end of the file."""
 
     @property
     def tick_seconds(self) -> float:
-        """Length of one tick."""
+        """Length of a tick in seconds."""
         return float(self.time_base)
 
     def shown_ticks(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Presentation times of the frames shown, ascending."""
+        """Presentation times of the displayed frames, ascending."""
         return np.sort(self.ticks[self.is_shown])
 
 
 def has_presentation_times(video: VideoFile) -> bool:
-    """Whether the file says when each frame is shown.
+    """Whether the file has presentation times.
 
-    AVI does not, and ffmpeg's guess is wrong where frames are reordered. Then all that is known is that frames come out
-    of the decoder in the right order, so the i-th of them is shown at the i-th decoding time.
+    AVI stores none, and ffmpeg's estimate is wrong for reordered frames. In that case only the order of the decoder's
+    output is reliable, so the i-th frame is displayed at the i-th decoding time.
     """
     return bool(video.container.format.name != "avi" or video.stream.codec_context.reorder_depth == 0)
 
 
 class TimelineReader:
-    """Collects the packets of one stream into a Timeline."""
+    """Builder of a Timeline from the packets of one stream."""
 
     def __init__(self, video: VideoFile, limits: MediaLimits) -> None:
         self.video = video
@@ -73,7 +73,7 @@ class TimelineReader:
         self.latest_dts = -(2**62)
 
     def add(self, packet: Any) -> None:
-        """Take the next packet of the stream, in the order of the file."""
+        """Add the next packet of the stream, in file order."""
         if not self.rows and not packet.is_keyframe:
             self.num_skipped += 1
             return
@@ -92,10 +92,10 @@ class TimelineReader:
         self.rows.append(row)
 
     def timeline(self, *, complete: bool) -> Timeline:
-        """What was collected.
+        """Timeline of the packets added so far.
 
         Raises:
-            MediaError: there is no frame to show, or no time to show it at.
+            MediaError: the container is damaged, no frame is displayed, or a displayed frame has no timestamp.
         """
         path = self.video.path
         if errors := self.video.container_errors():
@@ -123,7 +123,7 @@ class TimelineReader:
         )
 
     def _last_duration(self, last: int, shown_ticks: np.ndarray[Any, np.dtype[np.int64]]) -> int:
-        """Ticks of the last frame: as stored, else the usual distance between frames, else one over the frame rate."""
+        """Duration of the last frame in ticks: as stored, else the median frame interval, else 1 / frame rate."""
         stored = self.rows[last][2]
         if stored > 0:
             return stored
@@ -134,31 +134,31 @@ class TimelineReader:
 
 
 def is_end_marker(packet: Any) -> bool:
-    """Whether this is the empty packet that PyAV yields for each stream after the last one."""
+    """Whether the packet is the empty one that PyAV yields at the end of each stream."""
     return packet.size == 0 and packet.dts is None and packet.pts is None
 
 
 def read_timeline(video: VideoFile, limits: MediaLimits, *, until_ticks: int) -> Timeline:
-    """The packets from the current position on, as far as needed to know every frame shown up to `until_ticks`.
+    """Read packets from the current position until every frame displayed up to `until_ticks` is included.
 
     Raises:
-        MediaError: the file breaks off, or holds nothing to show.
+        MediaError: the file is truncated, or no frame is displayed.
     """
     reader = TimelineReader(video, limits)
     packets = video.container.demux(video.stream)
     while (packet := next_packet(video, packets, len(reader.rows))) is not None:
         reader.add(packet)
-        # Nothing is shown before it is decoded, so from here on everything is later than `until_ticks`.
+        # No frame is displayed before it is decoded, so all further frames are later than `until_ticks`.
         if packet.dts is not None and packet.dts > until_ticks:
             return reader.timeline(complete=False)
     return reader.timeline(complete=True)
 
 
 def next_packet(video: VideoFile, packets: Any, num_read: int) -> Any | None:
-    """The next packet of `packets`, or None at the end of the file.
+    """Next packet of `packets`, or None at the end of the file.
 
     Raises:
-        MediaError: the file breaks off before the data that its index names.
+        MediaError: the file ends before the data referenced by its index.
     """
     try:
         for packet in packets:

@@ -1,4 +1,4 @@
-"""What a clip is: which moments of a video, at what size, and the frames that come back."""
+"""Clip windows: sample times, working size and decoded frames."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.video.errors import MediaError
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 AllocateFrames = Callable[[tuple[int, int, int, int]], Frames]
-"""Makes the array that frames are decoded into, given its shape (T, H, W, 3)."""
+"""Allocator of the frame array, given its shape (T, H, W, 3)."""
 
 
 def allocate_array(shape: tuple[int, int, int, int]) -> Frames:
-    """Frames in ordinary memory."""
+    """Allocate frames in ordinary memory."""
     return np.empty(shape, dtype=np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipWindow:
-    """Frame i is the one on display at `start_seconds + i * frame_step / fps`, for i < num_frames."""
+    """Sample times of a clip: frame i is the one on display at `start_seconds + i * frame_step / fps`."""
 
     start_seconds: float
-    """A presentation timestamp as it stands in the file."""
+    """Presentation timestamp in the file."""
     num_frames: int
     frame_step: int
     fps: float
@@ -38,35 +38,35 @@ class ClipWindow:
             raise ValueError(f"expected finite start_seconds and fps > 0, got {self.start_seconds} and {self.fps}")
 
     def sample_seconds(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(T) float64, the moments whose frames are wanted."""
+        """(T) float64 sample times."""
         indices: np.ndarray[Any, np.dtype[np.float64]] = np.arange(self.num_frames, dtype=np.float64)
         return self.start_seconds + indices * (self.frame_step / self.fps)
 
     def tolerance_seconds(self, tick_seconds: float) -> float:
-        """How much after the moment a frame may start and still be on display at it.
+        """Maximum time by which a frame may start after a sample time and still count as on display.
 
-        Both the window's start and the frame's timestamp were rounded to a tick by up to a half of one each: in a file
-        with ticks of 1 ms at 30 frames per second, the frames at 33 and 67 ms are 1/30 s apart all the same. Where
-        ticks are as long as frames, timestamps are exact, and a quarter of a frame is far from both neighbours.
+        The window's start and the frame's timestamp are each rounded by up to half a tick: with ticks of 1 ms at 30
+        frames per second, the frames at 33 and 67 ms are nominally 1/30 s apart. If a tick is as long as a frame,
+        timestamps are exact, and a quarter of a frame interval is far from both neighbours.
         """
         return min(tick_seconds, 0.25 / self.fps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodedClip:
-    """The frames of one window, all of them, all sound."""
+    """Decoded frames of a window, complete and undamaged."""
 
     frames: Frames
     """(T, H, W, 3) uint8 RGB at the working size."""
     frame_seconds: np.ndarray[Any, np.dtype[np.float64]]
-    """(T) float64, the timestamp of each frame as it stands in the file."""
+    """(T) float64 timestamp of each frame in the file."""
 
 
 def working_size(width: int, height: int, *, short_side_px: int, multiple: int) -> tuple[int, int]:
-    """Width and height to decode to: the aspect is kept up to rounding, and nothing is enlarged beyond it.
+    """Width and height to decode to, with the same aspect ratio up to rounding and without upscaling.
 
-    The shorter side becomes `short_side_px`, or stays if it is less; then each side is rounded to a multiple of
-    `multiple`, at least one.
+    The shorter side becomes `short_side_px`, or stays if it is smaller; then each side is rounded to a multiple of
+    `multiple`, at least `multiple` itself.
     """
     scale = min(1.0, short_side_px / min(width, height))
     return (
@@ -76,7 +76,7 @@ def working_size(width: int, height: int, *, short_side_px: int, multiple: int) 
 
 
 def check_clip_bytes(window: ClipWindow, width: int, height: int, limits: MediaLimits) -> None:
-    """Raise MediaError TooLarge if the decoded frames would not fit the limit."""
+    """Raise MediaError TooLarge if the decoded frames exceed `limits.max_clip_bytes`."""
     num_bytes = window.num_frames * height * width * 3
     if num_bytes > limits.max_clip_bytes:
         size = f"{window.num_frames} frames of {width} x {height}"

@@ -1,6 +1,6 @@
-"""Holes: zeros where data was never written, as an interrupted download or a lost disk page leaves them.
+"""Detection of zero runs: zeros in place of data, left by an interrupted download or a lost disk page.
 
-Decoders take them for data: a slice of zeros often decodes to its end without an error. But no sound stream holds them.
+Decoders often decode a slice of zeros without an error, but an intact stream does not contain such runs.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 _MAX_TRAILING_ZEROS = 8
-"""A unit ends with a byte that is not zero; some multiplexers leave a few zeros of the start code that followed."""
+"""A NAL unit ends with a non-zero byte; some multiplexers keep a few zeros of the following start code."""
 
 _MAX_ARITHMETIC_ZEROS = 1024
-"""Arithmetic coders write zeros only for what they think almost certain, at a tiny fraction of a bit per decision."""
+"""Arithmetic coders emit long zero runs only for near-certain symbols, at a small fraction of a bit per symbol."""
 
 
-def hole_finder(codec: Any) -> Callable[[bytes], bool]:
-    """What tells whether the packet of a stream has a hole in it; never true for codecs that may well write zeros.
+def zero_run_detector(codec: Any) -> Callable[[bytes], bool]:
+    """Function that tests whether a packet of a stream contains a zero run; always false for other codecs.
+
+    Supports H.264 and HEVC with length-prefixed units, VP8, VP9 and AV1; other codecs may legitimately write zeros.
 
     Args:
         codec: PyAV's codec context of the stream.
@@ -36,8 +38,8 @@ def hole_finder(codec: Any) -> Callable[[bytes], bool]:
 
 
 def _has_forbidden_zeros(packet: bytes, length_bytes: int) -> bool:
-    """Whether a unit holds three zero bytes in a row, which emulation prevention rules out (H.264 and H.265, 7.4.1)."""
-    if b"\0\0\0" not in packet:  # true of most packets once lengths take fewer than three zeros
+    """Whether a NAL unit has three consecutive zero bytes, ruled out by emulation prevention (H.264, H.265: 7.4.1)."""
+    if b"\0\0\0" not in packet:  # fast path for most packets
         return False
     position = 0
     while position + length_bytes <= len(packet):

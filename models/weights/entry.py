@@ -1,10 +1,9 @@
-"""What there is to know of a published weight."""
+"""Catalogue entries of published weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
 OPENRAIL, OPENRAIL_2 = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
@@ -12,36 +11,39 @@ _CONFIG_BYTES = 2_000
 
 
 class Hub(StrEnum):
-    """Where weights are published."""
+    """Host of a weights repository."""
 
     HUGGING_FACE = "https://huggingface.co"
     MODELSCOPE = "https://modelscope.cn/models"
     PACKAGE = "this project"
-    """They ship with it."""
+    """Shipped in this repository."""
 
 
 class Loader(StrEnum):
-    """How a weight's files are opened."""
+    """File format and library that opens it."""
 
     SAFETENSORS = "safetensors"
     TRANSFORMERS = "transformers"
-    """A folder: `config.json` and safetensors."""
+    """Folder with `config.json` and safetensors."""
     DIFFUSERS = "diffusers"
-    """Likewise."""
+    """Folder with `config.json` and safetensors."""
     TORCH = "torch"
-    """`torch.load(…, weights_only=True)`: tensors, never code."""
+    """`torch.load(…, weights_only=True)`: tensors only, no code."""
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"
-    """Can run code of its own: only with `--allow-torchscript`."""
+    """Can execute code; requires `--allow-torchscript`."""
     JSON = "json"
-    """Settings or vocabularies."""
+    """Configuration or vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """One file, by its path in the publisher's repository.
+    """One file of a weights repository.
 
-    `size_bytes`: rounded where only the rounded size is known. `sha256`: hexadecimal, where known.
+    Args:
+        name: path in the repository.
+        size_bytes: size as published, which may be rounded; None if unknown.
+        sha256: hexadecimal digest; None if unknown.
     """
 
     name: str
@@ -51,13 +53,18 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weights:
-    """Files that belong together.
+    """Weights of one network: files, publisher and licence.
 
     Args:
-        name: by which job files and `zoetrope weights` speak of it.
-        system: the method that it was trained for; `part`: which of its networks it is.
-        repository: on `hub`; for what ships with this project, a folder of it.
-        commercial_use: whether the licence allows it; None: the publisher does not say.
+        name: identifier in job files and `zoetrope weights`.
+        system: method that the network belongs to.
+        part: the network's role in the system.
+        repository: repository on `hub`; for `Hub.PACKAGE`, a folder of this project.
+        files: files in the repository.
+        licence: name of the licence.
+        commercial_use: whether the licence allows commercial use; None if the publisher does not say.
+        loader: format of the files.
+        hub: host of the repository.
     """
 
     name: str
@@ -77,12 +84,12 @@ class Weights:
 
     @property
     def size_bytes(self) -> int | None:
-        """Of all files; None where one is not known."""
+        """Total size of the files; None if the size of one is unknown."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def url(self, file: File) -> str:
-        """Where the publisher has the file."""
+        """Download URL of a file."""
         return f"{self.hub}/{self.repository}/resolve/{'master' if self.hub is Hub.MODELSCOPE else 'main'}/{file.name}"
 
 

@@ -1,4 +1,4 @@
-"""Whether a weight file is whole, seen from its outside: nothing in it is run and no tensor is read."""
+"""Structural checks of weight files, without loading tensors or executing code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 LFS_POINTER = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html")
 LEGACY_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-"""How files of `torch.save` before 1.6 begin; how they end cannot be told."""
+"""First bytes of a `torch.save` file before PyTorch 1.6, whose format has no end marker: truncation is not detected."""
 TORCH_SUFFIXES = frozenset({".pth", ".pt", ".pt2", ".ckpt", ".bin"})
 
 
-def fault(path: Path) -> str | None:
-    """What is wrong with a file, as the end of a sentence that its path begins; None where nothing is seen.
+def integrity_error(path: Path) -> str | None:
+    """Describe damage to a weight file, as a predicate to follow its path ("is empty"); None if no damage is detected.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -31,7 +31,7 @@ def fault(path: Path) -> str | None:
     if path.suffix == ".safetensors":
         return _safetensors(path, size)
     if path.suffix in TORCH_SUFFIXES and not start.startswith(LEGACY_TORCH) and not zipfile.is_zipfile(path):
-        return "is cut short, or no file of PyTorch"
+        return "is truncated, or not a PyTorch file"
     if path.suffix == ".json":
         return _json(path)
     return None
@@ -41,19 +41,19 @@ def _safetensors(path: Path, size: int) -> str | None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= size - 8:
-            return "is cut short, or no safetensors file"
+            return "is truncated, or not a safetensors file"
         try:
             header = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError):
             return "has a damaged safetensors header"
     expected = 8 + length + max(ends, default=0)
-    return None if expected == size else f"has {size} bytes, but its header says {expected}"
+    return None if expected == size else f"has {size} bytes, but its header declares {expected}"
 
 
 def _json(path: Path) -> str | None:
     try:
         json.loads(path.read_bytes())
     except ValueError:
-        return "is damaged: no JSON"
+        return "is damaged: it is not valid JSON"
     return None

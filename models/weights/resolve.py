@@ -1,4 +1,4 @@
-"""From a name in the catalogue to files on this machine: a folder of weights, the Hugging Face cache, a download."""
+"""Resolution of catalogue entries to local files: a folder of weights, the Hugging Face cache, or a download."""
 
 from __future__ import annotations
 
@@ -8,75 +8,75 @@ from pathlib import Path
 
 from models.common.digest import CheckpointError, file_digest
 from models.weights.entry import File, Hub, Loader, Weights
-from models.weights.integrity import fault
+from models.weights.integrity import integrity_error
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class MissingWeightsError(CheckpointError):
-    """Files are not on this machine; the message names each, and where it is looked for."""
+    """Weight files are missing; the message names each file and the places searched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """Weights whose files are all here. `paths`: in the order of the catalogue."""
+class ResolvedWeights:
+    """Weights with all files present locally. `paths`: in catalogue order."""
 
     weights: Weights
     paths: tuple[Path, ...]
 
     @property
     def path(self) -> Path:
-        """What a loader is given: the file, or where there are several, the folder that holds them."""
+        """Path for the loader: the file if there is only one, else the folder of the files."""
         return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent
 
     def digests(self) -> dict[str, str]:
-        """`sha256:…` of every file, by `name/file`."""
+        """Digest `sha256:…` of every file, by `name/file`."""
         return {f"{self.weights.name}/{path.name}": file_digest(path) for path in self.paths}
 
     def verify(self) -> None:
-        """Raise CheckpointError where a file is damaged, or is not the one that the catalogue names."""
+        """Raise CheckpointError if a file is damaged or its digest differs from the catalogue's."""
         for file, path in zip(self.weights.files, self.paths, strict=True):
             verified_digest(self.weights, file, path)
 
 
 def check_allowed(weights: Weights, *, allow_torchscript: bool) -> None:
-    """Raise CheckpointError where the files can run code and nobody asked for that."""
+    """Raise CheckpointError if the files can execute code and `allow_torchscript` is false."""
     if weights.loader is Loader.TORCHSCRIPT and not allow_torchscript:
         raise CheckpointError(
-            f"{weights.name} is a TorchScript file, which can run code of its own when it is opened; if you trust "
+            f"{weights.name} is a TorchScript file, which can execute code when it is opened; if you trust "
             f"{weights.publisher}, allow it with --allow-torchscript"
         )
 
 
-def find(weights: Weights, folder: Path | None, *, download: bool = False) -> Found:
-    """The files of `weights`: all from `folder`/repository/name, or all from the Hugging Face cache.
+def find(weights: Weights, folder: Path | None, *, download: bool = False) -> ResolvedWeights:
+    """Resolve the files of `weights`, all from `folder`/repository/name or all from the Hugging Face cache.
 
-    `download`: fetch what is missing, into `folder`, or into the cache where there is none.
+    `download`: download missing files into `folder`, or into the cache if `folder` is None.
 
     Raises:
-        MissingWeightsError: a file is in neither, and may not or cannot be downloaded.
+        MissingWeightsError: a file is in neither place, and is not or cannot be downloaded.
     """
-    found = locate(weights, folder)
-    if not all(found.values()) and download and weights.hub is Hub.HUGGING_FACE:
+    located = locate(weights, folder)
+    if not all(located.values()) and download and weights.hub is Hub.HUGGING_FACE:
         fetch(weights, folder)
-        found = locate(weights, folder)
-    paths = tuple(path for path in found.values() if path is not None)
-    if len(paths) < len(found):
-        raise MissingWeightsError(
-            _what_to_do(weights, [file for file in weights.files if not found[file.name]], folder)
-        )
-    return Found(weights=weights, paths=paths)
+        located = locate(weights, folder)
+    paths = tuple(path for path in located.values() if path is not None)
+    if len(paths) < len(located):
+        missing = [file for file in weights.files if not located[file.name]]
+        raise MissingWeightsError(_missing_message(weights, missing, folder))
+    return ResolvedWeights(weights=weights, paths=paths)
 
 
 def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
-    """Each file's path, by its name in the catalogue; None where it is missing."""
+    """Local path of each file, by its name in the catalogue; None if it is missing."""
     if weights.hub is Hub.PACKAGE:
         return {file.name: _existing(CHECKOUT / weights.repository / file.name) for file in weights.files}
     own = {file.name: _existing(place(weights, file, folder)) if folder else None for file in weights.files}
     if all(own.values()) or weights.hub is not Hub.HUGGING_FACE:
         return own
     cached = {file.name: _cached(weights, file) for file in weights.files}
-    # What is mixed from two places may be of two versions; a person is told of what the better filled one lacks.
+    # Files from two places may be of two versions, so they are not mixed; missing files are reported for `folder`
+    # if it holds any.
     return cached if all(cached.values()) or not any(own.values()) else own
 
 
@@ -86,19 +86,18 @@ def shipped_path(weights: Weights) -> Path:
 
 
 def place(weights: Weights, file: File, folder: Path) -> Path:
-    """Where a file belongs in a folder of weights."""
+    """Path of a file in a folder of weights."""
     return folder / weights.repository / file.name
 
 
 def fetch(weights: Weights, folder: Path | None) -> None:
-    """Download the files that are missing, into `folder`, or into the Hugging Face cache.
+    """Download missing files into `folder`, or into the Hugging Face cache if `folder` is None.
 
     Raises:
-        MissingWeightsError: the hub cannot be reached, does not have a file or does not give it, or they are published
-            elsewhere.
+        MissingWeightsError: the weights are on another hub, the hub cannot be reached, or it denies or lacks a file.
     """
     if weights.hub is not Hub.HUGGING_FACE:
-        raise MissingWeightsError(_what_to_do(weights, list(weights.files), folder))
+        raise MissingWeightsError(_missing_message(weights, list(weights.files), folder))
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -116,12 +115,12 @@ def fetch(weights: Weights, folder: Path | None) -> None:
 
 
 def verified_digest(weights: Weights, file: File, path: Path) -> str:
-    """`sha256:…` of a whole file that is the one in the catalogue, as far as that knows it.
+    """Digest `sha256:…` of a file, checked against the catalogue's digest if it has one.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: the file is damaged or its digest differs.
     """
-    if damage := fault(path):
+    if damage := integrity_error(path):
         raise CheckpointError(f"{path} {damage}; fetch it again from {weights.url(file)}")
     digest = file_digest(path)
     if file.sha256 is not None and digest != f"sha256:{file.sha256}":
@@ -143,14 +142,14 @@ def _cached(weights: Weights, file: File) -> Path | None:
     return _existing(Path(path)) if isinstance(path, str) else None
 
 
-def _what_to_do(weights: Weights, missing: list[File], folder: Path | None) -> str:
-    where = folder or Path("DIR")
-    puts = "; ".join(f"put {weights.url(file)} at {place(weights, file, where)}" for file in missing)
-    looked = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"
+def _missing_message(weights: Weights, missing: list[File], folder: Path | None) -> str:
+    root = folder or Path("DIR")
+    steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
+    searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"
     if weights.hub is not Hub.HUGGING_FACE:
-        return f"{weights.name} is not {looked}: {puts}"
+        return f"{weights.name} is not {searched}: {steps}"
     option = f" --weights {folder}" if folder else ""
     return (
-        f"{weights.name} is neither {looked} nor in the Hugging Face cache: {puts}, or let "
+        f"{weights.name} is neither {searched} nor in the Hugging Face cache: {steps}, or let "
         f"`zoetrope weights fetch {weights.name}{option}` download it"
     )

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from models.puppets.truth import as_found
+from models.puppets.truth import truth_as_detections
 from models.puppets.truth_file import read_keypoints
 from stages.base import Row
 from stages.io.storage import Storage
@@ -40,7 +40,7 @@ def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
     apart = np.abs(known.frame_seconds[nearest] - wanted).max()
     if apart > MAX_SECONDS_APART:
         raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} knows no frame within {apart:.3f} s of one of the clip")
-    keypoints = np.stack([as_found(frame) for frame in known.keypoints[nearest]])
+    keypoints = np.stack([truth_as_detections(frame) for frame in known.keypoints[nearest]])
     height_px, width_px = known.size_px
     # Edges of pixels scale, their centres lie half a pixel in.
     scale = np.array([row["work_width_px"] / width_px, row["work_height_px"] / height_px], np.float32)

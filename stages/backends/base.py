@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from models.catalogue import entry
 from models.common.digest import CheckpointError
 from models.perception.embedded import embedded_weights
-from models.weights.resolve import Found, check_allowed, find
+from models.weights.resolve import ResolvedWeights, check_allowed, find
 from stages.base import Stage
 
 NetworkT = TypeVar("NetworkT")
@@ -133,12 +133,12 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         )
         self.backend = config.backends[config.backend].load(loading)
 
-    def _find(self) -> list[Found]:
+    def _find(self) -> list[ResolvedWeights]:
         config = self.config
         folder = Path(config.weights) if config.weights is not None else None
         return [find(entry(name), folder, download=config.download) for name in config.parts]
 
-    def _read_digests(self, found: list[Found]) -> dict[str, str]:
+    def _read_digests(self, found: list[ResolvedWeights]) -> dict[str, str]:
         if not found:
             return embedded_weights(self.config.signal.replace(" ", "-"))
         return {name: digest for weights in found for name, digest in weights.digests().items()}

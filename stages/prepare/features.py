@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from models.appearance.encoders import IMAGE_ENCODERS, PUPPETS, VAES, Encoder
 from models.appearance.packing import pack
 from models.weights.entry import Weights
-from models.weights.resolve import Found, find
+from models.weights.resolve import ResolvedWeights, find
 from stages.backends.base import EMBEDDED, Backend, BackendConfig, BackendStage, Loading
 from stages.base import Row
 
@@ -108,7 +108,7 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
         packed, shape = pack(self.backend(row["frames"]))
         return {self.column: packed, self.shape_column: shape}
 
-    def _read_digests(self, found: list[Found]) -> dict[str, str]:
+    def _read_digests(self, found: list[ResolvedWeights]) -> dict[str, str]:
         if found:
             return super()._read_digests(found)
         return find(self.shipped, None).digests()

@@ -36,11 +36,6 @@ class Skull:
         """Mean half-axis."""
         return float(self.surface.radii.mean())
 
-    @property
-    def faces_camera(self) -> bool:
-        """Whether the front of ears can be seen."""
-        return float(self.surface.axes[2, 2]) > 0.1
-
     def key_beside(self, point: Vector) -> float:
         """A key just before or just behind the head's, by where the point is."""
         return self.key + math.copysign(5e-5, float(point[2] - self.surface.centre[2]))

@@ -116,7 +116,7 @@ def damage(name: str, folder: Path) -> None:
     ("fault", "message"),
     [
         ("missing", r"sam2\.1-hiera-large is neither in .* put https://huggingface\.co/facebook/sam2\.1-hiera-large"),
-        ("cut", r"model\.safetensors has \d+ bytes, but its header says \d+; fetch it again from https://"),
+        ("cut", r"model\.safetensors has \d+ bytes, but its header declares \d+; fetch it again from https://"),
         ("digest", r"yolox_l\.onnx is not the published yolox_l\.onnx of yzd-v/DWPose"),
     ],
 )

@@ -77,7 +77,7 @@ def test_verify_tells_whole_wrong_and_missing_apart(run: Any, tmp_path: Path) ->
     assert states["dwpose-pose"] == states["sapiens-depth-1b"] == "wrong"
     assert states["sam2.1-hiera-large"] == "missing"
     assert f"error: {wrong} is not the published dw-ll_ucoco_384.onnx" in err
-    assert "is cut short, or no file of PyTorch" in err
+    assert "is truncated, or not a PyTorch file" in err
     wrong.unlink()
     assert run("weights", "verify", "embedded-object")[0] == 0
     assert run("weights", "verify", "dwpose-pose", "--weights", str(tmp_path))[0] == 1

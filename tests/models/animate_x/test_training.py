@@ -19,7 +19,7 @@ from models.common.unet.config import MambaConfig
 from models.pose.pose_augment import rescaled
 from models.puppets import render
 from models.puppets.solo import sample_figure
-from models.puppets.truth import as_found
+from models.puppets.truth import truth_as_detections
 from models.training.batch import SampleBatch
 from models.training.encodings import warped_latents
 from models.training.parallel import World
@@ -226,7 +226,7 @@ def test_the_indicator_reads_the_motion_as_it_was_found_whatever_is_drawn() -> N
 
 def test_limbs_move_at_the_lengths_that_they_have_in_the_reference() -> None:
     frames = render(sample_figure(0, body="human", size_px=(64, 64)), 8.0, NUM_FRAMES + 1)
-    keypoints = np.stack([as_found(frame.keypoints) for frame in frames])
+    keypoints = np.stack([truth_as_detections(frame.keypoints) for frame in frames])
     other = rescaled(keypoints[1:], {"shins": 1.5, "upper_arms": 0.6, "torso": 0.8})
     trained = task(recipe())
     spy = _Spy(trained.network)

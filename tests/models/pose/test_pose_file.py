@@ -96,7 +96,7 @@ class Hostile:
 
 def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
     path = pickled(tmp_path / "a.pkl", {**GOOD, "fps": Hostile(tmp_path / "made")})
-    with pytest.raises(PoseFileError, match="which no array needs"):
+    with pytest.raises(PoseFileError, match="which no numpy array needs"):
         read_pose_file(path, shown="a.pkl")
     assert not (tmp_path / "made").exists()
 
@@ -104,5 +104,5 @@ def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"<html>404</html>", pickle.dumps(GOOD)[:200]])
 def test_a_damaged_file_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.pkl").write_bytes(data)
-    with pytest.raises(PoseFileError, match=r"saved/a.pkl is no pose file \(.*expected what process_data.py pickles"):
+    with pytest.raises(PoseFileError, match=r"saved/a.pkl is no pose file \(.*expected a pickle of process_data.py"):
         read_pose_file(tmp_path / "a.pkl", shown="saved/a.pkl")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.pose import skeleton
-from models.pose.skeleton import INDEX, KEYPOINT_NAMES, LIMBS, MIRROR, mirror_keypoints
+from models.pose.skeleton import INDEX, KEYPOINT_NAMES, LIMBS, MIRROR, mirror_keypoints, scale_keypoints
 
 
 def test_names_follow_coco_wholebody() -> None:
@@ -75,3 +75,27 @@ def test_limbs_stay_on_one_side() -> None:
             assert KEYPOINT_NAMES[b].startswith(side)
     assert len(skeleton.LEFT_HAND_LIMBS) == len(skeleton.RIGHT_HAND_LIMBS) == 20
     assert {index for limb in skeleton.LEFT_HAND_LIMBS for index in limb} == set(range(91, 112))
+
+
+SIZES_PX = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
+
+
+@given(arrays(np.float64, (2, 5, 3), elements=st.floats(-100, 4000)), SIZES_PX, SIZES_PX)
+def test_scaling_keeps_positions_relative_to_the_image_edges(
+    keypoints: np.ndarray, from_size_px: tuple[int, int], to_size_px: tuple[int, int]
+) -> None:
+    before = keypoints.copy()
+    scaled = scale_keypoints(keypoints, from_size_px, to_size_px)
+    for axis, (source_px, target_px) in enumerate(zip(from_size_px[::-1], to_size_px[::-1], strict=True)):
+        relative = (keypoints[..., axis] + 0.5) / source_px  # pixel centres are integers: the edge is at -0.5
+        np.testing.assert_allclose((scaled[..., axis] + 0.5) / target_px, relative, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(scaled[..., 2], keypoints[..., 2])
+    np.testing.assert_array_equal(keypoints, before)
+    np.testing.assert_allclose(scale_keypoints(scaled, to_size_px, from_size_px), keypoints, rtol=1e-6, atol=1e-6)
+
+
+def test_scaling_keeps_the_dtype_and_the_corner_pixels() -> None:
+    corners = np.array([[0, 0], [5, 3]], np.float32)  # of an image of 4 x 6 pixels
+    scaled = scale_keypoints(corners, (4, 6), (8, 12))
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(scaled, [[0.5, 0.5], [10.5, 6.5]])

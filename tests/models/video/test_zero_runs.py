@@ -7,12 +7,12 @@ from models.video.container import MediaLimits
 from models.video.decode import decode_clip
 from models.video.errors import MediaError
 from models.video.window import ClipWindow
-from models.video.zero_runs import hole_finder
+from models.video.zero_runs import zero_run_detector
 
 
 def packets(path: str) -> tuple[list[bytes], list[bool]]:
     with av.open(path) as video:
-        has_hole = hole_finder(video.streams.video[0].codec_context)
+        has_hole = zero_run_detector(video.streams.video[0].codec_context)
         found = [bytes(packet) for packet in video.demux(video=0) if packet.size]
         return found, [has_hole(packet) for packet in found]
 
@@ -29,7 +29,7 @@ def test_three_zeros_in_a_unit_are_a_hole(cases, name):
     path = str(cases[name].path)
     packet = max(packets(path)[0], key=len)
     with av.open(path) as video:
-        has_hole = hole_finder(video.streams.video[0].codec_context)
+        has_hole = zero_run_detector(video.streams.video[0].codec_context)
     assert not has_hole(packet)
     middle = len(packet) // 2
     assert not has_hole(packet[:middle] + b"\1\0\0\1" + packet[middle + 4 :])

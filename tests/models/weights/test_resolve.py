@@ -153,5 +153,5 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     fill(tmp_path)
     path = place(SAM2, SAM2.files[1], tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="but its header says"):
+    with pytest.raises(CheckpointError, match="but its header declares"):
         find(SAM2, tmp_path).verify()

@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins are not the files that the catalogue has digests and sizes of."""
-    monkeypatch.setattr("models.weights.resolve.fault", lambda *_: None)
+    monkeypatch.setattr("models.weights.resolve.integrity_error", lambda *_: None)
     monkeypatch.setattr("models.weights.resolve.verified_digest", lambda *_: "sha256:" + "0" * 64)
 
 
