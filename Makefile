@@ -1,20 +1,27 @@
-# Two commands: `make demo` and `make test`. Both set up a virtual environment first, once.
+# `make demo` and `make test` set up a virtual environment on their first run.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-fast check format clean
+.PHONY: demo test test-all test-fast check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/zoetrope demo demo
 
+# A worker and its Ray cluster take up to 4 GB of memory.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+PYTEST_ARGS ?=
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-all: $(INSTALLED)
+	$(PYTEST) -m "not full_size" $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow and not full_size"
+	$(PYTEST) -m "not slow and not full_size and not nightly" $(PYTEST_ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

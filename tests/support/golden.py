@@ -1,14 +1,13 @@
-"""Numbers that the public implementations computed, and the weights they computed them with."""
+"""Parity cases: outputs of the public implementations, stored in `tests/golden`."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import golden_weights
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,21 +15,25 @@ from torch import Tensor
 
 from models.animate_anyone.config import MOORE, AnimateAnyoneConfig
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
+REPOSITORY = Path(__file__).resolve().parents[2]
+GOLDEN = REPOSITORY / "tests" / "golden"
+OPTIONAL_GOLDEN = REPOSITORY.parent / "shared" / "golden"
+"""Cases of the released network sizes, and the pictures of the other cases; not part of the repository."""
+
+TINY_NETWORKS = ("moore_tiny", "musepose_tiny", "unianimate_tiny", "animate_x_tiny")
 
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """One case of numbers that a public implementation computed."""
+    """Inputs, weights and expected outputs of one network."""
 
     folder: Path
     description: dict[str, Any]
-    rule: ModuleType
 
     def inputs(self) -> dict[str, Tensor]:
-        """The named inputs; what a case says to edit in them is not done."""
+        """The named inputs, without the changes that their `edit` entries describe."""
         return {
-            name: torch.from_numpy(self.rule.input_for(name, **{k: v for k, v in spec.items() if k != "edit"}))
+            name: torch.from_numpy(golden_weights.network_input(name, **{k: v for k, v in spec.items() if k != "edit"}))
             for name, spec in self.description["inputs"].items()
         }
 
@@ -38,11 +41,11 @@ class GoldenCase:
         return load_file(self.folder / "outputs.safetensors")
 
     def stored(self, name: str, whole: Tensor) -> Tensor:
-        """The part of an output that was kept."""
+        """The part of an output that the case stores."""
         for call in self.description["calls"]:
-            kept = call["outputs"].get(name)
-            if kept is not None and "stored" in kept:
-                return whole[tuple(slice(*part) for part in kept["stored"])]
+            output = call["outputs"].get(name)
+            if output is not None and "stored" in output:
+                return whole[tuple(slice(*part) for part in output["stored"])]
         return whole
 
     def parameters(self, call: str) -> dict[str, Any]:
@@ -60,19 +63,30 @@ class GoldenCase:
             schedule=replace(MOORE.schedule, betas=self.description["config"]["scheduler"]["beta_schedule"]),
         )
 
+    def state_dict(self, checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+        """Generated weights of one entry of the case's `checkpoints`."""
+        shapes = golden_weights.read_shapes(self.folder / checkpoint["spec"])
+        return golden_weights.state_dict(shapes, checkpoint["seed"])
+
     def write_checkpoints(self, folder: Path) -> None:
-        """The published files, with the case's weights."""
+        """Writes the checkpoint files under their published names and in their published layout."""
         folder.mkdir(exist_ok=True)
-        for file in self.description["checkpoints"]:
-            self.rule.write_pth(str(self.folder / file["spec"]), folder / file["file"], file["seed"], file["layout"])
+        for checkpoint in self.description["checkpoints"]:
+            path = folder / checkpoint["file"]
+            golden_weights.write_checkpoint(path, self.state_dict(checkpoint), checkpoint["layout"])
 
 
 def golden_case(name: str) -> GoldenCase:
-    if not GOLDEN.is_dir():
-        pytest.skip("the golden numbers are not beside this checkout")
-    spec = importlib.util.spec_from_file_location("golden_weights", GOLDEN / "golden_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    rule = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rule)
-    return GoldenCase(GOLDEN / name, json.loads((GOLDEN / name / "case.json").read_text()), rule)
+    """A case of `tests/golden`, or one of a released size from the folder of optional data."""
+    folder = GOLDEN / name
+    if name.endswith(("_full", "_full_res")):
+        folder = optional_golden(name)
+    return GoldenCase(folder, json.loads((folder / "case.json").read_text()))
+
+
+def optional_golden(name: str) -> Path:
+    """Folder of a case with pictures or of a released size; skips where it is absent."""
+    folder = OPTIONAL_GOLDEN / name
+    if not folder.is_dir():
+        pytest.skip(f"no optional golden data: {name} has pictures or weights of a released size")
+    return folder

@@ -76,7 +76,7 @@ def test_the_card_that_ships_is_of_the_checkpoint_that_ships(name: str, tmp_path
     assert (system.checkpoint.parent / "CARD.md").read_text() == (tmp_path / "CARD.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> None:
     """Other pairs, and fewer of them, than its card is about."""
     scores = heldout_scores(load_animate_anyone(), HeldoutConfig(setting="exact", num_pairs=4, first_seed=300))
@@ -84,7 +84,7 @@ def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> 
     assert scores["keypoints"] > max(0.85, scores["keypoints_repeat"])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_animate_x_animates_characters_by_skeletons_that_do_not_fit_them_where_animate_anyone_cannot() -> None:
     """The paper's claim, on other pairs, and fewer of them, than its card is about."""
     config = HeldoutConfig(setting="rescaled", num_pairs=4, first_seed=300)

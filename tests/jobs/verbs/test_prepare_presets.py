@@ -1,4 +1,4 @@
-"""`prepare` with every preset, on real videos where they lie beside this checkout; weights are stand-ins."""
+"""`prepare` with every preset, on real videos; weights are stand-ins."""
 
 from __future__ import annotations
 

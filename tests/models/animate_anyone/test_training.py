@@ -66,7 +66,7 @@ def batch(num_frames: int, samples: tuple[int, ...] = (0, 1)) -> SampleBatch:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_one_clip_is_learnt_by_heart_in_both_stages() -> None:
     """Stage 2 goes on from stage 1's weights. It is shown no skeletons, so that only temporal layers can know which
     frame is which.

@@ -82,7 +82,7 @@ def batch(samples: tuple[int, ...] = (0, 1)) -> SampleBatch:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("config", [BOTH, MAMBA], ids=["transformers", "mamba"])
 def test_one_clip_is_learnt_by_heart(config: AnimateXConfig) -> None:
     settings = recipe(

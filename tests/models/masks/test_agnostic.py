@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -10,8 +10,6 @@ from safetensors.numpy import load_file
 
 from models.masks.agnostic import Blocks, agnostic_masks, draw_blocks
 from models.masks.boxes import bounding_boxes
-
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "masks"
 
 masks_thw = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=20))
 block_numbers = st.builds(Blocks, st.integers(1, 25), st.integers(1, 25))
@@ -111,8 +109,8 @@ def golden_rows():
     those of the mask without that row and column. Where the number of blocks does not divide the box, it keeps blocks
     of int(size / k) and adds another for the rest; there the definitions differ, and the row is left out.
     """
-    case = json.loads((GOLDEN / "case.json").read_text())
-    tensors = load_file(GOLDEN / "outputs.safetensors")
+    case = json.loads((GOLDEN / "masks" / "case.json").read_text())
+    tensors = load_file(GOLDEN / "masks" / "outputs.safetensors")
     rows = []
     for row in case["rows"]:
         if "output" not in row:
@@ -133,7 +131,6 @@ def golden_rows():
     return rows
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="golden data is not beside this checkout")
 def test_agrees_with_wan_animate_where_the_definitions_coincide():
     rows = golden_rows()
     assert len(rows) >= 10

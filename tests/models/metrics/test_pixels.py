@@ -1,23 +1,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from golden import optional_golden
 
 from models.metrics.pixels import IDENTICAL_DB, clip_psnr, psnr
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "metrics"
 
-
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden metrics are not beside this checkout")
 def test_psnr_is_the_published_corrected_one() -> None:
-    pairs = json.loads((GOLDEN / "case.json").read_text())["pairs"]
+    folder = optional_golden("metrics")
+    pairs = json.loads((folder / "case.json").read_text())["pairs"]
     compared = 0
     for name, scores in pairs.items():
-        found, truth = (cv2.imread(str(GOLDEN / f"{name}.{kind}.png")) for kind in ("gen", "gt"))
+        found, truth = (cv2.imread(str(folder / f"{name}.{kind}.png")) for kind in ("gen", "gt"))
         if found.shape != truth.shape:
             continue
         assert psnr(found[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name

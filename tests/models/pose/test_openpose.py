@@ -1,20 +1,16 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
+from golden import GOLDEN
 from safetensors.numpy import load_file
 
 from models.pose import openpose
 from models.pose.openpose import from_openpose, to_openpose
 from models.pose.skeleton import INDEX
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dwpose"
 
-
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
 @pytest.mark.parametrize("image", ["rabbit", "orange", "silver_hair", "waterfall_girl", "empty"])
 def test_published_conversion(image: str) -> None:
-    golden = load_file(GOLDEN / "outputs.safetensors")
+    golden = load_file(GOLDEN / "dwpose" / "outputs.safetensors")
     keypoints = np.concatenate([golden[f"{image}.bgr.keypoints"], golden[f"{image}.bgr.scores"][..., None]], axis=-1)
     points = to_openpose(keypoints)
     np.testing.assert_allclose(points[..., :2], golden[f"{image}.bgr.openpose_keypoints"], rtol=0, atol=1e-9)

@@ -1,8 +1,7 @@
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from golden import GOLDEN, optional_golden
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,7 +13,6 @@ from models.pose.openpose import to_openpose
 from models.pose.pose_map import PRESETS, draw_pose, draw_poses
 from models.pose.skeleton import INDEX, LEFT_HAND
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dwpose"
 IMAGES = ("rabbit", "waterfall_girl", "orange", "silver_hair", "empty", "two_subjects")
 DRAWINGS = {  # file of the golden image -> the pose it was drawn from, our preset
     "moore": ("moore", "moore"),
@@ -23,8 +21,6 @@ DRAWINGS = {  # file of the golden image -> the pose it was drawn from, our pres
     "animate_x": ("unianimate", "animate-x"),
 }
 HEIGHT, WIDTH = 120, 96
-
-needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
 
 
 def keypoints_of(pose: dict[str, NDArray[np.float64]], width_px: int, height_px: int) -> NDArray[np.float64]:
@@ -45,14 +41,13 @@ def keypoints_of(pose: dict[str, NDArray[np.float64]], width_px: int, height_px:
     return keypoints
 
 
-@needs_golden
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.parametrize("drawing", DRAWINGS)
 def test_published_drawings(image: str, drawing: str) -> None:
-    published = cv2.imread(str(GOLDEN / f"{image}.{drawing}.png"))[..., ::-1]
+    published = cv2.imread(str(optional_golden("dwpose") / f"{image}.{drawing}.png"))[..., ::-1]
     height_px, width_px = published.shape[:2]
     peer, name = DRAWINGS[drawing]
-    golden = load_file(GOLDEN / "outputs.safetensors")
+    golden = load_file(GOLDEN / "dwpose" / "outputs.safetensors")
     pose = {part: golden[f"{image}.{peer}.{part}"] for part in ("candidate", "subset", "faces", "hands")}
     drawn = draw_pose(
         keypoints_of(pose, width_px, height_px), height_px=height_px, width_px=width_px, preset=PRESETS[name]

@@ -1,24 +1,22 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import GOLDEN
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.pose.openpose import FACE, FEET, LEFT_HAND
 from models.pose.published_alignment import align_musepose, align_unianimate, musepose_ratios, rescale_mimicmotion
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "retarget"
-CASES = json.loads((GOLDEN / "case.json").read_text())["cases"] if GOLDEN.exists() else {}
+CASES = json.loads((GOLDEN / "retarget" / "case.json").read_text())["cases"]
 
-pytestmark = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
 cases = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, NDArray[np.float64]]:
-    return load_file(GOLDEN / "outputs.safetensors")
+    return load_file(GOLDEN / "retarget" / "outputs.safetensors")
 
 
 def inputs(golden: dict[str, NDArray[np.float64]], case: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

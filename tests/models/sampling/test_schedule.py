@@ -1,13 +1,11 @@
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from golden import GOLDEN
 
 from models.sampling.config import ScheduleConfig
 from models.sampling.schedule import NoiseSchedule, ddim_step
-
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "schedules"
 
 MOORE = ScheduleConfig(betas="linear")
 MUSEPOSE = ScheduleConfig()
@@ -22,15 +20,11 @@ def draw(seed: int, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
 
 
 def golden_rows() -> list[tuple[ScheduleConfig, dict]]:
-    path = GOLDEN / "case.json"
-    if not path.exists():
-        return []
     configs = {"moore_v1": X_DYNA, "x_dyna": X_DYNA, "musepose": MUSEPOSE, "unianimate / animate_x": UNIANIMATE}
-    rows = json.loads(path.read_text())["rows"]
+    rows = json.loads((GOLDEN / "schedules" / "case.json").read_text())["rows"]
     return [(configs.get(row["model"]) or ScheduleConfig(betas=row["config"]["beta_schedule"]), row) for row in rows]
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
 def test_published_schedules() -> None:
     assert len(golden_rows()) == 6
     for config, row in golden_rows():

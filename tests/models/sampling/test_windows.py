@@ -1,16 +1,14 @@
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
+from golden import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.sampling.config import WindowConfig
 from models.sampling.windows import blend_weights, padded_num_frames, windows
-
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "windows"
 
 
 @st.composite
@@ -26,9 +24,8 @@ def configs(draw: st.DrawFn) -> WindowConfig:
     )
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
 def test_published_windows() -> None:
-    case = json.loads((GOLDEN / "case.json").read_text())
+    case = json.loads((GOLDEN / "windows" / "case.json").read_text())
     for row in case["uniform"] + case["uniform_offset"]:
         config = WindowConfig(
             size=row["context_size"],

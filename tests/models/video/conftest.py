@@ -29,9 +29,6 @@ def decoder() -> Iterator[DecoderProcess]:
 
 
 @pytest.fixture(scope="session")
-def driving() -> Path:
-    """Folder of real driving videos, beside the checkout."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "media" / "driving"
-    if not folder.is_dir():
-        pytest.skip("the real driving videos are not beside this checkout")
-    return folder
+def driving(shared_media: Path) -> Path:
+    """Folder of real driving videos; optional data."""
+    return shared_media / "driving"

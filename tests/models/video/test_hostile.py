@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import get_args
 
 import numpy as np
@@ -45,7 +44,6 @@ def test_mutations(media, tmp_path, container, capsys):
     data = whole.read_bytes()
     counts: dict[str, int] = {}
     lost: set[int] = set()
-    started = time.monotonic()
     num_mutations = NUM_MUTATIONS // 2
     with DecoderProcess(SandboxConfig(decode_timeout_seconds=10, inspect_timeout_seconds=10)) as decoder:
         sound = read(decoder, str(whole))
@@ -63,11 +61,9 @@ def test_mutations(media, tmp_path, container, capsys):
                     lost.add(seed)
             counts[outcome] = counts.get(outcome, 0) + 1
             pids.add(decoder.pid)
-    seconds = time.monotonic() - started
     with capsys.disabled():
-        print("\n", json.dumps({"container": container, "seconds": round(seconds, 1), **counts}))
+        print("\n", json.dumps({"container": container, **counts}))
     assert sum(counts.values()) == num_mutations
     assert set(counts) <= {"ok, same pixels", "ok, other pixels", *get_args(MediaReason)}
     assert lost == set()
     assert counts.get("ok, other pixels", 0) <= 0.12 * num_mutations
-    assert seconds < 30

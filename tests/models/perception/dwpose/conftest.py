@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from golden import optional_golden
 from stand_in_onnx import save_detector, save_pose
 
 from models.perception.dwpose.pose import DwposePose
@@ -19,8 +20,5 @@ def dwpose(tmp_path_factory: pytest.TempPathFactory) -> DwposePose:
 
 @pytest.fixture(scope="session")
 def golden_dwpose() -> Path:
-    """Reference numbers of the published code, which lie beside some checkouts."""
-    folder = Path(__file__).resolve().parents[5] / "shared" / "golden" / "dwpose"
-    if not folder.is_dir():
-        pytest.skip("no golden data beside this checkout")
-    return folder
+    """Pictures, small ONNX files and the published code's results on them; optional data."""
+    return optional_golden("dwpose")
