@@ -37,7 +37,7 @@ def pair(
     out: Annotated[str, typer.Option("--out", help="The table of requests to write (.parquet).")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Animation model [animate-anyone]; repeatable: each does every pair."),
+        typer.Option("--model", help="Animation model [animate-anyone-puppets]; repeatable: each does every pair."),
     ] = None,
     seed: Seed = None,
     steps: Steps = None,

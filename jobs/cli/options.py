@@ -51,7 +51,7 @@ AllowTorchScript = Annotated[
 Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in the README [embedded].")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch weights that are missing.")]
 
-Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone].")]
+Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone-puppets].")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the noise [0].")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps [the model's].")]
 Guidance = Annotated[float | None, typer.Option("--guidance", min=0, help="Guidance scale [the model's].")]

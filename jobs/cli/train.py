@@ -1,23 +1,46 @@
-"""The command line of training: `zoetrope train WHAT`."""
+"""The command line of training: `zoetrope train MODEL`, and the networks that ship."""
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from jobs.cli.options import Out, Set, finish, job_options
+from models.systems import FORMER_NAMES, model_names
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
-    from jobs.training.config import TrainConfig
+
+
+class _TrainGroup(TyperGroup):
+    """Offers `train_model` under the name of every model."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*model_names(), *(name for name in super().list_commands(ctx) if name != MODEL_COMMAND)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in model_names() and cmd_name not in FORMER_NAMES:
+            return super().get_command(ctx, cmd_name)
+        command = copy.copy(super().get_command(ctx, MODEL_COMMAND))
+        assert command is not None
+        command.name, command.hidden = cmd_name, False
+        return command
+
 
 train_app = typer.Typer(
-    help="Train a model on prepared data or on puppets.", no_args_is_help=True, rich_markup_mode=None
+    cls=_TrainGroup,
+    help="Train a model on prepared data, or the networks that ship on puppets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+
+MODEL_COMMAND = "MODEL"
 
 
 Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")]
@@ -25,8 +48,7 @@ StartFrom = Annotated[
     str | None,
     typer.Option(
         "--start-from",
-        help="Weights to begin with: the --out of another run, a .safetensors file, or a folder of published files "
-        "[random].",
+        help="Initial weights: the --out of another run, a .safetensors file, or a folder of published files [random].",
     ),
 ]
 NumWorkers = Annotated[
@@ -45,14 +67,15 @@ Videos = Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to d
 FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")]
 
 
-@train_app.command("animate-anyone")
+@train_app.command(MODEL_COMMAND, hidden=True)
 @job_options(without=("max_failed",))
-def animate_anyone(
+def train_model(
+    context: typer.Context,
     prepared: Prepared,
     out: Out,
     stage: Annotated[
         int | None,
-        typer.Option("--stage", min=1, max=2, help="1: single frames, no temporal layers; 2: clips, only those [1]."),
+        typer.Option("--stage", min=1, help="Training stage of systems that have several [1]."),
     ] = None,
     start_from: StartFrom = None,
     num_workers: NumWorkers = None,
@@ -62,44 +85,12 @@ def animate_anyone(
     options: Options,
     as_json: bool,
 ) -> None:
-    """Train Animate Anyone on prepared clips. Killed, it continues with the same command."""
-    from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
+    """Train the model on prepared clips. Killed, it continues with the same command."""
     from jobs.training.config import load
-
-    recipe = load(AnimateAnyoneTrainConfig, config, _assignments(set_, num_workers), stage=stage)
-    _train(prepared, out, recipe, start_from, options, as_json)
-
-
-@train_app.command("animate-x")
-@job_options(without=("max_failed",))
-def animate_x(
-    prepared: Prepared,
-    out: Out,
-    start_from: StartFrom = None,
-    num_workers: NumWorkers = None,
-    config: Recipe = None,
-    set_: Set = None,
-    *,
-    options: Options,
-    as_json: bool,
-) -> None:
-    """Train Animate-X on prepared clips. Killed, it continues with the same command."""
-    from jobs.recipes.animate_x import AnimateXTrainConfig
-    from jobs.training.config import load
-
-    recipe = load(AnimateXTrainConfig, config, _assignments(set_, num_workers))
-    _train(prepared, out, recipe, start_from, options, as_json)
-
-
-def _assignments(set_: list[str] | None, num_workers: int | None) -> list[str]:
-    return [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
-
-
-def _train(
-    prepared: str, out: str, recipe: TrainConfig, start_from: str | None, options: Options, as_json: bool
-) -> None:
     from jobs.verbs.train import train
 
+    assignments = [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
+    recipe = load(str(context.info_name), config, assignments, stage=stage)
     finish(
         lambda console: train(prepared, out, config=recipe, start_from=start_from, options=options, console=console),
         as_json,
@@ -171,7 +162,7 @@ def appearance(
 @train_app.command()
 def publish(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The --out of a run of an animation system, or a .safetensors file.")
+        str, typer.Argument(metavar="RUN", help="The --out of a run of a model that ships, or a .safetensors file.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="The checkpoint to write (.safetensors) [the one that ships].")
@@ -184,9 +175,9 @@ def publish(
         ),
     ] = None,
 ) -> None:
-    """Make a run the embedded checkpoint of its system: half precision, scores on held-out puppets, a card."""
+    """Make a run the checkpoint of its model that ships: half precision, scores on held-out puppets, a card."""
     from jobs.evaluation.heldout import HeldoutConfig
-    from jobs.training.publish import publish_embedded
+    from jobs.training.publish import publish as publish_run
 
     others = {}
     for text in compare or ():
@@ -194,5 +185,5 @@ def publish(
         if not (name and separator and other) or name in others:
             raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
         others[name] = other
-    scores = publish_embedded(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=others)
+    scores = publish_run(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=others)
     typer.echo(json.dumps(scores, indent=1))

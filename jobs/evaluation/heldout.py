@@ -27,7 +27,6 @@ from models.pose.pose_augment import realigned
 from models.pose.pose_map import PRESETS, draw_pose, draw_poses
 from models.pose.retarget import Rule, retarget
 from models.puppets import PuppetPair, render, sample_pair
-from models.puppets.pairs import sample_pair
 from models.puppets.truth import truth_as_detections
 
 logger = logging.getLogger(__name__)

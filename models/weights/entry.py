@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
 OPENRAIL, OPENRAIL_2 = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"

@@ -1,7 +1,7 @@
 """Training samples from the dataset `prepared`, in an order that depends only on the seed.
 
-A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share. Sample
-n is a function of the seed, n and the dataset (`models.training.sample_spec`), whichever worker computes it.
+A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share.
+Sample n is a function of the seed, n and the dataset (`models.training.sample_spec`), whichever worker computes it.
 `pipelines.training.batches` computes samples ahead of the steps, by Ray Data or by a thread.
 """
 

@@ -19,6 +19,7 @@ import pytest
 import toy_animation
 from puppet_media import write_driving, write_reference, write_scenery
 from small_jobs import Corpus, options, small_config
+from stages.animate.models import MODELS
 from toy_animation import failing_model, published_model, toy_model
 
 from jobs.engine.console import Console
@@ -28,7 +29,6 @@ from jobs.verbs.maintenance import compact, report, retry
 from jobs.verbs.pair import pair
 from pipelines.engine.plan import Retry
 from pipelines.engine.schema import REQUEST_COLUMNS
-from stages.animate.models import MODELS
 
 Rows = dict[str, dict[str, Any]]
 
