@@ -39,7 +39,7 @@ def find_model(name: str) -> Model:
     name = FORMER_NAMES.get(name, name)
     for system in SYSTEMS.values():
         if name in system.variants:
-            return Model(name=name, system=system, variant=system.variants[name])
+            return system.model(name)
     close = difflib.get_close_matches(name, model_names(), n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(model_names()))}"
     raise UnknownModelError(f"no model is called {name[:60]!r}; {hint}")

@@ -46,6 +46,8 @@ FOLDERS: Mapping[str, frozenset[str]] = {
     "saved_pkl": frozenset({".pkl"}),
 }
 """Folders of the benchmark, and the suffixes of what counts in them."""
+TRUTH = "truth"
+"""Folder of the puppet stand-in with the ground truth of its videos."""
 HUMANS = "humans"
 """Folder of the puppet stand-in with the people whose body shapes it lends."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.cards.records import recorded_model
 from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
 
@@ -17,31 +18,30 @@ _ROWS = (
     ("psnr_gain_db", "gain over the reference repeated, dB"),
     ("psnr_db", "PSNR of single frames, dB"),
     ("psnr_repeat_db", "the same of the reference repeated"),
-    ("keypoints", "keypoints found within 0.15 of the character's size"),
+    ("keypoints", "keypoints detected within 0.15 of the character's size"),
     ("keypoints_repeat", "the same in the reference repeated"),
-    ("keypoints_truth", "the same in the true frames: all that can be reached"),
-    ("keypoints_skeleton", "the same of the skeleton that it is drawn by"),
+    ("keypoints_truth", "the same in the true frames (upper bound)"),
+    ("keypoints_skeleton", "the same of the retargeted skeleton"),
 )
 _SETTINGS = {
-    "exact": "a human somewhere else drives a human, by the true keypoints of both; skeletons are made to fit, limb by "
-    "limb",
-    "retargeted": "the same, with the keypoints that the embedded pose network finds",
+    "exact": "a human in another place drives a human, by the true keypoints of both, retargeted limb by limb",
+    "retargeted": "the same, with keypoints detected by the embedded pose network",
     "anthropomorphic": "as *retargeted*, but the character is no human",
-    "misfit": "a human in the character's place drives one that is no human; skeletons are left as they are",
-    "rescaled": "A²Bench's: a character that is no human is driven by its own video and its own skeletons with a "
-    "human's proportions, which are left as they are",
+    "misfit": "a human in the character's place drives a character that is no human, without retargeting",
+    "rescaled": "the setting of A²Bench: a character that is no human is driven by its own video and its own skeletons "
+    "at a human's proportions, without retargeting",
 }
 
 _ALONE = ("exact", "retargeted", "anthropomorphic")
-"""Settings in which every checkpoint is measured."""
+"""Settings that every checkpoint is scored in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardText:
-    """What a card says that no metadata do.
+    """Text of a card that is not in the metadata.
 
-    `title`: the system's. `command`: by which it is trained. `corpus`: what it has seen. `promised`: score -> the least
-    that it was to reach. `comparison`: what to bear in mind where it is beside others.
+    `title`: of the system. `command`: of its training. `corpus`: training data. `promised`: score -> its target.
+    `comparison`: remarks on the table of compared runs.
     """
 
     title: str
@@ -61,50 +61,48 @@ def write_card(path: Path, text: CardText) -> None:
     Raises:
         CheckpointError: it is absent.
     """
-    about: Mapping[str, Any] = read_metadata(path)
-    scores = about["scores"]["retargeted"]
+    metadata: Mapping[str, Any] = read_metadata(path)
+    scores = metadata["scores"]["retargeted"]
     columns = ("stage", "steps", "clips", "minutes", "date", "machine")
     runs = _table(
-        ("system", *columns), [[run["model"]["name"], *(run[key] for key in columns)] for run in about["runs"]]
+        ("system", *columns), [[recorded_model(run), *(run[key] for key in columns)] for run in metadata["runs"]]
     )
     recipes = "\n".join(
-        f"- {run['model']['name']}, stage {run['stage']}{_beginning(run)}: "
-        f"`{json.dumps(run['recipe'], sort_keys=True)}`"
-        for run in about["runs"]
+        f"- {recorded_model(run)}, stage {run['stage']}{_beginning(run)}: `{json.dumps(run['recipe'], sort_keys=True)}`"
+        for run in metadata["runs"]
     )
-    found = _table(
-        ("what", "promised", *_ALONE),
+    table = _table(
+        ("score", "target", *_ALONE),
         [
-            (what, text.promised.get(key, ""), *(f"{about['scores'][setting][key]:.2f}" for setting in _ALONE))
+            (what, text.promised.get(key, ""), *(f"{metadata['scores'][setting][key]:.2f}" for setting in _ALONE))
             for key, what in _ROWS
         ],
     )
-    comparison = about.get("comparison")
-    written = f"""# Embedded {text.title}
+    comparison = metadata.get("comparison")
+    written = f"""# {text.title}, trained on puppets
 
-It knows drawn puppets only, at {scores["short_side_px"]:.0f} pixels: of people, animals and photographs it makes
-nothing good.
+Trained on drawn puppets only, at {scores["short_side_px"]:.0f} pixels: results on people, animals and photographs are
+poor.
 
 `{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision.
 
-Trained by `{text.command}` on {text.corpus}, taken through `zoetrope ingest`
-and `zoetrope prepare`; nothing else was seen. It works with the embedded VAE and image encoder
-(`models/appearance/checkpoints`), which did not learn with it; runs before the last may have seen them in an earlier
-form.
+Trained with `{text.command}` on {text.corpus}, prepared by `zoetrope ingest` and `zoetrope prepare`, and on nothing
+else. The VAE and the image encoder (`models/appearance/checkpoints`) are frozen; runs before the last may have used
+earlier versions of them.
 
 {runs}
 
 {recipes}
 
 Scores on {scores["pairs"]:.0f} pairs of held-out puppets in each setting, characters and motions of no training video:
-one is animated by the motion of another, and compared with what it truly looks like in that motion. What is promised is
-promised of all of them; *exact* tells how much of what is missing is the system's own, not the pose network's. The
-PSNR of an animation is that of the mean squared error of all its frames: in the mean of single frames' PSNR, one in
-which the character is back where it began counts as 100 dB for the reference repeated.
+one is animated by the motion of the other, and compared with the rendered truth of that motion. Targets are for every
+setting; *exact* isolates the system's own error from that of the pose network. The PSNR of an animation is computed
+from the mean squared error over all its frames: in a mean of per-frame PSNR, a frame equal to the reference would count
+as 100 dB for the reference repeated.
 
 {_meanings(_ALONE)}
 
-{found}
+{table}
 {_beside_others(comparison, text.comparison) if comparison else ""}
 Licence: Apache-2.0, like the project.
 """
@@ -112,13 +110,13 @@ Licence: Apache-2.0, like the project.
 
 
 def _beginning(run: Mapping[str, Any]) -> str:
-    """How a run went on from the one before it, where it did not take all of its tensors."""
-    partly = run["model"].get("start_partly", False)
-    return " (begun with those tensors of the run before that have the same name and shape)" if partly else ""
+    """Note on a run that started from a part of the tensors of the run before it."""
+    partial = run["model"].get("partial_start", run["model"].get("start_partly", False))
+    return " (initialised with the tensors of the run before that have the same name and shape)" if partial else ""
 
 
 def _beside_others(comparison: Sequence[Mapping[str, Any]], note: str) -> str:
-    """A section with a row for each of what was compared, and two for what they lie between."""
+    """A section with a row per compared run, and two rows of bounds."""
     scores = comparison[0]["scores"]
     settings = [setting for setting in _SETTINGS if setting in scores]
 
@@ -133,12 +131,12 @@ def _beside_others(comparison: Sequence[Mapping[str, Any]], note: str) -> str:
             for one in comparison
         ),
         row("the reference repeated", "", "", scores, "clip_psnr_repeat_db", "keypoints_repeat"),
-        # The PSNR of what is no different from itself is left empty.
+        # The PSNR of the truth against itself is undefined.
         row("the true frames", "", "", scores, "clip_psnr_truth_db", "keypoints_truth"),
     ]
     pairs = scores[settings[0]]["pairs"]
     return f"""
-## Beside others
+## Comparison
 
 The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
@@ -146,7 +144,7 @@ The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
 {note}
 
-{_table(("system", "samples seen", "clips", *heads), rows)}
+{_table(("system", "training samples", "clips", *heads), rows)}
 """
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.evaluation.heldout import AnimationAndTruth, animation_scores
-from jobs.verbs.a2bench import TRUTH
 from models.perception.embedded import EmbeddedFigure
 from models.puppets.truth_file import read_keypoints
+from pipelines.a2bench import TRUTH
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.sources import folder_of
 from stages.animate.driving import part_of_video

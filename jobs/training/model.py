@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,12 +102,3 @@ class ModelConfig:
     @property
     def _encoders_folder(self) -> Path | None:
         return None if self.encoders is None else Path(self.encoders)
-
-
-def recorded_model(run: Mapping[str, Any]) -> str:
-    """Name of the model in a run record of a checkpoint's metadata, also of records with a `size` (before models had
-    names of their own).
-    """
-    model = run["model"]
-    name: str = model["name"]
-    return f"{name}-puppets" if model.get("size") == "embedded" else name

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from jobs.cards.animation import write_card
+from jobs.cards.records import recorded_model
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
 from jobs.recipes.table import RECIPES
 from jobs.training.config import network_config
-from jobs.training.model import ModelConfig, recorded_model
+from jobs.training.model import ModelConfig
 from jobs.training.start import run_weights
 from models.common.checkpoint import fill, read_metadata, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError

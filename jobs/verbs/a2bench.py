@@ -16,7 +16,7 @@ from models.puppets import render, render_frame, sample_pair
 from models.puppets.truth import truth_as_detections
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
-from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, BodyShapes, read_characters, requests_for, write_clips
+from pipelines.a2bench import FOLDERS, HUMANS, SETTINGS, TRUTH, BodyShapes, read_characters, requests_for, write_clips
 from pipelines.engine.tables import publish_table
 from stages.base import Row
 from stages.io.storage import Storage
@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 POSES = "poses"
 """Folder beside the requests with the clips that they name."""
 REQUESTS = "requests.parquet"
-TRUTH = "truth"
-"""Folder of the stand-in with what is true of its videos."""
 
 
 def requests(benchmark: str, out: str, *, setting: str, humans: str | None, seed: int, console: Console) -> JobResult:

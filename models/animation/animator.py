@@ -233,3 +233,11 @@ def _num_frames(num_frames: int, config: WindowConfig) -> int:
     if config.layout != "open_loop":
         return num_frames
     return padded_num_frames(num_frames, size=config.size, overlap=config.overlap)
+
+
+def torch_dtype(name: str, device: str) -> torch.dtype:
+    """The dtype of this name; "auto" is float32 on a CPU and bfloat16 elsewhere."""
+    if name == "auto":
+        name = "float32" if device == "cpu" else "bfloat16"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

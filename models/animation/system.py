@@ -100,6 +100,10 @@ class System:
         """Catalogue entries of its variants' networks."""
         return tuple(variant.weights for variant in self.variants.values())
 
+    def model(self, name: str) -> Model:
+        """The model of this name, one of `variants`."""
+        return Model(name=name, system=self, variant=self.variants[name])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadOptions:
@@ -175,14 +179,9 @@ class Model:
             MissingWeightsError: a file is missing.
             CheckpointError: a file is damaged, or of another network.
         """
-        import torch
-
-        from models.animation.animator import Animator
+        from models.animation.animator import Animator, torch_dtype
 
         folder = None if options.weights is None else Path(options.weights)
-        dtype = options.dtype
-        if dtype == "auto":
-            dtype = "float32" if options.device == "cpu" else "bfloat16"
         return Animator(
             self.name,
             implementation=self.system.implementation(),
@@ -190,6 +189,6 @@ class Model:
             encoders=self.encoders.load_from(None if self.variant.ships else folder),
             needs=self.variant.needs,
             device=options.device,
-            dtype=getattr(torch, dtype),
+            dtype=torch_dtype(options.dtype, options.device),
             compile=options.compile,
         )

@@ -143,6 +143,9 @@ def _cached(weights: Weights, file: File) -> Path | None:
 
 
 def _missing_message(weights: Weights, missing: list[File], folder: Path | None) -> str:
+    if weights.hub is Hub.PACKAGE:
+        paths = ", ".join(str(CHECKOUT / weights.repository / file.name) for file in missing)
+        return f"no checkpoint at {paths}; it is part of this project"
     root = folder or Path("DIR")
     steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
     searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"

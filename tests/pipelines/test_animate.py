@@ -17,20 +17,20 @@ GPU_WORKERS = {**WORKERS, "animate": Workers(gpus=1.0)}
 
 
 def test_the_list_holds_together_and_every_column_has_a_type(tmp_path: Path) -> None:
-    made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)))
+    made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={})
     assert tuple(step.stage.name for step in made) == STAGE_NAMES
     check(made, [*REQUEST_COLUMNS, *RESOLVED_COLUMNS, "work_key"])
     durable = frozenset().union(*(step.stage.writes - step.stage.transient for step in made))
     assert durable == WRITTEN.keys()
     assert len(fuse(made)) == 1
-    assert len(fuse(steps(AnimationConfig(), GPU_WORKERS, Storage(str(tmp_path))))) == 3
+    assert len(fuse(steps(AnimationConfig(), GPU_WORKERS, Storage(str(tmp_path)), models={}))) == 3
 
 
 def test_a_worker_without_a_gpu_keeps_off_those_of_others(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
 
     def device(workers: dict[str, Workers], config: AnimationConfig | None = None) -> str:
-        made = {step.stage.name: step.stage for step in steps(config or AnimationConfig(), workers, storage)}
+        made = {step.stage.name: step.stage for step in steps(config or AnimationConfig(), workers, storage, models={})}
         return str(made["animate"].config.device)
 
     assert device(WORKERS) == "cpu"
@@ -40,7 +40,7 @@ def test_a_worker_without_a_gpu_keeps_off_those_of_others(tmp_path: Path) -> Non
 
 def test_where_and_how_fast_make_nothing_stale(tmp_path: Path) -> None:
     def keys(config: AnimationConfig) -> dict[str, str]:
-        return stage_keys([step.stage for step in steps(config, WORKERS, Storage(str(tmp_path)))])
+        return stage_keys([step.stage for step in steps(config, WORKERS, Storage(str(tmp_path)), models={})])
 
     plain = keys(AnimationConfig())
     elsewhere = AnimateConfig(device="cuda", compile=True, weights="/weights", progress_seconds=1.0)
@@ -51,11 +51,11 @@ def test_where_and_how_fast_make_nothing_stale(tmp_path: Path) -> None:
 
 def test_where_a_clip_lies_is_no_part_of_its_work() -> None:
     assert {"clip_key", "driving_uri", "reference_stamp", "model_digest", "seed", "retarget"} <= set(KEY_COLUMNS)
-    assert not {"clip", "clips_uri", "request_id"} & set(KEY_COLUMNS)
+    assert not {"clip", "clips_uri", "request_id", "model_spec"} & set(KEY_COLUMNS)
 
 
 def test_the_steps_travel_to_workers(tmp_path: Path) -> None:
-    made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={"toy": toy_model()}, tell_progress=True)
+    made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={"toy": toy_model()}, publish_progress=True)
     there = ray.cloudpickle.loads(ray.cloudpickle.dumps([step.stage for step in made]))
     assert there[-2].progress.url == str(tmp_path)
     assert there[-2].models["toy"].short_side_px == 64

@@ -13,6 +13,7 @@ from PIL import Image
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
+from pipelines.model_specs import ModelSpec
 from pipelines.requests import (
     MAX_ID_CHARS,
     RequestDefaults,
@@ -60,7 +61,7 @@ def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str
     table = resolve(
         requests_manifest(str(path)),
         defaults=defaults or RequestDefaults(model="toy"),
-        digest_of=digests.get,
+        describe=lambda name: ModelSpec(name=name, digest=digests.get(name)),
         reference_schemes=SCHEMES,
         driving_schemes=SCHEMES,
     )

@@ -33,7 +33,6 @@ TINY = AnimateXConfig(
         resampler_heads=2,
         head_width=8,
     ),
-    limb_warp=True,
     embedder_width=8,
     windows=WindowConfig(size=8, overlap=2),
     num_steps=2,

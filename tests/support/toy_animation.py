@@ -1,19 +1,27 @@
-"""Animation systems for tests: what they make can be told from their inputs by eye and by arithmetic."""
+"""Animation systems for tests of the pipeline: their output follows from the input by simple arithmetic, without torch.
+
+`tests/support/toy_system.py` has a whole system with a network.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from stages.animate.models import AnimationModel, LoadOptions, MissingWeightsError
 
 from models.animation.animator import Animation, AnimationInputs, OnStep
+from models.animation.signals import Signal
+from models.animation.system import LoadOptions
+from models.weights.resolve import MissingWeightsError
+from pipelines.model_specs import model_spec
 
 DEFAULT_STEPS = 3
+NEEDS = frozenset({"driving_frames", "driving_keypoints", "pose_keypoints", "reference_keypoints", "reference_pose"})
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,6 @@ class ToyAnimator:
 
     name: str
     seconds_per_step: float = 0.0
-    size_multiple: int = 8
-    pose_preset: str = "embedded"
 
     def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
         steps = inputs.num_steps or DEFAULT_STEPS
@@ -37,53 +43,98 @@ class ToyAnimator:
         return Animation(frames_THWC=frames.clip(0, 255).astype(np.uint8), fallbacks=("window_batch=1",))
 
 
-def toy_model(
-    name: str = "toy", *, log: Path | None = None, seconds_per_step: float = 0.0, notice: str | None = None
-) -> AnimationModel:
-    """A model that notes each time it is loaded."""
-
-    def load(options: LoadOptions) -> ToyAnimator:
-        if log is not None:
-            with log.open("a") as file:
-                file.write(f"{name} {options.device} {options.dtype}\n")
-        return ToyAnimator(name=name, seconds_per_step=seconds_per_step)
-
-    return AnimationModel(
-        pose_preset="embedded",
-        size_multiple=8,
-        short_side_px=64,
-        digest=lambda _: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}",
-        load=load,
-        notice=notice,
-    )
+@dataclass(frozen=True)
+class ToyConfig:
+    pose_preset: str = "embedded"
 
 
-def published_model() -> AnimationModel:
-    """A model whose weights somebody has to have."""
+@dataclass(frozen=True)
+class ToyVariant:
+    config: ToyConfig = field(default_factory=ToyConfig)
+    needs: frozenset[str] = NEEDS
+    short_side_px: int = 64
+    notice: str | None = None
+    ships: bool = False
 
-    def digest(weights: str | None) -> str:
-        path = Path(weights or "weights") / "toy.safetensors"
+
+@dataclass(frozen=True)
+class ToyModel:
+    """As `models.animation.system.Model`. `animator`: for its name; `log`: notes each time that it is loaded."""
+
+    name: str = "toy"
+    variant: ToyVariant = field(default_factory=ToyVariant)
+    animator: Callable[[str], Any] = ToyAnimator
+    log: Path | None = None
+    weights_file: str | None = None
+    own_signals: Mapping[str, Signal] = field(default_factory=dict)
+
+    @property
+    def system(self) -> ToySystem:
+        return ToySystem((self,))
+
+    def digest(self, folder: str | None) -> str:
+        if self.weights_file is None:
+            return f"sha256:{hashlib.sha256(self.name.encode()).hexdigest()}"
+        path = Path(folder or "weights") / self.weights_file
         if not path.is_file():
             raise MissingWeightsError(f"{path} is not there; --weights names the folder that holds it")
         return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
-    def load(_: LoadOptions) -> ToyAnimator:
-        return ToyAnimator(name="published")
+    def missing(self, folder: Path | None) -> list[str]:
+        return []
 
-    return AnimationModel(pose_preset="moore", size_multiple=8, short_side_px=64, digest=digest, load=load)
+    def load(self, options: LoadOptions) -> Any:
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{self.name} {options.device} {options.dtype}\n")
+        return self.animator(self.name)
 
 
-def failing_model(error: Callable[[], Exception]) -> AnimationModel:
+@dataclass(frozen=True)
+class ToySystem:
+    """As `models.animation.system.System`."""
+
+    models: tuple[ToyModel, ...]
+    weights: tuple[Any, ...] = ()
+
+    @property
+    def variants(self) -> dict[str, ToyVariant]:
+        return {model.name: model.variant for model in self.models}
+
+    @property
+    def signals(self) -> dict[str, Signal]:
+        return {name: signal for model in self.models for name, signal in model.own_signals.items()}
+
+    def model(self, name: str) -> ToyModel:
+        return next(model for model in self.models if model.name == name)
+
+
+def spec_of(model: ToyModel | None = None, weights: str | None = None) -> dict[str, Any]:
+    """The column `model_spec` of a request for this model."""
+    return model_spec(model or ToyModel(), weights).columns()  # type: ignore[arg-type]
+
+
+def toy_model(
+    name: str = "toy", *, log: Path | None = None, seconds_per_step: float = 0.0, notice: str | None = None
+) -> ToyModel:
+    """A model that notes each time it is loaded."""
+    return ToyModel(
+        name=name, log=log, variant=ToyVariant(notice=notice), animator=lambda name: ToyAnimator(name, seconds_per_step)
+    )
+
+
+def published_model() -> ToyModel:
+    """A model whose weights somebody has to have."""
+    return ToyModel(
+        name="published", weights_file="toy.safetensors", variant=ToyVariant(config=ToyConfig(pose_preset="moore"))
+    )
+
+
+def failing_model(error: Callable[[], Exception], name: str = "failing") -> ToyModel:
     """A model that loads, and raises when it is run."""
 
     class Failing(ToyAnimator):
         def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
             raise error()
 
-    return AnimationModel(
-        pose_preset="embedded",
-        size_multiple=8,
-        short_side_px=64,
-        digest=lambda _: "sha256:0",
-        load=lambda _: Failing(name="failing"),
-    )
+    return ToyModel(name=name, animator=Failing)

@@ -8,6 +8,7 @@ from animation_cards import RUN, metadata, scores
 
 from jobs.cards.animation import CardText, write_card
 from models.common.checkpoint import save_checkpoint
+from models.common.digest import file_digest
 
 TEXT = CardText(title="Thing", command="make thing", corpus="dots", comparison="Mind the gap.")
 
@@ -25,19 +26,19 @@ def compared(name: str, first: float) -> dict[str, Any]:
 
 
 def test_a_checkpoint_that_was_compared_with_none_has_no_such_table(tmp_path: Path) -> None:
-    assert "Beside others" not in card(tmp_path)
+    assert "## Comparison" not in card(tmp_path)
     text = card(tmp_path, comparison=[])
-    assert "Beside others" not in text
+    assert "## Comparison" not in text
     assert TEXT.comparison not in text
 
 
 def test_runs_say_of_which_system_they_were_and_how_they_went_on(tmp_path: Path) -> None:
-    grown = {**RUN, "stage": 2, "model": {"name": "other", "start_partly": True}}
+    grown = {**RUN, "stage": 2, "model": {"name": "other", "partial_start": True}}
     text = card(tmp_path, runs=[RUN, grown])
     assert "| toy | 1 | 7 |" in text
     assert "| other | 2 | 7 |" in text
     assert "- toy, stage 1: `{}`" in text
-    assert "- other, stage 2 (begun with those tensors of the run before" in text
+    assert "- other, stage 2 (initialised with the tensors of the run before" in text
 
 
 def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) -> None:
@@ -50,3 +51,16 @@ def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) ->
     assert "| w/o pose | toy 14 | 3 | 100.00 | 103.00 | 110.00 | 113.00 | 120.00 | 123.00 |" in text
     assert "| the reference repeated |  |  | 1.00 | 4.00 | 11.00 | 14.00 | 21.00 | 24.00 |" in text
     assert "| the true frames |  |  |  | 5.00 |  | 15.00 |  | 25.00 |" in text
+
+
+def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    save_checkpoint({"weight": torch.zeros(2)}, path, metadata=metadata())
+    write_card(path, CardText(title="Toy", command="make", corpus="nothing", promised={"psnr_gain_db": "3"}))
+    text = (tmp_path / "CARD.md").read_text(encoding="utf-8")
+    assert text.startswith("# Toy, trained on puppets")
+    assert "| toy | 1 | 7 | 3 | 1.5 | 2026-01-02 | abacus |" in text
+    assert file_digest(path) in text
+    assert "| gain over the reference repeated, dB | 3 | 2.00 | 102.00 | 202.00 |" in text
+    assert "on 17 pairs of held-out puppets" in text
+    assert "at 16 pixels" in text

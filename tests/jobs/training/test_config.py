@@ -8,30 +8,33 @@ import yaml
 
 from jobs.engine.config import ConfigError, resolved
 from jobs.recipes import animate_x
-from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
-from jobs.recipes.animate_x import AnimateXTrainConfig
 from jobs.training.config import load
-from models.animate_anyone.config import EMBEDDED, MOORE
-from models.animate_x.config import EMBEDDED as EMBEDDED_ANIMATE_X
+from models.animate_anyone.config import MOORE
 from models.animate_x.config import AnimateXConfig
 from models.pose.pose_augment import ExplicitIndicatorConfig
+from models.puppet_models.animate_anyone.system import PUPPETS as SMALL_ANIMATE_ANYONE
+from models.puppet_models.animate_x.system import PUPPETS as SMALL_ANIMATE_X
+from models.systems import UnknownModelError
 from models.weights.resolve import MissingWeightsError
 
+ANYONE, X = "animate-anyone-puppets", "animate-x-puppets"
 
-def test_defaults_go_with_the_size_and_the_stage() -> None:
-    embedded = [load(AnimateAnyoneTrainConfig, None, stage=stage).recipe for stage in (1, 2)]
+
+def test_defaults_go_with_the_model_and_the_stage() -> None:
+    embedded = [load(ANYONE, None, stage=stage).recipe for stage in (1, 2)]
     assert [recipe.sampling.num_frames for recipe in embedded] == [4, 16]
     assert {(recipe.sampling.height_px, recipe.sampling.width_px) for recipe in embedded} == {(192, 144)}
-    assert load(AnimateAnyoneTrainConfig, None).model.shape == EMBEDDED
-    moore = load(AnimateAnyoneTrainConfig, None, ["model.size=moore"], stage=2)
-    assert moore.model.shape == MOORE
+    assert load(ANYONE, None).model.network == SMALL_ANIMATE_ANYONE
+    moore = load("animate-anyone", None, stage=2)
+    assert moore.model.network == MOORE
+    assert load("moore-animate-anyone", None, stage=2) == moore
     assert (moore.recipe.sampling.num_frames, moore.recipe.precision) == (24, "bfloat16")
 
 
 def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("recipe: {stage: 2, loss: {snr_gamma: null}, sampling: {frame_step: 2}, frozen: [denoiser.mid]}\n")
-    config = load(AnimateAnyoneTrainConfig, path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
+    config = load(ANYONE, path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
     assert config.recipe.stage == 2
     assert config.recipe.loss.snr_gamma is None
     assert config.recipe.loss.condition_dropout == 0.05
@@ -39,25 +42,25 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     assert config.recipe.sampling.height_px == 192
     assert config.recipe.frozen == ("denoiser.mid",)
     assert (config.recipe.steps, config.workers.num) == (7, 2)
-    assert load(AnimateAnyoneTrainConfig, path, stage=1).recipe.stage == 1
+    assert load(ANYONE, path, stage=1).recipe.stage == 1
     # What MLflow gets is a recipe that says everything, and reads back as the same.
     path.write_text(yaml.safe_dump(resolved(config)))
-    assert load(AnimateAnyoneTrainConfig, path) == config
+    assert load(ANYONE, path) == config
 
 
 def test_animate_x_learns_as_the_paper_says_and_the_embedded_one_at_one_rate() -> None:
-    embedded = load(AnimateXTrainConfig, None)
-    assert embedded.model.shape == EMBEDDED_ANIMATE_X
+    embedded = load(X, None)
+    assert embedded.model.network == SMALL_ANIMATE_X
     assert embedded.recipe.optimizer.lr_multipliers == {}
     assert embedded.recipe.sampling.explicit_indicator == ExplicitIndicatorConfig()
-    released = load(AnimateXTrainConfig, None, ["model.size=animate-x"]).recipe
+    released = load("animate-x", None).recipe
     assert (released.sampling.num_frames, released.optimizer.learning_rate) == (32, 5e-5)
     assert released.optimizer.lr_multipliers == {"indicator.": 0.01}
     assert (released.loss.condition_dropout, released.loss.keep_share, released.loss.part_dropout) == (0.1, 0.1, 0.5)
-    assert load(AnimateXTrainConfig, None, ["model.size=unianimate"]).recipe.optimizer.lr_multipliers == {}
+    assert load("unianimate", None).recipe.optimizer.lr_multipliers == {}
 
 
-INDICATOR = EMBEDDED_ANIMATE_X.indicator
+INDICATOR = SMALL_ANIMATE_X.indicator
 assert INDICATOR is not None
 CHANGES = ExplicitIndicatorConfig()
 
@@ -67,17 +70,17 @@ CHANGES = ExplicitIndicatorConfig()
     [
         (
             "model: {network: {indicator: null, unet: {pose_attention: null}}}",
-            replace(EMBEDDED_ANIMATE_X, indicator=None, unet=replace(EMBEDDED_ANIMATE_X.unet, pose_attention=None)),
+            replace(SMALL_ANIMATE_X, indicator=None, unet=replace(SMALL_ANIMATE_X.unet, pose_attention=None)),
             CHANGES,
         ),
         (
             "model: {network: {indicator: {learned_query: false}}}",
-            replace(EMBEDDED_ANIMATE_X, indicator=replace(INDICATOR, learned_query=False)),
+            replace(SMALL_ANIMATE_X, indicator=replace(INDICATOR, learned_query=False)),
             CHANGES,
         ),
         (
             "model: {network: {indicator: {keypoint_query: false}}}",
-            replace(EMBEDDED_ANIMATE_X, indicator=replace(INDICATOR, keypoint_query=False)),
+            replace(SMALL_ANIMATE_X, indicator=replace(INDICATOR, keypoint_query=False)),
             CHANGES,
         ),
         ("recipe: {sampling: {explicit_indicator: null}}", None, None),
@@ -103,23 +106,30 @@ def test_an_ablation_is_a_line_of_a_recipe_and_changes_what_it_says_and_nothing_
     assert recipe in (animate_x.__doc__ or "") or "legs" in recipe
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe)
-    full, found = load(AnimateXTrainConfig, None), load(AnimateXTrainConfig, path)
-    assert found.model == replace(full.model, network=network)
+    full, found = load(X, None), load(X, path)
+    assert found.model == replace(full.model, network=network or SMALL_ANIMATE_X)
     expected = replace(full.recipe.sampling, explicit_indicator=changes)
     assert found.recipe == replace(full.recipe, sampling=expected)
     # What is given to MLflow reads back as the same.
     path.write_text(yaml.safe_dump(resolved(found)))
-    assert load(AnimateXTrainConfig, path) == found
+    assert load(X, path) == found
 
 
 def test_published_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
-    for kind, size, words in (
-        (AnimateXTrainConfig, "animate-x", "open_clip_pytorch_model.bin"),
-        (AnimateAnyoneTrainConfig, "moore", "clip-vit-l-image-variations"),
+    for name, words in (
+        ("animate-x", "v2-1_512-ema-pruned.ckpt"),
+        ("animate-anyone", "sd-vae-ft-mse"),
     ):
-        config = load(kind, None, [f"model.size={size}", f"model.appearance={tmp_path}"])
+        config = load(name, None, [f"model.encoders={tmp_path}"])
         with pytest.raises(MissingWeightsError, match=words):
-            config.model.frozen()
+            config.model.load_encoders()
+
+
+def test_the_model_is_named_once() -> None:
+    with pytest.raises(ConfigError, match=r"model\.name is 'musepose', but the command trains animate-x-puppets"):
+        load(X, None, ["model.name=musepose"])
+    with pytest.raises(UnknownModelError, match="did you mean animate-x"):
+        load("animatex", None)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,8 @@ def test_published_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
         ("recipe: {learning_rate: 1}", "recipe.learning_rate: no such key"),
         ("recipe: {optimizer: {learning_rat: 1}}", "did you mean learning_rate?"),
         ("prepare: {}", "prepare: no such key"),
-        ("model: {size: huge}", "model.size"),
+        ("model: {size: huge}", "model.size: no such key"),
+        ("model: {network: 7}", "model.network: expected a mapping, got 7"),
         ("model: {network: {unet: {width: [1]}}}", "model.network.unet.width: no such key; did you mean widths?"),
         ("recipe: {steps: many}", "recipe.steps: got 'many'"),
         ("recipe: [1]", "expected mappings"),
@@ -144,5 +155,5 @@ def test_a_bad_recipe_is_refused_by_its_key(tmp_path: Path, text: str, words: st
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(AnimateAnyoneTrainConfig, path)
+        load(ANYONE, path)
     assert words in str(caught.value)

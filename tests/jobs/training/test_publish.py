@@ -6,22 +6,22 @@ from shutil import copyfile
 
 import numpy as np
 import pytest
-from stages.animate.models import MODELS
 
+from jobs.cards.animation import write_card
 from jobs.evaluation.heldout import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
-from jobs.training.publish import SYSTEMS, heldout_scores
-from models.animate_anyone.weights import load_embedded as load_animate_anyone
-from models.animate_x.weights import load_embedded as load_animate_x
+from jobs.recipes.table import RECIPES
+from jobs.training.model import ModelConfig
+from jobs.training.publish import heldout_scores
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.perception.embedded import EmbeddedFigure
+from models.systems import SYSTEMS, find_model, model_names
+from models.weights.resolve import shipped_path
 
 HELDOUT = HeldoutConfig(num_pairs=2, size_px=(128, 128), duration_seconds=0.5)
 
 
 class Repeat:
     """Shows the reference again and again, and keeps what it was given."""
-
-    name, size_multiple, pose_preset = "repeat", 8, "embedded"
 
     def __init__(self) -> None:
         self.given: list[AnimationInputs] = []
@@ -33,21 +33,21 @@ class Repeat:
 
 @pytest.fixture(scope="module")
 def animations() -> list[HeldoutAnimation]:
-    return list(animate_heldout(Repeat(), MODELS["animate-anyone"], HELDOUT))
+    return list(animate_heldout(Repeat(), find_model("animate-anyone-puppets"), HELDOUT))
 
 
 def test_a_pair_is_given_as_animate_gives_it(animations: list[HeldoutAnimation]) -> None:
     again = Repeat()
-    first = next(animate_heldout(again, MODELS["animate-anyone"], HELDOUT))
+    first = next(animate_heldout(again, find_model("animate-anyone-puppets"), HELDOUT))
     assert np.array_equal(first.truth_THWC, animations[0].truth_THWC)
     assert np.array_equal(first.reference_HWC, first.truth_THWC[0])
     assert first.skeletons_THWC.shape == first.driving_THWC.shape == first.truth_THWC.shape == (4, 128, 128, 3)
     assert first.skeletons_THWC.any(axis=(1, 2, 3)).all()
     (inputs,) = again.given
-    assert inputs.reference_pose_HWC is not None
-    assert inputs.reference_pose_HWC.any()
+    reference_pose = inputs.signals["reference_pose"]
+    assert reference_pose.any()
     # The skeleton that moves has the reference's proportions and place: it begins where the reference's is.
-    drawn, reference = first.skeletons_THWC[0].max(2) > 0, inputs.reference_pose_HWC.max(2) > 0
+    drawn, reference = first.skeletons_THWC[0].max(2) > 0, reference_pose.max(2) > 0
     (y, x), (reference_y, reference_x) = (np.argwhere(mask).mean(0) for mask in (drawn, reference))
     assert abs(y - reference_y) < 6
     assert abs(x - reference_x) < 6
@@ -59,27 +59,39 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     assert repeated["psnr_gain_db"] == 0
     assert repeated["keypoints"] == repeated["keypoints_repeat"]
     assert repeated["keypoints_repeat"] < repeated["keypoints_skeleton"] < 1
-    perfect = animation_scores((replace(one, made_THWC=one.truth_THWC) for one in animations), figure)
+    perfect = animation_scores((replace(one, animation_THWC=one.truth_THWC) for one in animations), figure)
     assert perfect["psnr_db"] == perfect["clip_psnr_db"] == 100
     assert perfect["keypoints"] == perfect["keypoints_truth"] > 0.9
     noise = np.random.default_rng(0).integers(0, 256, animations[0].truth_THWC.shape, dtype=np.uint8)
-    assert animation_scores((replace(one, made_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
+    assert animation_scores((replace(one, animation_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_has_a_recipe_and_every_model_that_ships_a_card() -> None:
+    assert RECIPES.keys() == SYSTEMS.keys()
+    for system in SYSTEMS.values():
+        if any(variant.ships for variant in system.variants.values()):
+            assert RECIPES[system.name].card is not None
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if find_model(name).variant.ships])
 def test_the_card_that_ships_is_of_the_checkpoint_that_ships(name: str, tmp_path: Path) -> None:
-    system = SYSTEMS[name]
-    assert system.checkpoint.stat().st_size < 25e6
-    copy = tmp_path / system.checkpoint.name
-    copyfile(system.checkpoint, copy)
-    system.write_card(copy)
-    assert (system.checkpoint.parent / "CARD.md").read_text() == (tmp_path / "CARD.md").read_text()
+    model = find_model(name)
+    checkpoint, card = shipped_path(model.variant.weights), RECIPES[model.system.name].card
+    assert card is not None
+    copy = tmp_path / checkpoint.name
+    copyfile(checkpoint, copy)
+    write_card(copy, card)
+    assert (checkpoint.parent / "CARD.md").read_text() == (tmp_path / "CARD.md").read_text()
+
+
+def scores_of(name: str, config: HeldoutConfig) -> dict[str, float]:
+    return heldout_scores(find_model(name).network(None), config, ModelConfig(name=name))
 
 
 @pytest.mark.nightly
 def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> None:
     """Other pairs, and fewer of them, than its card is about."""
-    scores = heldout_scores(load_animate_anyone(), HeldoutConfig(setting="exact", num_pairs=4, first_seed=300))
+    scores = scores_of("animate-anyone-puppets", HeldoutConfig(setting="exact", num_pairs=4, first_seed=300))
     assert scores["psnr_gain_db"] > 2.5
     assert scores["keypoints"] > max(0.85, scores["keypoints_repeat"])
 
@@ -88,8 +100,8 @@ def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> 
 def test_animate_x_animates_characters_by_skeletons_that_do_not_fit_them_where_animate_anyone_cannot() -> None:
     """The paper's claim, on other pairs, and fewer of them, than its card is about."""
     config = HeldoutConfig(setting="rescaled", num_pairs=4, first_seed=300)
-    scores = heldout_scores(load_animate_x(), config, system="animate-x")
+    scores = scores_of("animate-x-puppets", config)
     assert scores["psnr_gain_db"] > 0.5
-    others = heldout_scores(load_animate_anyone(), config)
+    others = scores_of("animate-anyone-puppets", config)
     assert scores["clip_psnr_db"] > others["clip_psnr_db"] + 1
     assert scores["keypoints"] > others["keypoints"] + 0.1

@@ -13,38 +13,41 @@ import torch
 from animation_cards import RUN
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
 from tiny_animate_x import TINY as TINY_ANIMATE_X
-from tiny_animate_x import new_network
-from toy_animation import ToyAnimator, toy_model
+from toy_animation import ToyAnimator, ToyModel
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
-from jobs.recipes.animate_anyone import AnimateAnyoneModel
-from jobs.recipes.animate_x import AnimateXModel
-from jobs.training.publish import SYSTEMS, publish_embedded, read_run
-from models.animate_anyone.network import AnimateAnyone
+from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
 from models.perception.scores import correct
 from models.pose.extent import CONFIDENT_SCORE
+from models.systems import SYSTEMS, find_model, model_names
 
 HELDOUT = HeldoutConfig(num_pairs=1, size_px=(128, 128), duration_seconds=0.25)
 WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_ANIMATE_X.unet, pose_attention=None))
 
 
+ANYONE, X = "animate-anyone-puppets", "animate-x-puppets"
+
+
 @pytest.fixture(autouse=True)
-def tiny_sizes(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AnimateAnyoneModel, "sizes", {"embedded": TINY_ANIMATE_ANYONE})
-    monkeypatch.setattr(AnimateXModel, "sizes", {"embedded": TINY_ANIMATE_X})
+def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, config in ((ANYONE, TINY_ANIMATE_ANYONE), (X, TINY_ANIMATE_X)):
+        system = SYSTEMS[name]
+        variant = replace(system.variants[name], config=config)
+        monkeypatch.setitem(SYSTEMS, name, replace(system, variants={name: variant}))
 
 
-def write_run(path: Path, system: str, shape: Any, **model: Any) -> str:
-    """What `jobs.training.worker.run_record` says, and random weights."""
-    network = AnimateAnyone(shape) if system == "animate-anyone" else new_network(shape)
+def write_run(path: Path, name: str, shape: Any, **model: Any) -> str:
+    """A run record as `jobs.training.worker.run_record` makes it, and random weights."""
+    torch.manual_seed(0)
+    network = find_model(name).system.implementation().new_network(shape)
     record = {
         **RUN,
-        "model": {"name": system, "size": "embedded", "network": resolved(shape), **model},
+        "model": {"name": name, "network": resolved(shape), **model},
         "recipe": {"batch_size": 2},
     }
     save_checkpoint(network.state_dict(), path, metadata={"runs": [record]})
@@ -54,13 +57,13 @@ def write_run(path: Path, system: str, shape: Any, **model: Any) -> str:
 @pytest.mark.slow
 def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     # How many steps were the default when it was trained makes it no other network.
-    run = write_run(tmp_path / "x.safetensors", "animate-x", replace(TINY_ANIMATE_X, num_steps=7))
+    run = write_run(tmp_path / "x.safetensors", X, replace(TINY_ANIMATE_X, num_steps=7))
     compare = {
-        "Animate Anyone": write_run(tmp_path / "anyone.safetensors", "animate-anyone", TINY_ANIMATE_ANYONE),
-        "w/o IPI": write_run(tmp_path / "without.safetensors", "animate-x", WITHOUT_INDICATOR),
+        "Animate Anyone": write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE),
+        "w/o IPI": write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR),
     }
     out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish_embedded(run, out, heldout=HELDOUT, compare=compare)
+    scores = publish(run, out, heldout=HELDOUT, compare=compare)
     assert tuple(scores) == SETTINGS
     assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
     about: dict[str, Any] = read_metadata(out)
@@ -69,30 +72,30 @@ def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_wit
     assert names == ["this checkpoint", *compare]
     assert all(set(one["scores"]) == set(SETTINGS) for one in about["comparison"])
     card = out.with_name("CARD.md").read_text()
-    assert card.startswith("# Embedded Animate-X")
-    assert "| w/o IPI | animate-x 14 | 3 |" in card
+    assert card.startswith("# Animate-X, trained on puppets")
+    assert f"| w/o IPI | {X} 14 | 3 |" in card
     # What was published is a run like any other.
     assert read_run(str(out)).model == read_run(run).model
     # Others are sampled as what ships, too.
-    older = write_run(tmp_path / "older.safetensors", "animate-anyone", replace(TINY_ANIMATE_ANYONE, num_steps=7))
+    older = write_run(tmp_path / "older.safetensors", ANYONE, replace(TINY_ANIMATE_ANYONE, num_steps=7))
     assert read_run(older).model == read_run(compare["Animate Anyone"]).model
 
 
 def test_weights_that_are_not_of_what_ships_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    another = write_run(tmp_path / "without.safetensors", "animate-x", WITHOUT_INDICATOR)
-    with pytest.raises(CheckpointError, match="another shape than the animate-x that ships"):
-        publish_embedded(another, out, heldout=HELDOUT)
-    large = write_run(tmp_path / "large.safetensors", "animate-x", TINY_ANIMATE_X, size="unianimate")
-    with pytest.raises(CheckpointError, match=r"animate-x, size unianimate; expected the embedded size of"):
-        publish_embedded(large, out, heldout=HELDOUT)
+    another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
+    with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
+        publish(another, out, heldout=HELDOUT)
+    large = write_run(tmp_path / "large.safetensors", X, TINY_ANIMATE_X, name="unianimate")
+    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-x-puppets"):
+        publish(large, out, heldout=HELDOUT)
     save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
-    with pytest.raises(CheckpointError, match=r"vae\.safetensors name no system"):
-        publish_embedded(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
+    with pytest.raises(CheckpointError, match=r"vae\.safetensors name no model"):
+        publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        publish_embedded(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
+        publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
     with pytest.raises(CheckpointError, match="no run with a checkpoint"):
-        publish_embedded(str(tmp_path / "nothing"), out, heldout=HELDOUT)
+        publish(str(tmp_path / "nothing"), out, heldout=HELDOUT)
     assert not out.exists()
 
 
@@ -108,10 +111,14 @@ def test_runs_to_compare_with_have_a_name_each(
     assert f"--compare {compare[-1]}: expected NAME=RUN" in capsys.readouterr().err
 
 
-def test_every_system_ships_its_own_file() -> None:
-    assert len({system.checkpoint for system in SYSTEMS.values()}) == len(SYSTEMS) == 2
-    for name, system in SYSTEMS.items():
-        assert system.checkpoint.parent.parent.name == name.replace("-", "_")
+def test_a_record_from_before_models_had_names_is_of_the_small_model(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old.safetensors", X, TINY_ANIMATE_X, name="animate-x", size="embedded")
+    assert read_run(old).model.name == X
+
+
+def test_every_model_that_ships_has_its_own_file() -> None:
+    shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
+    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 2
 
 
 class Recording(ToyAnimator):
@@ -128,19 +135,18 @@ class Recording(ToyAnimator):
 def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting: Any) -> None:
     animator = Recording("toy")
     heldout = replace(HELDOUT, setting=setting, first_seed=5)
-    (made,) = animate_heldout(animator, toy_model(), heldout)
+    (made,) = animate_heldout(animator, ToyModel(), heldout)
     given = animator.given
-    assert given.reference_keypoints_K3 is not None
-    assert given.driving_keypoints_TK3 is not None
-    assert given.driving_keypoints_TK3.shape == (len(made.truth_THWC), 133, 3)
-    assert np.array_equal(given.driving_THWC, made.driving_THWC)
+    reference, driving = given.signals["reference_keypoints"], given.signals["driving_keypoints"]
+    assert driving.shape == (len(made.truth_THWC), 133, 3)
+    assert np.array_equal(given.signals["driving_frames"], made.driving_THWC)
     assert np.array_equal(made.driving_THWC, made.truth_THWC) == (setting == "rescaled")
     assert made.truth_keypoints is not None
-    right, present, _ = correct(given.reference_keypoints_K3[None], made.truth_keypoints[:1], share=0.02)
+    right, present, _ = correct(reference[None], made.truth_keypoints[:1], share=0.02)
     assert (right[present].mean() == 1) == (setting == "exact")
     if setting in ("misfit", "rescaled"):
         # Left alone, a skeleton is drawn where it was found, as far as that is in the picture.
-        found = given.driving_keypoints_TK3[0]
+        found = driving[0]
         drawn = np.argwhere(made.skeletons_THWC[0].max(2) > 0)[:, ::-1]
         seen = found[found[:, 2] > CONFIDENT_SCORE, :2].clip(0, made.truth_THWC.shape[1] - 1)
         assert np.allclose(drawn.min(0), seen.min(0), atol=4)

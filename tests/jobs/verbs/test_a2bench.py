@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from small_jobs import options, small_config
-from stages.animate.models import MODELS
-from toy_animation import toy_model
+from toy_animation import ToySystem, toy_model
 
 from jobs.cli.main import main
 from jobs.engine.console import Console
@@ -27,6 +26,7 @@ from jobs.verbs.animate import animate
 from models.pose.pose_file import read_pose_file
 from models.puppets import sample_pair
 from models.puppets.truth_file import read_truth
+from models.systems import SYSTEMS
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
 from stages.io.storage import Storage
@@ -151,7 +151,7 @@ def animated(requests: Path, out: Path) -> JobResult:
 def test_requests_are_animated_scored_and_run_again_where_skeletons_change(
     ray_cluster: None, run: Run, bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MODELS, "toy", toy_model())
+    monkeypatch.setitem(SYSTEMS, "toys", ToySystem((toy_model(),)))
     run("requests", bench, "--out", tmp_path / "rescaled", "--setting", "rescaled")
     requests, results = tmp_path / "rescaled" / "requests.parquet", tmp_path / "results"
     assert animated(requests, results).summary["ok"] == 3

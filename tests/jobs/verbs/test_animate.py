@@ -19,14 +19,14 @@ import pytest
 import toy_animation
 from puppet_media import write_driving, write_reference, write_scenery
 from small_jobs import Corpus, options, small_config
-from stages.animate.models import MODELS
-from toy_animation import failing_model, published_model, toy_model
+from toy_animation import ToySystem, failing_model, published_model, toy_model
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.verbs.animate import animate
 from jobs.verbs.maintenance import compact, report, retry
 from jobs.verbs.pair import pair
+from models.systems import SYSTEMS
 from pipelines.engine.plan import Retry
 from pipelines.engine.schema import REQUEST_COLUMNS
 
@@ -50,9 +50,12 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The models of these tests; the log of what was loaded."""
     log = tmp_path / "loads"
-    monkeypatch.setitem(MODELS, "toy", toy_model(log=log, notice="toy: for tests, not for people"))
-    monkeypatch.setitem(MODELS, "second", toy_model("second", log=log))
-    monkeypatch.setitem(MODELS, "published", published_model())
+    toys = (
+        toy_model(log=log, notice="toy: for tests, not for people"),
+        toy_model("second", log=log),
+        published_model(),
+    )
+    monkeypatch.setitem(SYSTEMS, "toys", ToySystem(toys))
     return log
 
 
@@ -182,19 +185,13 @@ def test_rows_are_grouped_so_that_a_worker_loads_each_model_once(
 def test_retry_report_and_compact(
     ray_cluster: None, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MODELS, "sick", failing_model(lambda: RuntimeError("out of sorts")))
+    sick = failing_model(lambda: RuntimeError("out of sorts"), "sick")
+    monkeypatch.setitem(SYSTEMS, "sick", ToySystem((sick,)))
     rows = {"a": {}, "b": {"model": "sick"}}
     done = run(write_requests(tmp_path / "requests.parquet", media, rows), tmp_path / "results")
     assert (done.summary["ok"], done.summary["reasons"]) == (1, {"UnexpectedError": 1})
     # Mended, with the same weights.
-    mended = toy_model()
-    monkeypatch.setitem(
-        MODELS,
-        "sick",
-        type(mended)(
-            pose_preset="embedded", size_multiple=8, short_side_px=64, digest=lambda _: "sha256:0", load=mended.load
-        ),
-    )
+    monkeypatch.setitem(SYSTEMS, "sick", ToySystem((toy_model("sick"),)))
     quiet, how = Console(json_only=True), options(tmp_path, retry=Retry(reasons=("UnexpectedError",)))
     again = retry(str(tmp_path / "results"), options=how, console=quiet)
     assert (again.exit_code, again.summary["ok"], again.summary["rows_run"]) == (0, 2, 1)
@@ -245,9 +242,9 @@ sys.modules["toy_animation"] = toy_animation
 spec.loader.exec_module(toy_animation)
 import ray
 ray.cloudpickle.register_pickle_by_value(toy_animation)
-from stages.animate.models import MODELS
-seconds = float(sys.argv.pop(1))
-MODELS["toy"] = toy_animation.toy_model(seconds_per_step=seconds, notice="toy: for tests, not for people")
+from models.systems import SYSTEMS
+toy = toy_animation.toy_model(seconds_per_step=float(sys.argv.pop(1)), notice="toy: for tests, not for people")
+SYSTEMS["toys"] = toy_animation.ToySystem((toy,))
 from jobs.cli.main import main
 main()
 """

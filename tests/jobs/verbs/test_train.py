@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,16 @@ from jobs.cli.main import main
 from jobs.engine.config import validated
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
-from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
-from jobs.recipes.animate_x import AnimateXTrainConfig
-from jobs.training.config import TrainConfig, load
+from jobs.training.config import load
 from jobs.verbs.train import train
 from models.animate_anyone.config import AnimateAnyoneConfig
-from models.animate_anyone.network import AnimateAnyone
-from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
+from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors, save_checkpoint
+from models.puppet_models.animate_anyone.network import PuppetAnimateAnyone
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 Recipe = dict[str, Any]
+ANYONE, X = "animate-anyone-puppets", "animate-x-puppets"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,7 @@ def run(tmp_path: Path, prepared: Path) -> Callable[..., JobResult]:
         recipe: Recipe,
         *assignments: str,
         start_from: str | None = None,
-        kind: type[TrainConfig] = AnimateAnyoneTrainConfig,
+        name: str = ANYONE,
         **how: Any,
     ) -> JobResult:
         path = tmp_path / "recipe.yaml"
@@ -64,7 +62,7 @@ def run(tmp_path: Path, prepared: Path) -> Callable[..., JobResult]:
         return train(
             str(prepared),
             str(tmp_path / out),
-            config=load(kind, path, assignments),
+            config=load(name, path, assignments),
             start_from=start_from,
             options=options(tmp_path, **how),
             console=Console(json_only=True),
@@ -95,14 +93,14 @@ def test_stage_two_begins_with_the_weights_of_stage_one(
     ]
     assert (tmp_path / "one" / "samples" / "step-00000008-0.mp4").stat().st_size > 0
     weights = Path(first.summary["weights"])
-    load_checkpoint(AnimateAnyone(TINY), weights)
+    load_checkpoint(PuppetAnimateAnyone(TINY), weights)
 
     second = run("two", tiny_recipe(appearance, stage=2), start_from=str(tmp_path / "one"))
     assert second.exit_code == 0, second.summary
     before, after = read_tensors(weights), read_tensors(Path(second.summary["weights"]))
     runs = read_metadata(Path(second.summary["weights"]))["runs"]
     assert [(run["stage"], run["steps"], run["clips"]) for run in runs] == [(1, 8, 4), (2, 8, 4)]
-    assert all(run["model"]["name"] == "animate-anyone" for run in runs)
+    assert all(run["model"]["name"] == ANYONE for run in runs)
     assert validated(runs[1]["model"]["network"], AnimateAnyoneConfig) == TINY
     moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert moved
@@ -114,7 +112,7 @@ def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_f
 ) -> None:
     recipe = tiny_recipe(appearance, network=TINY_ANIMATE_X, num_frames=4)
     recipe["sample_videos"] = {"every_steps": 8, "num_videos": 1, "num_frames": 4}
-    unbroken = run("unbroken", recipe, kind=AnimateXTrainConfig)
+    unbroken = run("unbroken", recipe, name=X)
     assert unbroken.exit_code == 0, unbroken.summary
     samples = tmp_path / "unbroken" / "samples"
     assert (samples / "step-00000008-0.mp4").stat().st_size > 0
@@ -123,14 +121,14 @@ def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_f
     found, drawn = picture[64:128], picture[128:]
     assert drawn.any()
     assert not np.array_equal(found, drawn)
-    run("out", recipe, "recipe.steps=5", kind=AnimateXTrainConfig)
-    longer = run("out", recipe, kind=AnimateXTrainConfig)
+    run("out", recipe, "recipe.steps=5", name=X)
+    longer = run("out", recipe, name=X)
     assert longer.summary["first_step"] == 5
     assert losses(tmp_path / "out") == losses(tmp_path / "unbroken")
     without = "recipe.sampling.explicit_indicator=null"
     with pytest.raises(ValueError, match="was begun with another recipe"):
-        run("out", recipe, without, kind=AnimateXTrainConfig)
-    plain = run("plain", recipe, without, kind=AnimateXTrainConfig, start_from=str(tmp_path / "out"))
+        run("out", recipe, without, name=X)
+    plain = run("plain", recipe, without, name=X, start_from=str(tmp_path / "out"))
     assert plain.exit_code == 0, plain.summary
     assert not (tmp_path / "plain" / "samples" / "changed-skeletons.png").exists()
 
@@ -139,7 +137,7 @@ def test_the_command_line_plans_a_run_of_animate_x_and_refuses_what_it_does_not_
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*arguments: str) -> tuple[int, str, str]:
-        command = ["train", "animate-x", str(prepared), "--out", str(tmp_path / "out"), "--dry-run", "--json"]
+        command = ["train", X, str(prepared), "--out", str(tmp_path / "out"), "--dry-run", "--json"]
         monkeypatch.setattr(sys, "argv", ["zoetrope", *command, *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -148,13 +146,13 @@ def test_the_command_line_plans_a_run_of_animate_x_and_refuses_what_it_does_not_
     code, out, err = call("--set", "recipe.sampling.num_frames=4", "--num-workers", "2")
     assert code == 0
     assert json.loads(out) == {"verb": "train", "clips": 4, "dry_run": True}
-    assert "train animate-x, stage 1: 4 clips" in err
+    assert "train animate-x-puppets, stage 1: 4 clips" in err
     assert "2 workers (ddp)" in err
     for arguments, words in (
         (("--set", "recipe.sampling.explicit_indicator.realing=false"), "realing: no such key; did you mean realign?"),
         (("--set", "model.network.indicator.heads=2"), "model.network.indicator.heads: no such key"),
         (("--set", "model.network.indicator=null"), "motion attention reads the pose indicator's tokens"),
-        (("--set", "model.size=moore"), "model.size"),
+        (("--set", "model.size=moore"), "model.size: no such key"),
         (("--set", "recipe.sampling.num_frames=64"), "a sample spans 64 frames, the longest of 4 clips has 12"),
     ):
         code, _, err = call(*arguments)
@@ -226,33 +224,33 @@ def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(
 def test_weights_that_are_not_there_or_of_another_network_are_refused(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
 ) -> None:
-    with pytest.raises(ValueError, match="is no run with a checkpoint, and holds no"):
+    with pytest.raises(ValueError, match="is no run with a checkpoint; give"):
         run("out", tiny_recipe(appearance), start_from=str(tmp_path))
     with pytest.raises(ValueError, match="no checkpoint at"):
         run("out", tiny_recipe(appearance), start_from=str(tmp_path / "absent.safetensors"))
-    with pytest.raises(ValueError, match="does not fit AnimateAnyone"):
+    with pytest.raises(ValueError, match="does not fit PuppetAnimateAnyone"):
         run("out", tiny_recipe(appearance), start_from=str(appearance / "vae.safetensors"))
 
 
 def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_for_it(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult], caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipe = tiny_recipe(appearance, network=replace(TINY, limb_warp=False), steps=1)
-    first = read_tensors(Path(run("one", recipe).summary["weights"]))
-    grown = tiny_recipe(appearance, steps=1, optimizer={"learning_rate": 1e-12})
+    first = read_tensors(Path(run("one", tiny_recipe(appearance, steps=1)).summary["weights"]))
+    fewer = {name: tensor for name, tensor in first.items() if not name.startswith("limb_warp.")}
+    save_checkpoint(fewer, tmp_path / "fewer.safetensors", metadata={})
+    recipe = tiny_recipe(appearance, steps=1, optimizer={"learning_rate": 1e-12})
     with pytest.raises(ValueError, match=r"2 missing \(limb_warp"):
-        run("two", grown, start_from=str(tmp_path / "one"))
-    grown["model"]["start_partly"] = True
-    result = run("two", grown, start_from=str(tmp_path / "one"))
+        run("two", recipe, start_from=str(tmp_path / "fewer.safetensors"))
+    recipe["model"]["partial_start"] = True
+    result = run("two", recipe, start_from=str(tmp_path / "fewer.safetensors"))
     weights = Path(result.summary["weights"])
     second = read_tensors(weights)
-    assert f"{len(first)} of {len(second)} tensors are those of" in caplog.text
-    assert second.keys() - first.keys() == {"limb_warp.weight", "limb_warp.bias"}
-    assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in first.items())
+    assert f"{len(fewer)} of {len(second)} tensors are loaded from" in caplog.text
+    assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in fewer.items())
     runs = read_metadata(weights)["runs"]
-    assert [each["model"]["start_partly"] for each in runs] == [False, True]  # type: ignore[attr-defined]  # JSON
-    with pytest.raises(ValueError, match="has no tensor of the name and shape of one of AnimateAnyone's"):
-        run("three", grown, start_from=str(appearance / "vae.safetensors"))
+    assert [each["model"]["partial_start"] for each in runs] == [True]  # type: ignore[attr-defined]  # JSON
+    with pytest.raises(ValueError, match="has no tensor of the name and shape of one of PuppetAnimateAnyone's"):
+        run("three", recipe, start_from=str(appearance / "vae.safetensors"))
 
 
 @pytest.mark.slow
@@ -265,7 +263,7 @@ def test_killed_at_any_step_it_goes_on_with_the_losses_of_the_unbroken_run(
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     out = tmp_path / "killed"
     command = [
-        *(sys.executable, "-m", "jobs.cli", "train", "animate-anyone", str(prepared), "--out", str(out)),
+        *(sys.executable, "-m", "jobs.cli", "train", ANYONE, str(prepared), "--out", str(out)),
         *("--config", str(tmp_path / "recipe.yaml"), "--tracking-uri", f"sqlite:///{tmp_path / 'killed.db'}", "--json"),
     ]
     for seen in ("step-00000003.json", "step-00000009.json"):
@@ -290,24 +288,24 @@ def test_killed_at_any_step_it_goes_on_with_the_losses_of_the_unbroken_run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "strategy"),
-    [(AnimateAnyoneTrainConfig, "ddp"), (AnimateAnyoneTrainConfig, "fsdp"), (AnimateXTrainConfig, "fsdp")],
+    ("name", "strategy"),
+    [(ANYONE, "ddp"), (ANYONE, "fsdp"), (X, "fsdp")],
 )
 def test_two_workers_of_ray_train_equal_one(
     ray_cluster: None,
     tmp_path: Path,
     appearance: Path,
     run: Callable[..., JobResult],
-    kind: type[TrainConfig],
+    name: str,
     strategy: str,
 ) -> None:
     recipe = tiny_recipe(appearance, batch_size=4, steps=6)
-    if kind is AnimateXTrainConfig:
+    if name == X:
         recipe = tiny_recipe(appearance, batch_size=4, steps=6, network=TINY_ANIMATE_X, num_frames=4)
     optimizer = ("recipe.optimizer.name=adamw",) if strategy == "fsdp" else ()
-    run("one", recipe, *optimizer, kind=kind)
+    run("one", recipe, *optimizer, name=name)
     workers = ("num=2", "cpus=0.5", "max_failures=0", f"strategy={strategy}")
-    two = run("two", recipe, *optimizer, *(f"workers.{setting}" for setting in workers), "data.cpus=0.5", kind=kind)
+    two = run("two", recipe, *optimizer, *(f"workers.{setting}" for setting in workers), "data.cpus=0.5", name=name)
     assert two.exit_code == 0, two.summary
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, other = (

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.cli.main import main
-from models.catalogue import entry
-from models.weights import catalogue
+from models.catalogue import CATALOGUE, entry
 from models.weights.resolve import place
 
 
@@ -44,7 +43,7 @@ def test_the_list_says_licence_and_what_is_here(run: Any, tmp_path: Path) -> Non
     code, out, _ = run("weights", "list", "--weights", str(tmp_path))
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert lines.keys() == catalogue.CATALOGUE.keys()
+    assert lines.keys() == CATALOGUE.keys()
     assert "here" in lines["dwpose-pose"].split()
     assert "here" not in lines["dwpose-detector"].split()
     assert "not for commerce" in lines["sapiens-depth-1b"]

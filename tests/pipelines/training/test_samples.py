@@ -17,7 +17,7 @@ from models.puppets.truth_file import write_truth
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.engine.ledger import Ledger
-from pipelines.training.batches import SampleSource, local_batches, ray_batches, shares
+from pipelines.training.batches import SampleSource, local_batches, micro_batch_indices, ray_batches
 from pipelines.training.corpus import open_corpus
 from pipelines.training.samples import TrainingDataConfig, UnusableClipError
 from pipelines.training.stored_features import StoredFeatures
@@ -227,9 +227,9 @@ def test_ray_data_passes_stored_features_on(ray_cluster: None, with_features: Pa
 
 def test_workers_share_each_step_without_gap_or_overlap() -> None:
     recipe = TrainingRecipe(steps=3, batch_size=12, accumulation=3)
-    alone = [list(part) for part in shares(recipe, rank=0, world_size=1, first_step=1)]
+    alone = [list(part) for part in micro_batch_indices(recipe, rank=0, world_size=1, first_step=1)]
     assert [index for part in alone for index in part] == list(range(12, 36))
-    parts = [[list(p) for p in shares(recipe, rank=rank, world_size=2, first_step=1)] for rank in range(2)]
+    parts = [[list(p) for p in micro_batch_indices(recipe, rank=rank, world_size=2, first_step=1)] for rank in range(2)]
     for step in range(2):
         together = [index for worker in parts for part in worker[3 * step : 3 * step + 3] for index in part]
         assert together == list(range(12 + 12 * step, 24 + 12 * step))

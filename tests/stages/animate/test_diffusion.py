@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stages.animate.models import AnimationModel, LoadOptions
-from toy_animation import ToyAnimator, failing_model, toy_model
+from toy_animation import ToyAnimator, ToyModel, failing_model, toy_model
 
 from models.animation.animator import Animation, AnimationInputs, OnStep
+from models.animation.system import LoadOptions
 from stages.animate.diffusion import PROGRESS, AnimateConfig, AnimateStage
 from stages.base import Row
 from stages.chain import run_row
@@ -28,16 +28,12 @@ def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
         "guidance_scale": None,
         "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
         "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
-        "skeleton_keypoints": rng.random((4, 133, 3), dtype=np.float32),
-        "reference_skeleton": np.zeros((16, 8, 3), np.uint8),
-        "reference_keypoints": np.zeros((133, 3), np.float32),
-        "driving_frames": rng.integers(0, 255, (4, 20, 10, 3), dtype=np.uint8),
-        "driving_keypoints": rng.random((4, 133, 3), dtype=np.float32),
+        "signals": {"driving_keypoints": rng.random((4, 133, 3), dtype=np.float32)},
         **changes,
     }
 
 
-def opened(models: dict[str, AnimationModel], config: AnimateConfig | None = None, **rest: Any) -> AnimateStage:
+def opened(models: dict[str, ToyModel], config: AnimateConfig | None = None, **rest: Any) -> AnimateStage:
     stage = AnimateStage(config or AnimateConfig(device="cpu"), models, **rest)
     stage.open()
     return stage
@@ -72,23 +68,19 @@ def test_settings_reach_the_model(tmp_path: Path) -> None:
             given.append(inputs)
             return super().animate(inputs, on_step=on_step)
 
-    def load(how: LoadOptions) -> Recorder:
-        options.append(how)
-        return Recorder(name="toy")
+    class Logged(ToyModel):
+        def load(self, how: LoadOptions) -> Recorder:
+            options.append(how)
+            return Recorder(name="toy")
 
-    model = AnimationModel(
-        pose_preset="embedded", size_multiple=8, short_side_px=8, digest=lambda _: "sha256:0", load=load
-    )
+    model = Logged()
     config = AnimateConfig(device="cpu", dtype="bfloat16", compile=True, weights=str(tmp_path))
     run(opened({"toy": model}, config), row(num_steps=7, guidance_scale=2.0))
     assert options == [LoadOptions(weights=str(tmp_path), device="cpu", dtype="bfloat16", compile=True)]
     expected = row()
-    np.testing.assert_array_equal(given[0].driving_THWC, expected["driving_frames"])
-    np.testing.assert_array_equal(given[0].driving_keypoints_TK3, expected["driving_keypoints"])
-    np.testing.assert_array_equal(given[0].reference_keypoints_K3, expected["reference_keypoints"])
-    np.testing.assert_array_equal(given[0].pose_keypoints_TK3, expected["skeleton_keypoints"])
+    for name, array in expected["signals"].items():
+        np.testing.assert_array_equal(given[0].signals[name], array)
     assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
-    assert given[0].reference_pose_HWC is not None
 
 
 def test_a_model_is_loaded_once_and_its_time_counted_apart(tmp_path: Path) -> None:
@@ -116,13 +108,7 @@ def test_frames_that_are_too_few_are_a_fault() -> None:
         def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
             return Animation(frames_THWC=inputs.pose_THWC[:-1])
 
-    model = AnimationModel(
-        pose_preset="embedded",
-        size_multiple=8,
-        short_side_px=8,
-        digest=lambda _: "sha256:0",
-        load=lambda _: Short(name="toy"),
-    )
+    model = ToyModel(animator=Short)
     done = run(opened({"toy": model}), row())
     assert done["reason"] == "UnexpectedError"
     assert "toy made frames (3, 16, 8, 3) of (4, 16, 8, 3) skeletons" in done["message"]
@@ -140,13 +126,7 @@ def test_progress_is_told_now_and_then_and_taken_back(tmp_path: Path) -> None:
                 seen.extend(json.loads(storage.read(name)) for name in storage.names(PROGRESS))
             raise RuntimeError("asked for")
 
-    model = AnimationModel(
-        pose_preset="embedded",
-        size_multiple=8,
-        short_side_px=8,
-        digest=lambda _: "sha256:0",
-        load=lambda _: Watched(name="toy"),
-    )
+    model = ToyModel(animator=Watched)
     config = AnimateConfig(device="cpu", progress_seconds=0.0)
     run(opened({"toy": model}, config, progress=storage), row())
     assert seen == [{"request_id": "a", "step": step, "num_steps": 3} for step in (1, 2, 3)]

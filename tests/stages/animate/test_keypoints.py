@@ -80,7 +80,7 @@ def test_a_prepared_clip_that_is_gone_or_changed_fails(stage: DrivingPoseStage, 
     clip = prepared(tmp_path / "rows.parquet", np.full((2, 133, 3), 0.9, np.float32))
     with pytest.raises(BadRow, match=r"SourceChanged: .*keypoints \(2, 133, 3\) of c, but 3 frames"):
         stage(row(clip, num_frames=3))
-    with pytest.raises(BadRow, match=r"SourceChanged: .* holds the clip d no more"):
+    with pytest.raises(BadRow, match=r"SourceChanged: .* no longer holds the clip d"):
         stage({**row(clip), "clip_id": "d"})
     (tmp_path / "rows.parquet").unlink()
     with pytest.raises(BadRow, match=r"NotFound: .*which held the clip c, is gone"):

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toy_animation import toy_model
+from toy_animation import spec_of
 
 from stages.animate.reference import ReferenceConfig, ReferenceStage
 from stages.base import Row
 from stages.outcome import BadRow
-
-MODELS = {"toy": toy_model()}
 
 
 @pytest.fixture
@@ -32,10 +30,10 @@ def run() -> Iterator[Any]:
     opened: list[ReferenceStage] = []
 
     def run(uri: Path | str, size: tuple[int | None, int | None] = (None, None), **config: Any) -> Row:
-        stage = ReferenceStage(ReferenceConfig(**config), MODELS)
+        stage = ReferenceStage(ReferenceConfig(**config))
         stage.open()
         opened.append(stage)
-        return stage({"reference_uri": str(uri), "model": "toy", "width_px": size[0], "height_px": size[1]})
+        return stage({"reference_uri": str(uri), "model_spec": spec_of(), "width_px": size[0], "height_px": size[1]})
 
     yield run
     for stage in opened:

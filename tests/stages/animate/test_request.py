@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_animation import published_model, toy_model
+from toy_animation import spec_of
 
 from stages.animate.request import RequestConfig, RequestStage
 from stages.outcome import BadRow
 
-MODELS = {"toy": toy_model(), "published": published_model()}
 GOOD: dict[str, Any] = {
     "reference_uri": "a.png",
     "driving_uri": "a.mp4",
@@ -19,7 +17,7 @@ GOOD: dict[str, Any] = {
     "start_seconds": None,
     "duration_seconds": None,
     "model": "toy",
-    "model_digest": "sha256:0",
+    "model_spec": spec_of(),
     "seed": 0,
     "num_steps": None,
     "guidance_scale": None,
@@ -42,14 +40,14 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
     ],
 )
 def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
-    assert RequestStage(RequestConfig(), MODELS).process({**GOOD, **changes}) == {}
+    assert RequestStage(RequestConfig()).process({**GOOD, **changes}) == {}
 
 
 @pytest.mark.parametrize(
     ("changes", "reason", "message"),
     [
-        ({"model": "toys"}, "UnknownModel", "no model is called 'toys'; did you mean toy?"),
-        ({"model": "zzz"}, "UnknownModel", "there are published, toy"),
+        ({"model_spec": {"reason": "UnknownModel", "message": "no model is called 'toys'"}}, "UnknownModel", "'toys'"),
+        ({"model_spec": {"reason": "MissingWeights", "message": "put it there"}}, "MissingWeights", "put it there"),
         ({"driving_uri": None}, "InvalidRow", "either driving_uri, or clip_id with clips_uri"),
         ({**CLIP, "driving_uri": "a.mp4"}, "InvalidRow", "got both or neither"),
         ({**CLIP, "clip": None}, "NotFound", "there is no clip 'c' in out/prepared"),
@@ -70,17 +68,6 @@ def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
 )
 def test_what_is_wrong_with_a_request_is_said(changes: dict[str, Any], reason: str, message: str) -> None:
     with pytest.raises(BadRow) as raised:
-        RequestStage(RequestConfig(), MODELS).process({**GOOD, **changes})
+        RequestStage(RequestConfig()).process({**GOOD, **changes})
     assert raised.value.reason == reason
     assert message in raised.value.message
-
-
-def test_missing_weights_are_named_and_may_have_come_meanwhile(tmp_path: Path) -> None:
-    stage = RequestStage(RequestConfig(weights=str(tmp_path)), MODELS)
-    row = {**GOOD, "model": "published", "model_digest": None}
-    with pytest.raises(BadRow, match=r"MissingWeights: .*toy.safetensors is not there"):
-        stage.process(row)
-    (tmp_path / "toy.safetensors").write_bytes(b"weights")
-    with pytest.raises(BadRow, match="were not there when the job began; run it again"):
-        stage.process(row)
-    assert stage.process({**row, "model_digest": "sha256:1"}) == {}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from puppet_media import puppet_frames
-from toy_animation import toy_model
+from toy_animation import spec_of
 
 from models.perception.embedded import EmbeddedFigure
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
@@ -20,29 +20,27 @@ def row() -> Row:
         "reference_keypoints": figure.keypoints(puppet_frames(3, num_frames=1))[0],
         "video_width_px": 64,
         "video_height_px": 80,
-        "model": "toy",
+        "model_spec": spec_of(),
         "retarget": None,
     }
 
 
 def test_the_driving_motion_is_drawn_at_the_output_size(row: Row) -> None:
-    made = SkeletonStage(SkeletonConfig(), {"toy": toy_model()})(row)
+    made = SkeletonStage(SkeletonConfig())(row)
     assert made["skeleton_frames"].shape == (3, 80, 64, 3)
-    assert made["reference_skeleton"].shape == (80, 64, 3)
     assert made["skeleton_frames"].any(axis=(1, 2, 3)).all()
     assert made["retarget_rule"] == "limbs"
 
 
 def test_a_reference_without_a_skeleton_takes_a_coarser_rule(row: Row) -> None:
     blank = np.zeros((133, 3), np.float32)
-    made = SkeletonStage(SkeletonConfig(), {"toy": toy_model()})({**row, "reference_keypoints": blank})
+    made = SkeletonStage(SkeletonConfig())({**row, "reference_keypoints": blank})
     assert made["retarget_rule"] == "frame"
     assert made["skeleton_frames"].any()
-    assert not made["reference_skeleton"].any()
 
 
 def test_a_request_may_name_its_rule(row: Row) -> None:
-    stage = SkeletonStage(SkeletonConfig(), {"toy": toy_model()})
+    stage = SkeletonStage(SkeletonConfig())
     made = stage({**row, "retarget": "frame"})
     assert made["retarget_rule"] == "frame"
     assert not np.array_equal(made["skeleton_frames"], stage(row)["skeleton_frames"])

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from toy_animation import ToyConfig, ToyModel, ToyVariant, spec_of
+
+from models.animation.signals import Signal
+from stages.animate.signals import SignalsConfig, SignalsStage
+from stages.base import Row
+from stages.outcome import BadRow
+
+
+def row(*needs: str, preset: str = "embedded") -> Row:
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(8, 56, (3, 133, 3)).astype(np.float32)
+    keypoints[..., 2] = 1
+    variant = ToyVariant(needs=frozenset(needs), config=ToyConfig(pose_preset=preset))
+    return {
+        "reference_keypoints": keypoints[0],
+        "skeleton_keypoints": keypoints,
+        "driving_frames": rng.integers(0, 255, (3, 20, 10, 3), dtype=np.uint8),
+        "driving_keypoints": keypoints + 1,
+        "video_width_px": 64,
+        "video_height_px": 80,
+        "model_spec": spec_of(ToyModel(variant=variant)),
+    }
+
+
+def signals(one: Row, **own: Signal) -> dict[str, Any]:
+    return SignalsStage(SignalsConfig(), own)(one)["signals"]  # type: ignore[no-any-return]
+
+
+def test_a_model_gets_the_signals_that_it_needs_and_no_others() -> None:
+    assert signals(row()) == {}
+    one = row("driving_frames", "pose_keypoints")
+    made = signals(one)
+    assert made.keys() == {"driving_frames", "pose_keypoints"}
+    np.testing.assert_array_equal(made["driving_frames"], one["driving_frames"])
+    np.testing.assert_array_equal(made["pose_keypoints"], one["skeleton_keypoints"])
+
+
+def test_the_references_skeleton_is_drawn_in_the_models_preset() -> None:
+    drawn = {
+        preset: signals(row("reference_pose", preset=preset))["reference_pose"] for preset in ("embedded", "moore")
+    }
+    assert drawn["moore"].shape == (80, 64, 3)
+    assert drawn["moore"].any()
+    assert (drawn["moore"] != drawn["embedded"]).any()
+
+
+def test_a_signal_of_the_systems_own_is_computed_for_models_that_need_it() -> None:
+    brightness = Signal(compute=lambda base: base["driving_frames"].mean(axis=(1, 2, 3)))
+    one = row("brightness")
+    made = signals(one, brightness=brightness)
+    np.testing.assert_allclose(made["brightness"], one["driving_frames"].mean(axis=(1, 2, 3)))
+    assert signals(row(), brightness=brightness) == {}
+
+
+def test_a_clip_that_does_not_allow_a_signal_is_the_rows_own_end() -> None:
+    def refuse(_: object) -> Any:
+        raise ValueError("no face in 3 of 3 frames")
+
+    with pytest.raises(BadRow, match="InvalidRow: no face in 3 of 3 frames"):
+        signals(row("face"), face=Signal(compute=refuse))
+    with pytest.raises(BadRow, match="no signal is named 'face'"):
+        signals(row("face"))
