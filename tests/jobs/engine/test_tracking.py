@@ -172,7 +172,7 @@ def test_importing_does_not_import_mlflow():
 @pytest.mark.slow
 def test_jobs_that_start_together_on_a_fresh_store(tmp_path):
     code = (
-        "import sys, pathlib; from jobs import tracking\n"
+        "import sys, pathlib; from jobs.engine import tracking\n"
         "with tracking.run('prepare', uri=tracking.sqlite_uri(pathlib.Path(sys.argv[1]))) as record:\n"
         "    record.metrics({'ok': 1})\n"
         "print(record.run_id)"

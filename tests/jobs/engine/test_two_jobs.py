@@ -1,4 +1,4 @@
-"""Two jobs on one output at once: the second is refused, and does the rest later."""
+"""Concurrent jobs on one output: the second is refused, and later runs the remaining rows."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_the_second_job_is_refused_and_later_does_the_rest(corpus: Corpus, tmp_p
     assert f'"pid": {first.pid}' in line
     assert line.endswith("wait for it to end, stop it, or give this job another --out")
 
-    said, complaints = first.communicate(timeout=200)
-    assert first.returncode == 0, complaints
-    assert (json.loads(said)["rows"], json.loads(said)["rows_run"]) == (8, 8)
+    stdout, stderr = first.communicate(timeout=200)
+    assert first.returncode == 0, stderr
+    assert (json.loads(stdout)["rows"], json.loads(stdout)["rows_run"]) == (8, 8)
     assert ids_of(out) == names[:8]
 
     third = subprocess.run(command(tmp_path / "clips.parquet", out), **pipes, check=False)
