@@ -15,7 +15,7 @@ import json, sys, threading, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
 
-from jobs import config as configuration
+from jobs.engine import config as configuration
 from jobs.engine.console import Console
 from jobs.engine.spec import Options
 from jobs.verbs.prepare import prepare
