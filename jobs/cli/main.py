@@ -32,10 +32,10 @@ from jobs.cli.weights import doctor, weights_app
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
 
-# Typer carries its own copy of click; the base of its exceptions is reached through one that it exports.
+# Typer vendors click; the base class of its exceptions is reached through an exported subclass.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 
-# Verbs import what they run when they run: `--help` and a mistyped option answer at once.
+# Verbs import their implementation when called, to keep `--help` and usage errors fast.
 
 app = typer.Typer(
     name="zoetrope",
@@ -203,7 +203,7 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line; errors of usage are one line on stderr and exit code 2."""
+    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after an interrupt."""
     logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Job files: what a person writes, checked as a whole before anything starts."""
+"""Job files: loading, assignments from the command line, and validation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ConfigT = TypeVar("ConfigT")
 
 
 class ConfigError(ValueError):
-    """A job file or a `--set` cannot be used; the message names the key."""
+    """Invalid job file or `--set` assignment. The message names the key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobConfig:
-    """Everything a job file may say. Each verb reads its own section.
+    """Contents of a job file. Each verb reads its own section.
 
     Args:
         ingest, prepare, animate: settings of the stages.
-        workers: resources per step, by the stage's name; `default` is for those not named.
-        limits: what a job may spend.
+        workers: workers by stage name; `default` applies to stages not listed.
+        limits: limits of the job.
     """
 
     ingest: IngestConfig = field(default_factory=IngestConfig)
@@ -44,20 +44,21 @@ class JobConfig:
     limits: RunLimits = field(default_factory=RunLimits)
 
     def workers_by_stage(self, names: Sequence[str]) -> dict[str, Workers]:
-        """Workers of every stage in `names`. Raises ConfigError for workers of a stage that does not exist."""
-        known = [*names, "default"]
-        if unknown := sorted(set(self.workers) - set(known)):
-            raise ConfigError(f"workers.{unknown[0]}: no such stage{_hint(unknown[0], known)}")
+        """Workers by stage for all `names`. Raises ConfigError if workers are set for a stage not in `names`."""
+        keys = [*names, "default"]
+        if unknown := sorted(set(self.workers) - set(keys)):
+            raise ConfigError(f"workers.{unknown[0]}: no such stage{_hint(unknown[0], keys)}")
         default = self.workers.get("default", Workers())
         return {name: self.workers.get(name, default) for name in names}
 
 
 def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
-    """The job file at `path` (YAML, all of it optional) with `key.key=value` assignments on top.
+    """Load the job file at `path` (YAML, all keys optional) and apply `key.key=value` assignments.
 
     Raises:
-        ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
-        ValueError: a preset is unknown.
+        ConfigError: a missing file, a file that is no YAML mapping, an unknown key, or a value of the wrong type or
+            range.
+        ValueError: an unknown preset.
     """
     values = read(path, assignments, JobConfig)
     expand(values)
@@ -65,10 +66,10 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
 
 
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:
-    """What the file at `path` and the assignments say, as plain values not yet checked against the dataclass `kind`.
+    """Read a YAML file and apply assignments; returns plain values, not yet validated against the dataclass `kind`.
 
     Raises:
-        ConfigError: the file is missing or no YAML mapping, or an assignment is malformed.
+        ConfigError: a missing file, a file that is no YAML mapping, or a malformed assignment.
     """
     values: dict[str, Any] = {} if path is None else _read(path, kind)
     for assignment in assignments:
@@ -77,10 +78,10 @@ def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict
 
 
 def validated(values: Mapping[str, Any], kind: type[ConfigT]) -> ConfigT:
-    """The dataclass `kind` of these values.
+    """Construct the dataclass `kind` from plain values.
 
     Raises:
-        ConfigError: a key is unknown, a value has the wrong type or range.
+        ConfigError: an unknown key, or a value of the wrong type or range.
     """
     _refuse_unknown(values, kind, "")
     try:
@@ -94,7 +95,7 @@ def validated(values: Mapping[str, Any], kind: type[ConfigT]) -> ConfigT:
 
 
 def resolved(config: Any) -> dict[str, Any]:
-    """The whole configuration as plain values, defaults included."""
+    """Configuration as plain values, including defaults."""
     plain: dict[str, Any] = pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")
     return plain
 
@@ -130,7 +131,9 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 
 
 def _refuse_unknown(values: Any, kind: Any, where: str) -> None:
-    """Walk the mapping beside the dataclasses it is to become."""
+    """Raise ConfigError for keys of a nested mapping that are no fields of the dataclass `kind`."""
+    # Not pydantic's `extra="forbid"`: TypeAdapter accepts no config for dataclasses, so each one, in all layers, would
+    # have to declare it, and the hint needs the field names of the nested class, which the error does not contain.
     if type(None) in typing.get_args(kind):
         (kind,) = (other for other in typing.get_args(kind) if other is not type(None))
     if typing.get_origin(kind) is dict and isinstance(values, Mapping):
@@ -145,9 +148,9 @@ def _refuse_unknown(values: Any, kind: Any, where: str) -> None:
         _refuse_unknown(value, hints[name], f"{where}{name}.")
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+def _hint(name: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, choices, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(choices)}"
 
 
 def _field_names(kind: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a job says while it runs: quiet when nobody watches, one JSON object when a program does."""
+"""Console output of a job: lines, progress bars on a terminal, periodic progress lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from pipelines.engine.runner import Tally
 
 LOG_EVERY_SECONDS = 30.0
-LOOK_EVERY_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
-LookAtRows = Callable[[], "Sequence[RowProgress]"]
+ReadRowProgress = Callable[[], "Sequence[RowProgress]"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowProgress:
-    """How far one long row is, in steps."""
+    """Progress of one running row, in steps."""
 
     row_id: str
     done: int
@@ -29,37 +29,42 @@ class RowProgress:
 
 
 class Console:
-    """Lines for a person on stdout, or, with `json_only`, on stderr, so that stdout holds the JSON object alone."""
+    """Prints lines to stdout, or to stderr with `json_only`, to reserve stdout for the JSON object."""
 
     def __init__(self, *, json_only: bool = False) -> None:
         self.stream = sys.stderr if json_only else sys.stdout
 
     def line(self, text: str) -> None:
-        """One line of what is going on."""
+        """Print a line."""
         print(text, file=self.stream, flush=True)
 
     def notice(self, text: str) -> None:
-        """Something a person should know before trusting the results."""
+        """Print a notice about the reliability or the licence of results."""
         print(f"note: {text}", file=self.stream, flush=True)
 
     def error(self, text: str) -> None:
-        """What went wrong, on one line."""
+        """Print an error to stderr, on one line."""
         print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def progress(self, total: int, rows: LookAtRows | None = None) -> Iterator[Callable[[Tally], None]]:
-        """A bar on a terminal, and one for each row in hand if `rows` tells of them; a line every half minute
-        elsewhere.
+    def progress(self, total: int, rows: ReadRowProgress | None = None) -> Iterator[Callable[[Tally], None]]:
+        """Context manager with a callback that reports a `Tally`.
+
+        Shows a bar on a terminal, and one per running row with `rows`; elsewhere, prints a line every 30 seconds.
+
+        Args:
+            total: number of rows.
+            rows: returns the progress of running rows; called once per second, in a thread.
         """
         if not self.stream.isatty():
-            yield self._every_half_minute(total)
+            yield self._periodic_lines(total)
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as bar, _watching(bar, rows):
+        with Progress(*columns, transient=True) as bar, _row_bars(bar, rows):
             task = bar.add_task("running", total=total)
             yield lambda tally: bar.update(task, completed=tally.rows, description=f"{tally.failed} failed")
 
-    def _every_half_minute(self, total: int) -> Callable[[Tally], None]:
+    def _periodic_lines(self, total: int) -> Callable[[Tally], None]:
         started = last = time.monotonic()
 
         def advance(tally: Tally) -> None:
@@ -74,8 +79,8 @@ class Console:
 
 
 @contextlib.contextmanager
-def _watching(bar: Progress, rows: LookAtRows | None) -> Iterator[None]:
-    """Bars for the rows in hand, looked at from a thread of its own: the driver hears of a row when it is done."""
+def _row_bars(bar: Progress, rows: ReadRowProgress | None) -> Iterator[None]:
+    """Context manager that shows bars for running rows, updated by a thread that polls `rows`."""
     if rows is None:
         yield
         return
@@ -83,14 +88,14 @@ def _watching(bar: Progress, rows: LookAtRows | None) -> Iterator[None]:
 
     def watch() -> None:
         tasks: dict[str, TaskID] = {}
-        while not stop.wait(LOOK_EVERY_SECONDS):
+        while not stop.wait(POLL_SECONDS):
             try:
-                seen = {row.row_id: row for row in rows()}
-            except (OSError, ValueError):  # a storage that hiccups costs a look, not the job
+                running = {row.row_id: row for row in rows()}
+            except (OSError, ValueError):  # a transient storage error: try again next time
                 continue
-            for row_id in tasks.keys() - seen.keys():
+            for row_id in tasks.keys() - running.keys():
                 bar.remove_task(tasks.pop(row_id))
-            for row_id, row in seen.items():
+            for row_id, row in running.items():
                 if row_id not in tasks:
                     tasks[row_id] = bar.add_task(f"  {row_id[:40]}", total=row.total)
                 bar.update(tasks[row_id], completed=row.done)

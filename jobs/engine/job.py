@@ -1,4 +1,4 @@
-"""One job from start to closing line, the same for every verb that turns a manifest into a dataset."""
+"""Execution of a job: planning, running, accounting, report, tracking. Shared by all verbs that write a dataset."""
 
 from __future__ import annotations
 
@@ -38,10 +38,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def run_job(job: Job, options: Options, console: Console) -> JobResult:
-    """Plan, run, account, report.
+    """Plan, run, account for and report a job.
 
     Raises:
-        ManifestError, DatasetBusyError, ValueError: wrong usage; nothing was started.
+        ManifestError: an invalid manifest.
+        DatasetBusyError: another job writes to the dataset.
+        ValueError: invalid steps or options. No row was run in any of these cases.
     """
     started, started_at = time.perf_counter(), datetime.now(UTC)
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
@@ -71,7 +73,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         if options.dry_run:
             return JobResult(exit_code=0, summary=_dry_run(job, plan, console))
         provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
-        _remember(ledger.storage, job, job_id)
+        _publish_job(ledger.storage, job, job_id)
         spec = WorkerSpec(
             stages=stages,
             keys=keys,
@@ -117,7 +119,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
 
 
 def code_version() -> str:
-    """The release, and the commit when this is a checkout with git at hand."""
+    """Version of the package, with the commit if it runs from a git checkout."""
     release = version("zoetrope")
     if not (CHECKOUT / ".git").exists():
         return release
@@ -144,10 +146,10 @@ def _run_rows(
     return tally, None
 
 
-def _max_failed(flag: str | None, config: JobConfig, total: int) -> int:
-    if flag is None and config.limits.max_failed is not None:
+def _max_failed(option: str | None, config: JobConfig, total: int) -> int:
+    if option is None and config.limits.max_failed is not None:
         return config.limits.max_failed
-    text = (flag or DEFAULT_MAX_FAILED).strip()
+    text = (option or DEFAULT_MAX_FAILED).strip()
     try:
         share = float(text[:-1]) / 100 if text.endswith("%") else None
         number = math.floor(share * total) if share is not None else int(text)
@@ -171,14 +173,14 @@ def _weights(job: Job) -> dict[str, str]:
     return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
 
 
-def _remember(storage: Storage, job: Job, job_id: str) -> None:
-    """What `zoetrope retry` and `zoetrope report` read."""
-    memory = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
-    storage.publish("_jobs/last.json", json.dumps(memory, indent=1).encode())
+def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
+    """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
+    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
+    storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
 
 
 def earlier_run(storage: Storage) -> str | None:
-    """Id of the MLflow run of an earlier start of the job that writes to `storage`."""
+    """Id of the MLflow run of an earlier start of the job, or None."""
     if not storage.exists("_jobs/mlflow.json"):
         return None
     run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
@@ -186,13 +188,13 @@ def earlier_run(storage: Storage) -> str | None:
 
 
 def publish_run(storage: Storage, run_id: str | None) -> None:
-    """Keep it for the next start."""
+    """Publish the id of the MLflow run, so that the next start of the job continues it."""
     if run_id:
         storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
-    """What the verb does after the rows. Storage that refuses it is an error of the job, which ends in order."""
+    """Run the final step of the verb; returns the lines to print and the error. OSError becomes an error of the job."""
     try:
         return job.finish(ledger), error
     except OSError as refused:
@@ -207,7 +209,7 @@ def _publish_report(end: JobEnd, record: tracking.Run, console: Console) -> str 
     try:
         end.ledger.storage.publish("_report/report.html", html.encode())
     except OSError as refused:
-        # The rows are what the job is for; they are committed.
+        # The rows are committed; a missing report does not fail the job.
         console.error(f"no report: {refused}; `zoetrope report {end.ledger.storage.url}` writes it when there is room")
         return None
     return end.ledger.storage.url_of("_report/report.html")

@@ -1,4 +1,4 @@
-"""What a job file may say about perception in one line, and the settings that it stands for."""
+"""Presets of perception backends, and their expansion in job files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sapiens2-depthanything-sam2": {"pose": "sapiens2", "depth": "depth-anything", "masks": "sam2"},
     }
 )
-"""Preset -> the backend of each signal."""
+"""Preset -> signal -> backend."""
 
 SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -30,19 +30,22 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "animate": {"reference_pose": "pose", "driving_pose": "pose"},
     }
 )
-"""Verb -> the sections of its settings that name a backend, and the signal of each. Presets leave features alone."""
+"""Verb -> section with a backend -> signal. Presets do not set the backends of features."""
 
 COMMON = ("weights", "device", "allow_torchscript", "download")
-"""Keys of those sections that may be said once, beside them."""
+"""Keys of these sections that may be set once for all, at the level of the verb."""
 
 
 def expand(values: dict[str, Any]) -> None:
-    """Replace `preset` and the common keys beside the sections by what they stand for in the sections, in place.
+    """Expand `preset` and the common keys of each verb into its sections, in place.
 
-    What a section says itself wins. `values`: what a person wrote, not checked yet.
+    Keys set in a section take precedence.
+
+    Args:
+        values: contents of a job file, not yet validated.
 
     Raises:
-        ValueError: there is no preset of this name.
+        ValueError: an unknown preset.
     """
     for verb, sections in SECTIONS.items():
         settings = values.get(verb)
@@ -58,7 +61,7 @@ def expand(values: dict[str, Any]) -> None:
             own = settings.get(section, {})
             preset = PRESETS[name] if name is not None else {}
             backend = {"backend": preset[signal]} if signal in preset else {}
-            # Anything but a mapping is left for the check of the whole to refuse.
+            # A section that is no mapping is left to the validation of the whole file.
             if isinstance(own, dict) and (merged := {**common, **backend, **own}):
                 settings[section] = merged
         if verb == "animate" and isinstance(settings.get("animate", {}), dict):

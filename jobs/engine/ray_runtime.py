@@ -1,4 +1,4 @@
-"""Starting or joining a Ray cluster."""
+"""Start of, or connection to, a Ray cluster."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4",
 
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """A Ray cluster for the time of a job; one that is already initialised in this process is used as it is.
+    """Context manager with an initialised Ray. If Ray is already initialised, it is used and not shut down.
 
     Args:
-        address: of a running cluster (`ray://host:10001`, `auto`), which is sent this checkout as its working folder;
-            None starts a cluster on this machine, whose dashboard is off.
+        address: address of a running cluster (`ray://host:10001`, `auto`), which receives this checkout as its working
+            folder; None: start a local cluster without a dashboard.
     """
     if ray.is_initialized():
         configure_ray_data()
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # What Ray announces at each start (progress bars off, arguments in the object store, authentication on) is no
-    # news to whoever runs a job; what goes wrong comes back as rows and exceptions. RAY_BACKEND_LOG_LEVEL=warning
-    # brings it back.
+    # Suppresses Ray's messages at each start; errors are reported as rows and exceptions.
+    # RAY_BACKEND_LOG_LEVEL=warning restores them.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray Data logs the traceback of every exception that it also raises.
+    # Ray Data logs the traceback of each exception in addition to raising it.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     if address is None:
         store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
         with _silent_stderr():
-            # "local": a cluster that happens to run on this machine is joined only when its address is given.
+            # "local": a cluster running on this machine is joined only if its address is given.
             ray.init(
                 "local", include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store
             )
@@ -58,7 +57,7 @@ def cluster(address: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Ray's native part reports the log level that it was given, whatever that is. Exceptions still get through."""
+    """Context manager that discards stderr, where Ray's native part prints its log level. Exceptions propagate."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

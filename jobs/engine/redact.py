@@ -1,4 +1,4 @@
-"""Secrets taken out of whatever is logged, recorded or shown."""
+"""Redaction of secrets in logs, records and reports."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ASSIGNMENT = re.compile(
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """`value` with everything secret replaced by `***`: what has a secret's name, and parts of URIs in strings.
+    """Copy of a nested value with secrets replaced by `***`: values with a secret's name, and parts of URIs in strings.
 
-    Mappings and sequences are copied, at any depth. Other values than strings pass unless their name is secret.
+    Sequences and sets become lists.
     """
     if isinstance(value, Mapping):
         return {key: redact(inner, str(key)) for key, inner in value.items()}
@@ -41,7 +41,7 @@ def redact(value: Any, name: str = "") -> Any:
 
 
 def redact_text(text: str) -> str:
-    """The text without user names, passwords and queries of URIs, and without values assigned to secret names."""
+    """Redact user names, passwords and queries of URIs, and values assigned to secret names."""
     return _ASSIGNMENT.sub(rf"\g<name>{HIDDEN}", _URI.sub(_bare_uri, text))
 
 

@@ -1,4 +1,4 @@
-"""What a job is, what the command line may say about running it, and what it comes to."""
+"""Specification of a job, options for running it, and its results."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from pipelines.engine.steps import Step
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What the command line says about how to run, as opposed to what to compute.
+    """Options of the command line for running a job. They do not affect results.
 
     Args:
-        max_failed: a number of rows or a percentage; beyond it the job stops and its exit code is 1. None: the job
+        max_failed: maximum number or percentage of failed rows; beyond it the job stops with exit code 1. None: the job
             file's `limits.max_failed`, else 10%.
-        limit: consider only the first rows by id.
-        retry: run matching failed rows again.
-        run_rows: off to account and report only.
-        tracking_uri, experiment: where MLflow records the run; None: `sqlite:///mlflow.db` in the current folder.
-        ray_address: of a running cluster; None: one is started for the job.
+        limit: maximum number of rows, the first by id; None: all.
+        dry_run: plan without running rows.
+        run_rows: False to account and report only.
+        retry: failed rows to run again; None: none.
+        tracking_uri: MLflow tracking URI; None: `sqlite:///mlflow.db` in the current folder.
+        experiment: name of the MLflow experiment.
+        ray_address: address of a running cluster; None: start a local one.
     """
 
     max_failed: str | None = None
@@ -42,19 +44,25 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to compute.
+    """Specification of a job.
 
     Args:
         verb: `ingest`, `prepare`, …
-        arguments: what `zoetrope retry` needs to run the same again: the verb's own arguments.
+        arguments: arguments of the verb, stored for `zoetrope retry`.
         out: URL of the dataset to write.
-        notices: sentences a person must read before trusting the results.
+        manifest: the rows to process.
+        id_column: id column of manifest and dataset.
+        key_columns: manifest columns that a result depends on.
+        written: types of the columns that the stages write.
+        steps: the pipeline.
+        config: the job file.
+        notices: notices on the reliability or licence of results.
         write_manifest: called before planning, with the dataset's lock held.
-        finish: called with the compacted ledger after the rows are done; returns lines to print.
-        report: called with everything known at the end; returns the report's HTML.
-        order_by: columns that pending rows are ordered by before their id.
-        progress: how far the rows in hand are, for whoever watches; None: rows are too short to ask.
-        artifacts: names and contents of further files for MLflow, from the compacted ledger.
+        finish: called with the compacted ledger after the last row; returns lines to print.
+        report: renders the HTML report; None: no report.
+        order_by: sort columns of pending rows, before the id.
+        progress: returns the progress of running rows; None: not reported.
+        artifacts: names and contents of further MLflow artifacts, from the compacted ledger.
     """
 
     verb: str
@@ -77,7 +85,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobEnd:
-    """What a job came to."""
+    """Results of a job, for its report."""
 
     job: Job
     job_id: str
@@ -93,7 +101,7 @@ class JobEnd:
 
 @dataclass(kw_only=True, slots=True)
 class JobResult:
-    """What the command line prints, and its exit code."""
+    """Exit code of a verb, and its summary for `--json`."""
 
     exit_code: int
     summary: dict[str, Any] = field(default_factory=dict)

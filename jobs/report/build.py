@@ -1,4 +1,4 @@
-"""Reports of finished jobs: reads the dataset, decodes a few clips again, renders the page."""
+"""Reports of finished jobs: summary of the dataset, contact sheets or videos, HTML page."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ log = logging.getLogger(__name__)
 NUM_SHEETS = 8
 NUM_VIDEOS = 12
 NUM_REJECTED_SHEETS = 2
-"""Of the sheets, at most so many show rejected clips."""
+"""Maximum number of contact sheets of rejected clips."""
 _ROWS_PER_BATCH = 4096
 _SUMMARY_COLUMNS = ("status", "stage", "reason", "message", "attempts", "seconds_by_stage", *QUALITY_LABELS)
 _REQUEST_URI = "concat_ws(', driven by ', reference_uri, coalesce(driving_uri, clip_id))"
 
 
 def job_report(end: JobEnd) -> str:
-    """HTML of a job without pictures."""
+    """HTML report of a job, without pictures."""
     return _render(end, noun="videos" if end.job.id_column == "video_id" else "rows")
 
 
 def prepare_report(end: JobEnd) -> str:
-    """HTML of a `prepare` job, with contact sheets of some of its clips."""
+    """HTML report of a `prepare` job, with contact sheets of sample clips."""
     decode = DecodeStage(end.job.config.prepare.decode)
     decode.open()
     try:
@@ -52,7 +52,7 @@ def prepare_report(end: JobEnd) -> str:
 
 
 def animate_report(end: JobEnd) -> str:
-    """HTML of an `animate` job, with some of its animations to play."""
+    """HTML report of an `animate` job, with sample animations as embedded videos."""
     videos = tuple(videos_to_show(end.ledger, NUM_VIDEOS))
     notices: tuple[str, ...] = ()
     if len(videos) < min(NUM_VIDEOS, end.counts.ok):
@@ -107,14 +107,14 @@ def _render(
 
 
 def _summary_rows(ledger: Ledger, uri: str) -> Iterator[dict[str, Any]]:
-    """What a summary is made of, from every row. `uri`: SQL for where a row comes from."""
+    """All rows, reduced to the columns of a summary. `uri`: SQL expression of the source of a row."""
     with duckdb.connect() as connection:
         relation = ledger.relation(connection)
         if not relation:
             return
-        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
-        columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in there]
-        # In the order of the ids: the same dataset gives the same examples.
+        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in present]
+        # Ordered by id, for reproducible examples.
         query = f"SELECT {uri}, {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
         columns.insert(0, "uri")
         rows = connection.execute(query)
@@ -123,17 +123,19 @@ def _summary_rows(ledger: Ledger, uri: str) -> Iterator[dict[str, Any]]:
 
 
 def _sheets(ledger: Ledger, decode: DecodeStage) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
-    """Sheets of clips spread over the dataset, and a notice if some could not be decoded again."""
-    sheets, lost = [], 0
+    """Contact sheets of sample clips, and a notice if some could not be decoded again."""
+    sheets, num_unreadable = [], 0
     for row in _rows_to_show(ledger):
         count = 3 if row["work_width_px"] > row["work_height_px"] else 4
         try:
             indices = frames_to_show(row["num_frames"], count)
             sheets.append(contact_sheet(row, decode(row)["frames"][indices], indices))
-        except (BadRow, ValueError) as error:  # the source may be gone since, or have changed; the report stands
+        except (BadRow, ValueError) as error:  # source deleted or changed since
             log.warning("no contact sheet of clip %s: %s", row["clip_id"], error)
-            lost += 1
-    notices = (f"{lost} of the clips chosen for pictures could not be decoded again.",) if lost else ()
+            num_unreadable += 1
+    notices = (
+        (f"{num_unreadable} of the clips chosen for pictures could not be decoded again.",) if num_unreadable else ()
+    )
     return tuple(sheets), notices
 
 
@@ -142,7 +144,7 @@ def _rows_to_show(ledger: Ledger) -> Iterator[dict[str, Any]]:
         relation = ledger.relation(connection)
         if not relation:
             return
-        # Hashes of the ids: a choice that is spread over the dataset, and the same for the same dataset.
+        # Ordered by the hash of the id, for a sample that is spread over the dataset and reproducible.
         query = f"SELECT clip_id, filename FROM {relation} WHERE status = ? ORDER BY hash(clip_id) LIMIT ?"  # noqa: S608
         rejected = connection.execute(query, [Status.REJECTED, NUM_REJECTED_SHEETS]).fetchall()
         ok = connection.execute(query, [Status.OK, NUM_SHEETS - len(rejected)]).fetchall()

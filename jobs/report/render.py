@@ -1,10 +1,8 @@
-"""The report of a job as one HTML file that asks nothing of anyone: no script, no request, pictures inside."""
+"""Rendering of a job report as one self-contained HTML file, without scripts or external requests."""
 
 from __future__ import annotations
 
 import base64
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,18 +23,18 @@ BARS_HEIGHT = 84
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportData:
-    """Everything that is on the page. Secrets in settings, URIs and messages are removed when it is rendered."""
+    """Contents of a report. Secrets in settings, URIs and messages are redacted by `render_report`."""
 
     job: str
     """The verb: `prepare`."""
     job_id: str
     noun: str
-    """What a row is, in the plural: `clips`."""
+    """Plural noun for rows: `clips`."""
     started_at: datetime
     seconds: float
     """Wall time of the job."""
     rows_run: int
-    """Rows that this start of the job ran; the others were done before."""
+    """Number of rows run by this start of the job, excluding those finished before."""
     n_in: int
     ok: int
     rejected: int
@@ -45,22 +43,22 @@ class ReportData:
     settings: Mapping[str, Any]
     """The resolved configuration."""
     provenance: Mapping[str, str]
-    """Label to value: code version, weights, dataset, MLflow run."""
+    """Label -> value: code version, weights, dataset, MLflow run."""
     notices: tuple[str, ...] = ()
-    """What a reader must know before trusting the results."""
+    """Notices on the reliability or licence of results."""
     error: str | None = None
-    """Why the job stopped early, if it did."""
+    """Reason for an early stop; None: the job completed."""
     sheets: tuple[ContactSheet, ...] = ()
     videos: tuple[ShownVideo, ...] = ()
 
     @property
     def not_run(self) -> int:
-        """Rows without an outcome: 0 unless the job stopped early."""
+        """Number of rows without an outcome: 0 unless the job stopped early."""
         return self.n_in - self.ok - self.rejected - self.failed
 
 
 def render_report(data: ReportData) -> str:
-    """The page. Ids, messages and everything else that comes from rows is escaped."""
+    """Render the page. All values from rows are escaped; the result is valid UTF-8."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -81,25 +79,16 @@ def render_report(data: ReportData) -> str:
         "tidy": _tidy,
     }
     settings = yaml.safe_dump(redact(data.settings), sort_keys=False, allow_unicode=True)
-    return environment.get_template("report.html").render(
+    html = environment.get_template("report.html").render(
         data=data, settings=settings, bars_width=BARS_WIDTH, bars_height=BARS_HEIGHT
     )
-
-
-def write_report(path: Path, data: ReportData) -> None:
-    """Write the page to `path` in one step: a reader sees the old page or the new one."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        # A lone surrogate in a row's message must not cost the report.
-        temporary.write_bytes(render_report(data).encode("utf-8", errors="replace"))
-        os.replace(temporary, path)  # noqa: PTH105  the point is that it replaces
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Lone surrogates, as in file names that are not valid UTF-8, cannot be encoded.
+    return html.encode("utf-8", errors="replace").decode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Bar:
-    """One bin of a histogram in the coordinates of its picture: rows that are ok below, the others on top of them."""
+    """Bin of a histogram in picture coordinates: a bar of ok rows, with the other rows stacked on top."""
 
     x: float
     width: float
@@ -118,7 +107,7 @@ def _bars(histogram: Histogram) -> list[_Bar]:
     bars = []
     for i, (ok, not_ok) in enumerate(zip(histogram.ok, histogram.not_ok, strict=True)):
         start = histogram.low + i * bin_size
-        where = f"{start + bin_size / 2:.0f}" if bin_size == 1 else f"{_tidy(start)} to {_tidy(start + bin_size)}"
+        interval = f"{start + bin_size / 2:.0f}" if bin_size == 1 else f"{_tidy(start)} to {_tidy(start + bin_size)}"
         bars.append(
             _Bar(
                 x=round(i * step + 0.5, 2),
@@ -127,7 +116,7 @@ def _bars(histogram: Histogram) -> list[_Bar]:
                 ok_height=round(ok * unit, 2),
                 not_ok_y=round(BARS_HEIGHT - (ok + not_ok) * unit, 2),
                 not_ok_height=round(not_ok * unit, 2),
-                title=f"{where}: {ok} ok, {not_ok} not ok",
+                title=f"{interval}: {ok} ok, {not_ok} not ok",
             )
         )
     return bars
@@ -146,7 +135,7 @@ def _tidy(value: float) -> str:
 
 
 def _share(part: float, whole: float) -> float:
-    """Per cent, for widths of bars."""
+    """Percentage, for widths of bars; 0 if `whole` is 0."""
     return round(100 * part / whole, 3) if whole > 0 else 0.0
 
 
@@ -164,7 +153,7 @@ def _duration(seconds: float) -> str:
 
 
 def _shorten(text: str, length: int) -> str:
-    """The beginning and the end of a long text: an id of 10,000 characters is one, too."""
+    """Shorten a text to about `length` characters, keeping both ends."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
 

@@ -1,4 +1,4 @@
-"""Contact sheets: a few frames of a clip beside what was found in them."""
+"""Contact sheets: sample frames of a clip beside the signals extracted from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.pose.overlay import draw_skeleton
 Image = NDArray[np.uint8]
 
 THUMBNAIL_PIXELS = 60_000
-"""Area of one thumbnail; its shape is that of the frame."""
+"""Area of a thumbnail, in pixels. Its aspect ratio is that of the frame."""
 GAP_PX = 6
 _WEBP_QUALITY = 82
 _CHARACTER = (32, 201, 151)
@@ -27,7 +27,7 @@ _NEUTRAL = (122, 127, 138)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """One signal over the chosen frames: a picture of thumbnails, one below the other with transparent gaps."""
+    """One signal over the sample frames: a column of thumbnails with transparent gaps, as WebP."""
 
     label: str
     webp: bytes
@@ -37,7 +37,7 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Legend:
-    """A colour in the panels and what it marks."""
+    """Colour of a layer in the panels, and its label."""
 
     label: str
     colour: str
@@ -45,7 +45,7 @@ class Legend:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContactSheet:
-    """One clip for people to look at."""
+    """Contact sheet of one clip."""
 
     clip_id: str
     uri: str
@@ -58,18 +58,18 @@ class ContactSheet:
 
 
 def frames_to_show(num_frames: int, count: int) -> list[int]:
-    """Indices of `count` frames, or all if there are fewer, in the middles of equal parts of the clip."""
+    """Indices of `count` frames (all if there are fewer), each in the middle of one of `count` equal parts."""
     count = min(count, num_frames)
     return [(2 * i + 1) * num_frames // (2 * count) for i in range(count)]
 
 
 def contact_sheet(row: Mapping[str, Any], frames: Image, indices: Sequence[int]) -> ContactSheet:
-    """The sheet of one prepared row. Signals that the row lacks, having failed before them, are left out.
+    """Contact sheet of one prepared row. Signals that the row lacks are omitted.
 
     Args:
         row: columns of `prepared`; arrays may be numpy or nested lists.
         frames: (K, H, W, 3) RGB at the working size: the frames at `indices`.
-        indices: which frames of the clip they are.
+        indices: indices of `frames` within the clip.
 
     Raises:
         ValueError: the number or size of the frames does not fit the row.
@@ -120,8 +120,8 @@ def _facts(row: Mapping[str, Any], indices: Sequence[int], width: int, height: i
     if row.get("frame_seconds") is not None:
         facts.append(("shown at", ", ".join(f"{row['frame_seconds'][i]:.2f}" for i in indices) + " s"))
     if row.get("num_people") is not None and len(row["num_people"]):
-        fewest, most = min(row["num_people"]), max(row["num_people"])
-        facts.append(("persons", str(most) if fewest == most else f"{fewest} to {most}"))
+        low, high = min(row["num_people"]), max(row["num_people"])
+        facts.append(("persons", str(high) if low == high else f"{low} to {high}"))
     for column, label, digits in (
         ("pose_confidence", "pose confidence", 2),
         ("keypoints_inside_mask", "inside mask", 2),
@@ -139,13 +139,13 @@ def _masks(codes: Sequence[Mapping[str, Any]], indices: Sequence[int], size: tup
     return masks
 
 
-def _check_size(got: tuple[int, ...], size: tuple[int, int], what: str) -> None:
+def _check_size(got: tuple[int, ...], size: tuple[int, int], label: str) -> None:
     if got != size:
-        raise ValueError(f"{what} is {got[1]} x {got[0]} pixels, but the frames are {size[1]} x {size[0]}")
+        raise ValueError(f"{label} is {got[1]} x {got[0]} pixels, but the frames are {size[1]} x {size[0]}")
 
 
 def _thumbnail(image: Image) -> Image:
-    """The image at the size of a thumbnail, which is larger than a small frame."""
+    """Resize an image to `THUMBNAIL_PIXELS`, up or down."""
     scale = _scale(image)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -157,17 +157,16 @@ def _scale(image: Image) -> float:
 
 
 def _skeleton(frame: Image, keypoints: NDArray[np.float32]) -> Image:
-    # Drawn on the thumbnail and not before, so that lines stay crisp. Pixel centres are whole numbers at both sizes.
+    # Drawn on the thumbnail, to keep lines sharp. Pixel centres have integer coordinates at both sizes.
     scaled = keypoints.copy()
     scaled[:, :2] = (keypoints[:, :2] + 0.5) * _scale(frame) - 0.5
     return draw_skeleton(cv2.convertScaleAbs(_thumbnail(frame), alpha=0.85), scaled)
 
 
 def _depth_colours(depth: NDArray[np.float32]) -> Image:
-    """Colours (K, H, W, 3) of depth (K, H, W): near in red, far in blue.
+    """Map depth (K, H, W) to colours (K, H, W, 3): near in red, far in blue.
 
-    The ends of the scale leave out the outermost percent: where a limb's line is wider than the limb, it carries the
-    depth of the background.
+    The scale spans the percentiles 1 to 95: lines wider than their limb contain depth of the background.
     """
     near, far = np.nanpercentile(depth, (1, 95)) if not np.isnan(depth).all() else (0.0, 1.0)
     farness = np.nan_to_num((depth - near) / ((far - near) or 1.0))
@@ -191,7 +190,7 @@ def _tinted(frame: Image, layers: Sequence[tuple[tuple[int, int, int], NDArray[n
 
 
 def _hidden(frame: Image, mask: NDArray[np.bool_]) -> Image:
-    """What a model that is given the mask sees of the frame: the environment."""
+    """Frame with the masked area replaced by grey: the environment that a model receives."""
     inside = _thumbnail(mask.astype(np.uint8) * 255)[..., None].clip(0, 255) / 255
     picture: Image = (_thumbnail(frame) * (1 - inside) + np.array(_NEUTRAL) * inside).astype(np.uint8)
     _outline(picture, inside, (240, 240, 240))

@@ -1,4 +1,4 @@
-"""What a report says about the rows of a dataset: counts, reasons, times, distributions, examples of problems."""
+"""Summary of the rows of a dataset: counts, reasons, stage times, histograms, example problems."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReasonCount:
-    """How many rows ended in one way, and the first few of them."""
+    """Number of rows with one status and reason, and the first `MAX_EXAMPLES` of them."""
 
     status: str
     reason: str
@@ -54,7 +54,7 @@ class ReasonCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageTime:
-    """Work of one stage over all rows that ran it."""
+    """Total time of one stage over all rows that ran it."""
 
     stage: str
     seconds: float
@@ -62,13 +62,13 @@ class StageTime:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows per second of one worker doing nothing else."""
+        """Throughput of one worker that runs this stage only."""
         return self.num_rows / self.seconds if self.seconds > 0 else float("inf")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histogram:
-    """Distribution of one quality column. Values above `high` are counted in the last bin."""
+    """Histogram of one quality column, by ok and not ok. Values above `high` are counted in the last bin."""
 
     column: str
     label: str
@@ -83,33 +83,33 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """The rows of one dataset in small."""
+    """Summary of a dataset."""
 
     counts: Mapping[str, int]
-    """Rows by status; every status is present."""
+    """Number of rows by status, for all statuses."""
     reasons: tuple[ReasonCount, ...]
-    """Failures first, and of either kind the most frequent first."""
+    """Sorted by status (failed first), then by descending count."""
     stages: tuple[StageTime, ...]
     histograms: tuple[Histogram, ...]
 
     @property
     def total(self) -> int:
-        """All rows: ok, rejected and failed."""
+        """Number of all rows."""
         return sum(self.counts.values())
 
 
 def summarise(
     rows: Iterable[Mapping[str, Any]], *, id_column: str, thresholds: Mapping[str, float] | None = None
 ) -> Summary:
-    """Reads each row once, and of it only outcome, `uri`, `seconds_by_stage` and quality columns, where it has them.
+    """Summarise rows in one pass, from their outcome, `uri`, `seconds_by_stage` and quality columns.
 
     Args:
-        rows: dictionaries as pyarrow's `to_pylist` gives them (maps may be lists of pairs).
+        rows: dictionaries as returned by pyarrow's `to_pylist` (maps may be pairs). Absent columns are skipped.
         id_column: `clip_id` or `video_id`.
-        thresholds: by quality column, the threshold to draw into its distribution.
+        thresholds: threshold by quality column, to mark in its histogram.
 
     Raises:
-        ValueError: a row has no known status.
+        ValueError: an unknown status.
     """
     counts = dict.fromkeys((status.value for status in Status), 0)
     reasons: Counter[tuple[str, str]] = Counter()
@@ -129,9 +129,9 @@ def summarise(
             ran[stage] += 1
         for column in QUALITY_LABELS:
             if row.get(column) is not None:
-                kept, good = values.setdefault(column, (array("d"), array("b")))
-                kept.append(row[column])
-                good.append(status == Status.OK)
+                numbers, ok = values.setdefault(column, (array("d"), array("b")))
+                numbers.append(row[column])
+                ok.append(status == Status.OK)
         if status != Status.OK:
             reasons[status, reason] += 1
             if reasons[status, reason] <= MAX_EXAMPLES:
@@ -153,7 +153,7 @@ def summarise(
 
 def _problem(row: Mapping[str, Any], id_column: str) -> Problem:
     message = str(row.get("message") or "")
-    if len(message) > MAX_MESSAGE_CHARS:  # a traceback says what happened at its end
+    if len(message) > MAX_MESSAGE_CHARS:  # keeps the end, where a traceback has its cause
         half = MAX_MESSAGE_CHARS // 2
         message = f"{message[:half]}\n…\n{message[-half:]}"
     return Problem(
@@ -166,7 +166,7 @@ def _problem(row: Mapping[str, Any], id_column: str) -> Problem:
 
 
 def _histogram(
-    column: str, values: np.ndarray[Any, Any], good: np.ndarray[Any, Any], thresholds: Mapping[str, float]
+    column: str, values: np.ndarray[Any, Any], ok: np.ndarray[Any, Any], thresholds: Mapping[str, float]
 ) -> Histogram:
     threshold = thresholds.get(column)
     top = float(values.max())
@@ -175,7 +175,7 @@ def _histogram(
     elif column in _COUNTS:
         num_bins = min(NUM_BINS, max(6, int(top) + 1))
         low, high = -0.5, num_bins - 0.5
-    else:  # long-tailed: the tail goes into the last bin
+    else:  # long-tailed: the last bin holds the tail
         high = min(top, 1.5 * float(np.quantile(values, 0.95)))
         low, high, num_bins = 0.0, max(high, 1.2 * (threshold or 0.0)) or 1.0, NUM_BINS
     inside = np.clip(values, low, high)
@@ -185,8 +185,8 @@ def _histogram(
         label=QUALITY_LABELS[column],
         low=low,
         high=high,
-        ok=tuple(np.histogram(inside[good], edges)[0].tolist()),
-        not_ok=tuple(np.histogram(inside[~good], edges)[0].tolist()),
+        ok=tuple(np.histogram(inside[ok], edges)[0].tolist()),
+        not_ok=tuple(np.histogram(inside[~ok], edges)[0].tolist()),
         median=float(np.median(values)),
         threshold=threshold,
         clipped=top > high,

@@ -1,4 +1,4 @@
-"""Animations for people to watch: a few of a dataset's side-by-side videos."""
+"""Selection of sample animations for a report: side-by-side videos of a dataset."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stages.outcome import Status
 log = logging.getLogger(__name__)
 
 MAX_VIDEO_BYTES = 3 * 2**20
-"""Longer videos are left out: a page of a hundred megabytes opens nowhere."""
-_LOOKED_AT_PER_SHOWN = 4
+"""Maximum size of a video in a report, in bytes. Limits the size of the page."""
+_CANDIDATES_PER_VIDEO = 4
 
 _COLUMNS = (
     *("request_id", "model", "seed", "num_steps", "guidance_scale", "retarget_rule", "fallbacks", "device"),
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownVideo:
-    """One animation beside its reference and its driving frames."""
+    """Side-by-side video of one animation, with facts about it."""
 
     request_id: str
     mp4: bytes
@@ -34,23 +34,23 @@ class ShownVideo:
 
 
 def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
-    """At most `count` animations that are ok, spread over the dataset; the same for the same dataset. Neighbours
-    are those that are alike in picture and clip, so that models can be compared.
+    """Reproducible sample of at most `count` animations with status ok, spread over the dataset.
 
-    Those that are too large for a page or cannot be read are passed over for the next.
+    Sorted by request id, so that animations of the same picture and clip by different models are adjacent. Videos above
+    `MAX_VIDEO_BYTES` and unreadable ones are replaced by the next candidate.
     """
     with duckdb.connect() as connection:
         relation = ledger.relation(connection)
         if not relation:
             return []
         query = f"SELECT {', '.join(_COLUMNS)} FROM {relation} WHERE status = ? ORDER BY hash(request_id) LIMIT ?"  # noqa: S608
-        found = connection.execute(query, [Status.OK, count * _LOOKED_AT_PER_SHOWN]).fetchall()
+        candidates = connection.execute(query, [Status.OK, count * _CANDIDATES_PER_VIDEO]).fetchall()
     shown: list[ShownVideo] = []
-    for values in found:
+    for values in candidates:
         row = dict(zip(_COLUMNS, values, strict=True))
         try:
             mp4 = ledger.storage.read(row["side_by_side_uri"])
-        except OSError as error:  # deleted by somebody: the report stands
+        except OSError as error:  # deleted since
             log.warning("no video of request %s: %s", row["request_id"], error)
             continue
         if len(mp4) > MAX_VIDEO_BYTES:

@@ -23,15 +23,15 @@ from stages.io.storage import Storage
 def ingest(
     sources: Sequence[str], out: str, *, objects: str | None, config: JobConfig, options: Options, console: Console
 ) -> JobResult:
-    """Probe every source and cut it into clips.
+    """Probe all sources and cut them into clips.
 
     Args:
         sources: folders, globs, URLs, or `.parquet` / `.csv` lists.
         out: folder of the datasets: `OUT/videos` and `OUT/clips`.
-        objects: table of object prompts.
+        objects: URL of the table of object prompts; None: no prompts.
 
     Raises:
-        ManifestError: nothing to ingest, or a list that cannot be used.
+        ManifestError: no sources, an invalid list, or an invalid table of prompts.
     """
     videos = Storage(f"{out.rstrip('/')}/videos")
     clips = Storage(f"{out.rstrip('/')}/clips")
@@ -40,7 +40,7 @@ def ingest(
     table = find_sources(sources, config.ingest.probe.allowed_schemes)
 
     def write_manifest() -> None:
-        # With the lock held: a job that is refused must not change what the one that runs accounts for.
+        # Called with the lock held: a refused job must not change the manifest of the running one.
         publish_table(videos, "_jobs/sources.parquet", table)
 
     def finish(ledger: Ledger) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Verbs on a dataset that a job wrote: retry, report, compact."""
+"""Verbs on existing datasets: retry, report, compact."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
-    """Run the rows of `dataset` that `options.retry` matches again, as its last job ran them.
+    """Run the rows of `dataset` that match `options.retry` again, with the arguments of its last job.
 
     Raises:
         ValueError: `dataset` was not written by a job.
@@ -32,7 +32,7 @@ def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
 
 
 def report(dataset: str, *, options: Options, console: Console) -> JobResult:
-    """Account for `dataset` again and write its report anew; no row is run.
+    """Write a new report of `dataset`, without running rows.
 
     Raises:
         ValueError: `dataset` was not written by a job.
@@ -46,10 +46,10 @@ def compact(dataset: str, *, console: Console) -> JobResult:
 
     Raises:
         ValueError: `dataset` was not written by a job.
-        DatasetBusyError: a job is writing to it.
+        DatasetBusyError: another job holds the lock.
     """
-    memory = _last_job(dataset)
-    ledger = Ledger(Storage(dataset), ID_COLUMNS[memory["verb"]])
+    last_job = _last_job(dataset)
+    ledger = Ledger(Storage(dataset), ID_COLUMNS[last_job["verb"]])
     with dataset_lock(ledger.storage, f"compact-{uuid.uuid4().hex[:8]}"):
         ledger.storage.sweep_temporaries()
         moved = ledger.compact()
@@ -58,12 +58,12 @@ def compact(dataset: str, *, console: Console) -> JobResult:
 
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
-    memory = _last_job(dataset)
-    config = pydantic.TypeAdapter(JobConfig).validate_python(memory["config"])
-    arguments: dict[str, Any] = memory["arguments"]
-    if memory["verb"] == "ingest":
+    last_job = _last_job(dataset)
+    config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
+    arguments: dict[str, Any] = last_job["arguments"]
+    if last_job["verb"] == "ingest":
         return ingest(arguments.pop("sources"), **arguments, config=config, options=options, console=console)
-    if memory["verb"] == "animate":
+    if last_job["verb"] == "animate":
         return animate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
     return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
 
@@ -72,5 +72,5 @@ def _last_job(dataset: str) -> dict[str, Any]:
     storage = Storage(dataset)
     if not storage.exists("_jobs/last.json"):
         raise ValueError(f"{dataset} was not written by a zoetrope job (it has no _jobs/last.json)")
-    memory: dict[str, Any] = json.loads(storage.read("_jobs/last.json"))
-    return memory
+    last_job: dict[str, Any] = json.loads(storage.read("_jobs/last.json"))
+    return last_job

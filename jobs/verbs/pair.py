@@ -25,20 +25,20 @@ def pair(
     limit: int | None,
     console: Console,
 ) -> JobResult:
-    """Write a request for every picture, every clip and every model.
+    """Write a table with one request per picture, clip and model.
 
     Args:
         references: folders, globs, files or lists of pictures.
-        clips: a dataset that `prepare` or `ingest` wrote, or videos.
+        clips: a dataset written by `prepare` or `ingest`, or videos.
         out: the Parquet file to write.
-        settings: columns of requests that are the same in all: seed, …
-        models: their names; none leaves the model to `animate`.
-        limit: at most so many pairs, spread over pictures and clips.
-        console: what it says.
+        settings: request columns common to all requests, such as `seed`.
+        models: names of models; empty: the default of `animate`.
+        limit: maximum number of pairs, spread over pictures and clips; None: all.
+        console: receives the closing line.
 
     Raises:
-        ManifestError: no picture, or neither clip nor video.
-        ValueError: `out` is no Parquet file.
+        ManifestError: no pictures, or neither clips nor videos.
+        ValueError: `out` does not end in .parquet.
     """
     name = PurePosixPath(out).name
     if not name.endswith(".parquet"):

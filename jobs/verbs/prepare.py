@@ -21,14 +21,14 @@ OPTIONAL = ("video_id", "size_bytes", "objects")
 
 
 def prepare(clips: str, out: str, *, config: JobConfig, options: Options, console: Console) -> JobResult:
-    """Decode every clip, extract its pose, depth and masks, and measure its quality.
+    """Decode all clips, extract their pose, depth and masks, and measure their quality.
 
     Args:
         clips: the dataset `clips` that `ingest` wrote, or a Parquet or CSV file with its columns.
         out: folder of the dataset.
 
     Raises:
-        ManifestError: the clips cannot be used.
+        ManifestError: an invalid table of clips.
     """
     settings = config.prepare
     workers = workers_of(config, options)
@@ -54,10 +54,10 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
 
 
 def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
-    """Workers of every stage.
+    """Workers by stage.
 
-    On a machine with a GPU, published networks and all between them share a worker that has it, unless the job file
-    says which workers they have. On a cluster the job file says what there is.
+    On a local machine with a GPU, the stages from the first to the last published network share workers with one GPU,
+    unless the job file sets their workers. On a cluster, the job file alone decides.
     """
     workers = config.workers_by_stage(list(STAGES))
     networks = networks_of(config)
@@ -70,7 +70,7 @@ def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
 
 
 def networks_of(config: JobConfig) -> dict[str, BackendConfig]:
-    """The sections of stages that run a network."""
+    """Configuration of the enabled stages that run a network, by stage name."""
     sections = {name: getattr(config.prepare, name) for name in STAGES}
     return {
         name: section

@@ -1,4 +1,4 @@
-"""`zoetrope puppets`: draws a corpus of puppet videos with their ground truth."""
+"""`zoetrope puppets`: a corpus of puppet videos with ground truth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _BODIES: tuple[Body, ...] = ("human", "anthropomorphic")
 _MAX_VIDEOS = 1_000_000
-_WELL_VISIBLE = 0.8  # of the largest area that an object shows in a shot
+_MIN_AREA_SHARE = 0.8  # of the largest visible area of an object in its shot
 _SMALLEST_OBJECT_PX = 24
 
 PUPPETS_SCHEMA = pa.schema(
@@ -53,7 +53,7 @@ OBJECTS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetCorpus:
-    """What was written, and where."""
+    """Location and size of a written corpus."""
 
     out: Path
     num_videos: int
@@ -89,26 +89,26 @@ def write_puppets(
     improvised_share: float = 0.0,
     alone: bool = False,
 ) -> PuppetCorpus:
-    """Draw `num_videos` puppet videos of `size_px` (height, width), of one kind of body or of both by turns.
+    """Render `num_videos` puppet videos of `size_px` (height, width), with body type `body` or both in turn.
 
-    `improvised_share` of the videos show random poses in place of a motion of the split: material to train on.
-    `alone`: each shows a whole figure that begins facing the camera, in one shot, without objects or camera motion
-    (`models.puppets.sample_figure`): what animation is learnt from most easily.
+    `improvised_share`: share of the videos with random poses instead of a motion of the split, for training.
+    `alone`: a whole figure that initially faces the camera, in one shot, without objects or camera motion
+    (`models.puppets.sample_figure`): easier training data for animation.
 
     Writes, under `out`:
 
     - `videos/<video_id>.mp4`: H.264.
     - `truth/<video_id>.npz`: the exact ground truth (`models.puppets.truth_file` reads it).
-    - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot where the object is well
-      visible, and its box (x0, y0, x1, y1) there, centres of its outermost pixels.
-    - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (for those `alone`,
-      `sample_figure`) makes a video's spec again from `seed`, `split` and `body`, the size and the duration
-      (`improvised` where the motion is `improvise`).
+    - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot in which at least 80% of
+      the object's largest visible area shows, and its box (x0, y0, x1, y1), centres of its outermost pixels.
+    - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (with `alone`,
+      `sample_figure`) recreates the spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if
+      the motion is `improvise`).
 
-    The same arguments write the same bytes, so an interrupted run is completed by running it again.
+    Output is deterministic, so an interrupted call is completed by repeating it.
 
     Raises:
-        ValueError: a number out of range, or an odd size.
+        ValueError: an argument out of range, or an odd size.
     """
     if not 1 <= num_videos <= _MAX_VIDEOS:
         raise ValueError(f"num_videos is {num_videos}, expected 1 to {_MAX_VIDEOS}")
@@ -166,7 +166,7 @@ def _draw_all(tasks: list[_Task], num_processes: int) -> Iterator[tuple[dict[str
 
 
 def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Draw one video. Returns its row and its object prompts."""
+    """Render one video; returns its row and its object prompts."""
     sample = sample_figure if task.alone else sample_spec
     spec = sample(
         task.seed,
@@ -200,7 +200,7 @@ def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list[float]) -> list[dict[str, Any]]:
-    """One prompt `{object_id, seconds, box}` per object and shot in which the object can be seen."""
+    """One prompt `{object_id, seconds, box}` per object and shot in which at least 24 pixels of it are visible."""
     prompts = []
     for start, end in pairwise((*spec.shot_starts_seconds, float("inf"))):
         shot = [index for index, time in enumerate(times) if start <= time < end]
@@ -208,7 +208,7 @@ def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list
             areas = [int(frames[index].object_masks[item.object_id].sum()) for index in shot]
             if max(areas, default=0) < _SMALLEST_OBJECT_PX:
                 continue
-            first = next(i for i, area in zip(shot, areas, strict=True) if area >= _WELL_VISIBLE * max(areas))
+            first = next(i for i, area in zip(shot, areas, strict=True) if area >= _MIN_AREA_SHARE * max(areas))
             rows, columns = np.nonzero(frames[first].object_masks[item.object_id])
             box = [float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())]
             prompts.append({"object_id": item.object_id, "seconds": times[first], "box": box})

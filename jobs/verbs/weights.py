@@ -1,4 +1,4 @@
-"""`zoetrope weights`: what can be used, where it is, whether it is whole, and fetching it."""
+"""`zoetrope weights`: listing, location, download and verification of published weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.weights.resolve import check_allowed, fetch, find, locate, place, ve
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
-    """One line for each entry of the catalogue: its name, size, licence, whether it is here, and what it is."""
+    """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence."""
     for weights in CATALOGUE.values():
         here = "here" if all(locate(weights, folder).values()) else "-"
         commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
@@ -28,27 +28,27 @@ def list_weights(folder: Path | None, *, console: Console) -> JobResult:
 
 
 def where(names: Sequence[str], folder: Path | None, *, console: Console) -> JobResult:
-    """Where each file is, or where it belongs.
+    """Print the path of each file; for a missing file, the expected path and the source.
 
     Raises:
-        ValueError: a name is not in the catalogue.
+        ValueError: a name that is not in the catalogue.
     """
     chosen = [entry(name) for name in names]
     missing = 0
     for weights in chosen:
         for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
             missing += path is None
-            place_for_it = place(weights, file, folder or Path("DIR"))
-            console.line(str(path) if path else f"missing: {place_for_it} from {weights.url(file)}")
+            expected = place(weights, file, folder or Path("DIR"))
+            console.line(str(path) if path else f"missing: {expected} from {weights.url(file)}")
     return JobResult(exit_code=int(missing > 0), summary={"weights": [_described(w, folder) for w in chosen]})
 
 
 def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
-    """Download what is missing, into `folder` or the Hugging Face cache, and check it.
+    """Download missing files to `folder` or the Hugging Face cache, and verify them.
 
     Raises:
-        ValueError: a name is not in the catalogue.
-        CheckpointError: a file cannot be had, is not the one in the catalogue, or is TorchScript, which is not allowed.
+        ValueError: a name that is not in the catalogue.
+        CheckpointError: a file is unavailable or differs from the catalogue, or is TorchScript without permission.
     """
     chosen = [entry(name) for name in names]
     for weights in chosen:
@@ -59,17 +59,17 @@ def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscrip
         if weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")
             fetch(weights, folder)
-        found = find(weights, folder)
-        found.verify()
-        console.line(f"{weights.name}: {found.path}")
+        located = find(weights, folder)
+        located.verify()
+        console.line(f"{weights.name}: {located.path}")
     return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in chosen]})
 
 
 def verify(names: Sequence[str], folder: Path | None, *, console: Console) -> JobResult:
-    """Read every file that is here (of `names`, or of all) and compare it with the catalogue. Nothing in it is run.
+    """Verify present files (of `names`, or of all entries) against the catalogue, without executing their contents.
 
     Raises:
-        ValueError: a name is not in the catalogue.
+        ValueError: a name that is not in the catalogue.
     """
     chosen = [entry(name) for name in names] or list(CATALOGUE.values())
     results: list[dict[str, Any]] = []
@@ -96,7 +96,7 @@ def verify(names: Sequence[str], folder: Path | None, *, console: Console) -> Jo
 
 
 def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
-    found = locate(weights, folder)
+    paths = locate(weights, folder)
     return {
         "name": weights.name,
         "system": weights.system,
@@ -113,11 +113,11 @@ def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
                 "name": file.name,
                 "size_bytes": file.size_bytes,
                 "sha256": file.sha256,
-                "path": str(found[file.name]) if found[file.name] else None,
+                "path": str(paths[file.name]) if paths[file.name] else None,
             }
             for file in weights.files
         ],
-        "here": all(found.values()),
+        "here": all(paths.values()),
     }
 
 

@@ -62,18 +62,18 @@ class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
 
 def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     """Prompt in pixels of the working size, at the nearest frame."""
-    what = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
+    label = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
     scale = np.array([row["work_width_px"] / row["width_px"], row["work_height_px"] / row["height_px"]], np.float32)
     size = (row["width_px"], row["height_px"])
-    box = _box(prompt.get("box"), size, what)
+    box = _box(prompt.get("box"), size, label)
     points = prompt.get("points")
     points = [] if points is None else list(points)
-    positive = _points([point for point in points if point["positive"]], size, what)
-    negative = _points([point for point in points if not point["positive"]], size, what)
+    positive = _points([point for point in points if point["positive"]], size, label)
+    negative = _points([point for point in points if not point["positive"]], size, label)
     if box is None and len(positive) == 0:
-        raise BadRow(Reason.INVALID_ROW, f"{what} has neither a box nor a positive point")
+        raise BadRow(Reason.INVALID_ROW, f"{label} has neither a box nor a positive point")
     return ObjectPrompt(
-        frame=_frame(float(prompt["seconds"]), np.asarray(row["frame_seconds"], np.float64), what),
+        frame=_frame(float(prompt["seconds"]), np.asarray(row["frame_seconds"], np.float64), label),
         box=None if box is None else tuple(float(value) for value in box * np.tile(scale, 2)),  # type: ignore[arg-type]
         # Pixel centres have integer coordinates, so the origin of scaling is -0.5.
         positive=(positive + 0.5) * scale - 0.5,
@@ -81,41 +81,41 @@ def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     )
 
 
-def _frame(seconds: float, frame_seconds: NDArray[np.float64], what: str) -> int:
+def _frame(seconds: float, frame_seconds: NDArray[np.float64], label: str) -> int:
     gap = float(np.median(np.diff(frame_seconds))) if len(frame_seconds) > 1 else 0.1
     first, last = frame_seconds[0], frame_seconds[-1]
     if not first - gap <= seconds <= last + gap:
         raise BadRow(
             Reason.INVALID_ROW,
-            f"{what} lies outside the clip, which runs from {first:.3f} to {last:.3f} s; "
+            f"{label} lies outside the clip, which runs from {first:.3f} to {last:.3f} s; "
             "give it to the clip that shows that moment",
         )
     return int(np.abs(frame_seconds - seconds).argmin())
 
 
-def _box(box: Sequence[float] | None, size: tuple[int, int], what: str) -> NDArray[np.float32] | None:
+def _box(box: Sequence[float] | None, size: tuple[int, int], label: str) -> NDArray[np.float32] | None:
     if box is None:
         return None
     values = [float(value) for value in box]
     if len(values) != 4 or not all(math.isfinite(value) for value in values):
-        raise BadRow(Reason.INVALID_ROW, f"{what}: the box must be 4 finite numbers x0, y0, x1, y1, got {values}")
+        raise BadRow(Reason.INVALID_ROW, f"{label}: the box must be 4 finite numbers x0, y0, x1, y1, got {values}")
     x0, x1 = (min(max(value, 0.0), size[0]) for value in values[::2])
     y0, y1 = (min(max(value, 0.0), size[1]) for value in values[1::2])
     if x0 >= x1 or y0 >= y1:
         raise BadRow(
             Reason.INVALID_ROW,
-            f"{what}: the box {values} is empty or outside the {size[0]} x {size[1]} picture; "
+            f"{label}: the box {values} is empty or outside the {size[0]} x {size[1]} picture; "
             "expected x0 < x1 and y0 < y1 in pixels of the display size",
         )
     return np.array([x0, y0, x1, y1], np.float32)
 
 
-def _points(points: Sequence[Mapping[str, Any]], size: tuple[int, int], what: str) -> NDArray[np.float32]:
+def _points(points: Sequence[Mapping[str, Any]], size: tuple[int, int], label: str) -> NDArray[np.float32]:
     xy = np.array([(point["x"], point["y"]) for point in points], np.float32).reshape(-1, 2)
     outside = ~((xy >= -0.5) & (xy <= np.array(size) - 0.5)).all(axis=1)
     if outside.any():
         raise BadRow(
             Reason.INVALID_ROW,
-            f"{what}: the point {xy[outside][0].tolist()} is outside the {size[0]} x {size[1]} picture",
+            f"{label}: the point {xy[outside][0].tolist()} is outside the {size[0]} x {size[1]} picture",
         )
     return xy

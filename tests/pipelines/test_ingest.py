@@ -17,7 +17,7 @@ SCHEMA = dataset_schema("ingest", pa.schema(list(SOURCE_COLUMNS.items())), WRITT
 
 
 def videos(root: Path, **status: str) -> Ledger:
-    """A ledger of videos of 2 s at 10 frames per second, in two windows of 1 s each."""
+    """Ledger of videos of 2 s at 10 frames per second, with two windows of 1 s each."""
     ledger = Ledger(Storage(str(root / "videos")), "video_id")
     windows = [{"start_seconds": float(start), "num_frames": 10, "frame_step": 1} for start in (0, 1)]
     for name in ("a", "b"):
@@ -36,25 +36,27 @@ def clips(root: Path) -> dict[str, dict[str, Any]]:
 
 def test_every_window_of_a_sound_video_is_a_clip(tmp_path: Path) -> None:
     written = write_clips(videos(tmp_path, b="rejected"), Storage(str(tmp_path / "clips")), None)
-    found = clips(tmp_path)
+    clip_rows = clips(tmp_path)
     assert written.num_clips == 2
-    assert list(found) == ["a.00000", "a.00001"]
-    assert found["a.00001"]["start_seconds"] == 1.0
-    assert found["a.00001"]["objects"] == []
+    assert list(clip_rows) == ["a.00000", "a.00001"]
+    assert clip_rows["a.00001"]["start_seconds"] == 1.0
+    assert clip_rows["a.00001"]["objects"] == []
 
 
 def test_a_prompt_goes_to_the_clip_that_spans_its_time(tmp_path: Path) -> None:
     prompts = {
         "video_id": ["a", None, "a", "nobody"],
-        "uri": [None, "b.mp4", None, None],  # relative: beside the table
+        "uri": [None, "b.mp4", None, None],  # relative to the table
         "object_id": ["ball", "book", "late", "lost"],
         "seconds": [0.5, 1.0, 2.0, 0.0],
         "box": [[1.0, 2.0, 3.0, 4.0]] * 4,
     }
     pq.write_table(pa.table(prompts), tmp_path / "objects.parquet")
     written = write_clips(videos(tmp_path), Storage(str(tmp_path / "clips")), str(tmp_path / "objects.parquet"))
-    found = {name: [prompt["object_id"] for prompt in row["objects"]] for name, row in clips(tmp_path).items()}
-    assert found == {"a.00000": ["ball"], "a.00001": [], "b.00000": [], "b.00001": ["book"]}
+    objects_by_clip = {
+        name: [prompt["object_id"] for prompt in row["objects"]] for name, row in clips(tmp_path).items()
+    }
+    assert objects_by_clip == {"a.00000": ["ball"], "a.00001": [], "b.00000": [], "b.00001": ["book"]}
     assert (written.num_prompts, written.num_prompts_unused) == (4, 2)
 
 
@@ -79,7 +81,7 @@ def test_a_prompt_that_cannot_be_used_is_named(tmp_path: Path, change: dict[str,
 
 
 def test_clips_follow_the_videos(tmp_path: Path) -> None:
-    """Written again after a change they are the same as written at once, and a file whose videos went goes too."""
+    """Rewritten after a change, clips equal those written from scratch; files without videos are deleted."""
     ledger, storage = videos(tmp_path), Storage(str(tmp_path / "clips"))
     write_clips(ledger, storage, None)
     first = clips(tmp_path)

@@ -8,11 +8,11 @@ from puppet_media import write_driving, write_reference
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A puppet, 96 x 128 pixels."""
+    """Picture of a puppet, 96 x 128 pixels."""
     return write_reference(tmp_path_factory.mktemp("picture") / "a.png")
 
 
 @pytest.fixture(scope="session")
 def driving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another puppet that moves for six frames, at 8 a second, and sounds."""
+    """Video of another puppet: six frames at 8 per second, with sound."""
     return write_driving(tmp_path_factory.mktemp("driving") / "a.mp4", audio=True)

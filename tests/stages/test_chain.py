@@ -62,7 +62,7 @@ def test_a_storage_that_refuses_is_no_outcome_of_the_row() -> None:
 
 
 class Loader(Stage[None]):
-    """Loads what the row names, unless it is loaded already."""
+    """Loads the resource named by the row, unless it is loaded already."""
 
     name = "loader"
     reads: ClassVar[frozenset[str]] = frozenset({"model"})

@@ -15,7 +15,7 @@ ZOETROPE = str(Path(sys.executable).with_name("zoetrope"))
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    """The command line in this process: importing everything anew for each wrong usage would take minutes."""
+    """Runs the command line in this process, because a new process per case would take minutes to import."""
     monkeypatch.setattr(sys, "argv", ["zoetrope", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -25,7 +25,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """A manifest of one clip, whose file is not there."""
+    """Manifest of one clip with a missing file."""
     columns = {
         "clip_id": ["a"],
         "uri": [str(tmp_path / "a.mp4")],
@@ -167,7 +167,7 @@ def test_help_names_every_verb() -> None:
 
 
 def test_the_packages_are_ours() -> None:
-    """The names are generic: an installed package of the same name must not shadow them."""
+    """The package names are generic: an installed package of the same name must not shadow them."""
     code = "import models, stages, pipelines, jobs\nfor m in (models, stages, pipelines, jobs): print(m.__file__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     root = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(console, "POLL_SECONDS", 0.01)
 
 
 def wait_for(looks: list[int], count: int) -> None:
@@ -62,9 +62,9 @@ def test_a_terminal_shows_how_far_the_rows_in_hand_are(quick: None, monkeypatch:
         return []
 
     monkeypatch.setattr(console, "Progress", Bars)
-    told = Console()
-    told.stream = Terminal()
-    with told.progress(4, rows) as advance:
+    job_console = Console()
+    job_console.stream = Terminal()
+    with job_console.progress(4, rows) as advance:
         wait_for(looks, 5)
         advance(Tally(rows=1, failed=1))
     assert shown == ["long-row 1", "long-row 3", "long-row gone", "running 1 1 failed", "end"]
@@ -78,10 +78,10 @@ def test_elsewhere_it_is_quiet_and_nobody_looks(quick: None) -> None:
         looks.append(1)
         return []
 
-    told = Console()
-    told.stream = io.StringIO()
-    with told.progress(4, rows) as advance:
+    job_console = Console()
+    job_console.stream = io.StringIO()
+    with job_console.progress(4, rows) as advance:
         time.sleep(0.1)
         advance(Tally(rows=1))
     assert looks == []
-    assert told.stream.getvalue() == ""
+    assert job_console.stream.getvalue() == ""

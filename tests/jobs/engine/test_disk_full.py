@@ -1,4 +1,4 @@
-"""A disk that is full once the rows of a job are done: the job still ends in order, and says what to do."""
+"""Disk full after the last row: the job ends regularly, with an error that states what to do."""
 
 from __future__ import annotations
 

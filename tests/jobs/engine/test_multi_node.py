@@ -1,4 +1,4 @@
-"""`prepare` on a cluster of several nodes on this machine, one of which is killed in the middle."""
+"""`prepare` on a local multi-node cluster, with one node killed during the job."""
 
 from __future__ import annotations
 

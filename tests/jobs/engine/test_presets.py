@@ -81,7 +81,7 @@ def test_the_whole_configuration_can_be_read_back(tmp_path: Path) -> None:
 
 
 def test_a_switched_backend_reaches_only_what_depends_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Depth is read by structured depth alone; a pose is read by nearly everything; decoding and objects by nothing."""
+    """A new depth backend affects structured depth only; a new pose backend most stages, but not decode and objects."""
     monkeypatch.setattr(
         "stages.backends.base.BackendStage.weights", lambda self: dict.fromkeys(self.config.parts, "sha256:0")
     )

@@ -1,4 +1,4 @@
-"""The command line on an object store: a server of this machine that speaks S3."""
+"""Command line on an object store: a local S3 server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 PASSWORD = "hunter2-of-mlflow"
 SIGNATURE = "b8a9f0c2d4e6"
 
-# In a process of its own: its requests are answered while a test waits for a job.
+# In a separate process, to serve requests while a test waits for a job.
 SERVER = """
 import logging, time
 from moto.server import ThreadedMotoServer
@@ -38,7 +38,7 @@ time.sleep(3600)
 
 @dataclass(frozen=True)
 class Bucket:
-    """An S3 server, the environment that leads to it, and puppets under `s3://bucket/videos`."""
+    """S3 server, the environment variables to reach it, and puppet videos in `s3://bucket/videos`."""
 
     environment: dict[str, str]
     fs: Any
@@ -69,7 +69,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         fs.pipe_file(f"bucket/videos/{path.name}", path.read_bytes())
     fs.pipe_file("bucket/videos/notes.txt", b"no video")
     prompts = pq.read_table(folder / "objects.parquet").to_pylist()
-    # Named by where they lie, beside the table: a folder that is listed gives videos ids of its own.
+    # Prompts by URI relative to the table: ids of videos from a listed folder are derived from the URI.
     named = [{**prompt, "video_id": None, "uri": f"videos/{prompt['video_id']}.mp4"} for prompt in prompts]
     with fs.open("bucket/objects.parquet", "wb") as file:
         pq.write_table(pa.Table.from_pylist(named), file)
@@ -140,7 +140,7 @@ def test_ingest_and_prepare_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
     assert run(*prepare)["rows_run"] == 0
     assert rows_of(bucket, "bucket/prepared", "clip_id") == before
 
-    # Another content under the same name: it, and its clips alone, are done again.
+    # New content under the same name: only this video and its clips run again.
     changed, other = sorted(videos)[:2]
     bucket.fs.pipe_file(videos[changed]["uri"], bucket.fs.cat_file(videos[other]["uri"]))
     assert run(*ingest)["rows_run"] == 1
@@ -158,7 +158,7 @@ def test_ingest_and_prepare_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_secret_is_written_or_said(bucket: Bucket, tmp_path: Path) -> None:
-    """The store's keys, the tracking server's password, and a signed link among the sources."""
+    """Covers the keys of the store, the password of the tracking server, and a signed URL among the sources."""
     link = f"https://reader:{PASSWORD}@media.invalid/a.mp4?X-Amz-Signature={SIGNATURE}"
     (tmp_path / "list.csv").write_text(
         f"uri\ns3://bucket/videos/{next((bucket.folder / 'videos').iterdir()).name}\n{link}\n"
@@ -171,10 +171,10 @@ def test_no_secret_is_written_or_said(bucket: Bucket, tmp_path: Path) -> None:
     assert "MLflow at http://***@127.0.0.1:9" in done.stderr
     written = objects_under(bucket, "bucket/secret")
     assert {"bucket/secret/videos/_jobs/last.json", "bucket/secret/videos/_report/report.html"} <= written.keys()
-    # Tables hold the link itself, which is their input.
-    said = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
+    # Tables contain the signed URL, which is their input.
+    streams = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
     pages = {name: data for name, data in written.items() if not name.endswith(".parquet")}
-    assert holding([SECRET, PASSWORD, SIGNATURE], {**said, **pages}) == []
+    assert holding([SECRET, PASSWORD, SIGNATURE], {**streams, **pages}) == []
     assert holding([SECRET], written) == []
     (message,) = (
         row["message"] for row in rows_of(bucket, "bucket/secret/videos", "video_id").values() if row["message"]

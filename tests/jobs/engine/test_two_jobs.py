@@ -1,4 +1,4 @@
-"""Two jobs on one output at once: the second is refused, and does the rest later."""
+"""Concurrent jobs on one output: the second is refused, and later runs the remaining rows."""
 
 from __future__ import annotations
 

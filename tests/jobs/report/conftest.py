@@ -11,7 +11,7 @@ NUM_FRAMES = 6
 
 @pytest.fixture(scope="session")
 def prepared():
-    """A row of `prepared` from the ground truth of a puppet, and its frames."""
+    """Row of `prepared` from the ground truth of a puppet, and its frames."""
     frames = list(render(sample_spec(8, size_px=(96, 64)), fps=8, num_frames=NUM_FRAMES))
     keypoints = np.stack([frame.keypoints for frame in frames]).astype(np.float32)
     keypoints[..., 2] /= 2

@@ -16,7 +16,7 @@ from stages.io.storage import Storage
 
 @pytest.fixture
 def ledger(prepared, tmp_path):
-    """Twelve clips of one video, of which three are rejected, one failed, and one has lost its source."""
+    """Twelve clips of one video: three rejected, one failed, and one with a missing source."""
     row, frames = prepared
     video = tmp_path / "puppet.mp4"
     write_h264(video, frames, fps=8)
@@ -49,7 +49,7 @@ def end_of(ledger, **changes):
         config=JobConfig(),
         notices=("The embedded networks know puppets only.",),
     )
-    known = {
+    fields = {
         "job": job,
         "job_id": "20260102T030405-abcdef01",
         "counts": Counts(total=12, ok=8, rejected=3, failed=1),
@@ -61,7 +61,7 @@ def end_of(ledger, **changes):
         "error": None,
         "mlflow_run_id": "0123456789abcdef",
     }
-    return JobEnd(**{**known, **changes})
+    return JobEnd(**{**fields, **changes})
 
 
 def test_prepare_report_has_counts_pictures_and_provenance(ledger):
@@ -77,7 +77,7 @@ def test_prepare_report_has_counts_pictures_and_provenance(ledger):
         "ab" * 32,
     ):
         assert text in html
-    assert "threshold 0.01" in html  # of the motion
+    assert "threshold 0.01" in html  # motion_magnitude
     assert "short_side_px" in html
     assert "target_fps" not in html  # a setting of another verb
 

@@ -59,11 +59,11 @@ def test_agnostic_panel_hides_the_character_and_nothing_else(prepared):
     assert np.abs(agnostic[away] - shown[away]).mean() < 6
 
 
-@pytest.mark.parametrize(("num_people", "said"), [([2, 2, 2], "2"), ([1, 4, 0], "0 to 4"), (None, None)])
-def test_persons_are_counted_where_the_backend_counts(prepared, num_people, said):
+@pytest.mark.parametrize(("num_people", "text"), [([2, 2, 2], "2"), ([1, 4, 0], "0 to 4"), (None, None)])
+def test_persons_are_counted_where_the_backend_counts(prepared, num_people, text):
     row, frames = prepared
     sheet = contact_sheet({**row, "num_people": num_people}, frames[[0]], [0])
-    assert dict(sheet.facts).get("persons") == said
+    assert dict(sheet.facts).get("persons") == text
 
 
 def test_signals_that_the_row_lacks_are_left_out(prepared):

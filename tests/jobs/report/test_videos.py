@@ -36,7 +36,7 @@ ROW: dict[str, Any] = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """Six animations, of which one failed and one has lost its video."""
+    """Six animations: one failed, and one with a missing video."""
     ledger = Ledger(Storage(str(tmp_path)), "request_id")
     for number in range(6):
         name = f"r{number}"

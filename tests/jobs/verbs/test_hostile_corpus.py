@@ -1,4 +1,4 @@
-"""Every kind of broken, odd and hostile file as one corpus through whole jobs."""
+"""Jobs on a corpus of damaged, unusual and hostile files."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from stages.outcome import Reason
 NUM_MUTATED = 12
 REASONS = frozenset(reason.value for reason in Reason)
 OURS = frozenset({"UnexpectedError", "Crash", "Timeout", "OutOfMemory", "InvalidRow"})
-"""Reasons that would be faults of this project if a file could bring them about."""
+"""Reasons that no file may cause: they would be bugs."""
 
 
 def rows_of(dataset: Path, id_column: str) -> dict[str, dict[str, Any]]:
     columns = [id_column, "status", "stage", "reason", "message"]
-    found = pq.read_table(dataset, columns=columns).to_pylist()
-    assert len({row[id_column] for row in found}) == len(found)
-    return {row[id_column]: row for row in found}
+    table_rows = pq.read_table(dataset, columns=columns).to_pylist()
+    assert len({row[id_column] for row in table_rows}) == len(table_rows)
+    return {row[id_column]: row for row in table_rows}
 
 
 def check_account(result: JobResult, rows: dict[str, dict[str, Any]], num_rows: int) -> None:
-    """Each row once, each with an outcome, and the closing line says the same as the dataset."""
+    """Every row occurs once, with an outcome, and the closing line agrees with the dataset."""
     summary = result.summary
     assert (result.exit_code, summary["error"]) == (0, None)
     assert summary["rows"] == summary["ok"] + summary["rejected"] + summary["failed"] == len(rows) == num_rows
@@ -48,7 +48,7 @@ def check_account(result: JobResult, rows: dict[str, dict[str, Any]], num_rows: 
 
 
 def end_of(row: dict[str, Any]) -> str:
-    """`ok` or the reason; what is set aside for its quality was read well."""
+    """`ok` or the reason; rejected rows count as `ok`, because they were readable."""
     return str(row["reason"]) if row["status"] == "failed" else "ok"
 
 
@@ -65,7 +65,7 @@ def test_each_file_ends_as_one_row_with_its_reason(ray_cluster: None, tmp_path: 
         uris[path.stem], expected[path.stem] = str(path), REASONS | {"ok"}
     pq.write_table(pa.table({"video_id": list(uris), "uri": list(uris.values())}), tmp_path / "list.parquet")
 
-    # Every frame of a file in one clip: damage anywhere in it shows.
+    # One clip with all frames of a file, so that any damage is detected.
     cut = ("ingest.cut.min_frames=2", "ingest.cut.num_frames=100", "ingest.cut.target_fps=1000")
     config = small_config(*cut, "prepare.decode.short_side_px=64", "limits.row_timeout_seconds=60")
     how, quiet = options(tmp_path, max_failed="100%"), Console(json_only=True)

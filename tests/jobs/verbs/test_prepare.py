@@ -1,4 +1,4 @@
-"""Ingest and prepare as a whole, on puppets."""
+"""End-to-end tests of ingest and prepare on puppets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_prepared_row_holds_every_signal(corpus: Corpus) -> None:
 
 
 def test_the_networks_see_what_was_drawn(corpus: Corpus) -> None:
-    """Through the whole pipeline: encoding, decoding, resizing, coding. The networks' own scores are tested apart."""
+    """Covers encoding, decoding, resizing and mask coding. Accuracy of the networks is tested separately."""
     for row in rows(corpus.dataset).values():
         truth = read_truth(corpus.puppets / "truth" / f"{row['video_id']}.npz")
         times = np.subtract.outer(np.array(row["frame_seconds"]), truth.frame_seconds)
@@ -154,7 +154,7 @@ def test_what_is_no_video_fails_alone_and_retry_runs_it_again(ray_cluster: None,
     first = ingest([str(sources)], str(tmp_path / "out"), objects=None, config=config, options=how, console=quiet)
     assert (first.exit_code, first.summary["ok"], first.summary["failed"]) == (0, 1, 1)
     assert list(first.summary["reasons"]) == ["NotAVideo"]
-    # Mended, but looked at only when asked: the same bytes would fail again.
+    # Repaired, but run again only by `retry`: a normal run skips rows that failed.
     strict = options(tmp_path, max_failed="0", retry=Retry(reasons=("NotAVideo",)))
     still = retry(str(tmp_path / "out" / "videos"), options=strict, console=quiet)
     assert (still.exit_code, still.summary["failed"], still.summary["rows_run"]) == (1, 1, 1)
@@ -200,7 +200,7 @@ def test_report_and_compact_work_on_a_finished_dataset(corpus: Corpus) -> None:
 
 
 def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
-    """As a user: one clip, JSON on stdout, nothing else there."""
+    """One clip in a subprocess; stdout holds the JSON object only."""
     command = [
         str(Path(sys.executable).with_name("zoetrope")),
         "prepare",
@@ -237,7 +237,7 @@ def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_hostile_row_fails_with_its_reason(
     corpus: Corpus, tmp_path: Path, column: str, value: Any, reason: str
 ) -> None:
-    """The stage that meets it, as a plain callable: what a whole job makes of failures is tested elsewhere."""
+    """Calls the failing stage directly; failures within a job are tested elsewhere."""
     from pipelines.engine.keys import stage_keys
     from stages.chain import run_row
     from stages.prepare.decode import DecodeConfig, DecodeStage

@@ -1,4 +1,4 @@
-"""`prepare` on what people do before a camera, with stand-ins of DWPose and SAM 2: each ends as one row."""
+"""`prepare` on videos of people, with stand-ins of DWPose and SAM 2: one row per video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODELS = ("dwpose-detector", "dwpose-pose", "depth-anything-v2-small", "sam2.1-h
 
 
 def film(figures_T: list[list[tuple[int, int]]]) -> np.ndarray:
-    """Frames of persons as the stand-ins see them: red squares at multiples of 16, with a blue dot."""
+    """Frames with persons that the stand-ins detect: red squares at multiples of 16, with a blue dot."""
     frames = np.zeros((len(figures_T), SIDE, SIDE, 3), np.uint8)
     for frame, figures in zip(frames, figures_T, strict=True):
         for x, y in figures:
@@ -87,7 +87,7 @@ def test_whatever_is_in_view_is_one_row(
 ) -> None:
     forget_digests(monkeypatch)
     fill(tmp_path / "weights", MODELS)
-    # The stand-in's masks are random, so what is decided by them is left open.
+    # The masks of the stand-in are random, so outcomes that depend on them are not tested.
     off = ("min_keypoints_inside_mask", "max_mask_area_jump", "max_identity_switches", "min_person_share")
     result = run(clips, tmp_path, *(f"prepare.select.{name}=null" for name in off))
     assert result.summary["rows"] == len(FILMS)

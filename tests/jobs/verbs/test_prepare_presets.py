@@ -104,6 +104,6 @@ def test_switching_one_backend_runs_only_what_depends_on_it(corpus: Path) -> Non
     (after,) = run(*lenient, "prepare.object_masks.backend=sam2", "prepare.object_masks.model=sam2.1-hiera-large")
     changed = {name for name, key in after["stage_keys"].items() if key != before["stage_keys"].get(name)}
     assert changed == {"object_masks"}
-    # A clip that was set aside is judged again: that reads its quality columns and nothing else.
+    # `select` runs again for a rejected clip, which reads its quality columns only.
     assert after["seconds_by_stage"].keys() - {"select"} == {"decode", "object_masks"}
     assert after["keypoints"] == before["keypoints"]

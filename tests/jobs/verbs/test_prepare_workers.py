@@ -1,4 +1,4 @@
-"""Which workers `prepare` gives to published networks, and what it says before they run slowly."""
+"""Workers of `prepare` for published networks, and notices about slow devices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_published_networks_get_the_gpu_of_this_machine() -> None:
     assert on_gpu(workers) == ON_GPU
     assert workers["decode"].gpus == workers["quality"].gpus == 0
     assert notices == []
-    # What lies between two of them stays in the same worker.
+    # Stages between two networks stay in the same worker.
     with_features = ("prepare.vae_latents.enabled=true", "prepare.vae_latents.backend=sd-vae")
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", *with_features)[0]) == list(STAGES)[1:]
 
@@ -77,8 +77,10 @@ def test_a_worker_without_a_gpu_leaves_those_of_others_alone() -> None:
     config = configuration.load(
         None, ["prepare.preset=dwpose-sam2", "prepare.depth.device=cuda", "workers.pose.gpus=1"]
     )
-    made = {step.stage.name: step.stage.config for step in steps(config.prepare, config.workers_by_stage(list(STAGES)))}
-    devices = {name: made[name].device for name in ("pose", "depth", "character_mask")}
+    configs = {
+        step.stage.name: step.stage.config for step in steps(config.prepare, config.workers_by_stage(list(STAGES)))
+    }
+    devices = {name: configs[name].device for name in ("pose", "depth", "character_mask")}
     assert devices == {"pose": "auto", "depth": "cuda", "character_mask": "cpu"}
 
 

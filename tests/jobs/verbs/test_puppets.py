@@ -54,7 +54,7 @@ def test_same_arguments_same_bytes_however_many_processes(tmp_path: Path) -> Non
     write_puppets(tmp_path / "b", num_videos=2, seed=5, num_processes=2, **SMALL)
     first = _digests(tmp_path / "a")
     assert first == _digests(tmp_path / "b")
-    (tmp_path / "a" / "puppets.parquet").unlink()  # as an interrupted run leaves it
+    (tmp_path / "a" / "puppets.parquet").unlink()  # as after an interrupted run
     write_puppets(tmp_path / "a", num_videos=2, seed=5, num_processes=1, **SMALL)
     assert _digests(tmp_path / "a") == first
 

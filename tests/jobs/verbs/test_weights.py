@@ -54,8 +54,8 @@ def test_the_list_says_licence_and_what_is_here(run: Any, tmp_path: Path) -> Non
 
 
 def test_where_names_the_place_of_what_is_missing(run: Any, tmp_path: Path) -> None:
-    there = put(tmp_path, "dwpose-pose", b"onnx")
-    assert run("weights", "where", "dwpose-pose", "--weights", str(tmp_path)) == (0, f"{there}\n", "")
+    path = put(tmp_path, "dwpose-pose", b"onnx")
+    assert run("weights", "where", "dwpose-pose", "--weights", str(tmp_path)) == (0, f"{path}\n", "")
     code, out, _ = run("weights", "where", "dwpose-detector", "--weights", str(tmp_path))
     assert code == 1
     assert out == (

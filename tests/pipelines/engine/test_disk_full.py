@@ -1,4 +1,4 @@
-"""A whole job whose output fills its disk."""
+"""Job whose output fills the disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULTS = {"c03": "bad"}
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of half a megabyte."""
+    """File system of 0.5 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
@@ -48,7 +48,7 @@ def start(tmp_path: Path, out: Path) -> tuple[Plan, Any]:
 
 
 def fill(path: Path, leave_bytes: int) -> None:
-    """Fill the disk with one file, but for `leave_bytes`."""
+    """Fill the disk except for `leave_bytes`."""
     path.write_bytes(bytes(shutil.disk_usage(path.parent).free - leave_bytes))
 
 
@@ -71,14 +71,14 @@ def test_a_full_disk_stops_the_job_which_continues_when_there_is_room(
         go()
     assert str(out) in str(full.value)
     plan.close()
-    # Whatever a reader sees now is whole.
-    seen = [row["clip_id"] for path in files_of(out) for row in pq.read_table(path).to_pylist()]
-    assert len(seen) < len(VALUES)
-    assert (len(seen) > 0) == (left_bytes > 0)
+    # All visible files are complete.
+    visible_ids = [row["clip_id"] for path in files_of(out) for row in pq.read_table(path).to_pylist()]
+    assert len(visible_ids) < len(VALUES)
+    assert (len(visible_ids) > 0) == (left_bytes > 0)
 
     (small_disk / "filler").unlink()
     plan, go = start(tmp_path, out)
-    assert plan.num_pending == len(VALUES) - len(seen)
+    assert plan.num_pending == len(VALUES) - len(visible_ids)
     go()
     counts = plan.counts()
     assert (counts.ok, counts.failed, counts.not_run) == (len(VALUES) - 1, 1, 0)

@@ -57,14 +57,14 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 
 def rows(root: Path) -> dict[str, dict[str, Any]]:
-    """What must not depend on what was killed when."""
-    found = list(toy.ledger_at(root / "out").rows())
-    assert len({row["clip_id"] for row in found}) == len(found)
+    """Committed rows without columns that depend on the time of the kill."""
+    committed = list(toy.ledger_at(root / "out").rows())
+    assert len({row["clip_id"] for row in committed}) == len(committed)
     return {
         row["clip_id"]: {
             name: row[name] for name in ("value", "total", "size", "status", "reason", "stage", "work_key")
         }
-        for row in found
+        for row in committed
     }
 
 

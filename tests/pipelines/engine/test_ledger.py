@@ -24,11 +24,11 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class CrashError(BaseException):
-    """Stands for SIGKILL inside one process: nothing catches it."""
+    """Simulates SIGKILL within the process: no handler catches it."""
 
 
 class CrashingStorage(Storage):
-    """Dies before the n-th change of the storage."""
+    """Raises before the n-th change of the storage."""
 
     changes_left = 10**9
 
@@ -56,8 +56,8 @@ def row(name: str, value: int, version: int) -> dict[str, object]:
     }
 
 
-def seen_by_any_reader(root: Path) -> dict[str, int]:
-    """What a program that knows nothing of us reads; fails on a doubled id."""
+def read_by_plain_reader(root: Path) -> dict[str, int]:
+    """Rows as read by a plain Parquet reader; fails on a duplicate id."""
     files = sorted(root.glob("*.parquet"))
     rows = [r for file in files for r in pq.read_table(file, columns=["clip_id", "value"]).to_pylist()]
     doubled = [name for name, count in Counter(r["clip_id"] for r in rows).items() if count > 1]
@@ -93,13 +93,13 @@ def test_compaction_killed_anywhere_loses_and_doubles_nothing(
             try:
                 ledger.compact()
             except CrashError:
-                during = seen_by_any_reader(root)
-                # Whatever a reader sees is a committed row; nothing that was visible before has gone.
+                during = read_by_plain_reader(root)
+                # Visible rows are committed rows, and rows visible before are still visible.
                 assert visible.keys() <= during.keys() <= expected.keys()
             storage.changes_left = 10**9
             ledger.compact()
-            visible = seen_by_any_reader(root)
-        assert seen_by_any_reader(root) == expected
+            visible = read_by_plain_reader(root)
+        assert read_by_plain_reader(root) == expected
         assert ledger.part_names() == []
     finally:
         ledger_module.TARGET_FILE_BYTES = size
@@ -109,12 +109,12 @@ def test_committing_the_same_work_twice_is_one_row(tmp_path: Path) -> None:
     ledger = Ledger(Storage(str(tmp_path)), "clip_id")
     ledger.commit(row("a", 1, 1), SCHEMA)
     ledger.commit(row("a", 1, 1), SCHEMA)
-    found = ledger.committed("a-1")
-    assert found is not None
-    assert found["value"] == 1
+    stored = ledger.committed("a-1")
+    assert stored is not None
+    assert stored["value"] == 1
     assert ledger.committed("a-2") is None
     assert ledger.compact() == 1
-    assert seen_by_any_reader(tmp_path) == {"a": 1}
+    assert read_by_plain_reader(tmp_path) == {"a": 1}
 
 
 def test_files_fill_up_before_another_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,10 +124,10 @@ def test_files_fill_up_before_another_is_begun(tmp_path: Path, monkeypatch: pyte
         ledger.commit(row(f"c{version:03d}", version, version), SCHEMA)
         ledger.compact()
     assert 1 < len(ledger.data_names()) < 12
-    assert len(seen_by_any_reader(tmp_path)) == 40
-    found = ledger.read_row(ledger.data_names()[0], "c003")
-    assert found is not None
-    assert found["value"] == 3
+    assert len(read_by_plain_reader(tmp_path)) == 40
+    stored = ledger.read_row(ledger.data_names()[0], "c003")
+    assert stored is not None
+    assert stored["value"] == 3
 
 
 KILLED = """
@@ -149,7 +149,7 @@ def killing(function):
         return function(*arguments, **options)
     return call
 
-# The system calls that publishing is made of: a kill before each is a kill at each step.
+# The system calls of `publish`: a kill before each covers every step.
 os.fsync = killing(os.fsync)
 os.replace = killing(os.replace)
 os.unlink = killing(os.unlink)
@@ -174,7 +174,7 @@ for i in range(4):
 def test_sigkill_at_every_commit_step_then_run_again(tmp_path: Path) -> None:
     expected = {f"c{i}": i for i in range(4)}
     killed = 0
-    # One process per step: fork once the imports are done, so that fifty kills take seconds.
+    # One process per step, forked after the imports, so that fifty kills take seconds.
     for step in range(1, 200):
         root = tmp_path / f"step{step}"
         root.mkdir()
@@ -187,35 +187,35 @@ def test_sigkill_at_every_commit_step_then_run_again(tmp_path: Path) -> None:
                 os._exit(0)
         _, status = os.waitpid(pid, 0)
         if not os.WIFSIGNALED(status):
-            assert seen_by_any_reader(root) == expected
+            assert read_by_plain_reader(root) == expected
             break
         assert os.WTERMSIG(status) == signal.SIGKILL
         killed += 1
-        seen_by_any_reader(root)
+        read_by_plain_reader(root)
         again = Ledger(Storage(str(root)), "clip_id")
         again.storage.sweep_temporaries()
         again.compact()
-        have = seen_by_any_reader(root)
+        have = read_by_plain_reader(root)
         assert have == {name: value for name, value in expected.items() if name in have}
         for i in range(4):
             if f"c{i}" not in have:
                 again.commit(row(f"c{i}", i, 1), SCHEMA)
         again.compact()
-        assert seen_by_any_reader(root) == expected
+        assert read_by_plain_reader(root) == expected
         leftovers = [p.name for p in root.rglob("*") if p.name.endswith(".tmp") or p.parent.name == "_parts"]
         assert leftovers == []
     assert killed > 15
 
 
 def test_a_full_disk_refuses_the_row_and_keeps_the_rest(tmp_path: Path) -> None:
-    """On a real file system of 1 MiB."""
+    """Uses a real file system of 1 MiB."""
     mount = tmp_path / "small"
     mount.mkdir()
-    made = subprocess.run(
+    mount_process = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False
     )
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a small file system here: {made.stderr.decode().strip()}")
+    if mount_process.returncode != 0:
+        pytest.skip(f"cannot mount a small file system here: {mount_process.stderr.decode().strip()}")
     try:
         ledger = Ledger(Storage(str(mount)), "clip_id")
         ledger.commit(row("first", 1, 1), SCHEMA)
@@ -231,6 +231,6 @@ def test_a_full_disk_refuses_the_row_and_keeps_the_rest(tmp_path: Path) -> None:
         assert not list(mount.rglob("*.tmp"))
         (mount / "filler").unlink()
         ledger.compact()
-        assert len(seen_by_any_reader(mount)) == committed
+        assert len(read_by_plain_reader(mount)) == committed
     finally:
         subprocess.run(["umount", str(mount)], check=True)

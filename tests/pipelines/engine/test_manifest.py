@@ -28,10 +28,10 @@ def rows(url: object) -> list[dict[str, Any]]:
     with duckdb.connect() as connection:
         relation = manifest(url).relation(connection)
         manifest(url).check_ids(connection, relation, relation)
-        found: list[dict[str, Any]] = (
+        table_rows: list[dict[str, Any]] = (
             connection.sql(f"SELECT * FROM {relation} ORDER BY clip_id").to_arrow_table().to_pylist()
         )
-        return found
+        return table_rows
 
 
 def test_values_are_converted_and_other_columns_kept(tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ def commit(root: Path, name: str, value: int, pipeline: str = "p1", status: str 
 def test_a_row_is_done_when_id_inputs_and_pipeline_are_the_same(tmp_path: Path) -> None:
     for name in ("same", "other-value", "other-pipeline"):
         commit(tmp_path, name, 1, "p0" if name == "other-pipeline" else "p1")
-    made = plan(tmp_path, {"same": 1, "other-value": 2, "other-pipeline": 1, "new": 1})
-    rows = {row["clip_id"]: row for row in made.rows(0, 10)}
+    planned = plan(tmp_path, {"same": 1, "other-value": 2, "other-pipeline": 1, "new": 1})
+    rows = {row["clip_id"]: row for row in planned.rows(0, 10)}
     assert set(rows) == {"other-value", "other-pipeline", "new"}
-    # Only a row of the same inputs has stages to offer.
+    # Only a row of the same inputs has reusable stages.
     assert rows["other-pipeline"]["previous_file"].endswith("rows-000000.parquet")
     assert rows["other-value"]["previous_file"] is None
     assert rows["new"]["previous_file"] is None
@@ -73,9 +73,9 @@ def test_retry_takes_failed_rows_that_match(tmp_path: Path) -> None:
 def test_limit_is_a_scope_and_the_account_keeps_to_it(tmp_path: Path) -> None:
     commit(tmp_path, "a", 1)
     commit(tmp_path, "z", 1, status="failed", reason="Crash")
-    made = plan(tmp_path, {"z": 1, "a": 1, "b": 1}, limit=2)
-    assert (made.total, made.num_pending) == (2, 1)
-    counts = made.counts()
+    planned = plan(tmp_path, {"z": 1, "a": 1, "b": 1}, limit=2)
+    assert (planned.total, planned.num_pending) == (2, 1)
+    counts = planned.counts()
     assert (counts.ok, counts.failed, counts.not_run) == (1, 0, 1)
     assert counts.line() == "2 rows in = 1 ok + 0 rejected + 0 failed + 1 not run"
 
@@ -91,8 +91,8 @@ def test_pending_and_done_add_up(
     root = tmp_path_factory.mktemp("plan")
     for name, (value, pipeline) in committed.items():
         commit(root, name, value, pipeline)
-    made = plan(root, manifest)
+    planned = plan(root, manifest)
     done = {name for name, value in manifest.items() if committed.get(name) == (value, "p1")}
-    assert {row["clip_id"] for row in made.rows(0, 100)} == set(manifest) - done
-    assert made.counts().ok == len(done)
-    assert made.counts().not_run == made.num_pending
+    assert {row["clip_id"] for row in planned.rows(0, 100)} == set(manifest) - done
+    assert planned.counts().ok == len(done)
+    assert planned.counts().not_run == planned.num_pending

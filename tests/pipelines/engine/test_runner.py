@@ -74,7 +74,7 @@ def test_a_changed_setting_redoes_only_the_stages_it_touches(tmp_path: Path) -> 
 
     job(tmp_path, values, steps=steps())
     assert len(log.read_text().splitlines()) == 8
-    # A threshold: neither decode nor sum runs again, and the row has a new outcome.
+    # A changed threshold: neither decode nor sum runs again, and the row has a new outcome.
     log.unlink()
     plan, _, rows = job(tmp_path, values, steps=steps(select=toy.SelectConfig(max_total=5)))
     assert plan.num_pending == 4
@@ -86,7 +86,7 @@ def test_a_changed_setting_redoes_only_the_stages_it_touches(tmp_path: Path) -> 
         "c3": "rejected",
     }
     assert rows["c1"]["total"] == 3.0
-    # The stage in the middle: frames are made again because it reads them.
+    # A changed stage that reads frames: decode runs again.
     pipeline = toy.steps(decode=toy.DecodeConfig(log=str(log)), total=toy.SumConfig(log=str(log), factor=2.0))
     _, _, rows = job(tmp_path, values, steps=pipeline)
     assert sorted(log.read_text().splitlines())[:2] == ["decode c0", "decode c1"]

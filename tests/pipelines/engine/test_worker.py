@@ -1,4 +1,4 @@
-"""One worker as a plain callable, without Ray."""
+"""Worker as a plain callable, without Ray."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_a_file_that_the_storage_refuses_is_no_outcome_but_stops_the_job(tmp_pat
     stages = [steps[0].stage, RefusedStage(toy.SumConfig()), steps[2].stage]
     ledger = toy.ledger_at(tmp_path)
     spec = toy.spec_for([toy.Step(stage=stage) for stage in stages], ledger)
-    found = [{"clip_id": "a", "value": 1, "fault": None, "work_key": "k", "attempts": 1}]
+    block = [{"clip_id": "a", "value": 1, "fault": None, "work_key": "k", "attempts": 1}]
     for names in groups:
         worker = Worker(spec, names, last=names is groups[-1], threads=1)
-        found = results(worker, found)
+        block = results(worker, block)
         if not worker.last:
-            found = [pickle.loads(one["row"]) for one in found]
-    assert found[0]["commit_error"] == "ENOSPC: no space left"
-    assert found[0]["id"] == "a"
+            block = [pickle.loads(one["row"]) for one in block]
+    assert block[0]["commit_error"] == "ENOSPC: no space left"
+    assert block[0]["id"] == "a"
     assert ledger.part_names() == []

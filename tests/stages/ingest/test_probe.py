@@ -16,10 +16,10 @@ from stages.outcome import BadRow, Reason
 @pytest.fixture(scope="module")
 def stage() -> Iterator[ProbeStage]:
     limits = MediaLimits(max_duration_seconds=3600)
-    made = ProbeStage(ProbeConfig(allowed_schemes=("file", "memory"), sandbox=SandboxConfig(limits=limits)))
-    made.open()
-    yield made
-    made.close()
+    probe_stage = ProbeStage(ProbeConfig(allowed_schemes=("file", "memory"), sandbox=SandboxConfig(limits=limits)))
+    probe_stage.open()
+    yield probe_stage
+    probe_stage.close()
 
 
 def test_a_row_gets_the_facts(stage, tmp_path):

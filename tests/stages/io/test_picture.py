@@ -19,15 +19,15 @@ def read(path: Path, max_pixels: int = 10_000) -> np.ndarray:
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif"])
 def test_pictures_of_every_format(tmp_path: Path, suffix: str) -> None:
     Image.new("RGB", (12, 8), (200, 100, 50)).save(tmp_path / f"a.{suffix}")
-    found = read(tmp_path / f"a.{suffix}")
-    assert found.shape == (8, 12, 3)
-    assert np.abs(found.astype(int) - (200, 100, 50)).max() < 8
+    picture_rgb = read(tmp_path / f"a.{suffix}")
+    assert picture_rgb.shape == (8, 12, 3)
+    assert np.abs(picture_rgb.astype(int) - (200, 100, 50)).max() < 8
 
 
 def test_exif_turns_the_picture_upright(tmp_path: Path) -> None:
     picture = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     picture.save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read(tmp_path / "a.png")[..., 0], np.rot90(np.asarray(picture), -1))
 
@@ -53,7 +53,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     (tmp_path / "empty.png").write_bytes(b"")
-    # PostScript is a program; PIL would hand it to an interpreter.
+    # PostScript is executable; PIL would pass it to an interpreter.
     (tmp_path / "program.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
     for name, message in (
         ("page.png", r"it is no picture that can be read \(16 bytes\)"),

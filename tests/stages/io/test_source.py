@@ -119,7 +119,7 @@ def test_remote_files_are_fetched_once_and_few_are_kept(files, memory, tmp_path)
     assert files.open("memory://a.mp4") == first
     files.open("memory://b.mp4")
     files.open("memory://a.mp4")
-    files.open("memory://c.mp4")  # the least recently used, b, goes
+    files.open("memory://c.mp4")  # evicts b, the least recently used
     kept = [path.read_bytes()[:1] for path in tmp_path.glob("zoetrope-sources-*/*")]
     assert sorted(kept) == [b"a", b"c"]
     files.close()
@@ -153,7 +153,7 @@ def test_messages_hold_no_credentials(files):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `/a.mp4`; the other paths lead elsewhere, or astray."""
+    """Serves `/a.mp4`; other paths redirect or fail."""
 
     def do_GET(self) -> None:
         leads = {
@@ -191,7 +191,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch) -> Iterator[str]:
-    """A server on 127.0.0.1, the only private address that counts as public while it runs."""
+    """HTTP server on 127.0.0.1, which counts as a public address during the test."""
     is_public = stages.io.http_source.is_public
     monkeypatch.setattr(
         stages.io.http_source, "is_public", lambda address: address == "127.0.0.1" or is_public(address)
@@ -249,7 +249,7 @@ def test_a_name_with_one_private_address_is_refused(files, monkeypatch):
 
 
 def test_the_address_that_was_checked_is_the_one_reached(files, server, monkeypatch):
-    """A name server may answer differently the second time; there is no second time."""
+    """DNS rebinding: the host name is resolved only once."""
     port = int(server.rsplit(":", 1)[1])
     answers = iter([[(2, 1, 6, "", ("127.0.0.1", port))]])
     ask = socket.getaddrinfo

@@ -9,7 +9,7 @@ from stages.io.storage import VIDEOS, Storage
 
 @pytest.fixture(params=["local", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """The same on a disk and on something like an object store."""
+    """Storage on a local disk, and in memory as a stand-in for an object store."""
     fsspec.filesystem("memory").store.clear()
     return Storage(str(tmp_path) if request.param == "local" else "memory://bucket/out")
 

@@ -16,8 +16,10 @@ def test_depth_of_a_puppet_clip_is_near_on_the_character() -> None:
     depth = stage({"frames": np.stack([puppet.rgb for puppet in puppets])})["depth"]
     assert depth.shape == (3, 192, 144)
     assert depth.dtype == np.float32
-    for found, puppet in zip(depth, puppets, strict=True):
-        assert np.median(found[puppet.character_mask]) < np.median(found[puppet.depth == puppet.depth.max()]) - 0.5
+    for estimate, puppet in zip(depth, puppets, strict=True):
+        assert (
+            np.median(estimate[puppet.character_mask]) < np.median(estimate[puppet.depth == puppet.depth.max()]) - 0.5
+        )
 
 
 def test_depth_lives_in_memory_only() -> None:

@@ -12,7 +12,7 @@ from stages.prepare.object_masks import ObjectMasksConfig, ObjectMasksStage
 
 
 class Recorder:
-    """A backend that keeps the prompts it is given and answers with their boxes."""
+    """Backend that records its prompts and returns their boxes as masks."""
 
     def __init__(self) -> None:
         self.calls: list[list[ObjectPrompt]] = []
@@ -50,7 +50,7 @@ def stage() -> ObjectMasksStage:
 
 def test_prompts_reach_the_backend_in_working_pixels_and_frames(stage: ObjectMasksStage) -> None:
     points = [{"x": 1.5, "y": 1.5, "positive": True}, {"x": 399, "y": 0, "positive": False}]
-    found = stage(
+    tracked = stage(
         row(
             prompt("ball", seconds=2.19, box=[40, 20, 80, 60]),
             prompt("cup", seconds=1.95, points=points),
@@ -60,13 +60,13 @@ def test_prompts_reach_the_backend_in_working_pixels_and_frames(stage: ObjectMas
     ball, cup = stage.backend.calls
     assert [p.frame for p in ball] == [2, 3]
     assert ball[0].box == (10, 5, 20, 15)
-    assert ball[1].box == (75, 25, 100, 50)  # cut at the edge of the picture
+    assert ball[1].box == (75, 25, 100, 50)  # clipped at the edge of the picture
     assert cup[0].frame == 0
     assert cup[0].box is None
     np.testing.assert_allclose(cup[0].positive, [[0, 0]])  # the middle of a 4 x 4 block of pixels
     np.testing.assert_allclose(cup[0].negative, [[99.375, -0.375]])
-    assert [entry["object_id"] for entry in found] == ["ball", "cup"]
-    assert decode(found[0]["masks"]).any((1, 2)).tolist() == [False, False, True, False]
+    assert [entry["object_id"] for entry in tracked] == ["ball", "cup"]
+    assert decode(tracked[0]["masks"]).any((1, 2)).tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize("objects", [[], None])
