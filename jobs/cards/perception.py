@@ -1,4 +1,4 @@
-"""The card of the embedded checkpoints: how each was made and what it scores."""
+"""Model card of the embedded perception checkpoints: training runs and scores."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`; `scores` is what `evaluate_perception` returned."""
     paths = [folder / f"{name}.safetensors" for name in ("figure", "object")]
-    rows = "\n".join(f"| {what} | {scores[key]:.3f} | {promised} |" for key, what, promised in _ROWS)
+    rows = "\n".join(f"| {measure} | {scores[key]:.3f} | {minimum} |" for key, measure, minimum in _ROWS)
     times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))
     text = f"""# Embedded perception
 
 {KNOWS_PUPPETS_ONLY}
 
-`figure.safetensors` finds 133 keypoints (COCO-WholeBody), relative depth and the mask of one character in a frame;
-`object.safetensors` masks the object at a box or at points. Both are `PerceptionNet`s (`models/perception/network.py`),
-stored in half precision and run in single precision.
+`figure.safetensors` predicts 133 keypoints (COCO-WholeBody), relative depth and the mask of one character in a frame;
+`object.safetensors` predicts the mask of the object at a box or at points. Both are `PerceptionNet`s
+(`models/perception/network.py`), stored in half precision and run in single precision.
 
 {file_table(paths)}
 
-Trained by `jobs/training/perception.py` (`zoetrope train perception`) on puppet videos drawn by
-`models/puppets`; nothing else was seen. Steps include the runs that a run continued (on other
-puppets, with other settings and weights of the losses); date, minutes, machine and settings are those of the last.
+Trained by `jobs/training/perception.py` (`zoetrope train perception`) only on puppet videos rendered by
+`models/puppets`. Steps include earlier runs that the last run continued (with other puppets,
+settings and loss weights); date, minutes, machine and settings are those of the last run.
 
 {run_list(paths)}
 
-Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets: characters and motions of no training video
+Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets, with characters and motions of no training video
 ({scores["limb_pairs"]:.0f} pairs of limbs, {scores["objects"]:.0f} objects).
 
-| what | score | promised |
+| measure | score | required |
 |---|---|---|
 {rows}
 
 Milliseconds per frame on one core, resizing included: {times}.
 
-What they do not know: people, animals, photographs; more than one character; characters much smaller than a quarter
-of the frame. Keypoint scores are low where no puppet is seen, but not reliably so.
+Limitations: not trained on people, animals or photographs, on more than one character, or on characters much smaller
+than a quarter of the frame. Keypoint scores are usually, but not reliably, low where there is no puppet.
 
 Licence: Apache-2.0, like the project.
 """

@@ -1,4 +1,4 @@
-"""Random changes of training frames: geometry, colour, compression; and frames without any character."""
+"""Training augmentation of frames: geometry, colour, compression, and negative samples without a character."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FigureSample:
-    """One training sample of the figure network; arrays as in `PuppetFrames`, without the leading axis."""
+    """Training sample of the figure network; arrays as in `PuppetFrames`, without the leading axis."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -27,12 +27,12 @@ class FigureSample:
     keypoints: NDArray[np.float32]
     mask_weight: float
     depth_weight: float
-    """0: teaches nothing here (a shuffled picture has no mask and no depth, a texture no depth)."""
+    """Loss weights, 0 or 1: a shuffled picture has neither a mask nor depth, a texture has no depth."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectSample:
-    """One training sample of the object network: image, prompt maps (S, S, 2), labels 1 object, 0 rest, `OUTSIDE`."""
+    """Training sample of the object network: image, prompt maps (S, S, 2), labels 1 object, 0 rest, `OUTSIDE`."""
 
     image: NDArray[np.uint8]
     prompts: NDArray[np.float32]
@@ -40,7 +40,7 @@ class ObjectSample:
 
 
 def figure_sample(frames: PuppetFrames, index: int, rng: Rng, *, negative_share: float) -> FigureSample:
-    """A frame, changed at random; a share of them become pictures without a character."""
+    """Randomly augmented frame, or with probability `negative_share` a picture without a character."""
     image, labels = frames.images[index], frames.labels[index]
     depth, keypoints = frames.depth[index].astype(np.float32), frames.keypoints[index]
     side = len(labels)
@@ -76,7 +76,10 @@ def figure_sample(frames: PuppetFrames, index: int, rng: Rng, *, negative_share:
 
 
 def object_sample(frames: PuppetFrames, index: int, rng: Rng, *, side_px: int, negative_share: float) -> ObjectSample:
-    """The square around an object, changed at random, with a prompt; a share of the prompts points at nothing."""
+    """Randomly augmented square around an object, with a prompt.
+
+    With probability `negative_share`, the object is erased from the image and the labels but the prompt is kept.
+    """
     image, labels = frames.object_images[index], frames.object_labels[index]
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
@@ -88,7 +91,7 @@ def object_sample(frames: PuppetFrames, index: int, rng: Rng, *, side_px: int, n
     labels = cv2.warpAffine(np.ascontiguousarray(labels), matrix, size, flags=cv2.INTER_NEAREST, borderValue=OUTSIDE)
     box, positive, negative = _prompt(labels == 1, rng)
     if rng.random() < negative_share:
-        # The object is gone, and its box is still asked.
+        # Erase the object but keep its prompt.
         wiped = cv2.dilate((labels == 1).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         image = np.where(wiped[..., None], cv2.blur(np.roll(image, side_px // 2, axis=1), (5, 5)), image)
         labels = np.where(labels == 1, 0, labels)
@@ -98,7 +101,7 @@ def object_sample(frames: PuppetFrames, index: int, rng: Rng, *, side_px: int, n
 
 
 def _prompt(mask: NDArray[np.bool_], rng: Rng) -> tuple[Box | None, NDArray[np.float32], NDArray[np.float32]]:
-    """A box with shaken sides, points, or both; the prompts a person would give, and those that tracking makes."""
+    """Random prompt: a jittered box, points, or both, as users and the tracker give them."""
     side = len(mask)
     none = np.zeros((0, 2), np.float32)
     ys, xs = np.nonzero(mask)
@@ -107,8 +110,8 @@ def _prompt(mask: NDArray[np.bool_], rng: Rng) -> tuple[Box | None, NDArray[np.f
         half = rng.uniform(0.1, 0.3) * side
         return (x - half, y - half, x + half, y + half), none, none
     width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
-    shake = np.clip(rng.normal(0.0, 0.08, 4), -0.2, 0.2) * np.array([width, height, width, height])
-    x0, y0, x1, y1 = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) + shake
+    jitter = np.clip(rng.normal(0.0, 0.08, 4), -0.2, 0.2) * np.array([width, height, width, height])
+    x0, y0, x1, y1 = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) + jitter
     box = (float(x0), float(y0), float(x1), float(y1))
     with_box, with_points = (True, False) if rng.random() < 0.6 else (rng.random() < 0.25, True)
     if not with_points:
@@ -123,10 +126,14 @@ def _prompt(mask: NDArray[np.bool_], rng: Rng) -> tuple[Box | None, NDArray[np.f
 def _affine(
     side_in: int, side_out: int, rng: Rng, *, turn: float, zoom: tuple[float, float], shift: float
 ) -> NDArray[np.float64]:
-    """(2, 3) matrix about the middle; `turn` in radians (standard deviation), `zoom` over `side_out / side_in`."""
+    """Random affine matrix (2, 3) about the image centre.
+
+    `turn`: standard deviation of the rotation in radians. `zoom`: range of the scale. `shift`: maximum translation,
+    relative to `side_out`.
+    """
     angle = float(np.clip(rng.normal(0.0, turn), -3 * turn, 3 * turn))
     scale = math.exp(rng.uniform(math.log(zoom[0]), math.log(zoom[1])))
-    if side_in == side_out and rng.random() < 0.3:  # some samples stay as upright and as sharp as they were
+    if side_in == side_out and rng.random() < 0.3:  # some samples stay upright and are not resampled
         angle, scale = 0.0, 1.0
     c, s = scale * math.cos(angle), scale * math.sin(angle)
     middle_in, middle_out = (side_in - 1) / 2, (side_out - 1) / 2
@@ -145,7 +152,7 @@ def _moved(keypoints: NDArray[np.float32], matrix: NDArray[np.float64], side: in
 
 
 def recoloured(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """Light, colour, blur, noise and compression, each with its own chance."""
+    """Random resolution, blur, colour, noise and JPEG compression, each with its own probability."""
     side = len(image)
     if rng.random() < 0.2:
         small = int(side * rng.uniform(0.5, 0.9))
@@ -157,7 +164,7 @@ def recoloured(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
         kernel = np.full((1, length), 1.0 / length, np.float32)
         image = cv2.filter2D(image, -1, kernel if rng.random() < 0.5 else kernel.T)
     if rng.random() < 0.9:
-        # One 3 x 3 matrix does hue (a turn about grey), saturation, light and colour cast at once.
+        # One 3 x 3 matrix combines hue (rotation about the grey axis), saturation, brightness and colour cast.
         grey = np.full((3, 3), 1 / 3)
         mixed = grey + _turn_about_grey(rng.normal(0.0, 0.25)) @ (np.eye(3) - grey) * rng.uniform(0.4, 1.4)
         mixed = np.diag(rng.uniform(0.75, 1.25) * rng.uniform(0.9, 1.1, 3)) @ mixed
@@ -183,24 +190,24 @@ def _turn_about_grey(angle: float) -> NDArray[np.float64]:
 def _scenery_only(
     image: NDArray[np.uint8], labels: NDArray[np.uint8], depth: NDArray[np.float32], rng: Rng
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
-    """The frame with the character painted over by the scenery beside it."""
+    """Frame with the character inpainted by shifted copies of the scenery."""
     side = len(labels)
-    there = cv2.dilate((labels == CHARACTER).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    hidden = cv2.dilate((labels == CHARACTER).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     image, labels, depth = image.copy(), labels.copy(), depth.copy()
     for shift in rng.permutation([side // 4, side // 3, side // 2, 2 * side // 3, 3 * side // 4]):
-        source = np.roll(there | (labels == OUTSIDE), shift, axis=1)
-        paint = there & ~source
+        invalid = np.roll(hidden | (labels == OUTSIDE), shift, axis=1)
+        paint = hidden & ~invalid
         image[paint], labels[paint] = np.roll(image, shift, axis=1)[paint], np.roll(labels, shift, axis=1)[paint]
         depth[paint] = np.roll(depth, shift, axis=1)[paint]
-        there &= ~paint
-    if there.any():
-        image[there] = cv2.blur(image, (31, 31))[there]
-        labels[there] = OUTSIDE
+        hidden &= ~paint
+    if hidden.any():
+        image[hidden] = cv2.blur(image, (31, 31))[hidden]
+        labels[hidden] = OUTSIDE
     return image, labels, depth
 
 
 def _shuffled(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """The frame cut into 6 x 6 tiles in random order: all the colours of a character and none of its shape."""
+    """Frame with its 6 x 6 tiles in random order, which keeps the character's colours but not its shape."""
     n = 6
     tile = len(image) // n
     tiles = image.reshape(n, tile, n, tile, 3).transpose(0, 2, 1, 3, 4).reshape(n * n, tile, tile, 3)
@@ -209,7 +216,7 @@ def _shuffled(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
 
 
 def _texture(side: int, rng: Rng) -> NDArray[np.uint8]:
-    """Coloured noise with the spectrum of photographs (amplitude about 1 / f), with some soft shapes over it."""
+    """Coloured noise with the spectrum of photographs (amplitude about 1 / f) and random ellipses over it."""
     picture = np.zeros((side, side, 3), np.float32)
     cells = 2
     while cells <= side:

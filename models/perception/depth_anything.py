@@ -1,4 +1,4 @@
-"""Relative depth by Depth Anything (v1, v2), through transformers."""
+"""Relative depth with Depth Anything (v1, v2), through transformers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from models.common.pretrained import load_pretrained
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""ImageNet's, RGB 0–255."""
+"""ImageNet mean and standard deviation, RGB 0–255."""
 BATCH_FRAMES = 8
 
 
@@ -24,7 +24,7 @@ class DepthAnything:
         """Load a published folder (depth-anything/Depth-Anything-V2-…-hf).
 
         Raises:
-            CheckpointError: the folder is not that of a Depth Anything network, or not all of it.
+            CheckpointError: the folder is not that of a Depth Anything network, or incomplete.
         """
         from transformers import DepthAnythingForDepthEstimation
 
@@ -38,11 +38,11 @@ class DepthAnything:
 
     @torch.inference_mode()
     def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, H, W) float32, near is small.
+        """Depth (T, H, W) float32, smaller is nearer.
 
-        The relative networks predict inverse depth d, large where near and 0 at the horizon: it becomes max d - d, with
-        the maximum over the clip, so that one scale holds for all its frames and nothing is infinite. Distances are
-        then even in inverse depth: finer near the camera. The metric networks' metres stay as they are.
+        The relative networks predict inverse depth d, larger is nearer and 0 is the horizon. It is converted to
+        max d - d, with the maximum over the clip, which gives all frames one scale and finite values, linear in inverse
+        depth. The output of the metric networks, in metres, is unchanged.
         """
         height, width = frames_THWC.shape[1:3]
         depth = np.empty(frames_THWC.shape[:3], np.float32)
@@ -58,9 +58,9 @@ class DepthAnything:
         return depth
 
     def pixels(self, frames_THWC: NDArray[np.uint8]) -> Tensor:
-        """(T, 3, h, w): what transformers' `DPTImageProcessor` makes of them with the published settings.
+        """Network input (T, 3, h, w), as from transformers' `DPTImageProcessor` with the published settings.
 
-        Bicubic with antialiasing, on uint8 and rounded to it, then ImageNet's mean and deviation.
+        Bicubic resizing with antialiasing in uint8, then normalisation with ImageNet's mean and standard deviation.
         """
         size = input_size(*frames_THWC.shape[1:3], side_px=self.side_px, multiple_px=self.multiple_px)
         images = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2)
@@ -70,9 +70,9 @@ class DepthAnything:
 
 
 def input_size(height_px: int, width_px: int, *, side_px: int, multiple_px: int) -> tuple[int, int]:
-    """Height and width of the network's input: the frame's shape, scaled so that one side becomes `side_px`.
+    """Height and width of the network's input, with the frame's aspect ratio and one side of `side_px`.
 
-    The side that has to change less; both are rounded to whole patches.
+    That side is the one that changes less; both sides are rounded to multiples of the patch size.
     """
     scales = side_px / height_px, side_px / width_px
     scale = min(scales, key=lambda value: abs(1 - value))

@@ -1,4 +1,4 @@
-"""The embedded perception: small networks that were trained on puppets and ship with this project."""
+"""Embedded perception: small networks trained on puppets and shipped with this project."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.pose.extent import CONFIDENT_SCORE
 
 KNOWS_PUPPETS_ONLY = (
-    "The embedded perception networks know drawn puppets only: on real people, animals or photographs their keypoints, "
-    "depth and masks are guesses."
+    "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
+    "people, animals or photographs are unreliable."
 )
-"""What `prepare` tells whoever uses the embedded default."""
+"""Notice of `prepare` for jobs with embedded networks."""
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
-"""Keypoints, depth and character mask: one network, three heads."""
+"""Network with three heads: keypoints, depth and character mask."""
 OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
-"""Mask of the object at a box or at points."""
+"""Network for the mask of the object at a box or at points."""
 
 BATCH_FRAMES = 8
 MASK_ROOM = 1.7
-"""Side of the square for the mask over the box of the keypoints: hats, ears and tails have none."""
+"""Side of the mask's square relative to the box of the keypoints; leaves room for hats, ears and tails."""
 
 
 def embedded_weights(signal: str) -> dict[str, str]:
-    """Digest by name of the file behind a signal: pose, depth, character-mask or object-masks."""
+    """Digest, by name, of the file for a signal: pose, depth, character-mask or object-masks."""
     path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
     return {f"embedded-{signal}": file_digest(path)}
 
 
 def load_network(path: Path) -> PerceptionNet:
-    """The network of a checkpoint file, in evaluation mode.
+    """Load the network of a checkpoint file, in evaluation mode.
 
     Raises:
         CheckpointError: the file is absent, damaged or not of a `PerceptionNet`.
@@ -59,35 +59,35 @@ def load_network(path: Path) -> PerceptionNet:
 
 
 def config_from_json(stored: Mapping[str, Any]) -> PerceptionNetConfig:
-    """The configuration that `dataclasses.asdict` turned into JSON."""
+    """Configuration from the JSON form of `dataclasses.asdict`."""
     return PerceptionNetConfig(**{**stored, "widths": tuple(stored["widths"])})
 
 
 def to_input(squares_BSSC: NDArray[np.uint8]) -> Tensor:
-    """Squares (B, S, S, 3) as the network's input (B, 3, S, S) in [-1, 1], channels last in memory."""
+    """Convert squares (B, S, S, 3) to the network's input (B, 3, S, S) in [-1, 1], channels last in memory."""
     return torch.from_numpy(squares_BSSC).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 class EmbeddedFigure:
-    """Keypoints, depth and character mask of frames (T, H, W, 3) uint8; each method runs its own head only."""
+    """Keypoints, depth and character mask of frames (T, H, W, 3) uint8; each method runs only its own head."""
 
     def __init__(self, path: Path = FIGURE_CHECKPOINT) -> None:
         self.network = load_network(path)
 
     @torch.inference_mode()
     def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, 133, 3): x, y in pixels of the frame, then the probability that the character shows this keypoint."""
+        """Keypoints (T, 133, 3): x, y in pixels of the frame, then the probability that the keypoint is present."""
         letterbox = self._letterbox(frames_THWC)
-        found = np.zeros((len(frames_THWC), self.network.config.num_keypoints, 3), np.float32)
+        keypoints = np.zeros((len(frames_THWC), self.network.config.num_keypoints, 3), np.float32)
         for batch, images in self._batches(frames_THWC, letterbox):
             pose = self.network.pose(self.network.features(images)[1])
-            found[batch, :, :2] = letterbox.points_to_image(pose.xy.numpy())
-            found[batch, :, 2] = pose.presence.sigmoid().numpy()
-        return found
+            keypoints[batch, :, :2] = letterbox.points_to_image(pose.xy.numpy())
+            keypoints[batch, :, 2] = pose.presence.sigmoid().numpy()
+        return keypoints
 
     @torch.inference_mode()
     def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, H, W) relative depth, near is small; one scale for all frames."""
+        """Relative depth (T, H, W), smaller is nearer; one scale for all frames."""
         letterbox = self._letterbox(frames_THWC)
         depth = np.empty(frames_THWC.shape[:3], np.float32)
         for batch, images in self._batches(frames_THWC, letterbox):
@@ -98,10 +98,10 @@ class EmbeddedFigure:
 
     @torch.inference_mode()
     def character_mask(self, frames_THWC: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(T, H, W): where the character is more likely than not.
+        """Mask (T, H, W) of the pixels with character probability above 1/2.
 
-        `keypoints`: (T, 133, 3). A character that is small in the frame is looked at from nearer: in one square that
-        holds the confident keypoints of all frames, `MASK_ROOM` times as large as their box.
+        `keypoints`: (T, 133, 3). For a small character, the network's input is cropped to one square around the
+        confident keypoints of all frames, `MASK_ROOM` times as large as their box.
         """
         letterbox = _closer(self._letterbox(frames_THWC), keypoints)
         inside = np.s_[letterbox.y0 : letterbox.y1, letterbox.x0 : letterbox.x1]
@@ -125,7 +125,7 @@ class EmbeddedFigure:
 
 
 def _closer(frame: Letterbox, keypoints: NDArray[np.float32]) -> Letterbox:
-    """The square around all confident keypoints; the whole frame where there are none or it is no larger."""
+    """Square around all confident keypoints; the whole frame without keypoints or if the square is not smaller."""
     points = keypoints[keypoints[..., 2] >= CONFIDENT_SCORE][:, :2]
     if len(points) < 2:
         return frame

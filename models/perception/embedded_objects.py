@@ -1,4 +1,4 @@
-"""The embedded object masks: the thing at a box or at points, and the same thing in the frames around."""
+"""Embedded object masks: segmentation at a box or points, and tracking through the clip."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from models.perception.embedded import OBJECT_CHECKPOINT, load_network, to_input
 from models.perception.letterbox import Box, Letterbox
 
 ROOM = 2.0
-"""Side of the square that the network sees, over the larger side of the prompt's box."""
+"""Side of the network's square input relative to the longer side of the prompt's box."""
 POINT_SHARE = 0.4
-"""Side of the square around prompt points without a box, over the frame's shorter side."""
+"""Side of the square around prompt points without a box, relative to the frame's shorter side."""
 POINT_RADIUS_PX = 2.5
-"""Standard deviation of a prompt point in the network's input."""
+"""Standard deviation of a prompt point's Gaussian in pixels of the network's input."""
 BOX_SLACK = 0.1
-"""A mask's box grows by this share of its sides before it prompts the next frame, so that what moves stays inside."""
+"""Enlargement of a mask's box, relative to its sides, before it prompts the next frame, to allow for motion."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectPrompt:
-    """Where an object is in one frame of a clip: a box, points, or both; pixels of the frames.
+    """Prompt for an object in one frame of a clip: a box, points, or both, in pixels of the frames.
 
-    `positive`, `negative`: (N, 2) x, y of points on the object and beside it.
+    `positive`, `negative`: (N, 2) x, y of points on the object and off it.
     """
 
     frame: int
@@ -45,9 +45,9 @@ class ObjectPrompt:
 def prompt_maps(
     side_px: int, box: Box | None, positive: NDArray[np.float32], negative: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Two maps (S, S, 2) over the square: 1 inside the box; +1 around positive and -1 around negative points.
+    """Prompt maps (S, S, 2): 1 inside the box; Gaussians of +1 at positive and -1 at negative points.
 
-    The box and the points are in pixels of the square, the box with exclusive ends.
+    Box (with exclusive ends) and points are in pixels of the square.
     """
     maps = np.zeros((side_px, side_px, 2), np.float32)
     if box is not None:
@@ -68,11 +68,11 @@ class EmbeddedObjects:
         self.network = load_network(path)
 
     def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
-        """(T, H, W): one object's masks, walked out from its prompted frames both ways.
+        """Masks (T, H, W) of one object, propagated in both directions from its prompted frames.
 
-        Every frame is reached from the nearest prompted frame (the earlier of two equally near). On the way, a frame is
-        prompted with the box of its neighbour's mask, grown by `BOX_SLACK`; where the object is not found, the last
-        box keeps being asked, so that what reappears there is taken up again.
+        Every frame is reached from the nearest prompted frame (the earlier one if two are equally near). Each frame is
+        prompted with the box of its neighbour's mask, enlarged by `BOX_SLACK`; after an empty mask, the last box is
+        used again, so that an object that reappears there is recovered.
         """
         masks = np.zeros(frames_THWC.shape[:3], np.bool_)
         ordered = sorted(prompts, key=lambda prompt: prompt.frame)
@@ -84,43 +84,46 @@ class EmbeddedObjects:
             last = len(frames_THWC) - 1 if after is None else prompt.frame + (after - prompt.frame) // 2
             first = 0 if before is None else before + (prompt.frame - before) // 2 + 1
             for step, end in ((1, last), (-1, first)):
-                self._walk(frames_THWC, masks, prompt, step=step, end=end)
+                self._propagate(frames_THWC, masks, prompt, step=step, end=end)
         return masks
 
     def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W) bool: the masks of several objects."""
+        """Masks (N, T, H, W) of several objects."""
         masks = np.zeros((len(objects), *frames_THWC.shape[:3]), np.bool_)
         for index, prompts in enumerate(objects):
             masks[index] = self.track(frames_THWC, prompts)
         return masks
 
     def segment(self, frame_HWC: NDArray[np.uint8], prompt: ObjectPrompt) -> NDArray[np.bool_]:
-        """(H, W): the object in the prompted frame itself. Points alone are asked twice, the second time with a box."""
+        """Mask (H, W) of the object in the prompted frame.
+
+        A prompt of points alone is run twice, the second time with the box of the first mask.
+        """
         box = prompt.box
         if box is None:
             share = POINT_SHARE / ROOM * min(frame_HWC.shape[:2])
             (x0, y0), (x1, y1) = prompt.positive.min(0), prompt.positive.max(0)
             middle_x, middle_y, half = (x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0, share) / 2
             around = (middle_x - half, middle_y - half, middle_x + half, middle_y + half)
-            mask = self._ask(frame_HWC, around, None, prompt.positive, prompt.negative)
+            mask = self._predict(frame_HWC, around, None, prompt.positive, prompt.negative)
             box = _box_of(mask)
             if box is None:
                 return mask
-        return self._ask(frame_HWC, box, box, prompt.positive, prompt.negative)
+        return self._predict(frame_HWC, box, box, prompt.positive, prompt.negative)
 
-    def _walk(
+    def _propagate(
         self, frames_THWC: NDArray[np.uint8], masks: NDArray[np.bool_], prompt: ObjectPrompt, *, step: int, end: int
     ) -> None:
-        nowhere = np.zeros((0, 2), np.float32)
+        no_points = np.zeros((0, 2), np.float32)
         box = _box_of(masks[prompt.frame]) or prompt.box
         if box is None:
             return
         for t in range(prompt.frame + step, end + step, step):
-            masks[t] = self._ask(frames_THWC[t], box, box, nowhere, nowhere)
+            masks[t] = self._predict(frames_THWC[t], box, box, no_points, no_points)
             box = _box_of(masks[t]) or box
 
     @torch.inference_mode()
-    def _ask(
+    def _predict(
         self,
         frame_HWC: NDArray[np.uint8],
         around: Box,
@@ -155,7 +158,7 @@ def _box_of(mask: NDArray[np.bool_]) -> Box | None:
 
 
 def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without crumbs: parts below a tenth of the largest (a hand may cut an object in two large ones)."""
+    """Remove components smaller than a tenth of the largest; an occluding hand may split an object into several."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count <= 2:
         return mask

@@ -1,4 +1,4 @@
-"""Where a region of a frame lies inside a network's square input, and the way back."""
+"""Mapping between a region of a frame and a network's square input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in pixels, x1 and y1 exclusive: the whole of a W x H image is (0, 0, W, H)."""
+"""x0, y0, x1, y1 in pixels, x1 and y1 exclusive: a whole W x H image is (0, 0, W, H)."""
 
 FILL = 127
-"""Value of the bars around a region that is not square; close to 0 once scaled to [-1, 1]."""
+"""Padding value around a non-square region; close to 0 after scaling to [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letterbox:
-    """A region (whole pixels) of an image, resized to fit a square of `side_px` and centred in it."""
+    """Region (in whole pixels) of an image, resized to fit a square of `side_px` and centred in it."""
 
     x0: int
     y0: int
@@ -27,15 +27,15 @@ class Letterbox:
 
     @classmethod
     def of_frame(cls, *, width_px: int, height_px: int, side_px: int) -> Letterbox:
-        """The whole frame."""
+        """Letterbox of the whole frame."""
         return cls(x0=0, y0=0, x1=width_px, y1=height_px, side_px=side_px)
 
     @classmethod
     def around(cls, box: Box, *, width_px: int, height_px: int, side_px: int, room: float) -> Letterbox:
-        """The square of `room` times the box's larger side about the box's centre, as far as it is in the image.
+        """Letterbox of the square of `room` times the box's longer side around its centre, clipped to the image.
 
         Raises:
-            ValueError: that square lies outside the image.
+            ValueError: the square lies outside the image.
         """
         half = max(room * max(box[2] - box[0], box[3] - box[1]), 8.0) / 2
         x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -47,14 +47,14 @@ class Letterbox:
 
     @property
     def inner(self) -> tuple[int, int, int, int]:
-        """The region's place inside the square: x0, y0, x1, y1 in whole pixels."""
+        """Box of the region inside the square: x0, y0, x1, y1 in whole pixels."""
         scale = self.side_px / max(self.x1 - self.x0, self.y1 - self.y0)
         width, height = (max(1, round((self.x1 - self.x0) * scale)), max(1, round((self.y1 - self.y0) * scale)))
         left, top = (self.side_px - width) // 2, (self.side_px - height) // 2
         return left, top, left + width, top + height
 
     def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The square (S, S, 3) of an image (H, W, 3)."""
+        """Cut the square (S, S, 3) from an image (H, W, 3)."""
         left, top, right, bottom = self.inner
         square = np.full((self.side_px, self.side_px, 3), FILL, np.uint8)
         region = image[self.y0 : self.y1, self.x0 : self.x1]
@@ -65,7 +65,7 @@ class Letterbox:
         return square
 
     def points_to_image(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points (..., 2) of the square in pixels of the image; (0, 0) is the centre of the first pixel of either."""
+        """Convert points (..., 2) of the square to pixels of the image. In both, (0, 0) is the first pixel's centre."""
         left, top, right, bottom = self.inner
         scale = np.array([(self.x1 - self.x0) / (right - left), (self.y1 - self.y0) / (bottom - top)], np.float32)
         shift = np.array([self.x0, self.y0], np.float32)
@@ -73,7 +73,7 @@ class Letterbox:
         return ((xy + 0.5 - corner) * scale + shift - 0.5).astype(np.float32)
 
     def points_to_square(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points (..., 2) of the image in pixels of the square: the inverse of `points_to_image`."""
+        """Convert points (..., 2) of the image to pixels of the square: the inverse of `points_to_image`."""
         left, top, right, bottom = self.inner
         scale = np.array([(right - left) / (self.x1 - self.x0), (bottom - top) / (self.y1 - self.y0)], np.float32)
         shift = np.array([self.x0, self.y0], np.float32)
@@ -81,7 +81,7 @@ class Letterbox:
         return ((xy + 0.5 - shift) * scale + corner - 0.5).astype(np.float32)
 
     def map_to_region(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A map (S, S) over the square, resized to the region: (y1 - y0, x1 - x0)."""
+        """Resize a map (S, S) over the square to the region: (y1 - y0, x1 - x0)."""
         left, top, right, bottom = self.inner
         size = (self.x1 - self.x0, self.y1 - self.y0)
         resized: NDArray[np.float32] = cv2.resize(

@@ -1,4 +1,4 @@
-"""What the embedded networks are trained to minimise."""
+"""Training losses of the embedded networks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from models.perception.network import PerceptionNet
 from models.perception.puppet_frames import CHARACTER, OUTSIDE
 from models.pose.skeleton import LIMBS
 
-# B batch, K keypoints, S side of the square in pixels, L places of the stride-4 map
+# B batch, K keypoints, S side of the square in pixels, L cells of the stride-4 map
 
 GAP_UNIT = 0.04
-"""Depth difference, in body heights, that counts as one: about the thickness of an arm."""
+"""Unit of depth differences in body heights, about the thickness of an arm."""
 LARGEST_GAP = 0.3
 NUM_LIMB_POINTS = 8
 _LIMB_ENDS = [list(ends) for name, ends in LIMBS.items() if name not in ("shoulders", "hips")]
 
 RELIEF_UNIT = 0.1
-"""Height of relief, in body heights, at which a pixel counts twice."""
+"""Deviation from the character's mean depth, in body heights, at which a pixel has twice the weight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FigureBatch:
-    """Samples as tensors."""
+    """Batch of figure samples as tensors."""
 
     images: Tensor
     character: Tensor  # (B, S, S) float, 1 on the character
@@ -43,7 +43,7 @@ class FigureBatch:
 
     @classmethod
     def of(cls, samples: Sequence[FigureSample]) -> FigureBatch:
-        """One batch of the samples."""
+        """Collate samples."""
         labels = torch.from_numpy(np.stack([sample.labels for sample in samples]))
         return cls(
             images=to_input(np.stack([sample.image for sample in samples])),
@@ -57,7 +57,7 @@ class FigureBatch:
 
 
 def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tensor]:
-    """Scalar losses by name, already weighted against each other: their sum is what is minimised."""
+    """Weighted scalar losses by name; their sum is the training loss."""
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(batch.images.device)):
         x2, y4 = network.features(batch.images)
         pose = network.pose(y4)
@@ -76,9 +76,9 @@ def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tenso
 
 
 def place_loss(log_share_BLK: Tensor, xy_BK2: Tensor) -> Tensor:
-    """(B, K) cross-entropy of each keypoint's distribution with its true place shared out over the 4 nearest cells.
+    """Cross-entropy (B, K) of each keypoint's distribution with its true position, spread over the 4 nearest cells.
 
-    The shares are those of bilinear interpolation, so the expectation of the target is the true place itself.
+    The weights are those of bilinear interpolation, so the expectation of the target is the true position.
     """
     side = round(log_share_BLK.shape[1] ** 0.5)
     cell_BK2 = ((xy_BK2 - 1.5) / 4).clamp(0, side - 1)
@@ -94,21 +94,21 @@ def place_loss(log_share_BLK: Tensor, xy_BK2: Tensor) -> Tensor:
 
 
 def mask_loss(logits_BSS: Tensor, truth_BSS: Tensor, weight_B: Tensor) -> Tensor:
-    """Binary cross-entropy plus soft Dice (Milletari et al. 2016, arXiv:1606.04797) where there is anything to find."""
+    """Binary cross-entropy, plus soft Dice (Milletari et al. 2016, arXiv:1606.04797) for non-empty masks."""
     entropy_B = functional.binary_cross_entropy_with_logits(logits_BSS, truth_BSS, reduction="none").mean((1, 2))
-    chance_BSS = logits_BSS.sigmoid()
+    probability_BSS = logits_BSS.sigmoid()
     area_B = truth_BSS.sum((1, 2))
-    overlap_B = (chance_BSS * truth_BSS).sum((1, 2))
-    dice_B = 1 - 2 * overlap_B / (chance_BSS.sum((1, 2)) + area_B).clamp(min=1)
-    found_B = (area_B > 0).float() * weight_B
-    return (entropy_B * weight_B).mean() * 4 + (dice_B * found_B).sum() / found_B.sum().clamp(min=1)
+    overlap_B = (probability_BSS * truth_BSS).sum((1, 2))
+    dice_B = 1 - 2 * overlap_B / (probability_BSS.sum((1, 2)) + area_B).clamp(min=1)
+    dice_weight_B = (area_B > 0).float() * weight_B
+    return (entropy_B * weight_B).mean() * 4 + (dice_B * dice_weight_B).sum() / dice_weight_B.sum().clamp(min=1)
 
 
 def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
-    """Mean absolute error on the character, there also of its relief (depth less the character's mean), and elsewhere.
+    """Weighted sum of depth errors: the character's mean, the character's relief, and the scenery.
 
-    The relief is what orders limbs; it counts most, and where it is high: thin limbs before a broad body would else be
-    cheap to overlook.
+    The relief, depth minus the character's mean, determines the order of limbs. It has the largest weight, and pixels
+    of large relief more, because thin limbs in front of a broad body contribute few pixels.
     """
     inside = batch.inside * batch.depth_weight[:, None, None]
     body = batch.character * inside
@@ -125,11 +125,11 @@ def depth_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
 
 
 def gap_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
-    """Mean absolute error of the depth differences between every two visible limbs, in units of `GAP_UNIT`.
+    """Mean absolute error of the depth differences between all pairs of visible limbs, in units of `GAP_UNIT`.
 
-    What is learnt is the median, whose sign is the best guess of the order. A ranking loss (Chen et al. 2016,
-    arXiv:1604.03901) drives limbs that are usually apart further apart than they are, and then misses the pose in which
-    they change places. Differences count up to `LARGEST_GAP`.
+    The optimum is the median, whose sign is the best estimate of the order. A ranking loss (Chen et al. 2016,
+    arXiv:1604.03901) overestimates differences with a usual sign, and then fails for poses in which the order is
+    reversed. Differences are clipped to `LARGEST_GAP`.
     """
     ends = batch.keypoints[:, _LIMB_ENDS]  # (B, limbs, 2, 3)
     along = torch.linspace(0.05, 0.95, NUM_LIMB_POINTS)[:, None]
@@ -144,16 +144,16 @@ def gap_loss(depth_BSS: Tensor, batch: FigureBatch) -> Tensor:
     on_body = sampled(batch.character * batch.inside)
     num_points = on_body.sum(-1)
     usable = (num_points >= NUM_LIMB_POINTS // 2) & (ends[..., 2] > 1).all(-1) & (batch.depth_weight > 0)[:, None]
-    found, true = ((sampled(maps) * on_body).sum(-1) / num_points.clamp(min=1) for maps in (depth_BSS, batch.depth))
-    gap_found, gap_true = (
-        (values[:, :, None] - values[:, None]).clamp(-LARGEST_GAP, LARGEST_GAP) for values in (found, true)
+    predicted, true = ((sampled(maps) * on_body).sum(-1) / num_points.clamp(min=1) for maps in (depth_BSS, batch.depth))
+    gap_predicted, gap_true = (
+        (values[:, :, None] - values[:, None]).clamp(-LARGEST_GAP, LARGEST_GAP) for values in (predicted, true)
     )
     counted = (usable[:, :, None] & usable[:, None]).float()
-    return ((gap_found - gap_true).abs() * counted).sum() / counted.sum().clamp(min=1) / GAP_UNIT
+    return ((gap_predicted - gap_true).abs() * counted).sum() / counted.sum().clamp(min=1) / GAP_UNIT
 
 
 def object_losses(network: PerceptionNet, samples: Sequence[ObjectSample]) -> dict[str, Tensor]:
-    """Scalar losses by name of the object network."""
+    """Scalar losses of the object network by name."""
     labels = torch.from_numpy(np.stack([sample.labels for sample in samples]))
     prompts = torch.from_numpy(np.stack([sample.prompts for sample in samples])).permute(0, 3, 1, 2)
     images = torch.cat([to_input(np.stack([sample.image for sample in samples])), prompts], 1)

@@ -1,7 +1,7 @@
-"""The embedded perception network: one class for keypoints, depth, character mask and prompted object mask.
+"""Embedded perception network for keypoints, depth, character mask and prompted object mask.
 
-A small U-Net: residual convolutions at strides 2 to 32, one attention over the coarsest map (which arm is the left one
-is decided by the whole figure), and a way back up to stride 4 for keypoints and stride 2 for dense maps.
+A small U-Net: residual convolutions at strides 2 to 32, one self-attention over the coarsest map (telling left from
+right requires global context), and a decoder up to stride 4 for keypoints and stride 2 for dense maps.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from torch.nn import functional
 from models.common.attention import scaled_dot_product_attention
 
 DEPTH_OFFSET = 4.0
-"""What the depth head adds to: about the depth of a puppet in body heights, so that bfloat16 resolves its relief."""
+"""Constant added to the depth head's output, about the depth of a puppet in body heights.
+
+It keeps the values of the head small enough for bfloat16 to resolve the relief."""
 
 REACH = 2
-"""How many cells around the likeliest one a keypoint's place is averaged over."""
+"""Radius in cells, around the most probable one, of the average that gives a keypoint's position."""
 
 # B batch, C channels, H W feature pixels, S side of the square input in pixels, K keypoints, L = H·W tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptionNetConfig:
-    """Shape of a `PerceptionNet`.
+    """Architecture of a `PerceptionNet`.
 
     `widths`: channels at strides 2, 4, 8, 16, 32. `input_px`: side of the square input, a multiple of 32.
     `input_channels`: 3 for colour, 5 with two prompt maps. `num_keypoints`: 0 for no pose head.
@@ -49,12 +51,12 @@ class PerceptionNetConfig:
 
 
 class Pose(NamedTuple):
-    """What the pose head says."""
+    """Output of the pose head."""
 
     log_share: Tensor
-    """(B, L, K) logarithm of each keypoint's distribution over the places of the stride-4 map, row by row."""
+    """(B, L, K) log probability of each keypoint over the cells of the stride-4 map, in row-major order."""
     xy: Tensor
-    """(B, K, 2) place of the keypoint, pixels of the input."""
+    """(B, K, 2) position of the keypoint in pixels of the input."""
     presence: Tensor
     """(B, K) logit of "the character has this keypoint, and it is inside the image"."""
 
@@ -67,7 +69,7 @@ def _conv(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Se
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions around a skip, optionally halving the map."""
+    """Residual block of two 3×3 convolutions, optionally with stride."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -78,13 +80,13 @@ class Residual(nn.Module):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Features of `outputs` channels."""
+        """Features with `outputs` channels."""
         y = self.second(functional.relu(self.first(x_BCHW), inplace=True))
         return functional.relu(y + self.skip(x_BCHW), inplace=True)
 
 
 class Attention(nn.Module):
-    """Pre-normalised multi-head self-attention over all places of a map, heads of 32 channels or fewer."""
+    """Pre-normalised multi-head self-attention over all cells of a map, with up to 32 channels per head."""
 
     def __init__(self, width: int, *, num_tokens: int) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class Attention(nn.Module):
 
 
 class PerceptionNet(nn.Module):
-    """Images to features, features to the signals that the configuration asks for; each head can be run alone."""
+    """U-Net with the heads enabled in the configuration; each head can be run alone."""
 
     def __init__(self, config: PerceptionNetConfig) -> None:
         super().__init__()
@@ -137,7 +139,7 @@ class PerceptionNet(nn.Module):
             self.mask_head = nn.Conv2d(w2, 4, 1)
 
     def features(self, images_BCSS: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps at stride 2 (from the encoder alone) and stride 4 (after the decoder); images are in [-1, 1]."""
+        """Feature maps at stride 2 (from the encoder) and stride 4 (from the decoder) of images in [-1, 1]."""
         side = self.config.input_px
         if images_BCSS.shape[1:] != (self.config.input_channels, side, side):
             raise ValueError(
@@ -155,29 +157,28 @@ class PerceptionNet(nn.Module):
     def pose(self, y4_BCHW: Tensor) -> Pose:
         """Keypoints from the stride-4 features.
 
-        A keypoint is trained as a choice among places; gradients reach `log_share` and the presence only. The presence
-        of a keypoint is read off the features where the keypoint was found.
+        The position is trained as a classification over cells; gradients flow only through `log_share` and the
+        presence. The presence is computed from features averaged with the keypoint's distribution.
         """
         y4 = functional.relu(self.pose_features(y4_BCHW), inplace=True)
         y4_BLC = y4.permute(0, 2, 3, 1).flatten(1, 2)
-        # Places stay before keypoints in every product, as they lie in memory: a transposed copy would cost more than
-        # the softmax.
+        # Cells precede keypoints in every product, as in memory: a transposed copy would cost more than the softmax.
         heat_BLK = self.pose_head(y4_BLC)
-        with torch.autocast(heat_BLK.device.type, enabled=False):  # bfloat16 would round places to whole pixels
+        with torch.autocast(heat_BLK.device.type, enabled=False):  # bfloat16 would round positions to whole pixels
             log_share_BLK = heat_BLK.float().log_softmax(1)
             share_BLK = log_share_BLK.detach().exp()
-            seen_BKC = (y4_BLC.float().transpose(1, 2) @ share_BLK).transpose(1, 2)
-            presence_BK = (seen_BKC * self.presence_weight).sum(-1) + self.presence_bias
-        return Pose(log_share_BLK, _places(log_share_BLK.detach(), *y4.shape[-2:]), presence_BK)
+            pooled_BKC = (y4_BLC.float().transpose(1, 2) @ share_BLK).transpose(1, 2)
+            presence_BK = (pooled_BKC * self.presence_weight).sum(-1) + self.presence_bias
+        return Pose(log_share_BLK, _positions(log_share_BLK.detach(), *y4.shape[-2:]), presence_BK)
 
     def dense(self, x2_BCHW: Tensor, y4_BCHW: Tensor) -> Tensor:
-        """Stride-2 features that the depth and mask heads share."""
+        """Stride-2 features shared by the depth and mask heads."""
         return functional.relu(
             self.up2(functional.relu(_double(self.to2(y4_BCHW)) + x2_BCHW, inplace=True)), inplace=True
         )
 
     def depth(self, y2_BCHW: Tensor) -> Tensor:
-        """(B, S, S) relative depth, near is small."""
+        """(B, S, S) relative depth, smaller is nearer."""
         hidden = functional.relu(self.depth_features(y2_BCHW), inplace=True)
         return functional.pixel_shuffle(self.depth_head(hidden).float(), 2)[:, 0] + DEPTH_OFFSET
 
@@ -191,10 +192,11 @@ def _double(x_BCHW: Tensor) -> Tensor:
     return functional.interpolate(x_BCHW, scale_factor=2, mode="nearest")
 
 
-def _places(log_share_BLK: Tensor, height: int, width: int) -> Tensor:
-    """(B, K, 2) x, y: the expected place (Sun et al. 2018, arXiv:1711.08229) in the 5 x 5 cells around the likeliest.
+def _positions(log_share_BLK: Tensor, height: int, width: int) -> Tensor:
+    """Expected position (B, K, 2), as x and y, over the 5 x 5 cells around the most probable one.
 
-    Over the whole map, a hand that may be the left or the right one would be expected between the two.
+    Integral regression (Sun et al. 2018, arXiv:1711.08229), limited to a neighbourhood: over the whole map, the
+    expectation of a bimodal distribution, such as of a hand that may be left or right, lies between the modes.
     """
     best_BK = log_share_BLK.argmax(1)
     rows_BK = (best_BK // width).clamp(REACH, height - 1 - REACH)
@@ -203,5 +205,5 @@ def _places(log_share_BLK: Tensor, height: int, width: int) -> Tensor:
     rows_BNK = (rows_BK[:, None] + steps.repeat_interleave(len(steps))[:, None]).contiguous()
     columns_BNK = (columns_BK[:, None] + steps.repeat(len(steps))[:, None]).contiguous()
     share_BNK = log_share_BLK.gather(1, rows_BNK * width + columns_BNK).softmax(1)
-    # A cell of the stride-4 map covers input pixels 4i … 4i + 3, with 4i + 1.5 between.
+    # Cell i of the stride-4 map covers input pixels 4i … 4i + 3, with centre 4i + 1.5.
     return torch.stack([(share_BNK * columns_BNK).sum(1), (share_BNK * rows_BNK).sum(1)], dim=-1) * 4 + 1.5

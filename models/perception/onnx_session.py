@@ -1,4 +1,4 @@
-"""Networks in ONNX files, run by onnxruntime on the CPU or a CUDA device."""
+"""Inference of ONNX networks with onnxruntime on the CPU or a CUDA device."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
 
 BATCH_IMAGES = 8
-"""Images in one run of a graph that takes any number."""
+"""Batch size for a graph with a dynamic batch dimension."""
 
 Shape = tuple[int, ...]
 
 
 def missing_cuda() -> str | None:
-    """Why onnxruntime cannot run on a CUDA device here, and what to do; None where its CUDA provider is installed.
+    """Describe why onnxruntime has no CUDA support and how to install it; None if its CUDA provider is installed.
 
-    That the provider is installed does not mean that it starts: it also needs the CUDA and cuDNN it was built for.
+    An installed provider may still fail to start: it also needs the CUDA and cuDNN versions that it was built for.
 
     Raises:
         CheckpointError: onnxruntime is not installed.
@@ -42,11 +42,13 @@ def missing_cuda() -> str | None:
 
 
 class OnnxNetwork:
-    """An ONNX graph of one float32 input (N, …) and one or more outputs (N, …).
+    """ONNX graph with one float32 input (N, …) and one or more outputs (N, …).
 
-    `inputs`: (B, …) float32, B being how many images it takes at once: what `run` reads. It is memory to be filled
-    again and again, as making 5 MB anew for each frame takes longer than filling them.
-    `provider`: what onnxruntime runs it with. Threads: as many as torch has when this is made.
+    Uses as many threads as torch at construction.
+
+    `inputs`: (B, …) float32 input buffer of `run`, with batch size B, reused because allocating 5 MB per frame takes
+    longer than filling them.
+    `provider`: name of the execution provider in use.
     """
 
     def __init__(
@@ -54,19 +56,20 @@ class OnnxNetwork:
     ) -> None:
         """Open the file and run it once on zeros.
 
-        `input_shape`, `output_shapes`: without N. When a CUDA device is asked for and onnxruntime cannot use it, the
-        network runs on the CPU, about a hundred times slower, and a warning says so.
+        `input_shape`, `output_shapes`: without N. If onnxruntime cannot use a requested CUDA device, the network runs
+        on the CPU, about a hundred times slower, and a warning is logged.
 
         Raises:
-            CheckpointError: onnxruntime is not installed; the file is absent, damaged, or of another input or output.
+            CheckpointError: onnxruntime is not installed, or the file is absent, damaged, or has other inputs or
+                outputs.
         """
         runtime = _onnxruntime()
         if not path.is_file():
             raise CheckpointError(f"no ONNX file at {path}")
         device = torch.device(device)
-        complaint = missing_cuda() if device.type == "cuda" else None
+        reason = missing_cuda() if device.type == "cuda" else None
         providers: list[Any] = [CPU_PROVIDER]
-        if device.type == "cuda" and complaint is None:
+        if device.type == "cuda" and reason is None:
             providers.insert(0, (CUDA_PROVIDER, {"device_id": device.index or 0}))
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = torch.get_num_threads()
@@ -80,13 +83,13 @@ class OnnxNetwork:
         self.path, self.input_shape, self.output_shapes = path, input_shape, tuple(output_shapes)
         self.provider: str = self.session.get_providers()[0]
         if device.type == "cuda" and self.provider != CUDA_PROVIDER:
-            complaint = complaint or f"its {CUDA_PROVIDER} did not start; see onnxruntime's own messages"
-            logger.warning("%s RUNS ON THE CPU, although %s was asked for: %s", path.name, device, complaint)
+            reason = reason or f"its {CUDA_PROVIDER} did not start; see onnxruntime's own messages"
+            logger.warning("%s RUNS ON THE CPU, although %s was asked for: %s", path.name, device, reason)
         self.inputs = np.zeros((self._checked_batch(), *input_shape), np.float32)
         self.run(1)
 
     def run(self, num_images: int) -> list[NDArray[np.float32]]:
-        """The outputs (num_images, …) of the first images of `inputs`.
+        """Run the first `num_images` of `inputs` and return the outputs (num_images, …).
 
         Raises:
             CheckpointError: the graph fails, or an output has another shape than expected.
@@ -97,17 +100,17 @@ class OnnxNetwork:
         except Exception as error:
             raise CheckpointError(f"{self.path} does not run on {images.shape}: {_first_line(error)}") from error
         expected = [(num_images, *shape) for shape in self.output_shapes]
-        if (found := [output.shape for output in outputs]) != expected:
-            raise CheckpointError(f"{self.path} is of another network: expected outputs {expected}, got {found}")
+        if (shapes := [output.shape for output in outputs]) != expected:
+            raise CheckpointError(f"{self.path} is of another network: expected outputs {expected}, got {shapes}")
         return outputs
 
     def _checked_batch(self) -> int:
-        """How many images to give the graph at once."""
+        """Batch size of the graph, after validation of its input."""
         inputs = self.session.get_inputs()
-        found = [(entry.type, tuple(entry.shape)) for entry in inputs]
+        signature = [(entry.type, tuple(entry.shape)) for entry in inputs]
         if len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(inputs[0].shape) == len(self.input_shape) + 1:
             batch, *rest = inputs[0].shape
-            # A dimension that the graph leaves open is a name or None.
+            # A dynamic dimension is a name or None.
             fits = all(
                 got == want or not isinstance(got, int) for got, want in zip(rest, self.input_shape, strict=True)
             )
@@ -115,7 +118,7 @@ class OnnxNetwork:
                 return 1 if batch == 1 else BATCH_IMAGES
         raise CheckpointError(
             f"{self.path} is of another network: expected one float32 input (1 or any number, "
-            f"{', '.join(map(str, self.input_shape))}), got {found}"
+            f"{', '.join(map(str, self.input_shape))}), got {signature}"
         )
 
 

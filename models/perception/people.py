@@ -1,4 +1,4 @@
-"""Several persons in view: who is who from frame to frame, and which of them is the character of the clip."""
+"""Multi-person clips: tracking of persons, and selection of the clip's character."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import BODY
 
 MAX_STEP = 0.5
-"""A person moves less than this from one frame to the next, in sizes of the person (the larger side of the box)."""
+"""Maximum motion of a person between frames, relative to the longer side of its box."""
 MAX_GAP_FRAMES = 8
-"""A person may be missed in so many frames in a row and still be followed."""
+"""Maximum number of consecutive frames without a detection before a track ends."""
 MIN_SHARED_KEYPOINTS = 4
-"""Two poses with fewer body keypoints that are confident in both are compared by their boxes."""
+"""Minimum number of common confident body keypoints to compare poses; with fewer, boxes are compared."""
 MIN_RETURN_FRAMES = 5
-"""Who is seen for fewer frames than this is not taken for the character come back."""
+"""Minimum length of a further track that is joined to the character's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Persons:
-    """The persons found in one frame, in any order: N of them, or none.
+    """Persons detected in one frame, in any order; N may be 0.
 
-    `boxes`: (N, 4) x0, y0, x1, y1 in pixels. `scores`: (N,) how sure it is that this is a person, 0–1. `keypoints`: (N,
-    133, 3).
+    `boxes`: (N, 4) x0, y0, x1, y1 in pixels. `scores`: (N,) detection scores, 0–1. `keypoints`: (N, 133, 3).
     """
 
     boxes: NDArray[np.float32]
@@ -36,10 +35,10 @@ class Persons:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipPeople:
-    """The character of a clip, and how many there were.
+    """Keypoints of a clip's character, and the number of persons.
 
-    `keypoints`: (T, 133, 3) of the character, all 0 where it is not seen. `num_people`: (T,) int32, the character and
-    everybody else.
+    `keypoints`: (T, 133, 3) of the character, all 0 in frames without it. `num_people`: (T,) int32, including the
+    character.
     """
 
     keypoints: NDArray[np.float32]
@@ -48,20 +47,20 @@ class ClipPeople:
 
 @dataclass(slots=True)
 class Track:
-    """One person over the clip: in frame `frames[i]` the one with index `persons[i]`; frames ascend."""
+    """Track of one person: index `persons[i]` in frame `frames[i]`, frames ascending."""
 
     frames: list[int] = field(default_factory=list)
     persons: list[int] = field(default_factory=list)
 
 
 def character(persons_T: Sequence[Persons], *, width_px: int, height_px: int) -> NDArray[np.int64]:
-    """(T,): the index of the clip's character among each frame's persons, -1 where it is not seen.
+    """Index (T,) of the clip's character among each frame's persons, -1 in frames without it.
 
-    The character is the person with the largest sum, over the frames, of score · size · centrality: size is the square
-    root of the box's share of the picture, centrality falls from 1 in the middle of the picture to 1/2 in a corner. So
-    who is in view throughout comes before who is larger for a moment. Where the character is not in view, the best of
-    the others who share no frame with it, and are seen for `MIN_RETURN_FRAMES`, is taken for the character come back.
-    (If it is somebody else, the clip's identity switches tell.)
+    The character is the track with the largest sum over frames of score · size · centrality, where size is the square
+    root of the box's share of the picture, and centrality falls from 1 in the picture's centre to 1/2 in a corner. A
+    person visible throughout is thus preferred to one that is larger for a short time. Further tracks of at least
+    `MIN_RETURN_FRAMES` frames that share no frame with the character are joined to it, best first, as its return into
+    view. (If it is another person, the clip's identity switches show it.)
     """
     worth = [_worth(persons, width_px=width_px, height_px=height_px) for persons in persons_T]
     tracks = follow(persons_T)
@@ -76,33 +75,33 @@ def character(persons_T: Sequence[Persons], *, width_px: int, height_px: int) ->
 
 
 def follow(persons_T: Sequence[Persons]) -> list[Track]:
-    """Every person of every frame is in one track, once.
+    """Tracks of all persons; each person of each frame is in exactly one track.
 
-    From frame to frame, the nearest pairs of known and found persons are joined first, as long as they are nearer than
-    `MAX_STEP`; who is left begins a track.
+    In each frame, tracks and persons are matched greedily by distance, up to `MAX_STEP`; each unmatched person starts a
+    track.
     """
     tracks: list[Track] = []
     for t, persons in enumerate(persons_T):
-        known = [track for track in tracks if t - track.frames[-1] <= 1 + MAX_GAP_FRAMES]
-        last = [(persons_T[track.frames[-1]], track.persons[-1]) for track in known]
+        active = [track for track in tracks if t - track.frames[-1] <= 1 + MAX_GAP_FRAMES]
+        last = [(persons_T[track.frames[-1]], track.persons[-1]) for track in active]
         distances = np.stack([_distances(before, n, persons) for before, n in last]) if last else np.empty((0, 0))
         free = set(range(len(persons.boxes)))
-        waiting = set(range(len(known)))
+        unmatched = set(range(len(active)))
         for flat in np.argsort(distances, axis=None, kind="stable").tolist():
             k, n = divmod(flat, len(persons.boxes))
             if distances[k, n] >= MAX_STEP:
                 break
-            if k in waiting and n in free:
-                waiting.remove(k)
+            if k in unmatched and n in free:
+                unmatched.remove(k)
                 free.remove(n)
-                known[k].frames.append(t)
-                known[k].persons.append(n)
+                active[k].frames.append(t)
+                active[k].persons.append(n)
         tracks += [Track(frames=[t], persons=[n]) for n in sorted(free)]
     return tracks
 
 
 def _worth(persons: Persons, *, width_px: int, height_px: int) -> NDArray[np.float64]:
-    """(N,): score · size · centrality of each person; of a box, what is in the picture counts."""
+    """(N,) score · size · centrality of each person, with boxes clipped to the picture."""
     picture = np.array([width_px, height_px], np.float64)
     first = persons.boxes[:, :2].astype(np.float64).clip(0, picture)
     last = persons.boxes[:, 2:].astype(np.float64).clip(0, picture)
@@ -113,9 +112,9 @@ def _worth(persons: Persons, *, width_px: int, height_px: int) -> NDArray[np.flo
 
 
 def _distances(before: Persons, n: int, persons: Persons) -> NDArray[np.float64]:
-    """(N,): how far person `n` of an earlier frame is from each of `persons`, in sizes of the larger of the two.
+    """(N,) distance of person `n` of an earlier frame to each of `persons`, relative to the larger box's longer side.
 
-    The mean distance of body keypoints that are confident in both, or that of the centres of the boxes.
+    Mean distance of the body keypoints that are confident in both, or the distance of the box centres.
     """
     box, boxes = before.boxes[n].astype(np.float64), persons.boxes.astype(np.float64)
     size = np.maximum((box[2:] - box[:2]).max(), (boxes[:, 2:] - boxes[:, :2]).max(axis=1)).clip(1)

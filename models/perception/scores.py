@@ -1,4 +1,4 @@
-"""How good embedded perception is: measured on puppets it has never seen, through the classes that the stages run."""
+"""Evaluation of embedded perception on puppets with ground truth, with the classes that the stages run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from models.pose.skeleton import GROUPS, LIMBS
 from models.puppets import PuppetFrame
 
 PCK_SHARE = 0.1
-"""A keypoint is right within this share of the character's size, the larger side of the box around its keypoints."""
+"""PCK threshold relative to the character's size, the longer side of the box around its keypoints."""
 DEPTH_MARGIN = 0.05
-"""Two limbs differ in depth when their true mean depths are this far apart, in body heights: nearly the thickness of an
-arm."""
+"""Minimum difference of two limbs' true mean depths, in body heights, to evaluate their order: about an arm's
+thickness."""
 CLEAR_DEPTH_MARGIN = 0.1
 MIN_LIMB_PIXELS = 6
 _PAIRED_LIMBS = tuple(name for name in LIMBS if name not in ("shoulders", "hips"))
@@ -27,9 +27,9 @@ _NOTHING = np.zeros((0, 2), np.float32)
 
 
 def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dict[str, float]:
-    """Scores of keypoints, presence, character mask and depth order over frames, and milliseconds per frame.
+    """Scores of keypoints, presence, character mask and limb depth order, and milliseconds per frame.
 
-    PCK counts every keypoint the character has in the frame, hidden ones included; `pck_visible` the visible ones.
+    PCK includes all of the character's keypoints within the frame, also occluded ones; `pck_visible` only visible ones.
     """
     keypoints, masks, depths, seconds = _figure_results(figure, puppets)
     truth = np.stack([puppet.keypoints for puppet in puppets])
@@ -56,28 +56,30 @@ def figure_scores(figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]) -> dic
 
 
 def limb_order(depth: NDArray[np.float32], puppet: PuppetFrame, *, margin: float = DEPTH_MARGIN) -> NDArray[np.bool_]:
-    """For every pair of limbs at least `margin` apart in true depth: is the predicted order the true one?
+    """Whether the predicted depth order is correct, for each pair of limbs at least `margin` apart in true depth.
 
-    The predicted depth of a limb is the mean over its visible pixels, a line between its two keypoints as thick as
-    1/40 of the character; limbs with a hidden end or fewer than `MIN_LIMB_PIXELS` pixels are left out. Where another
-    part covers the middle of a limb that is its depth: the true depth map itself orders 0.976 of the pairs as the
-    limbs are at a margin of 0.05, and 0.999 at 0.1.
+    The predicted depth of a limb is the mean over a line between its two keypoints, 1/40 of the character's size thick
+    and clipped to the character's mask; limbs with an occluded end or fewer than `MIN_LIMB_PIXELS` pixels are excluded.
+    If another part occludes the middle of a limb, its depth is measured instead: the true depth map scores 0.976 at a
+    margin of 0.05, and 0.999 at 0.1.
     """
     places = _limb_pixels(puppet)
     names = [name for name in _PAIRED_LIMBS if name in places and name in puppet.limb_depths]
     true = np.array([puppet.limb_depths[name] for name in names])
-    found = np.array([depth[places[name]].mean() for name in names])
+    predicted = np.array([depth[places[name]].mean() for name in names])
     first, second = np.triu_indices(len(names), 1)
     clear = np.abs(true[first] - true[second]) >= margin
-    right: NDArray[np.bool_] = (np.sign(true[first] - true[second]) == np.sign(found[first] - found[second]))[clear]
-    return right
+    same_order: NDArray[np.bool_] = (
+        np.sign(true[first] - true[second]) == np.sign(predicted[first] - predicted[second])
+    )[clear]
+    return same_order
 
 
 def _limb_pixels(puppet: PuppetFrame) -> dict[str, NDArray[np.bool_]]:
-    shown = puppet.keypoints[puppet.keypoints[:, 2] > 0, :2]
-    if len(shown) == 0:
+    present = puppet.keypoints[puppet.keypoints[:, 2] > 0, :2]
+    if len(present) == 0:
         return {}
-    thickness = max(1, round(float(np.ptp(shown, axis=0).max()) / 40))
+    thickness = max(1, round(float(np.ptp(present, axis=0).max()) / 40))
     places = {}
     for name in _PAIRED_LIMBS:
         ends = puppet.keypoints[list(LIMBS[name])]
@@ -93,7 +95,7 @@ def _limb_pixels(puppet: PuppetFrame) -> dict[str, NDArray[np.bool_]]:
 
 
 def object_scores(objects: EmbeddedObjects, puppets: Sequence[PuppetFrame]) -> dict[str, float]:
-    """Mean IoU of objects of at least 0.1 % of the frame, prompted in their own frame by a box and by one point."""
+    """Mean IoU of objects of at least 0.1 % of the frame, prompted in the same frame by a box and by one point."""
     by_box, by_point = [], []
     for puppet in puppets:
         for mask in puppet.object_masks.values():
@@ -112,7 +114,7 @@ def object_scores(objects: EmbeddedObjects, puppets: Sequence[PuppetFrame]) -> d
 
 
 def tracking_scores(objects: EmbeddedObjects, clips: Sequence[Sequence[PuppetFrame]]) -> dict[str, float]:
-    """Mean IoU over clips of objects prompted by a box in the first frame that shows at least 0.1 % of it."""
+    """Mean IoU of tracked objects, prompted by a box in the first frame in which they cover at least 0.1 %."""
     ious: list[float] = []
     for clip in clips:
         frames = np.stack([puppet.rgb for puppet in clip])
@@ -128,29 +130,32 @@ def tracking_scores(objects: EmbeddedObjects, clips: Sequence[Sequence[PuppetFra
     return {"object_iou_tracked": float(np.mean(ious)) if ious else 0.0}
 
 
-def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Intersection over union; 1 where both are empty."""
-    union = int((found | truth).sum())
-    return int((found & truth).sum()) / union if union else 1.0
+def iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Intersection over union; 1 if both masks are empty."""
+    union = int((mask | truth).sum())
+    return int((mask & truth).sum()) / union if union else 1.0
 
 
 def correct(
     keypoints: NDArray[np.float32], truth: NDArray[np.float32], *, share: float = PCK_SHARE
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """(T, K) each: within `share` of the character's size, present in the frame, visible. Both given as (T, K, 3)."""
+    """Masks (T, K) of keypoints within `share` of the character's size of the truth, present in the frame, visible.
+
+    `keypoints`, `truth`: (T, K, 3). In frames with fewer than two present keypoints, none count as present or visible.
+    """
     present, visible = truth[..., 2] > 0, truth[..., 2] > 1
     places = np.where(present[..., None], truth[..., :2], np.nan)
-    some = present.sum(1) >= 2
+    usable = present.sum(1) >= 2
     size = np.zeros(len(truth))
-    size[some] = (np.nanmax(places[some], axis=1) - np.nanmin(places[some], axis=1)).max(-1)
+    size[usable] = (np.nanmax(places[usable], axis=1) - np.nanmin(places[usable], axis=1)).max(-1)
     distance = np.linalg.norm(keypoints[..., :2] - truth[..., :2], axis=-1)
-    return distance <= share * size[:, None], present & some[:, None], visible & some[:, None]
+    return distance <= share * size[:, None], present & usable[:, None], visible & usable[:, None]
 
 
 def _figure_results(
     figure: EmbeddedFigure, puppets: Sequence[PuppetFrame]
 ) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]], list[NDArray[np.float32]], Mapping[str, float]]:
-    """Keypoints (T, 133, 3), masks and depths in order, and seconds by signal; frames of one size go together."""
+    """Keypoints (T, 133, 3), masks and depths in order, and seconds by signal; frames are batched by size."""
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, puppet in enumerate(puppets):
         by_size.setdefault(puppet.rgb.shape, []).append(index)
@@ -161,21 +166,21 @@ def _figure_results(
     for indices in by_size.values():
         frames = np.stack([puppets[index].rgb for index in indices])
         times = [time.perf_counter()]
-        found = figure.keypoints(frames)
+        poses = figure.keypoints(frames)
         times.append(time.perf_counter())
-        inside = figure.character_mask(frames, found)
+        inside = figure.character_mask(frames, poses)
         times.append(time.perf_counter())
         depth = figure.depth(frames)
         times.append(time.perf_counter())
         for name, spent in zip(seconds, np.diff(times), strict=True):
             seconds[name] += float(spent)
         for place, index in enumerate(indices):
-            keypoints[index], masks[index], depths[index] = found[place], inside[place], depth[place]
+            keypoints[index], masks[index], depths[index] = poses[place], inside[place], depth[place]
     return np.stack(keypoints), masks, depths, seconds
 
 
 def _middle(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(2,) x, y of the pixel farthest from the mask's edge: where a person would click."""
+    """(2,) x, y of the pixel farthest from the mask's edge, like a user's click."""
     distance = cv2.distanceTransform(np.pad(mask.view(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(int(distance.argmax()), distance.shape)
     return np.array([x, y], np.float32)

@@ -1,4 +1,4 @@
-"""Opening TorchScript files, which are programs as well as weights."""
+"""Loading of TorchScript files, which contain code as well as weights."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from models.common.digest import CheckpointError
 
 
 def load_torchscript(path: Path, *, allowed: bool, device: torch.device | str = "cpu") -> torch.jit.ScriptModule:
-    """The module of a TorchScript archive, in evaluation mode.
+    """Load a TorchScript archive, in evaluation mode.
 
-    `allowed`: whether the person who runs this asked for TorchScript by name: loading such a file can run code in it.
+    `allowed`: explicit permission by the user, since loading the file can execute code in it.
 
     Raises:
-        CheckpointError: it is not allowed, or the file is absent, cut short or of another format.
+        CheckpointError: loading is not allowed, or the file is absent, truncated or of another format.
     """
     if not allowed:
         raise CheckpointError(
-            f"{path} is a TorchScript file, which can run code of its own when it is opened; if you trust where it "
+            f"{path} is a TorchScript file, which can execute code when it is opened; if you trust where it "
             "came from, allow it with --allow-torchscript"
         )
     if not path.is_file():

@@ -1,23 +1,23 @@
-"""Puppets: procedurally drawn, articulated cartoon characters in motion, with exact ground truth.
+"""Puppets: procedurally rendered, articulated cartoon characters in motion, with exact ground truth.
 
     spec = sample_spec(seed, split="train", body=None, size_px=(192, 192), num_shots=None)
-    frame = render_frame(spec, time_seconds)             # any moment, in any order
+    frame = render_frame(spec, time_seconds)             # any time, in any order
     for frame in render(spec, fps=16, num_frames=64): ...
-    spec = sample_figure(seed)                           # one character, whole and alone, before a still camera
-    pair = sample_pair(seed)                             # such a character, and another that drives it
+    spec = sample_figure(seed)                           # a single full-body character, static camera
+    pair = sample_pair(seed)                             # such a character, and a second one that drives it
 
-`sample_spec` decides everything and returns a frozen, hashable, picklable `PuppetVideoSpec`. Characters (their recipes)
-and motions of the split "heldout" are never drawn in "train". `spec.shot_starts_seconds` are the true shot boundaries.
+`sample_spec` samples all parameters and returns a frozen, hashable, picklable `PuppetVideoSpec`. Character recipes and
+motions of the split "heldout" do not occur in "train". `spec.shot_starts_seconds` are the true shot boundaries.
 
 `PuppetFrame`:
 
 - `rgb`: (H, W, 3) uint8.
-- `keypoints`: (133, 3) float32, x and y in pixels (the centre of the top-left pixel is (0, 0)) and visibility: 0 the
-  character has no such part or it is out of the frame (x, y are then those of the part, or 0), 1 occluded, 2 visible.
-- `depth`: (H, W) float32 in body heights, near is small; the background is at `BACKGROUND_DEPTH`, behind everything.
-- `character_mask`: (H, W) bool, the pixels that show the character.
-- `object_masks`: object id -> (H, W) bool, the pixels that show the object.
-- `limb_depths`: name in `models.pose.skeleton.LIMBS` -> mean depth of the limb's two keypoints, hidden or not.
+- `keypoints`: (133, 3) float32, x and y in pixels (the centre of the top-left pixel is (0, 0)) and visibility: 0 absent
+  (x and y are 0) or outside the frame, 1 occluded, 2 visible.
+- `depth`: (H, W) float32 in body heights, smaller is nearer; the background is at `BACKGROUND_DEPTH`.
+- `character_mask`: (H, W) bool, visible pixels of the character.
+- `object_masks`: object id -> (H, W) bool, visible pixels of the object.
+- `limb_depths`: name in `models.pose.skeleton.LIMBS` -> mean depth of the limb's two keypoints, also if occluded.
 """
 
 from models.puppets.pairs import PuppetPair, sample_pair

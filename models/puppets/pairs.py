@@ -1,4 +1,4 @@
-"""Cross-identity pairs with a true answer: one character's motion, and another one doing exactly the same."""
+"""Cross-identity pairs with ground truth: two characters that perform the same motion."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from models.puppets.solo import sample_figure
 from models.puppets.spec import Body, PuppetVideoSpec, Split
 
 _OTHER_SEED = 500_000_000
-"""Between the seeds of a target and of what drives it: no corpus is that large."""
+"""Offset between the seeds of target and driving character, larger than any corpus."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetPair:
-    """Who is animated, and by whom.
+    """Target and driving video of a cross-identity pair.
 
-    `target`: the character to animate, in its own place; its first frame is the reference picture, and all of its
-    frames are what the animation should be. `driving`: another character in another place with the motion of the
-    target, moment for moment.
+    `target`: video of the character to animate. Its first frame is the reference image, its frames are the ground truth
+    of the animation. `driving`: video of another character in another scenery that performs the target's motion in
+    sync.
     """
 
     target: PuppetVideoSpec
@@ -33,12 +33,12 @@ def sample_pair(
     duration_seconds: float = 2.0,
     same_place: bool = False,
 ) -> PuppetPair:
-    """Draw a pair: one shot each, whole figures that face the camera in their first frame, no objects, a camera that
-    stands still; the driving one is human.
+    """Sample a pair of single-shot videos of full-body characters, without objects and with a static camera.
 
-    `body` of the target; `size_px`: (height, width). `same_place`: the driving character stands where the target does,
-    seen by the same camera, so that their skeletons differ in proportions alone. The same arguments always give the
-    same pair.
+    Both characters face the camera in the first frame; the driving one is human. Deterministic.
+
+    `body`: of the target. `size_px`: (height, width). `same_place`: same position and camera for both characters, so
+    that their skeletons differ only in proportions.
     """
     target = sample_figure(seed, split=split, body=body, size_px=size_px, duration_seconds=duration_seconds)
     driving = sample_figure(

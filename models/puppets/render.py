@@ -1,4 +1,4 @@
-"""Frames of a puppet video, and their exact ground truth from the same geometry."""
+"""Rendering of puppet video frames, with exact ground truth from the same geometry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models.puppets.truth import keypoints_in_space, visibility
 
 CAMERA_DISTANCE = 4.0
 BACKGROUND_DEPTH = 6.0
-"""Depth of everything behind the character and the objects, in body heights."""
+"""Depth of the background, in body heights."""
 _OUTLINE = 0.0105
 _ANGLE = np.linspace(0.0, 2.0 * math.pi, 24, endpoint=False)
 _CIRCLE = np.stack((np.cos(_ANGLE), np.sin(_ANGLE)), axis=1)
@@ -33,7 +33,7 @@ _CIRCLE = np.stack((np.cos(_ANGLE), np.sin(_ANGLE)), axis=1)
 
 @dataclass(slots=True)
 class PuppetFrame:
-    """One frame and its truth; see the package's description for the fields."""
+    """Rendered frame with ground truth; see the docstring of the package for the fields."""
 
     rgb: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
@@ -44,13 +44,13 @@ class PuppetFrame:
 
 
 def render(spec: PuppetVideoSpec, fps: float, num_frames: int) -> Iterator[PuppetFrame]:
-    """Frames at times 0, 1/fps, 2/fps, ..."""
+    """Render frames at times 0, 1/fps, 2/fps, ..."""
     for index in range(num_frames):
         yield render_frame(spec, index / fps)
 
 
 def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
-    """The frame at a moment, in any order; the same spec and moment always give the same frame."""
+    """Render the frame at a time in seconds. Deterministic, independent of other frames."""
     shot = spec.shot_at(time_seconds)
     seconds = time_seconds - shot.start_seconds
     pose = pose_at(spec, shot, seconds)
@@ -101,7 +101,7 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
 
 
 def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
-    """The pose at a moment of a shot."""
+    """Pose at a time within a shot, in seconds from the shot's start."""
     motion = spec.motion
     seconds = seconds + shot.motion_offset_seconds
     pose = MOTIONS[motion.name](seconds * motion.speed + motion.phase, motion.amplitude)
@@ -121,7 +121,7 @@ def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
 def _shadows(
     spec: PuppetVideoSpec, skeleton: Skeleton, camera: NDArray[np.float64], walked: float
 ) -> Iterator[tuple[float, float, float]]:
-    """Where things touch the floor: x, y in camera space, and the radius of the shadow."""
+    """Yield shadows on the floor: x, y in camera space, and radius."""
     p = spec.character.proportions
     slope = float(camera[2, 1] / camera[1, 1])  # tangent of the camera's pitch
     if skeleton.legs is not None:

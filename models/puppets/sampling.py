@@ -1,4 +1,4 @@
-"""Drawing a whole video's spec from a seed."""
+"""Sampling of puppet video specs from a seed."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def sample_spec(
     improvised: bool = False,
     still_camera: bool = False,
 ) -> PuppetVideoSpec:
-    """Decide everything about one puppet video.
+    """Sample all parameters of one puppet video. Deterministic.
 
-    `size_px`: (height, width). `body` and `num_shots` are drawn where None: half of the characters are human, and one
-    video in six has two shots. `improvised`: random poses in place of a motion of the split.
-    `still_camera`: it neither pans nor swings nor zooms. The same arguments always give the same spec.
+    `size_px`: (height, width). `body` and `num_shots` are sampled if None: half of the characters are human, and one
+    video in six has two shots. `improvised`: random poses instead of a motion of the split.
+    `still_camera`: no panning, swinging or zooming.
 
     Raises:
-        ValueError: a size below 32 pixels, a number of shots other than 1 or 2, an unknown split or body, or a duration
-            that is not positive.
+        ValueError: the size is below 32 pixels, the number of shots is not 1 or 2, the split or body is unknown, or the
+            duration is not positive.
     """
     height, width = size_px
     if min(height, width) < 32:
@@ -76,10 +76,10 @@ def sample_spec(
     if improvised:
         motion = replace(motion, name="improvise", phase=rng.uniform(0.0, PHASES))
     objects = _objects(rng, character, motion)
-    wants = num_shots or (2 if rng.random() < 1.0 / 6.0 else 1)
+    shot_count = num_shots or (2 if rng.random() < 1.0 / 6.0 else 1)
     aspect = height / width
     shots = [_shot(rng, character, motion, start=0.0, aspect=aspect, other_than=frozenset())]
-    if wants == 2:
+    if shot_count == 2:
         start = round(duration_seconds * rng.uniform(0.4, 0.6), 3)
         other_than = frozenset({shots[0].scenery.kind})
         shots.append(_shot(rng, character, motion, start=start, aspect=aspect, other_than=other_than))

@@ -1,4 +1,4 @@
-"""Characters as one animates them: whole, alone, and facing the camera to begin with."""
+"""Sampling of single full-body characters that initially face the camera, suited as animation references."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.puppets.sampling import sample_spec
 from models.puppets.spec import Body, PuppetVideoSpec, Split
 
 _NEXT_SEED = 1_000_000_000
-"""Between the seeds that are tried: no corpus is that large, so that none is drawn twice."""
+"""Offset between successive seeds of the rejection sampling, larger than any corpus, so that no spec repeats."""
 
 
 def sample_figure(
@@ -22,8 +22,9 @@ def sample_figure(
     duration_seconds: float = 2.0,
     improvised: bool = False,
 ) -> PuppetVideoSpec:
-    """Draw a puppet video of one shot: a whole figure that faces the camera in the first frame, no objects, a camera
-    that stands still. The arguments are those of `sample_spec`; the same ones always give the same spec.
+    """Sample a single-shot puppet video of a full-body character, without objects and with a static camera.
+
+    The character faces the camera in the first frame. Arguments as in `sample_spec`. Deterministic.
     """
     while True:
         spec = sample_spec(

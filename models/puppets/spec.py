@@ -1,4 +1,4 @@
-"""What a puppet video is made of, everything decided: plain frozen values that can be pickled and hashed."""
+"""Specification of a puppet video: frozen, picklable, hashable dataclasses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Look:
     """Shape choices and colours of a character."""
 
     species: str
-    face_on_body: bool  # the torso itself is the head (fruit, blob)
+    face_on_body: bool  # the torso serves as the head (fruit, blob)
     skin: Colour
     accent: Colour  # inner ears, snout, belly
     hair: str
@@ -67,7 +67,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CharacterSpec:
-    """One character. `recipe` names its combination of choices; train and held-out recipes never meet."""
+    """Character. `recipe` identifies its combination of choices; recipes of train and held-out are disjoint."""
 
     recipe: str
     body: Body
@@ -77,7 +77,7 @@ class CharacterSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MotionSpec:
-    """One motion and how it is performed."""
+    """Motion and its performance parameters."""
 
     name: str
     speed: float  # cycles per second
@@ -91,7 +91,7 @@ class MotionSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectSpec:
-    """One object. Held ones follow a hand; the others stand at (x, z) on the floor, in body heights."""
+    """Object. Held objects follow a hand; the others stand on the floor at (x, z), in body heights."""
 
     object_id: str
     kind: str
@@ -105,35 +105,35 @@ class ObjectSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScenerySpec:
-    """One background."""
+    """Background."""
 
     kind: str  # room, park, beach, stage, city, studio, snow
     seed: int
     palette: int
     light: float  # -1: light from the image's left, 1: from its right
-    drift: float  # how fast clouds or stars move, body heights per second
+    drift: float  # speed of the clouds, frame heights per second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShotSpec:
-    """One shot: where it is, how it is framed, and at which moment of the motion it starts."""
+    """Shot: scenery, framing, camera motion and start time within the motion."""
 
     start_seconds: float
     motion_offset_seconds: float
     yaw_offset: float
     scenery: ScenerySpec
-    scale: float  # body height, as a share of the frame's height
-    centre_x: float  # where the character's feet are, as a share of the frame's width
-    floor_y: float  # where the floor under the character is, as a share of the frame's height
-    pitch: float  # radians by which the camera looks down
+    scale: float  # body height, relative to the frame's height
+    centre_x: float  # x of the character's feet, relative to the frame's width
+    floor_y: float  # y of the floor under the character, relative to the frame's height
+    pitch: float  # downward tilt of the camera, radians
     pan: float  # body heights per second
-    sway: float  # body heights, camera swinging to and fro
-    zoom: float  # growth of the scale over the swing, 0 for none
+    sway: float  # amplitude of horizontal camera oscillation, body heights
+    zoom: float  # relative increase of the scale during an oscillation, 0 for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetVideoSpec:
-    """One puppet video. The same spec always gives the same frames."""
+    """Puppet video. Rendering is deterministic."""
 
     seed: int
     split: Split
@@ -147,9 +147,9 @@ class PuppetVideoSpec:
 
     @property
     def shot_starts_seconds(self) -> tuple[float, ...]:
-        """First moment of every shot; the first is 0."""
+        """Start time of every shot; the first is 0."""
         return tuple(shot.start_seconds for shot in self.shots)
 
     def shot_at(self, time_seconds: float) -> ShotSpec:
-        """The shot on display at a moment."""
+        """Shot at a time in seconds."""
         return [shot for shot in self.shots if shot.start_seconds <= max(time_seconds, 0.0)][-1]

@@ -1,4 +1,4 @@
-"""The 133 keypoints of a drawn character, and which of them can be seen."""
+"""Ground-truth keypoints of a puppet and their visibility."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS = ("head", "torso", *(f"{s}_{p}" for s in _SIDES for p in ("ear", "arm", 
 def keypoints_in_space(
     character: CharacterSpec, skeleton: Skeleton, face: Face, ears: tuple[Vector, Vector]
 ) -> NDArray[np.float64]:
-    """(133, 4) points in camera space and whether each is on the camera's side; NaN where there is no such part."""
+    """(133, 4) points in camera space and 1 if on the camera's side, else 0; NaN for missing parts."""
     p = character.proportions
     points = np.full((NUM_KEYPOINTS, 4), np.nan)
     points[INDEX["nose"]] = (*face.nose, face.nose_facing)
@@ -53,7 +53,7 @@ def keypoints_in_space(
 
 
 def _allowed_parts() -> NDArray[np.bool_]:
-    """(133, parts): seeing this part at the keypoint's pixel means seeing the keypoint."""
+    """(133, parts) whether a keypoint is visible if its pixel shows the part."""
     allowed = np.zeros((NUM_KEYPOINTS, len(_PARTS)), dtype=bool)
 
     def allow(name: int | slice, *parts: str) -> None:
@@ -87,27 +87,27 @@ def visibility(
     labels: NDArray[np.uint8],
     parts: list[str],
 ) -> NDArray[np.float32]:
-    """(133,) 0 absent or out of the frame, 1 occluded, 2 visible, from the label at each keypoint's pixel.
+    """(133,) 0 absent or outside the frame, 1 occluded, 2 visible, from the label at each keypoint's pixel.
 
-    A keypoint on the far side of head or trunk is seen only where its own limb is what the pixel shows.
+    A keypoint on the far side of head or trunk is visible only if its pixel shows its own limb.
     """
     height, width = labels.shape
     exists = ~np.isnan(points[:, 0])
     columns, rows = np.rint(pixels[:, 0]).astype(int), np.rint(pixels[:, 1]).astype(int)
     inside = exists & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     part_of_label = np.array([_PARTS.index(part) if part in _PARTS else -1 for part in parts])
-    seen = np.full(NUM_KEYPOINTS, -1)
-    seen[inside] = part_of_label[labels[rows[inside], columns[inside]]]
-    allowed = _ALLOWED[np.arange(NUM_KEYPOINTS), seen] & (seen >= 0)
+    part_at_pixel = np.full(NUM_KEYPOINTS, -1)
+    part_at_pixel[inside] = part_of_label[labels[rows[inside], columns[inside]]]
+    allowed = _ALLOWED[np.arange(NUM_KEYPOINTS), part_at_pixel] & (part_at_pixel >= 0)
     facing = np.nan_to_num(points[:, 3]) > 0.5
     far_side_of_face = np.zeros(NUM_KEYPOINTS, dtype=bool)
     far_side_of_face[FACE] = True
     far_side_of_face[[INDEX["nose"], INDEX["left_eye"], INDEX["right_eye"]]] = True
-    shown = allowed & (facing | (_LIMB_ONLY[seen] & ~far_side_of_face))
-    result = np.where(shown, VISIBLE, OCCLUDED)
+    visible = allowed & (facing | (_LIMB_ONLY[part_at_pixel] & ~far_side_of_face))
+    result = np.where(visible, VISIBLE, OCCLUDED)
     return np.where(inside, result, ABSENT).astype(np.float32)
 
 
 def truth_as_detections(truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """True keypoints (133, 3) as a pose network would find them: with a score in place of their visibility."""
+    """Convert ground-truth keypoints (133, 3) to the form of detections: visibility becomes a score, 0 or 1."""
     return np.concatenate([truth[:, :2], truth[:, 2:] > ABSENT], axis=1).astype(np.float32)

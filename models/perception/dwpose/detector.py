@@ -1,4 +1,4 @@
-"""Persons in frames, by YOLOX as published with DWPose (`yolox_l.onnx`)."""
+"""Person detection with YOLOX as published with DWPose (`yolox_l.onnx`)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from models.perception.onnx_session import OnnxNetwork
 
 SIDE_PX = 640
 FILL = 114
-"""Value of the bars below or to the right of a frame that is not square."""
+"""Padding value below or to the right of a non-square frame."""
 STRIDES = (8, 16, 32)
 NUM_CLASSES = 80
-"""COCO's; a person is the first."""
+"""COCO classes; class 0 is person."""
 MAX_IOU = 0.45
 MIN_SCORE = 0.3
 
 
 def _grid() -> NDArray[np.float32]:
-    """(8400, 3): column, row and stride of each cell that the network predicts a box for."""
+    """(8400, 3) column, row and stride of each output cell of the network."""
     cells = []
     for stride in STRIDES:
         side = SIDE_PX // stride
@@ -35,13 +35,13 @@ GRID = _grid()
 
 
 class PersonDetector:
-    """Boxes of persons."""
+    """Detector of persons in frames."""
 
     def __init__(self, path: Path, *, device: torch.device | str = "cpu") -> None:
         """Open the ONNX file.
 
         Raises:
-            CheckpointError: it is absent, damaged or of another network.
+            CheckpointError: the file is absent, damaged or of another network.
         """
         self.network = OnnxNetwork(
             path,
@@ -51,21 +51,21 @@ class PersonDetector:
         )
 
     def boxes(self, frames_THWC: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """For each frame its persons (N, 5), the surest first: x0, y0, x1, y1 in pixels of the frame, score 0–1."""
+        """Persons (N, 5) of each frame by descending score: x0, y0, x1, y1 in pixels of the frame, score 0–1."""
         height, width = frames_THWC.shape[1:3]
         scale = min(SIDE_PX / height, SIDE_PX / width)
-        found = []
+        boxes = []
         for start in range(0, len(frames_THWC), len(self.network.inputs)):
             frames = frames_THWC[start : start + len(self.network.inputs)]
             for planes, frame in zip(self.network.inputs, frames, strict=False):
                 letterbox(frame, planes)
             (predictions,) = self.network.run(len(frames))
-            found += [decode(prediction, scale=scale) for prediction in predictions]
-        return found
+            boxes += [decode(prediction, scale=scale) for prediction in predictions]
+        return boxes
 
 
 def letterbox(frame_HWC: NDArray[np.uint8], planes: NDArray[np.float32]) -> None:
-    """Write a frame, RGB, as the network's input (3, 640, 640): BGR 0–255, resized to fit, in the top left corner."""
+    """Write an RGB frame to the network's input (3, 640, 640): BGR 0–255, resized to fit, in the top left corner."""
     height, width = frame_HWC.shape[:2]
     scale = min(SIDE_PX / height, SIDE_PX / width)
     inner_height, inner_width = max(int(height * scale), 1), max(int(width * scale), 1)
@@ -77,27 +77,27 @@ def letterbox(frame_HWC: NDArray[np.uint8], planes: NDArray[np.float32]) -> None
 
 
 def decode(prediction: NDArray[np.float32], *, scale: float) -> NDArray[np.float32]:
-    """Persons (N, 5) in pixels of the frame, the surest first, of one prediction (8400, 85).
+    """Decode one prediction (8400, 85) to persons (N, 5) in pixels of the frame, by descending score.
 
-    A prediction is centre and the logarithm of the size in cells, the probability of an object, and those of the
-    classes. `scale`: pixels of the input per pixel of the frame. Suppression is within a class, so that other classes
-    do not matter here.
+    A prediction is the centre and the logarithm of the size, both in cells, the objectness, and the class
+    probabilities. `scale`: pixels of the input per pixel of the frame. Non-maximum suppression is per class, so other
+    classes are ignored.
     """
     scores = prediction[:, 4] * prediction[:, 5]
-    sure = np.flatnonzero(scores > MIN_SCORE)
-    sure = sure[np.argsort(-scores[sure], kind="stable")]
-    cell, stride = GRID[sure, :2], GRID[sure, 2:]
-    centre = (prediction[sure, :2] + cell) * stride
-    half = np.exp(prediction[sure, 2:4]) * stride / 2
+    kept = np.flatnonzero(scores > MIN_SCORE)
+    kept = kept[np.argsort(-scores[kept], kind="stable")]
+    cell, stride = GRID[kept, :2], GRID[kept, 2:]
+    centre = (prediction[kept, :2] + cell) * stride
+    half = np.exp(prediction[kept, 2:4]) * stride / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1) / np.float32(scale)
-    found: NDArray[np.float32] = np.concatenate([boxes, scores[sure, None]], axis=1).astype(np.float32)
-    return found[surviving(found[:, :4])]
+    persons: NDArray[np.float32] = np.concatenate([boxes, scores[kept, None]], axis=1).astype(np.float32)
+    return persons[surviving(persons[:, :4])]
 
 
 def surviving(boxes_N4: NDArray[np.float32], *, max_iou: float = MAX_IOU) -> NDArray[np.int64]:
-    """Indices of the boxes that no better box overlaps by more than `max_iou`; best first, as they are given.
+    """Non-maximum suppression: indices of boxes that overlap no better kept box by more than `max_iou`.
 
-    As published, sides are one pixel longer than their ends are apart.
+    Boxes are given best first. As published, box sides include both end pixels (x1 - x0 + 1).
     """
     x0, y0, x1, y1 = boxes_N4.T
     areas = (x1 - x0 + 1) * (y1 - y0 + 1)

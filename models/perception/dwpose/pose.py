@@ -1,4 +1,4 @@
-"""DWPose (arXiv:2307.15880): a detector of persons, then 133 keypoints for each of them."""
+"""DWPose (arXiv:2307.15880): person detection, then 133 keypoints per person."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from models.perception.people import ClipPeople, Persons, character
 from models.pose.skeleton import NUM_KEYPOINTS
 
 MAX_POSED = 8
-"""In a crowd, only the persons with the largest boxes get keypoints; all are counted."""
+"""Maximum number of persons per frame with keypoints, largest boxes first; all detected persons are counted."""
 
 
 class DwposePose:
-    """The published pair of ONNX files, `yolox_l.onnx` and `dw-ll_ucoco_384.onnx`."""
+    """DWPose from its published ONNX files, `yolox_l.onnx` and `dw-ll_ucoco_384.onnx`."""
 
     def __init__(self, detector_path: Path, pose_path: Path, *, device: torch.device | str = "cpu") -> None:
-        """Open the files. A CUDA device that onnxruntime cannot use is warned of.
+        """Open the files. Logs a warning if onnxruntime cannot use a requested CUDA device.
 
         Raises:
-            CheckpointError: one is absent, damaged or of another network, or onnxruntime is not installed.
+            CheckpointError: a file is absent, damaged or of another network, or onnxruntime is not installed.
         """
         self.detector = PersonDetector(detector_path, device=device)
         self.pose = SimccPose(pose_path, device=device)
 
     def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, 133, 3): x, y in pixels of the frames, score 0–1; of the clip's character, all 0 where it is not seen."""
+        """Keypoints (T, 133, 3) of the clip's character: x, y in pixels, score 0–1; all 0 in frames without it."""
         return self.people(frames_THWC).keypoints
 
     def people(self, frames_THWC: NDArray[np.uint8]) -> ClipPeople:
-        """The clip's character, as `models.perception.people.character` chooses it, and the number of persons."""
+        """Keypoints of the clip's character (see `models.perception.people.character`) and number of persons."""
         height, width = frames_THWC.shape[1:3]
         boxes = self.detector.boxes(frames_THWC)
         persons = self._posed(frames_THWC, boxes)
@@ -42,13 +42,13 @@ class DwposePose:
         keypoints = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
         for t in np.flatnonzero(chosen >= 0):
             keypoints[t] = persons[t].keypoints[chosen[t]]
-        return ClipPeople(keypoints=keypoints, num_people=np.array([len(found) for found in boxes], np.int32))
+        return ClipPeople(keypoints=keypoints, num_people=np.array([len(boxes_N5) for boxes_N5 in boxes], np.int32))
 
     def persons(self, frames_THWC: NDArray[np.uint8]) -> list[Persons]:
-        """All persons of each frame, the surest first; in a crowd, the `MAX_POSED` largest.
+        """Persons of each frame by descending score, limited to the `MAX_POSED` largest.
 
-        A frame in which nobody is found has none. (The published code then takes the whole picture for a person,
-        and the network finds keypoints in anything.)
+        Frames without a detection have no persons. (The published code instead treats the whole picture as a person,
+        and the network predicts keypoints for any input.)
         """
         return self._posed(frames_THWC, self.detector.boxes(frames_THWC))
 

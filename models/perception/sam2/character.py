@@ -1,4 +1,4 @@
-"""The character's mask, prompted from its skeleton, and prompted again where the two part ways."""
+"""Character mask from a video tracker, prompted from the skeleton and re-prompted where mask and skeleton disagree."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ INNER_LIMBS = np.array(
         )
     ]
 )
-"""(10, 2): limbs whose middle lies well inside the body."""
+"""(10, 2) keypoint pairs of limbs whose midpoint lies well inside the body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepromptRule:
-    """When a mask and its skeleton have parted ways, and what follows.
+    """Criterion of disagreement between mask and skeleton, and re-prompting parameters.
 
-    A frame is judged if at least `min_points` skeleton points are confident in it. They have parted there if less than
-    `min_inside` of these points lie in the mask (grown by `slack` of the skeleton's box), or more than `max_outside`
-    of the mask's area lies outside that box grown by `box_slack` of its larger side on every side. Stretches of at
-    least `min_frames` parted frames, unjudged frames between them ignored, get one prompt each, in their frame with
-    the best skeleton; the longest come first, `prompts_per_round` at a time. The clip is then followed again from all
-    prompts, and the new masks are kept if fewer frames have parted. This is done at most `max_rounds` times.
+    A frame is evaluated if it has at least `min_points` confident skeleton points. Mask and skeleton disagree if less
+    than `min_inside` of these points lie in the mask (dilated by `slack` of the skeleton's box), or more than
+    `max_outside` of the mask's area lies outside that box, enlarged by `box_slack` of its longer side on every side.
+    Runs of at least `min_frames` disagreeing frames, ignoring frames not evaluated, get one prompt each, in the frame
+    with the best skeleton; the longest `prompts_per_round` runs first. The clip is then tracked again from all prompts,
+    and the new masks are kept if fewer frames disagree. This is repeated at most `max_rounds` times.
     """
 
     min_points: int = 4
@@ -58,16 +58,16 @@ class TrackedCharacter:
         self.rule = rule or RepromptRule()
 
     def character_mask(self, frames_THWC: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(T, H, W): the character of `keypoints` (T, 133, 3).
+        """Masks (T, H, W) of the character with `keypoints` (T, 133, 3).
 
-        The frame with the best skeleton (most, then surest skeleton points) prompts the first pass. Where no frame has
-        a confident skeleton inside the picture there is no character, and no pixel of it.
+        The frame with the best skeleton (most skeleton points, then highest scores) prompts the first pass. The masks
+        are empty if no frame has a confident skeleton inside the picture.
         """
         size = (frames_THWC.shape[2], frames_THWC.shape[1])
         points = [skeleton_points(frame_K3, width_px=size[0], height_px=size[1]) for frame_K3 in keypoints]
         if not any(len(points_N2) for points_N2 in points):
             return np.zeros(frames_THWC.shape[:3], np.bool_)
-        # More skeleton points count more than surer ones.
+        # The number of skeleton points outweighs their scores.
         quality = np.array([len(points_N2) for points_N2 in points]) + keypoints[:, BODY, 2].clip(0, 1).mean(axis=1)
         prompted = {best_frame(range(len(quality)), quality)}
         masks = self._follow(frames_THWC, keypoints, prompted, size)
@@ -100,7 +100,7 @@ class TrackedCharacter:
     def _parted(
         self, masks: NDArray[np.bool_], keypoints: NDArray[np.float32], points: list[NDArray[np.float32]]
     ) -> NDArray[np.int8]:
-        """(T): 1 parted, 0 together, -1 not judged."""
+        """(T) 1 disagreement, 0 agreement, -1 not evaluated."""
         return np.array(
             [
                 -1 if len(xy) < self.rule.min_points else int(has_parted(mask, frame_K3, xy, self.rule))
@@ -121,27 +121,27 @@ class TrackedCharacter:
 
 
 def best_frame(frames: Sequence[int], quality: NDArray[np.float64]) -> int:
-    """The frame with the best skeleton, to a tenth; of equally good ones the one nearest to their middle."""
+    """Frame with the best skeleton, with quality rounded to a tenth; ties go to the frame nearest to the middle."""
     middle = (frames[0] + frames[-1]) / 2
     return max(frames, key=lambda t: (round(float(quality[t]), 1), -abs(t - middle)))
 
 
 def skeleton_points(keypoints_K3: NDArray[np.float32], *, width_px: int, height_px: int) -> NDArray[np.float32]:
-    """(N, 2): points well inside the body: the middle of the torso, the middles of its sides and of the limbs.
+    """Points (N, 2) well inside the body: the centre of the torso, the midpoints of its sides and of the limbs.
 
-    Only of confident keypoints, and only those in the picture. Joints themselves lie too near to the outline.
+    Only from confident keypoints, and only inside the picture. Joints are too near to the outline.
     """
-    seen = keypoints_K3[:, 2] >= CONFIDENT_SCORE
-    limbs = INNER_LIMBS[seen[INNER_LIMBS].all(axis=1)]
+    confident = keypoints_K3[:, 2] >= CONFIDENT_SCORE
+    limbs = INNER_LIMBS[confident[INNER_LIMBS].all(axis=1)]
     middles = keypoints_K3[limbs, :2].mean(axis=1)
-    torso = keypoints_K3[TORSO, :2].mean(axis=0, keepdims=True) if seen[TORSO].all() else np.zeros((0, 2))
+    torso = keypoints_K3[TORSO, :2].mean(axis=0, keepdims=True) if confident[TORSO].all() else np.zeros((0, 2))
     points = np.concatenate([torso, middles]).astype(np.float32)
     inside = np.asarray((points >= -0.5) & (points <= np.array([width_px, height_px]) - 0.5)).all(axis=1)
     return points[inside]
 
 
 def skeleton_box(keypoints_K3: NDArray[np.float32]) -> Box | None:
-    """The box of the confident keypoints, exclusive at its end; none where there are fewer than two."""
+    """Box of the confident keypoints, with exclusive ends; None if there are fewer than two."""
     points = keypoints_K3[keypoints_K3[:, 2] >= CONFIDENT_SCORE, :2]
     if len(points) < 2:
         return None
@@ -152,14 +152,14 @@ def skeleton_box(keypoints_K3: NDArray[np.float32]) -> Box | None:
 def skeleton_prompt(
     keypoints_K3: NDArray[np.float32], *, frame: int, width_px: int, height_px: int, room: float = 0.08
 ) -> ObjectPrompt:
-    """The box of the keypoints, grown by `room` of its larger side and cut at the picture, and the skeleton points.
+    """Prompt of the skeleton points and the keypoints' box, enlarged by `room` of its longer side and clipped.
 
     Raises:
         ValueError: the frame has neither a box nor a point inside the picture.
     """
     box = skeleton_box(keypoints_K3)
     if box is not None:
-        x0, y0, x1, y1 = _grown(box, room * max(box[2] - box[0], box[3] - box[1]))
+        x0, y0, x1, y1 = _enlarged(box, room * max(box[2] - box[0], box[3] - box[1]))
         x0, x1 = (min(max(value, 0.0), float(width_px)) for value in (x0, x1))
         y0, y1 = (min(max(value, 0.0), float(height_px)) for value in (y0, y1))
         box = (x0, y0, x1, y1) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
@@ -170,7 +170,7 @@ def skeleton_prompt(
 def has_parted(
     mask: NDArray[np.bool_], keypoints_K3: NDArray[np.float32], points: NDArray[np.float32], rule: RepromptRule
 ) -> bool:
-    """Whether mask (H, W) and skeleton have parted ways in one frame (`RepromptRule`); `points`: `skeleton_points`."""
+    """Whether mask (H, W) and skeleton disagree in one frame (see `RepromptRule`); `points`: of `skeleton_points`."""
     box = skeleton_box(keypoints_K3)
     area = int(mask.sum())
     if box is None or area == 0:
@@ -178,12 +178,12 @@ def has_parted(
     height, width = mask.shape
     side = max(box[2] - box[0], box[3] - box[1])
     reach = max(round(rule.slack * side), 1)
-    grown = cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    dilated = cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     x, y = np.round(points).astype(int).clip(0, (width - 1, height - 1)).T
-    x0, y0, x1, y1 = (round(value) for value in _grown(box, rule.box_slack * side))
-    held = int(mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)].sum())
-    return bool(grown[y, x].mean() < rule.min_inside or 1 - held / area > rule.max_outside)
+    x0, y0, x1, y1 = (round(value) for value in _enlarged(box, rule.box_slack * side))
+    area_inside = int(mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)].sum())
+    return bool(dilated[y, x].mean() < rule.min_inside or 1 - area_inside / area > rule.max_outside)
 
 
-def _grown(box: Box, by_px: float) -> Box:
+def _enlarged(box: Box, by_px: float) -> Box:
     return box[0] - by_px, box[1] - by_px, box[2] + by_px, box[3] + by_px

@@ -1,4 +1,4 @@
-"""Frames as SAM 2 wants them, one at a time."""
+"""Lazy preprocessing of frames for SAM 2."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.nn import functional
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""ImageNet's, of colours in [0, 1]."""
+"""ImageNet mean and standard deviation, RGB in [0, 1]."""
 
 
 class Sam2Frames(Mapping[int, Tensor]):
-    """Frame number -> normalised picture (3, S, S), made when it is asked for.
+    """Mapping from frame index to normalised image (3, S, S), computed on access.
 
-    The clip stays as it came (uint8, at its own size): a float copy of 80 frames at 1024 x 1024 would take a gigabyte.
-    The arithmetic is that of transformers' `Sam2VideoVideoProcessor`: the whole frame is resized to a square without
-    regard to its shape, bilinear with antialiasing, on uint8 and rounded to it; then (x - 255 mean) / (255 std). The
-    official package reads JPEG files through Pillow's bicubic filter instead; both trackers of this project get these.
+    The clip is kept as uint8 at its own size: a float copy of 80 frames at 1024 x 1024 would take a gigabyte.
+    Equivalent to transformers' `Sam2VideoVideoProcessor`: the whole frame is resized to a square, ignoring its aspect
+    ratio, bilinear with antialiasing in uint8; then (x - 255 mean) / (255 std). The official package resizes with
+    Pillow's bicubic filter instead; both trackers of this project use this preprocessing.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Sam2Frames(Mapping[int, Tensor]):
 
     def __getitem__(self, frame: int) -> Tensor:
         frame_HWC = torch.from_numpy(np.ascontiguousarray(self.frames_THWC[frame]))
-        # The view (C, H, W) of channels-last memory is resized as it lies.
+        # A channels-last view: resized without a copy.
         resized = functional.interpolate(
             frame_HWC.permute(2, 0, 1)[None],
             size=(self.side_px, self.side_px),

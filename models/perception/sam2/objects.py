@@ -1,4 +1,4 @@
-"""The masks of prompted objects."""
+"""Masks of prompted objects from a video tracker."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class TrackedObjects:
         self.tracker = tracker
 
     def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W) bool: the masks of several objects, for little more than the price of one."""
+        """Masks (N, T, H, W) bool of several objects, at little more than the cost of one."""
         return self.tracker.track(frames_THWC, [merged(prompts) for prompts in objects])
 
 
 def merged(prompts: Sequence[ObjectPrompt]) -> list[ObjectPrompt]:
-    """At most one prompt to a frame, in order: points are put together, and of several boxes the last one counts."""
+    """Merge prompts to at most one per frame, in frame order: points are concatenated, and the last box is used."""
     by_frame: dict[int, ObjectPrompt] = {}
     for prompt in prompts:
         earlier = by_frame.get(prompt.frame)
         if earlier is not None:
-            prompt = ObjectPrompt(  # noqa: PLW2901 (it stands for the prompt from here on)
+            prompt = ObjectPrompt(  # noqa: PLW2901 (replaces the prompt)
                 frame=prompt.frame,
                 box=earlier.box if prompt.box is None else prompt.box,
                 positive=np.concatenate([earlier.positive, prompt.positive]),

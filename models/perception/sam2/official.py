@@ -1,4 +1,4 @@
-"""SAM 2 video segmentation through its publisher's package `sam2`: the masks of `tracker`, from the published `.pt`."""
+"""SAM 2 video segmentation with the publisher's package `sam2` and its `.pt` files; same masks as `tracker`."""
 
 from __future__ import annotations
 
@@ -25,31 +25,30 @@ CONFIGS = {
     "sam2.1_hiera_base_plus": "configs/sam2.1/sam2.1_hiera_b+.yaml",
     "sam2.1_hiera_large": "configs/sam2.1/sam2.1_hiera_l.yaml",
 }
-"""The published file's name -> the configuration inside the package."""
+"""Stem of the published file name -> configuration inside the package."""
 SETTINGS = (
     "++model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true",
     "++model.sam_mask_decoder_extra_args.dynamic_multimask_stability_delta=0.05",
     "++model.sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh=0.98",
     "++model.binarize_mask_from_pts_for_mem_enc=true",
 )
-"""What the package itself adds for videos, but for the filling of small holes: that needs a CUDA extension which is
-rarely built, and where it is not, the package goes on without."""
+"""The package's own settings for videos, without the filling of small holes, which needs an optional CUDA extension
+that is rarely built."""
 
 
 class OfficialSam2Tracker:
-    """The package's `SAM2VideoPredictor`, given frames from memory instead of a folder of JPEG files.
+    """Tracker with the package's `SAM2VideoPredictor`, on frames in memory instead of a folder of JPEG files.
 
-    Each object is followed by itself, so with several, frames are encoded once for each (`Sam2Tracker` shares them).
+    Objects are tracked separately, so frames are encoded once per object (`Sam2Tracker` encodes them once in all).
     """
 
     def __init__(self, path: Path, *, device: torch.device | str = "cpu") -> None:
-        """`path`: a published file under its published name, as `sam2.1_hiera_large.pt`.
+        """Load a file under its published name, such as `sam2.1_hiera_large.pt`.
 
-        Float32 weights; on a CUDA device bfloat16 arithmetic, as SAM 2 was published to run.
+        Float32 weights; on a CUDA device bfloat16 autocast, as recommended by the publisher.
 
         Raises:
-            CheckpointError: the package is not installed, or the file is not that of a SAM 2.1 network, or not all of
-                it.
+            CheckpointError: the package is not installed, or the file is not that of a SAM 2.1 network, or incomplete.
         """
         if path.stem not in CONFIGS:
             raise CheckpointError(f"{path} is not named as SAM 2.1 is published: expected one of {', '.join(CONFIGS)}")
@@ -70,7 +69,7 @@ class OfficialSam2Tracker:
 
     @torch.inference_mode()
     def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W): masks of each object, in the order of `Sam2Tracker.track`.
+        """Masks (N, T, H, W) of each object, propagated like in `Sam2Tracker.track`.
 
         Raises:
             ValueError: an object has no prompt, two for one frame, or one outside the clip.
@@ -80,13 +79,13 @@ class OfficialSam2Tracker:
         frames = Sam2Frames(frames_THWC, side_px=side_px, device=self.device, dtype=torch.float32)
         masks = np.zeros((len(objects), *frames_THWC.shape[:3]), np.bool_)
         arithmetic = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        # The package draws a progress bar for every pass.
+        # The package prints a progress bar for every pass.
         with arithmetic, redirect_stderr(io.StringIO()):
-            for found, prompts in zip(masks, objects, strict=True):
-                self._follow(frames, prompts, found)
+            for masks_THW, prompts in zip(masks, objects, strict=True):
+                self._track_one(frames, prompts, masks_THW)
         return masks
 
-    def _follow(self, frames: Sam2Frames, prompts: Sequence[ObjectPrompt], masks_THW: NDArray[np.bool_]) -> None:
+    def _track_one(self, frames: Sam2Frames, prompts: Sequence[ObjectPrompt], masks_THW: NDArray[np.bool_]) -> None:
         height, width = frames.frames_THWC.shape[1:3]
         state = self._state(frames)
         for prompt in prompts:
@@ -100,7 +99,7 @@ class OfficialSam2Tracker:
                 masks_THW[t] = (logits[0, 0] > 0).cpu().numpy()
 
     def _state(self, frames: Sam2Frames) -> dict[str, Any]:
-        """What the package's `init_state` makes of a folder of pictures, of frames in memory."""
+        """Inference state for frames in memory, as `init_state` of the package creates it for a folder of pictures."""
         height, width = frames.frames_THWC.shape[1:3]
         by_object = (
             "point_inputs_per_obj",

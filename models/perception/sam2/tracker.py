@@ -1,4 +1,4 @@
-"""SAM 2 video segmentation through transformers: prompted objects, followed through a clip."""
+"""SAM 2 video segmentation with transformers: tracking of prompted objects through a clip."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from models.perception.embedded_objects import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 
 BOX_CORNER_LABELS = (2, 3)
-"""Labels of a box's first and last corner among the points."""
+"""Point labels of a box's top left and bottom right corner."""
 
 
 class VideoTracker(Protocol):
-    """What follows prompted objects through a clip."""
+    """Tracker of prompted objects through a clip."""
 
     def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W): masks of each object, propagated both ways from its prompted frames."""
+        """Masks (N, T, H, W) of each object, propagated in both directions from its prompted frames."""
 
 
 class Sam2Tracker:
-    """Transformers' `Sam2VideoModel` without its processors, which need torchvision.
+    """Tracker with transformers' `Sam2VideoModel`, without its processors, which need torchvision.
 
-    Each object has an inference session of its own, as the model treats objects independently; the sessions see the
-    frames through one cache, so that a frame's features, nearly all of the work, are computed once for all objects.
-    Frames of a session are made when they are needed, and sessions end with the call: memory is bounded by the clip.
+    Each object has its own inference session, as the model treats objects independently. The sessions share a feature
+    cache, so that the features of a frame, most of the computation, are computed once for all objects. Frames are
+    preprocessed on access and sessions are released after the call, so memory is bounded by the clip's length.
     """
 
     def __init__(self, folder: Path, *, device: torch.device | str = "cpu") -> None:
-        """`folder`: a published folder (`config.json`, `model.safetensors`), as of facebook/sam2.1-hiera-large.
+        """Load a published folder (`config.json`, `model.safetensors`), such as facebook/sam2.1-hiera-large.
 
-        Weights and activations are bfloat16 on a CUDA device, as SAM 2 was published to run, else float32.
+        Weights and activations are bfloat16 on a CUDA device, as recommended by the publisher, else float32.
 
         Raises:
-            CheckpointError: the folder is not that of a SAM 2 video model, or not all of it.
+            CheckpointError: the folder is not that of a SAM 2 video model, or incomplete.
         """
         from transformers import Sam2VideoModel
 
@@ -51,10 +51,10 @@ class Sam2Tracker:
 
     @torch.inference_mode()
     def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W): masks of each object.
+        """Masks (N, T, H, W) of each object.
 
-        `objects`: for each object its prompts, at least one, at most one to a frame. All prompts are taken in first;
-        then the object is followed from its earliest prompted frame to the end, and from there back to the start.
+        `objects`: prompts of each object, at least one, at most one per frame. After all prompts are added, the object
+        is tracked from its earliest prompted frame to the end of the clip, then from that frame back to the start.
 
         Raises:
             ValueError: an object has no prompt, two for one frame, or one outside the clip.
@@ -111,13 +111,13 @@ class Sam2Tracker:
     def _step(self, session: Any, t: int, *, reverse: bool) -> NDArray[np.bool_]:
         logits: Tensor = self.model(session, frame_idx=t, reverse=reverse).pred_masks
         for kind in ("cond_frame_outputs", "non_cond_frame_outputs"):
-            # Four megabytes a frame that served the memory encoder and are not looked at again.
+            # Four megabytes per frame, used only by the memory encoder.
             session.output_dict_per_obj[0][kind].get(t, {}).pop("high_res_masks", None)
         return to_mask(logits, height_px=session.video_height, width_px=session.video_width)
 
 
 def check_prompts(objects: Sequence[Sequence[ObjectPrompt]], *, num_frames: int) -> None:
-    """Raise ValueError unless every object has prompts, at most one to a frame, all of them inside the clip."""
+    """Raise ValueError unless every object has prompts, at most one per frame, all inside the clip."""
     for prompts in objects:
         frames = [prompt.frame for prompt in prompts]
         if not frames or len(set(frames)) < len(frames) or min(frames) < 0 or max(frames) >= num_frames:
@@ -127,9 +127,9 @@ def check_prompts(objects: Sequence[Sequence[ObjectPrompt]], *, num_frames: int)
 
 
 def prompt_points(prompt: ObjectPrompt, *, width_px: int, height_px: int, side_px: int) -> tuple[Tensor, Tensor]:
-    """Points (N, 2) float32 in pixels of the S x S picture and their labels (N) int32: box corners, then points.
+    """Points (N, 2) float32 in pixels of the S x S input and their labels (N) int32: box corners, then points.
 
-    A pixel x of the frame becomes x S / W, as in the published code. SAM 2 names a box by its first and last pixel.
+    A coordinate x is scaled to x S / W, as in the published code. SAM 2's boxes end at their last pixel, inclusive.
     """
     corners = np.zeros((0, 2), np.float32)
     if prompt.box is not None:
@@ -142,7 +142,7 @@ def prompt_points(prompt: ObjectPrompt, *, width_px: int, height_px: int, side_p
 
 
 def to_mask(logits: Tensor, *, height_px: int, width_px: int) -> NDArray[np.bool_]:
-    """(H, W): where logits (1, 1, h, w), resized to the frame, are above 0."""
+    """Mask (H, W) of positive logits (1, 1, h, w) after resizing to the frame."""
     resized = functional.interpolate(logits.float(), (height_px, width_px), mode="bilinear", align_corners=False)
     mask: NDArray[np.bool_] = (resized[0, 0] > 0).cpu().numpy()
     return mask

@@ -1,4 +1,4 @@
-"""The person's crop that Sapiens sees, and the way back: the unbiased (UDP) transform of arXiv:1911.07524."""
+"""Person crops for Sapiens and the inverse mapping: the unbiased (UDP) transform of arXiv:1911.07524."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 PADDING = 1.25
-"""Sides of the crop over those of the person's box."""
+"""Size of the crop relative to the person's box."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crops:
-    """One crop per frame: windows of the shape of the network's input, padded around boxes.
+    """One crop per frame: windows around padded boxes, with the aspect ratio of the network's input.
 
-    `origin`, `size`: (T, 2), the windows' first pixel and extent, x and y, in pixels of the frame. The first and
-    last pixel of the crop lie on the window's ends, so the crop has (width - 1) steps to size.
+    `origin`, `size`: (T, 2) position of the windows' first pixel and extent, x and y, in pixels of the frame. The first
+    and last pixel of the crop lie on the window's ends, so `size` corresponds to (width - 1) pixel steps.
     """
 
     origin: NDArray[np.float64]
@@ -27,7 +27,7 @@ class Crops:
 
     @classmethod
     def around(cls, boxes_T4: NDArray[np.float32], *, width_px: int, height_px: int) -> Crops:
-        """Crops of `width_px` x `height_px` around boxes x0, y0, x1, y1 (exclusive ends).
+        """Crops of `width_px` x `height_px` around boxes x0, y0, x1, y1 with exclusive ends.
 
         Raises:
             ValueError: a box is empty.
@@ -43,7 +43,7 @@ class Crops:
         return cls(origin=centre - size / 2, size=size, width_px=width_px, height_px=height_px)
 
     def cut(self, frames_THWC: NDArray[np.uint8], *, cubic_when_enlarged: bool = False) -> NDArray[np.uint8]:
-        """The crops (T, height, width, 3); black where a window leaves its frame. Bilinear.
+        """Cut the crops (T, height, width, 3): bilinear, black outside the frame.
 
         `cubic_when_enlarged`: bicubic for crops with at least as many pixels as their window (Sapiens 2).
         """
@@ -65,7 +65,10 @@ class Crops:
         return crops
 
     def to_frame(self, xy_TK2: NDArray[np.float32], *, width: int, height: int) -> NDArray[np.float32]:
-        """Points of maps (height, width) over the crops, in pixels of the frame: first on first, last on last pixel."""
+        """Convert points of maps (height, width) over the crops to pixels of the frame.
+
+        The first and last pixel of a map lie on the first and last pixel of the crop.
+        """
         share = xy_TK2 / np.array([width - 1, height - 1])
         points: NDArray[np.float32] = (share * self.size[:, None] + self.origin[:, None]).astype(np.float32)
         return points

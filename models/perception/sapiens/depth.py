@@ -1,4 +1,4 @@
-"""Relative depth by Sapiens (TorchScript)."""
+"""Relative depth with Sapiens (TorchScript)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from models.perception.torchscript import load_torchscript
 
 
 class SapiensDepth:
-    """A TorchScript file of Sapiens, `sapiens_*_render_people_epoch_*_torchscript.pt2`; float32.
+    """Depth from a TorchScript file of Sapiens, `sapiens_*_render_people_epoch_*_torchscript.pt2`; float32.
 
-    The network's values are small where the scene is near already: the project's convention, so nothing is converted.
-    It was trained on people; what it says of the background means little.
+    The network's output follows this project's convention, smaller is nearer. It was trained on people; depth of the
+    background is unreliable.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class SapiensDepth:
 
     @torch.inference_mode()
     def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, H, W) relative depth, near is small. Frames are resized to the input without regard to their shape.
+        """Relative depth (T, H, W), smaller is nearer. Frames are resized to the input, ignoring their aspect ratio.
 
         Raises:
-            CheckpointError: the network does not give one map per frame.
+            CheckpointError: the network does not output one map per frame.
         """
         depth = np.empty(frames_THWC.shape[:3], np.float32)
         for start in range(0, len(frames_THWC), BATCH_FRAMES):

@@ -1,4 +1,4 @@
-"""Keypoints from heatmaps: distribution-aware decoding (DARK, arXiv:1910.06278), unbiased (UDP, arXiv:1911.07524)."""
+"""Decoding of heatmaps to keypoints: DARK (arXiv:1910.06278) with unbiased coordinates (UDP, arXiv:1911.07524)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch.nn import functional
 
 BLUR_SIZE = 11
 FLOOR, CEILING = 1e-3, 50.0
-"""Limits of blurred heatmaps before the logarithm."""
+"""Range of blurred heatmaps before the logarithm."""
 MAX_OFFSET = 3.0
-"""A refinement of more pixels of the heatmap than this is that of a flat or noisy map, and is left out."""
+"""Maximum refinement in heatmap pixels; larger offsets come from flat or noisy maps and are ignored."""
 
 
 def decode(heatmaps_BKHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (B, K, 2), x and y in pixels of the heatmap, and scores (B, K), the heatmaps' maxima.
+    """Decode points (B, K, 2), x and y in pixels of the heatmap, and scores (B, K), the heatmaps' maxima.
 
-    Each maximum is moved by one Newton step on the logarithm of the blurred heatmap. Only the neighbourhood of the
-    maximum is blurred, as nothing else is looked at; the published code blurs the whole map and scales it back to its
-    old maximum, which matters only where it is cut at `FLOOR`, so here the scale is that of the blurred neighbourhood.
+    Each maximum is refined by one Newton step on the logarithm of the blurred heatmap. The published code blurs the
+    whole map and rescales it to its original maximum; here only the neighbourhood of the maximum is blurred and
+    rescaled, which makes a difference only for values clamped to `FLOOR`.
     """
     width = heatmaps_BKHW.shape[3]
     maps = heatmaps_BKHW.float().flatten(0, 1)
@@ -36,7 +36,7 @@ def decode(heatmaps_BKHW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _patches(maps_NHW: Tensor, x_N: Tensor, y_N: Tensor, reach: int) -> Tensor:
-    """(N, 2 reach + 1, 2 reach + 1) around a point of each map, zero outside; the maps themselves are not copied."""
+    """Patches (N, 2 reach + 1, 2 reach + 1) around a point of each map, zero outside, without copying the maps."""
     height, width = maps_NHW.shape[1:]
     span = torch.arange(-reach, reach + 1, device=maps_NHW.device)
     each = torch.arange(len(maps_NHW), device=maps_NHW.device)[:, None, None]
@@ -51,7 +51,7 @@ def _kernel(like: Tensor) -> Tensor:
 
 
 def _blurred_around(maps_NHW: Tensor, x_N: Tensor, y_N: Tensor) -> Tensor:
-    """(N, 3, 3): the blurred map at the point and its neighbours; a neighbour outside the map repeats its edge."""
+    """(N, 3, 3) blurred map at the point and its neighbours, with edge replication outside the map."""
     height, width = maps_NHW.shape[1:]
     patches = _patches(maps_NHW, x_N, y_N, BLUR_SIZE // 2 + 1)
     blurred = functional.conv2d(patches[:, None], _kernel(maps_NHW))[:, 0]
@@ -63,7 +63,7 @@ def _blurred_around(maps_NHW: Tensor, x_N: Tensor, y_N: Tensor) -> Tensor:
 
 
 def _newton(log_N33: Tensor) -> Tensor:
-    """(N, 2): the step from the middle to the peak of a parabola through the neighbours, x and y."""
+    """(N, 2) Newton step, x and y, from the centre to the peak of the quadratic through the neighbours."""
     middle = log_N33[:, 1, 1]
     left, right, above, below = log_N33[:, 1, 0], log_N33[:, 1, 2], log_N33[:, 0, 1], log_N33[:, 2, 1]
     eps = torch.finfo(log_N33.dtype).eps

@@ -1,10 +1,10 @@
-"""The keypoint layouts that Sapiens is published in, as the 133 keypoints of COCO-WholeBody.
+"""Conversion of the published Sapiens keypoint layouts to the 133 keypoints of COCO-WholeBody.
 
 17: COCO's body, the first 17 of the 133. 133: COCO-WholeBody itself. 308 ("goliath", Sapiens and Sapiens 2): mapped by
 the publisher's names (facebookresearch/sapiens, `goliath.py`) for body, feet and the outer three joints of each finger.
-The base of a finger is there called its third joint; that it is COCO-WholeBody's first is what their evaluation
-tolerances say, which are the same. The root of a hand is its wrist. No table of the publisher relates the 238 points
-of the face to the 68, so the face scores 0.
+The base of a finger is called its third joint there; it is identified with COCO-WholeBody's first joint because both
+have the same evaluation tolerance. The root of a hand is its wrist. The publisher provides no mapping of the 238 face
+points to the 68, so the face scores 0.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from models.pose.skeleton import INDEX, KEYPOINT_NAMES, NUM_KEYPOINTS
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 WRIST_308: Mapping[str, int] = MappingProxyType({"right": 41, "left": 62})
 FIRST_FINGERTIP_308: Mapping[str, int] = MappingProxyType({"right": 21, "left": 42})
-"""From here on: each finger from the tip (4) to its base (1), thumb first."""
+"""Index of the first fingertip; each finger follows from its tip (4) to its base (1), thumb first."""
 
 
 def _from_308() -> dict[str, int]:
-    """Name -> index among the 308."""
+    """Keypoint name -> index among the 308."""
     names = {name: index for index, name in enumerate(KEYPOINT_NAMES[:9])}
     joints = [f"{side}_{part}" for part in ("hip", "knee", "ankle") for side in ("left", "right")]
     toes = [f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")]
@@ -43,28 +43,28 @@ NUM_PUBLISHED = (17, 133, 308)
 
 
 def to_wholebody(keypoints_TK3: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, 133, 3) of any of the published layouts; keypoints that a layout does not have score 0.
+    """Convert keypoints of a published layout to (T, 133, 3); keypoints missing in the layout score 0.
 
     Raises:
-        ValueError: K is none of 17, 133 and 308.
+        ValueError: K is not 17, 133 or 308.
     """
     num = keypoints_TK3.shape[1]
     if num not in NUM_PUBLISHED:
         raise ValueError(f"expected one of {NUM_PUBLISHED} keypoints, got {num}")
     if num == NUM_KEYPOINTS:
         return keypoints_TK3
-    found = np.zeros((len(keypoints_TK3), NUM_KEYPOINTS, 3), np.float32)
+    wholebody = np.zeros((len(keypoints_TK3), NUM_KEYPOINTS, 3), np.float32)
     if num < NUM_KEYPOINTS:
-        found[:, :num] = keypoints_TK3
+        wholebody[:, :num] = keypoints_TK3
     else:
-        found[:, _TARGETS] = keypoints_TK3[:, _SOURCES]
-    return found
+        wholebody[:, _TARGETS] = keypoints_TK3[:, _SOURCES]
+    return wholebody
 
 
 def disagreeing_pairs(flip_pairs: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
-    """Left and right keypoints that a 308-keypoint model does not list as each other's mirror image.
+    """Pairs of left and right keypoints that are not mirror pairs in a 308-keypoint model.
 
-    `flip_pairs`: the pairs that the model was published with. Empty where its order is the one assumed here.
+    `flip_pairs`: mirror pairs published with the model. Empty if the model has the keypoint order assumed here.
     """
     listed = {frozenset(int(index) for index in pair) for pair in flip_pairs}
     pairs = [(name, name.replace("left_", "right_")) for name in FROM_308 if name.startswith("left_")]

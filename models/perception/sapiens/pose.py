@@ -1,4 +1,4 @@
-"""Whole-body keypoints by Sapiens (TorchScript) and Sapiens 2 (transformers)."""
+"""Whole-body keypoints with Sapiens (TorchScript) and Sapiens 2 (transformers)."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from models.pose.skeleton import NUM_KEYPOINTS
 INPUT_PX = (1024, 768)
 """Height and width of the published networks' input."""
 MEAN, STD = (123.5, 116.5, 103.5), (58.5, 57.0, 57.5)
-"""Of Sapiens' input, RGB 0–255."""
+"""Normalisation of Sapiens' input, RGB 0–255."""
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of Sapiens 2's."""
+"""Normalisation of Sapiens 2's input, RGB 0–255."""
 BATCH_FRAMES = 8
 
 
 def whole_frames(frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Boxes (T, 4) of the frames themselves: what the published code uses where nobody detects persons."""
+    """Boxes (T, 4) of the whole frames, as in the published code without a person detector."""
     height, width = frames_THWC.shape[1:3]
     return np.tile(np.array([0, 0, width, height], np.float32), (len(frames_THWC), 1))
 
 
 def normalised(images_BHWC: NDArray[np.uint8], mean: Tensor, std: Tensor) -> Tensor:
-    """(B, 3, H, W) float32 on the device of `mean` and `std` (3, 1, 1); the pictures cross to it as bytes."""
+    """Normalised images (B, 3, H, W) float32 on the device of `mean` and `std` (3, 1, 1), transferred as uint8."""
     images = torch.from_numpy(images_BHWC).to(mean.device).permute(0, 3, 1, 2)
     return images.float().sub_(mean).div_(std)
 
 
 class HeatmapPose(ABC):
-    """Keypoints by a top-down heatmap network: crop, network, decode, layout."""
+    """Top-down heatmap network: crop, predict, decode, convert the layout."""
 
     cubic_when_enlarged = False
 
@@ -58,25 +58,25 @@ class HeatmapPose(ABC):
 
     @abstractmethod
     def heatmaps(self, images_B3HW: Tensor) -> Tensor:
-        """(B, K, h, w) of normalised crops."""
+        """Heatmaps (B, K, h, w) of normalised crops."""
 
     @torch.inference_mode()
     def keypoints(
         self, frames_THWC: NDArray[np.uint8], boxes_T4: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """(T, 133, 3): x, y in pixels of the frames, score 0–1 (the heatmap's maximum).
+        """Keypoints (T, 133, 3): x, y in pixels of the frames, score 0–1 (the heatmap's maximum).
 
-        `boxes_T4`: x0, y0, x1, y1 in pixels, exclusive ends, of the person in each frame. Where a row is NaN there is
-        nobody, and keypoints are 0; without boxes, the network sees whole frames.
+        `boxes_T4`: x0, y0, x1, y1 of the person in each frame, in pixels, with exclusive ends; a NaN row means no
+        person, with keypoints 0. None uses whole frames.
 
         Raises:
-            CheckpointError: the network gives another number of keypoints than 17, 133 or 308.
+            CheckpointError: the network's number of keypoints is not 17, 133 or 308.
         """
         boxes = whole_frames(frames_THWC) if boxes_T4 is None else boxes_T4
-        found = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
-        seen = np.flatnonzero(np.isfinite(boxes).all(axis=1))
-        for start in range(0, len(seen), BATCH_FRAMES):
-            batch = seen[start : start + BATCH_FRAMES]
+        keypoints = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
+        frames_with_person = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+        for start in range(0, len(frames_with_person), BATCH_FRAMES):
+            batch = frames_with_person[start : start + BATCH_FRAMES]
             crops = Crops.around(boxes[batch], width_px=self.width_px, height_px=self.height_px)
             images = crops.cut(frames_THWC[batch], cubic_when_enlarged=self.cubic_when_enlarged)
             heatmaps = self.heatmaps(normalised(images, self.mean, self.std))
@@ -89,12 +89,12 @@ class HeatmapPose(ABC):
             height, width = heatmaps.shape[2:]
             points = crops.to_frame(xy.cpu().numpy(), width=width, height=height)
             scores = score.clamp(0, 1).cpu().numpy()[..., None]
-            found[batch] = to_wholebody(np.concatenate([points, scores], axis=2).astype(np.float32))
-        return found
+            keypoints[batch] = to_wholebody(np.concatenate([points, scores], axis=2).astype(np.float32))
+        return keypoints
 
 
 class SapiensPose(HeatmapPose):
-    """A TorchScript file of Sapiens, `sapiens_*_{coco,coco_wholebody,goliath}_*_torchscript.pt2`; float32."""
+    """Pose from a TorchScript file of Sapiens, `sapiens_*_{coco,coco_wholebody,goliath}_*_torchscript.pt2`; float32."""
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class SapiensPose(HeatmapPose):
         self.network = load_torchscript(path, allowed=allow_torchscript, device=device)
 
     def heatmaps(self, images_B3HW: Tensor) -> Tensor:
-        """(B, K, H / 4, W / 4)."""
+        """Heatmaps (B, K, H / 4, W / 4)."""
         heatmaps: Tensor = self.network(images_B3HW)
         return heatmaps
 
 
 class Sapiens2Pose(HeatmapPose):
-    """Transformers' `Sapiens2ForPoseEstimation`, 308 keypoints; bfloat16 on a CUDA device, else float32."""
+    """Pose from transformers' `Sapiens2ForPoseEstimation`, 308 keypoints; bfloat16 on a CUDA device, else float32."""
 
     cubic_when_enlarged = True
 
@@ -127,7 +127,7 @@ class Sapiens2Pose(HeatmapPose):
         """Load a published folder (facebook/sapiens2-pose-…).
 
         Raises:
-            CheckpointError: the folder is not that of a Sapiens 2 pose network, not all of it, or of another keypoint
+            CheckpointError: the folder is not that of a Sapiens 2 pose network, is incomplete, or has another keypoint
                 order than the 308 of Sapiens.
         """
         from transformers import Sapiens2ForPoseEstimation
@@ -146,6 +146,6 @@ class Sapiens2Pose(HeatmapPose):
         self.network = network.to(device, self.dtype)
 
     def heatmaps(self, images_B3HW: Tensor) -> Tensor:
-        """(B, 308, H / 4, W / 4)."""
+        """Heatmaps (B, 308, H / 4, W / 4)."""
         heatmaps: Tensor = self.network(pixel_values=images_B3HW.to(self.dtype)).heatmaps
         return heatmaps

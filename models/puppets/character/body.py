@@ -1,4 +1,4 @@
-"""From a pose to joints in space: forward kinematics for spine and hands, inverse kinematics for arms and legs."""
+"""Joint positions of a pose: forward kinematics for spine and hands, inverse kinematics for arms and legs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from models.puppets.drawing.geometry import (
 from models.puppets.motion.pose import Pose, Side
 from models.puppets.spec import CharacterSpec
 
-# Of each finger: its root across the palm and along it, the direction it fans out, its length; in shares of the hand.
+# Per finger: base across and along the palm, fan angle (radians), length; lengths relative to the hand's size.
 _FINGERS = ((-0.24, 0.30, -0.85, 0.42), (-0.18, 0.55, -0.20, 0.42), (-0.06, 0.58, -0.05, 0.46),
             (0.06, 0.56, 0.08, 0.42), (0.17, 0.50, 0.24, 0.34))  # fmt: skip
 
 
 @dataclass(slots=True)
 class Arm:
-    """One arm. `hand`: (21, 3), wrist then four joints of each finger from the thumb on."""
+    """Joints of an arm. `hand`: (21, 3), the wrist, then four joints of each finger, thumb first."""
 
     shoulder: Vector
     elbow: Vector
@@ -38,7 +38,7 @@ class Arm:
 
 @dataclass(slots=True)
 class Leg:
-    """One leg and its foot."""
+    """Joints of a leg and its foot."""
 
     hip: Vector
     knee: Vector
@@ -50,9 +50,9 @@ class Leg:
 
 @dataclass(slots=True)
 class Skeleton:
-    """Joints in camera space: x to the image's right, y up, z towards the camera; unit: the standing height.
+    """Joints in camera space: x to the image's right, y up, z towards the camera, in standing heights.
 
-    Matrices have the axes (left, up, forward) of the part as columns. Index 0 is the character's left, 1 its right.
+    The columns of a matrix are the axes (left, up, forward) of the part. Index 0 is the character's left, 1 its right.
     """
 
     ground: Vector  # floor below the body
@@ -68,7 +68,7 @@ class Skeleton:
 
 
 def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: float) -> Skeleton:
-    """Joints of a character in a pose, turned by `yaw` and seen by a camera that looks down by `camera_pitch`."""
+    """Joints of a character in a pose, rotated by `yaw`, for a camera tilted down by `camera_pitch` (radians)."""
     p = character.proportions
     camera = pitch_matrix(camera_pitch)
     room = camera @ yaw_matrix(pose.yaw + yaw)
@@ -122,7 +122,7 @@ def _arm(character: CharacterSpec, side: Side, chest: Vector, axes: Matrix, sign
 
 
 def _hand(size: float, wrist: Vector, along: Vector, axes: Matrix, *, side: Side, sign: float) -> tuple[Matrix, Vector]:
-    # The palm faces the body when the arm hangs and the camera when it is raised: the thumb points forwards or inwards.
+    # The palm faces the body for a hanging arm and the camera for a raised one: the thumb points forwards or inwards.
     raised = 0.5 + 0.5 * float(along @ axes[:, 1])
     thumb = axes @ vector(-sign * (0.35 + 0.65 * raised), 0.0, 1.0 - raised + 0.15)
     across = unit(-(thumb - along * float(thumb @ along)))
@@ -150,7 +150,7 @@ def _hand(size: float, wrist: Vector, along: Vector, axes: Matrix, *, side: Side
 def _leg(
     character: CharacterSpec, side: Side, hips: tuple[Vector, Matrix], floor: tuple[Vector, Matrix], sign: float
 ) -> Leg:
-    """`hips` and `floor`: origin and axes; the floor's are those of the direction in which the character stands."""
+    """`hips` and `floor`: origin and axes; the floor's axes are aligned with the character's heading."""
     p = character.proportions
     pelvis, pelvis_axes = hips
     origin, room = floor

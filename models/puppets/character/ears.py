@@ -1,4 +1,4 @@
-"""Ears of people, animals and robots."""
+"""Drawing of ears of people, animals and robots."""
 
 from __future__ import annotations
 

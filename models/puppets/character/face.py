@@ -1,4 +1,4 @@
-"""The face: 68 landmarks on the head, and eyes, eyebrows, nose and mouth drawn from the same landmarks."""
+"""Face: 68 landmarks on the head, and drawing of eyes, eyebrows, nose and mouth from the same layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SMOOTH = np.linspace(-1.0, 1.0, 13)
 
 @dataclass(slots=True)
 class Face:
-    """Landmarks in camera space. `landmarks`: (68, 3); `facing`: (68,) bool, on the camera's side of the head."""
+    """Face landmarks in camera space. `landmarks`: (68, 3); `facing`: (68,) bool, on the camera's side of the head."""
 
     landmarks: NDArray[np.float64]
     facing: NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Face:
 
 @dataclass(slots=True)
 class _Layout:
-    """Where the features are on the head, in radians."""
+    """Positions and sizes of the features on the head, in radians."""
 
     eye_lon: float
     eye_lat: float
@@ -73,7 +73,7 @@ def _layout(character: CharacterSpec, pose: Pose, smile: float, has_muzzle: bool
 
 
 def _lips(f: _Layout, s: Points, *, inner: bool) -> tuple[Points, Points]:
-    """Upper and lower lip at positions `s` from -1 (character's right corner) to 1: (n, 2) longitude and latitude."""
+    """Longitudes and latitudes (n, 2) of the upper and lower lip at positions `s` from -1 (right corner) to 1."""
     curve = f.mouth_lat + 0.16 * f.smile * s * s
     thickness = 0.0 if inner else 0.025
     arc = 1.0 - s * s
@@ -88,7 +88,7 @@ def _eye_ring(f: _Layout, sign: float) -> Points:
 
 
 def _brow(f: _Layout, sign: float, count: int = 5) -> Points:
-    """From the outer end inwards for the right eyebrow (sign -1), from the inner end outwards for the left."""
+    """Points of an eyebrow: outer to inner end for the right (sign -1), inner to outer end for the left."""
     s = np.linspace(-1.0, 1.0, count)
     outward = s * sign
     lat = f.brow_lat + 0.07 * (1.0 - s * s) - f.brow_tilt * outward
@@ -96,7 +96,7 @@ def _brow(f: _Layout, sign: float, count: int = 5) -> Points:
 
 
 def landmarks(character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float) -> Face:
-    """The 68 landmarks, eyes and nose of a face on a head, with the mouth and nose on the muzzle if there is one."""
+    """Landmarks, eyes and nose of a face on a head; mouth and nose are on the muzzle if there is one."""
     f = _layout(character, pose, smile, muzzle is not None)
     jaw_angle = np.linspace(-1.0, 1.0, 17)
     jaw = np.stack((jaw_angle * 1.45, 0.08 - 1.05 * np.cos(jaw_angle * 0.5 * math.pi) ** 0.8), axis=1)
@@ -128,7 +128,7 @@ def landmarks(character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surfa
 def draw_face(
     layer: Layer, character: CharacterSpec, pose: Pose, head: Surface, muzzle: Surface | None, *, smile: float
 ) -> None:
-    """Draw eyes, eyebrows, nose and mouth on a head that has been drawn."""
+    """Draw eyes, eyebrows, nose and mouth. The head must be drawn first."""
     look = character.look
     f = _layout(character, pose, smile, muzzle is not None)
     painted: list[tuple[Surface, Points, Colour]] = []
@@ -201,7 +201,7 @@ def _arc(lon: float, lat: float, width: float, rise: float) -> Points:
 
 
 def _band(line: Points, half: float) -> Points:
-    """A stroke along a line, tapering to its ends."""
+    """Polygon of a stroke along a line, tapered at both ends."""
     taper = half * np.sqrt(1.0 - 0.85 * np.linspace(-1.0, 1.0, len(line)) ** 2)
     up = np.stack((np.zeros(len(line)), taper), axis=1)
     return np.concatenate((line + up, (line - up)[::-1]))

@@ -1,4 +1,4 @@
-"""The body of a character: torso and clothes, arms and hands, legs and shoes, tail."""
+"""Drawing of a character: torso and clothes, arms and hands, legs and shoes, tail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDES = ("left", "right")
 def draw_character(
     drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, pose: Pose, *, smile: float, seconds: float
 ) -> tuple[Face, tuple[Vector, Vector]]:
-    """Draw a whole character. Returns its face and its ears."""
+    """Draw a character. Returns its face and its ears (left, right)."""
     key = float(skeleton.pelvis[2])
     look = character.look
     if look.tail != "none":
@@ -40,8 +40,8 @@ def draw_character(
     return face, ears
 
 
-def _darkness(z: float) -> float:
-    """Far limbs are drawn a little darker, as animators do."""
+def _brightness(z: float) -> float:
+    """Brightness factor of a limb: far limbs are drawn darker."""
     return 1.0 - 0.24 * min(max(0.25 - z * 4.0, 0.0), 1.0)
 
 
@@ -58,7 +58,7 @@ def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, in
         arm_key = key + 0.03 + order
     else:
         arm_key = key + 0.012 + order
-    layer = drawing.layer(arm_key, f"{side}_arm", darken=_darkness(depth))
+    layer = drawing.layer(arm_key, f"{side}_arm", darken=_brightness(depth))
     r = p.arm_radius
     long = look.top in {"long_sleeves", "coat"}
     colour = look.top_colour if long else look.skin
@@ -84,7 +84,7 @@ def _draw_arm(drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, in
 
 
 def _stripe_limb(layer: Layer, a: Vector, b: Vector, radius: float, *, colour: Colour, count: int = 3) -> None:
-    """Stripes across a limb, drawn on its polygon: they turn with it."""
+    """Draw stripes across a limb."""
     run = (b - a)[:2]
     length = math.sqrt(float(run @ run))
     if length < 0.6 * radius:
@@ -102,7 +102,7 @@ def _stripe_limb(layer: Layer, a: Vector, b: Vector, radius: float, *, colour: C
 def _draw_hand(drawing: Drawing, character: CharacterSpec, arm: Arm, side: str, key: float) -> None:
     look, size = character.look, character.proportions.hand
     colour = look.glove or look.skin
-    layer = drawing.layer(key, f"{side}_hand", darken=_darkness(float(arm.wrist[2])))
+    layer = drawing.layer(key, f"{side}_hand", darken=_brightness(float(arm.wrist[2])))
     hand = arm.hand
     palm = hand[0] * 0.42 + hand[9] * 0.58
     finger = size * 0.105
@@ -143,7 +143,7 @@ def _draw_legs(
         raised = leg.knee[1] > skeleton.pelvis[1] - 0.45 * p.thigh and mean > 0.12
         leg_key = key - 0.02 + 0.01 * math.tanh(mean * 5.0) + (0.045 if raised else 0.0)
         keys.append(leg_key)
-        layer = drawing.layer(leg_key, f"{side}_leg", darken=_darkness(mean))
+        layer = drawing.layer(leg_key, f"{side}_leg", darken=_brightness(mean))
         r = p.leg_radius
         shin = look.skin if look.bottom == "shorts" else base
         layer.capsule(leg.knee, leg.ankle, r * 0.9, r * (0.68 if bare or look.bottom == "shorts" else 0.85), shin)
@@ -160,7 +160,7 @@ def _draw_legs(
         colour = base if look.bottom != "shorts" else look.bottom_colour
         a, b, radius = legs[0].hip, legs[1].hip, p.leg_radius
         drawing.layer(min(keys) - 1e-3, "torso").capsule(a, b, 1.2 * radius, 1.2 * radius, colour)
-        # The same again without outline, over the tops of the legs; over the torso too where both are bare.
+        # Again without outline, to cover the tops of the legs, and the torso too if both are bare.
         over = key + 5e-4 if look.top == "bare" and look.bottom == "bare" else key - 0.005
         patch = drawing.layer(over, "torso")
         patch.capsule(a, b, 1.05 * radius, 1.05 * radius, colour, outline=False, shade=False)
@@ -169,7 +169,7 @@ def _draw_legs(
 def _draw_foot(drawing: Drawing, character: CharacterSpec, leg: Leg, side: str, key: float) -> None:
     look = character.look
     length = character.proportions.foot
-    layer = drawing.layer(key, f"{side}_foot", darken=_darkness(float(leg.ankle[2]) * 0.5))
+    layer = drawing.layer(key, f"{side}_foot", darken=_brightness(float(leg.ankle[2]) * 0.5))
     toe = 0.45 * leg.big_toe + 0.55 * leg.small_toe
     up = vector(0.0, 1.0, 0.0)
     heel = leg.heel + up * (0.06 * length)

@@ -1,4 +1,4 @@
-"""Hair: what hangs behind the head, and what covers it."""
+"""Drawing of hair behind the head and over it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def draw_back_hair(skull: Skull) -> None:
     drawing, head, key, look, mean = skull.drawing, skull.surface, skull.key, skull.look, skull.size
     w, h, d = head.radii
     centre = head.point(0.0, 0.1, -0.16)
-    # Hair at the back of the head hangs behind the torso of a character that faces the camera.
+    # If the character faces the camera, hair at the back of the head is behind the torso.
     back_key = skull.torso_key - 0.015 if head.axes[2, 2] > -0.1 else key + 5e-5
     layer = drawing.layer(back_key, "hair")
     if look.hair == "afro":
@@ -54,7 +54,7 @@ def draw_back_hair(skull: Skull) -> None:
 
 
 def draw_front_hair(skull: Skull) -> None:
-    """Hair over the skull: from the hairline over the top to the back."""
+    """Draw the hair over the skull, from the hairline over the top to the back."""
     head, look = skull.surface, skull.look
     layer = skull.drawing.layer(skull.key + 1e-4, "hair")
     if look.hair == "mohawk":
@@ -78,7 +78,7 @@ def draw_front_hair(skull: Skull) -> None:
 
 
 def _hairline(style: str, lon: Points) -> Points:
-    """Latitude of the lower edge of the hair all around the head."""
+    """Latitude of the lower edge of the hair at each longitude."""
     away = np.abs(lon)
     sides = 1.0 / (1.0 + np.exp(-(away - 1.05) * 9.0))
     behind = 1.0 / (1.0 + np.exp(-(away - 1.9) * 9.0))

@@ -1,4 +1,4 @@
-"""Hats and other things on heads."""
+"""Drawing of hats and other headwear."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WOOL: Colour = (246, 244, 238)
 
 
 def draw_hat(skull: Skull) -> None:
-    """Draw what is on the head."""
+    """Draw the headwear of the character."""
     head, look = skull.surface, skull.look
     layer = skull.drawing.layer(skull.key + 2e-4, "hat")
     if look.hat == "bow":
@@ -33,7 +33,7 @@ def draw_hat(skull: Skull) -> None:
 
 
 def _ring(head: Surface, height: float, share: float, count: int = 18, forward: float = 0.0) -> Points:
-    """(n, 3) horizontal ring around the head at a height in half-axes."""
+    """Horizontal ring (n, 3) around the head; height and radius relative to the half-axes."""
     angle = np.linspace(0.0, 2.0 * math.pi, count, endpoint=False)
     local = np.stack((share * np.cos(angle), np.full(count, height), share * np.sin(angle) + forward), axis=1)
     return head.centre + local @ head.scaled.T
@@ -85,7 +85,7 @@ def _crowned_hat(layer: Layer, head: Surface, kind: str, colour: Colour) -> None
 
 
 def _ribbon(colour: Colour) -> Colour:
-    """The colour of a ribbon around a hat."""
+    """Colour of a hat's ribbon."""
     return int(colour[0] * 0.55), int(colour[1] * 0.5), int(colour[2] * 0.55)
 
 
@@ -123,7 +123,7 @@ def _headphones(layer: Layer, head: Surface, colour: Colour) -> None:
 
 
 def _leaf(layer: Layer, head: Surface, colour: Colour) -> None:
-    """Stalk and leaves of a fruit."""
+    """Draw the stalk and leaves of a fruit."""
     mean = float(head.radii.mean())
     layer.capsule(head.point(0.0, 0.93, 0.0), head.point(0.06, 1.22, 0.0), 0.05 * mean, 0.06 * mean, (120, 84, 48))
     layer.sub()

@@ -1,4 +1,4 @@
-"""The head: skull, muzzle, face and what is on it."""
+"""Drawing of the head: skull, muzzle, face, hair and headwear."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def draw_head(skull: Skull, pose: Pose, *, smile: float) -> tuple[Face, tuple[Ve
 
 
 def _face_mask(layer: Layer, character: CharacterSpec, head: Surface) -> None:
-    """Marks of the species on the face: a pale lower face, eye patches, a robot's screen."""
+    """Draw face markings of the species, such as a pale lower face, eye patches or a robot's screen."""
     species, accent = character.look.species, character.look.accent
     if species in {"penguin", "monkey", "owl"}:
         for sign in (-1.0, 1.0):
@@ -71,7 +71,7 @@ def _face_mask(layer: Layer, character: CharacterSpec, head: Surface) -> None:
 
 
 def _skin_marks(layer: Layer, character: CharacterSpec, head: Surface) -> None:
-    """Spots and seeds of fruit and blobs, where no features are."""
+    """Draw spots and seeds of fruit and blobs, away from facial features."""
     species = character.look.species
     if species in {"strawberry", "blob", "monster", "cactus"}:
         size = 0.045 if species != "blob" else 0.1

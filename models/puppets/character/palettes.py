@@ -1,4 +1,4 @@
-"""Colours that characters are drawn in."""
+"""Colour palettes of characters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 from models.puppets.spec import Colour
 
-# Shirt, its pattern, trousers or skirt.
+# Top, pattern of the top, bottom.
 CLOTHES: tuple[tuple[Colour, Colour, Colour], ...] = (
     ((226, 74, 68), (250, 236, 214), (58, 84, 140)),
     ((66, 133, 208), (250, 214, 92), (88, 72, 60)),
@@ -24,7 +24,7 @@ SKINS: tuple[Colour, ...] = (
 HAIR_COLOURS: tuple[Colour, ...] = (
     (62, 42, 34), (34, 30, 40), (142, 84, 44), (224, 176, 84), (196, 84, 44), (120, 90, 170), (60, 140, 180),
     (236, 130, 170), (190, 190, 196))  # fmt: skip
-# Fur or skin, and the second colour of muzzle, belly or ears.
+# Fur or skin, and the accent colour of muzzle, belly or ears.
 FUR: dict[str, tuple[tuple[Colour, Colour], ...]] = {
     "cat": (((244, 166, 84), (255, 238, 214)), ((120, 126, 140), (232, 232, 236)), ((70, 66, 78), (236, 226, 226))),
     "bear": (((168, 112, 70), (236, 204, 164)), ((206, 150, 96), (250, 226, 190))),
@@ -58,6 +58,6 @@ EYES: tuple[Colour, ...] = ((90, 56, 38), (60, 120, 190), (76, 150, 96), (110, 8
 
 
 def jittered(rng: random.Random, colour: Colour, amount: int = 14) -> Colour:
-    """A colour close to the given one."""
+    """Random colour close to the given one."""
     red, green, blue = (min(max(c + rng.randint(-amount, amount), 12), 255) for c in colour)
     return red, green, blue

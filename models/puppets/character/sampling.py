@@ -1,4 +1,4 @@
-"""Who can be drawn: recipes of species, build, hair, hat, clothes and colours, split into train and held-out."""
+"""Sampling of characters: species, build, hair, hat, clothes and colours, split into train and held-out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ANIMAL_BUILDS = ("mascot", "slim", "short_legs", "no_arms", "hover", "huge_head"
 
 
 def sample_character(rng: random.Random, split: Split, body: Body) -> CharacterSpec:
-    """Draw a character of the split. Recipes of the two splits are disjoint by construction."""
+    """Sample a character of the split. Recipes of the two splits are disjoint by construction."""
     while True:
         character = _human(rng, split) if body == "human" else _anthropomorphic(rng, split)
         if (_is_heldout(character.recipe)) == (split == "heldout"):
@@ -39,7 +39,7 @@ def sample_character(rng: random.Random, split: Split, body: Body) -> CharacterS
 
 
 def _is_heldout(recipe: str) -> bool:
-    """Held-out: a species or hat of its own, or one in four of the combinations of the rest."""
+    """Whether a recipe is held-out: it has a held-out species or hat, or is among a quarter of the other recipes."""
     _, species, build, hair, hat, top, bottom = recipe.split("/")
     if species in HELDOUT_ANIMALS + HELDOUT_FRUIT or hat in HELDOUT_HATS:
         return True
@@ -163,7 +163,7 @@ def _anthropomorphic(rng: random.Random, split: Split) -> CharacterSpec:
 
 
 def _fruit(rng: random.Random, species: str) -> CharacterSpec:
-    """A body that is a face, with limbs or without."""
+    """Sample a character whose body is its face, with or without limbs."""
     skin, accent = (jittered(rng, colour, 10) for colour in rng.choice(FUR[species]))
     stalked = species in _STALKED
     limbs = rng.choice(("both", "both", "legs", "arms", "none"))
@@ -227,7 +227,7 @@ def _fruit_proportions(rng: random.Random, limbs: str, *, hover: float) -> Propo
 def _proportions(
     rng: random.Random, *, heads: float, legs: float, width: float, limb: float, head_aspect: float = 1.0
 ) -> Proportions:
-    """Sizes of a body that is `heads` heads tall and whose legs take the share `legs` of what is below the head."""
+    """Proportions of a body `heads` heads tall, with legs of the share `legs` of the height below the head."""
     head = 0.5 / heads
     below = 1.0 - 1.92 * head
     neck = 0.05 * below

@@ -1,4 +1,4 @@
-"""What the parts of a head share: its surface and where it comes in painter's order."""
+"""Shared state of drawing a head: its surface and its place in painter's order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MUZZLED = frozenset({"bear", "dog", "fox", "mouse", "panda", "koala", "wolf", "p
 
 @dataclass(slots=True)
 class Skull:
-    """A head that is being drawn at painter's `key`, on a torso at `torso_key`."""
+    """Head to draw at sort key `key`, on a torso at sort key `torso_key`."""
 
     drawing: Drawing
     character: CharacterSpec
@@ -28,7 +28,7 @@ class Skull:
 
     @property
     def look(self) -> Look:
-        """The look of the character."""
+        """Look of the character."""
         return self.character.look
 
     @property
@@ -37,18 +37,18 @@ class Skull:
         return float(self.surface.radii.mean())
 
     def key_beside(self, point: Vector) -> float:
-        """A key just before or just behind the head's, by where the point is."""
+        """Sort key just in front of or behind the head's, depending on the point's depth."""
         return self.key + math.copysign(5e-5, float(point[2] - self.surface.centre[2]))
 
 
 def tilted(axes: Matrix, angle: float) -> Matrix:
-    """Axes turned in their own left-up plane: a positive angle tips up towards left."""
+    """Axes rotated in their own left-up plane: a positive angle tips up towards left."""
     c, s = math.cos(angle), math.sin(angle)
     return np.asarray(axes @ np.array(((c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0))))
 
 
 def head_surface(character: CharacterSpec, skeleton: Skeleton) -> Surface:
-    """The ellipsoid of the head; for a face on the body, of the whole body."""
+    """Ellipsoid of the head; of the whole body for a face on the body."""
     p = character.proportions
     if character.look.face_on_body:
         radii = (p.shoulder_width, 0.5 * p.torso, p.torso_depth)
@@ -58,7 +58,7 @@ def head_surface(character: CharacterSpec, skeleton: Skeleton) -> Surface:
 
 
 def muzzle_surface(character: CharacterSpec, head: Surface) -> Surface | None:
-    """The ellipsoid of the muzzle, for those that have one."""
+    """Ellipsoid of the muzzle; None for species without one."""
     if character.look.species not in MUZZLED:
         return None
     w, h, d = head.radii

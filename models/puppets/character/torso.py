@@ -1,4 +1,4 @@
-"""The trunk as a stack of elliptic sections, and the clothes, patterns and marks drawn on it."""
+"""Drawing of the torso, a stack of elliptic sections, with clothes, patterns and markings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.puppets.spec import CharacterSpec, Colour
 
 
 class Trunk:
-    """The torso's surface. Heights run from 0 at the pelvis to 1 between the shoulders."""
+    """Torso surface. Heights range from 0 at the pelvis to 1 between the shoulders."""
 
     def __init__(self, character: CharacterSpec, skeleton: Skeleton) -> None:
         p = character.proportions
@@ -34,7 +34,7 @@ class Trunk:
         self.across = np.array((flat[1], -flat[0]))  # to the image's right of an upright body
 
     def half_width(self, heights: Points) -> Points:
-        """Half-width of the silhouette at (n,) heights."""
+        """Half-width of the silhouette at heights (n,)."""
         share = np.clip(heights, 0.0, 1.0)
         wide, deep = np.interp(heights, self.heights, self.wide), np.interp(heights, self.heights, self.deep)
         right = (1.0 - share) * self.bottom_axes[0, 0] + share * self.top_axes[0, 0]
@@ -42,7 +42,7 @@ class Trunk:
         return np.asarray(np.sqrt((wide * right) ** 2 + (deep * front) ** 2))
 
     def band(self, low: float, high: float) -> Points:
-        """(n, 2) outline of the trunk between two heights."""
+        """Outline (n, 2) of the torso between two heights."""
         inner = self.heights[(self.heights > low) & (self.heights < high)]
         heights = np.concatenate(((low,), inner, (high,)))
         centre = self.skeleton.pelvis[:2] + heights[:, None] * self.spine[:2]
@@ -50,7 +50,7 @@ class Trunk:
         return np.concatenate((centre + half, (centre - half)[::-1]))
 
     def spot(self, height: float, angle: float, width: float, tall: float) -> Points | None:
-        """(n, 2) outline of a patch at a height and an angle about the spine (0: front), None on the far side."""
+        """Outline (n, 2) of a patch at a height and an angle about the spine (0: front); None on the far side."""
         axes = self.top_axes if height > 0.4 else self.bottom_axes
         around = angle + width * _SPOT_COS
         up = height + tall * _SPOT_SIN
@@ -67,7 +67,7 @@ _SPOT_SIN = np.sin(np.linspace(0.0, 2.0 * math.pi, 12, endpoint=False))
 
 
 def draw_torso(drawing: Drawing, trunk: Trunk, key: float) -> None:
-    """Draw neck, trunk and what it wears."""
+    """Draw the neck, the torso and its clothes."""
     character, skeleton = trunk.character, trunk.skeleton
     p, look = character.proportions, character.look
     if p.neck > 0.0:

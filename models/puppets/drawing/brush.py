@@ -1,4 +1,4 @@
-"""Painting backgrounds with polygons, in units that do not depend on the size of the picture."""
+"""Polygon painting of backgrounds, in resolution-independent units."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SKIES: tuple[tuple[Colour, Colour], ...] = (
     ((226, 240, 246), (160, 206, 224)),
     ((150, 130, 190), (70, 66, 130)),
 )
-"""Colours of the sky at the horizon and overhead; the last is night."""
+"""Sky colours at the horizon and at the zenith; the last is night."""
 
 
 class Brush:
-    """Drawing in units of the frame's height, origin at the floor under the character, y up."""
+    """Painter of polygons, in multiples of `unit_px` with the origin at the floor under the character and y up."""
 
     def __init__(self, image: Image, mask: Image | None, centre_px: float, floor_px: float, unit_px: float) -> None:
         self.image, self.mask = image, mask
@@ -35,7 +35,7 @@ class Brush:
         return np.rint(np.clip(xy, -8e3, 8e3) * 16.0).astype(np.int32)
 
     def cover(self, other: Brush) -> None:
-        """Start from what another brush has painted, so that smooth edges blend into it."""
+        """Copy another brush's image, so that anti-aliased edges blend into it."""
         self.image[:] = other.image
 
     def polygon(self, points: list[tuple[float, float]] | NDArray[np.float64], colour: Colour) -> None:

@@ -8,21 +8,21 @@ WHITE: Colour = (252, 252, 248)
 
 
 def mixed(a: Colour, b: Colour, share: float) -> Colour:
-    """From `a` (share 0) to `b` (share 1)."""
+    """Linear interpolation from `a` (share 0) to `b` (share 1)."""
     keep = 1.0 - share
     return int(a[0] * keep + b[0] * share), int(a[1] * keep + b[1] * share), int(a[2] * keep + b[2] * share)
 
 
 def scaled(colour: Colour, factor: float) -> Colour:
-    """Brighter (factor over 1) or darker, up to full brightness."""
+    """Brighten (factor above 1) or darken, clipped to 255."""
     return min(int(colour[0] * factor), 255), min(int(colour[1] * factor), 255), min(int(colour[2] * factor), 255)
 
 
 def lighter(colour: Colour) -> Colour:
-    """A highlight."""
+    """Highlight colour."""
     return mixed(colour, (255, 255, 255), 0.35)
 
 
 def shadow(colour: Colour) -> Colour:
-    """The colour on the side away from the light: darker and a little bluer."""
+    """Shaded colour: darker and slightly bluer."""
     return int(colour[0] * 0.74), int(colour[1] * 0.74), int(colour[2] * 0.82)

@@ -1,4 +1,4 @@
-"""Rotations and two-bone inverse kinematics, in a frame with x to the character's left, y up, z forward."""
+"""Rotations and two-bone inverse kinematics, with x to the character's left, y up, z forward."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ Matrix = NDArray[np.float64]
 
 
 def vector(x: float, y: float, z: float) -> Vector:
-    """A (3,) vector."""
+    """Vector (3,)."""
     return np.array((x, y, z))
 
 
 def yaw_matrix(angle: float) -> Matrix:
-    """Turn about y: a positive angle turns forward (z) towards x."""
+    """Rotation about y: a positive angle turns forward (z) towards x."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array(((c, 0.0, s), (0.0, 1.0, 0.0), (-s, 0.0, c)))
 
 
 def pitch_matrix(angle: float) -> Matrix:
-    """Nod about x: a positive angle tips up (y) towards forward (z)."""
+    """Rotation about x: a positive angle tips up (y) towards forward (z)."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array(((1.0, 0.0, 0.0), (0.0, c, -s), (0.0, s, c)))
 
 
 def roll_matrix(angle: float) -> Matrix:
-    """Tilt about z: a positive angle tips up (y) towards x."""
+    """Rotation about z: a positive angle tips up (y) towards x."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array(((c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0)))
 
 
 def unit(v: Vector) -> Vector:
-    """`v` scaled to length 1; the zero vector stays zero."""
+    """Normalise `v` to length 1; the zero vector stays zero."""
     length = math.sqrt(float(v @ v))
     return v / length if length > 1e-9 else v
 
@@ -43,7 +43,7 @@ def unit(v: Vector) -> Vector:
 def two_bone(root: Vector, target: Vector, first: float, second: float, pole: Vector) -> tuple[Vector, Vector]:
     """Middle joint and end of two bones of fixed lengths that reach for `target` and bend towards `pole`.
 
-    A target out of reach is brought to the nearest distance that can be reached, so the lengths always hold.
+    The distance of an unreachable target is clamped to the reachable range, so the bone lengths are preserved.
     """
     towards = target - root
     distance = math.sqrt(float(towards @ towards))

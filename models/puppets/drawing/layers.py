@@ -1,7 +1,7 @@
-"""Drawing of outlined, shaded shapes in painter's order, with a label per pixel from the same polygons.
+"""Rasterisation of outlined, shaded shapes in painter's order, with per-pixel labels from the same polygons.
 
-Shapes live in camera space (x right, y up, z towards the camera). All outlines are computed together for one frame,
-then filled one after the other: colour with anti-aliasing, label without.
+Shapes are in camera space (x right, y up, z towards the camera). All outlines of a frame are computed in one batch,
+then filled one after the other: colours with anti-aliasing, labels without.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _CAPSULE, _CAPSULE_OUTLINE, _CAPSULE_SHADE, _ELLIPSE, _ELLIPSE_OUTLINE, _ELLIPSE
 class _Op:
     bank: int
     index: int
-    colour: Colour | None  # None: darken what is there
+    colour: Colour | None  # None: darken the existing pixels
     label: int
     convex: bool = True
 
 
 @dataclass(slots=True)
 class Layer:
-    """Shapes that are sorted together. Within a sub-layer all outlines lie below all fills, so neighbours merge."""
+    """Shapes with one sort key. Within a sub-layer, all outlines are painted before all fills, so shapes merge."""
 
     drawing: Drawing
     key: float
@@ -47,11 +47,11 @@ class Layer:
     subs: list[tuple[list[_Op], list[_Op]]] = field(default_factory=lambda: [([], [])])
 
     def sub(self) -> None:
-        """Start a sub-layer on top of what is there."""
+        """Start a sub-layer on top of the existing ones."""
         self.subs.append(([], []))
 
     def tone(self, colour: Colour) -> Colour:
-        """`colour` as it looks on this layer."""
+        """Colour adjusted to the layer's brightness."""
         return scaled(colour, self.darken)
 
     def _add(
@@ -60,7 +60,7 @@ class Layer:
         outlines, fills = self.subs[-1]
         if outline is not None:
             outlines.append(_Op(*outline, self.drawing.outline_colour, label, convex))
-            label = 0  # the outline's polygon holds the fill's, so it carries the label of both
+            label = 0  # the outline's polygon contains the fill's and sets the label of both
         fills.append(_Op(*fill, self.tone(colour), label, convex))
 
     def capsule(
@@ -97,7 +97,7 @@ class Layer:
         outline: bool = True,
         convex: bool = False,
     ) -> None:
-        """Closed shape from (n, 2 or 3) points, at one depth or with the depth running between two points."""
+        """Closed polygon of (n, 2 or 3) points, at constant depth or interpolated between two points."""
         drawing = self.drawing
         if isinstance(z, tuple):
             label = drawing.new_label(self, *z)
@@ -113,16 +113,16 @@ class Layer:
         self.polygon(convex_hull(points), z, colour, outline=outline, convex=True)
 
     def decal(self, points: NDArray[np.float64], colour: Colour, *, convex: bool = True) -> None:
-        """Paint on top of the shapes so far, without outline and without a label of its own."""
+        """Paint over the shapes so far, without an outline and without changing labels."""
         self.subs[-1][1].append(_Op(*self.drawing.add_polygon(points), self.tone(colour), 0, convex))
 
     def shade(self, points: NDArray[np.float64]) -> None:
-        """Darken what is painted so far inside the polygon, so that patterns stay visible in the shade."""
+        """Darken the pixels inside the polygon, which keeps patterns visible in the shade."""
         self.subs[-1][1].append(_Op(*self.drawing.add_polygon(points), None, 0))
 
 
 class Drawing:
-    """One frame being drawn."""
+    """Shapes of one frame."""
 
     def __init__(
         self, *, scale: float, origin: tuple[float, float], outline: float, outline_colour: Colour, light: float
@@ -142,13 +142,13 @@ class Drawing:
         self.depth_ends: list[tuple[float, ...]] = [(0.0,) * 6]
 
     def layer(self, key: float, part: str, *, owner: int = CHARACTER, darken: float = 1.0) -> Layer:
-        """A new layer; layers with a larger `key` are painted later."""
+        """Add a layer; layers with a larger `key` are painted later."""
         layer = Layer(self, key, owner, darken, part)
         self.layers.append(layer)
         return layer
 
     def new_label(self, layer: Layer, a: Vector, b: Vector) -> int:
-        """Label of a shape whose depth runs from that of point `a` to that of point `b`."""
+        """Allocate the label of a shape whose depth is interpolated from point `a` to point `b`."""
         self.owners.append(layer.owner)
         self.parts.append(layer.part)
         self.depth_ends.append((a[0], a[1], a[2], b[0], b[1], b[2]))
@@ -157,18 +157,18 @@ class Drawing:
         return len(self.owners) - 1
 
     def add_polygon(self, points: NDArray[np.float64]) -> tuple[int, int]:
-        """Keep a polygon; returns its bank and index."""
+        """Store a polygon; returns its bank and index."""
         self.polygons.append(points[:, :2])
         return _POLYGON, len(self.polygons) - 1
 
     def to_pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(..., 2 or 3) camera space to (..., 2) pixels."""
+        """Convert points (..., 2 or 3) in camera space to pixels (..., 2)."""
         x = self.origin[0] + points[..., 0] * self.scale
         y = self.origin[1] - points[..., 1] * self.scale
         return np.stack((x, y), axis=-1)
 
     def paint(self, rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
-        """Paint all layers into an RGB image and a label image (both changed in place)."""
+        """Paint all layers into an RGB image and a label image, in place."""
         banks = self._banks()
         for layer in sorted(self.layers, key=lambda layer: layer.key):
             for outlines, fills in layer.subs:
@@ -186,7 +186,7 @@ class Drawing:
                             cv2.fillPoly(labels, [points], op.label, cv2.LINE_8, _SHIFT)
 
     def depth_planes(self) -> NDArray[np.float64]:
-        """(number of labels, 5): z = clip(a + b·x + c·y, low, high) over pixels, per label."""
+        """Depth planes (number of labels, 5) as (a, b, c, low, high): z = clip(a + b·x + c·y, low, high) in pixels."""
         ends = np.array(self.depth_ends)
         a, b = self.to_pixels(ends[:, 0:2]), self.to_pixels(ends[:, 3:5])
         za, zb = ends[:, 2], ends[:, 5]
@@ -216,7 +216,7 @@ class Drawing:
 
 
 def darken(rgb: NDArray[np.uint8], points: NDArray[np.int32], share: float) -> None:
-    """Take away a share of the light inside a polygon with smooth edges. `points`: (n, 2), sixteenths of a pixel."""
+    """Darken an anti-aliased polygon by `share`, in place. `points`: (n, 2) in 1/16 pixel."""
     height, width = rgb.shape[:2]
     x0, y0 = np.maximum(points.min(axis=0) // 16 - 1, 0)
     x1, y1 = np.minimum(points.max(axis=0) // 16 + 2, (width, height))

@@ -1,4 +1,4 @@
-"""Outlines of the shapes that puppets are drawn from, computed for many shapes at once."""
+"""Batched computation of outline polygons."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _ARC = np.linspace(0.0, 1.0, 8)
 
 
 def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, 2) convex hull of (n, 2 or 3) points as seen by the camera."""
+    """Convex hull (m, 2) of (n, 2 or 3) points in the image plane."""
     hull = cv2.convexHull(np.ascontiguousarray(points[:, :2], dtype=np.float32))
     return np.asarray(hull[:, 0], dtype=np.float64)
 
 
 def inflated(points: NDArray[np.float64], amount: float) -> NDArray[np.float64]:
-    """Closed polygon moved outwards along its vertex normals."""
+    """Closed polygon offset outwards along its vertex normals."""
     edges = np.roll(points, -1, axis=0) - points
     edges /= np.maximum(np.sqrt((edges * edges).sum(axis=1, keepdims=True)), 1e-9)
     tangents = edges + np.roll(edges, 1, axis=0)
@@ -37,7 +37,7 @@ def inflated(points: NDArray[np.float64], amount: float) -> NDArray[np.float64]:
 def capsule_outlines(
     capsules: NDArray[np.float64], outline: float, dark: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(n, m, 2) polygons of tapered capsules: filled, with outline, and the strip in shade."""
+    """Polygons (n, m, 2) of tapered capsules: fill, outline, and shaded strip."""
     a, ra, b, rb = capsules[:, 0:2], capsules[:, 2], capsules[:, 3:5], capsules[:, 5]
     run = b - a
     length = np.sqrt((run * run).sum(axis=1))
@@ -68,10 +68,10 @@ def capsule_outlines(
 def ellipse_outlines(
     ellipses: NDArray[np.float64], outline: float, dark: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(n, m, 2) polygons of ellipses: filled, with outline, and the crescent in shade."""
+    """Polygons (n, m, 2) of ellipses: fill, outline, and shaded crescent."""
     centre = ellipses[:, None, 0:2]
     xx, xy, yy = ellipses[:, 2], ellipses[:, 3], ellipses[:, 4]
-    # Cholesky root of the covariance: ((p, 0), (q, r))
+    # Cholesky factor of the covariance: ((p, 0), (q, r))
     p = np.sqrt(np.maximum(xx, 1e-10))
     q = xy / p
     r = np.sqrt(np.maximum(yy - q * q, 1e-10))

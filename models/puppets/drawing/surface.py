@@ -1,4 +1,4 @@
-"""Points and patches on an ellipsoid, as the camera sees them."""
+"""Projection of points and patches on an ellipsoid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Points = NDArray[np.float64]
 
 
 class Surface:
-    """An ellipsoid with half-axes along (left, up, forward). Longitude 0 is forward, positive to the left; radians."""
+    """Ellipsoid with half-axes along (left, up, forward). Longitude 0 is forward, positive to the left, in radians."""
 
     def __init__(self, centre: Vector, axes: Matrix, radii: tuple[float, float, float]) -> None:
         """`axes`: orthonormal columns."""
@@ -23,25 +23,25 @@ class Surface:
         self._inverse_root = np.linalg.inv(self._root)
 
     def point(self, x: float, y: float, z: float) -> Vector:
-        """Point at shares of the half-axes; (0, 0, 1) is the front of the surface."""
+        """Point at multiples of the half-axes; (0, 0, 1) is the front of the surface."""
         return np.asarray(self.centre + self.scaled @ np.array((x, y, z)))
 
     def directions(self, lonlat: Points) -> Points:
-        """(n, 2) longitude and latitude to (n, 3) points of the unit sphere."""
+        """Convert longitudes and latitudes (n, 2) to points (n, 3) of the unit sphere."""
         lon, lat = lonlat[:, 0], lonlat[:, 1]
         cos = np.cos(lat)
         return np.stack((np.sin(lon) * cos, np.sin(lat), np.cos(lon) * cos), axis=1)
 
     def at(self, lonlat: Points, lift: float = 0.0) -> tuple[Points, NDArray[np.bool_]]:
-        """Points at (n, 2) longitudes and latitudes, raised by a share `lift`; and whether each faces the camera."""
+        """Points (n, 3) at longitudes and latitudes (n, 2), scaled by 1 + `lift`, and whether each faces the camera."""
         u = self.directions(lonlat)
         return self.centre + (u * (1.0 + lift)) @ self.scaled.T, (u / self.radii) @ self.axes[2] > 0.0
 
     def patch(self, directions: Points, inside: Points | None = None) -> Points | None:
-        """(m, 2) visible part of the patch bounded by (n, 3) points of the unit sphere; None where all of it is hidden.
+        """Visible part (m, 2) of the patch bounded by points (n, 3) of the unit sphere; None if it is not visible.
 
-        What lies beyond the rim is cut off. The cut follows the rim on the side of the direction `inside`, which must
-        lie well in the patch, or the short way round where none is given.
+        The patch is clipped at the silhouette. The clipped boundary follows the silhouette on the side of the direction
+        `inside`, a point well inside the patch, or along the shorter arc if `inside` is None.
         """
         view = self.axes[2] / self.radii
         height = directions @ view
@@ -55,9 +55,9 @@ class Surface:
         order = np.roll(np.arange(len(directions)), -entry)
         last = int(np.nonzero(visible[order])[0][-1])
         ends = []
-        for shown, hidden in ((order[0], order[-1]), (order[last], order[(last + 1) % len(order)])):
-            share = height[shown] / (height[shown] - height[hidden])
-            cut = directions[shown] + share * (directions[hidden] - directions[shown])
+        for front, back in ((order[0], order[-1]), (order[last], order[(last + 1) % len(order)])):
+            share = height[front] / (height[front] - height[back])
+            cut = directions[front] + share * (directions[back] - directions[front])
             ends.append(self._rim_angle(cut))
         first, second = ends
         span = (first - second) % (2.0 * np.pi)
@@ -77,12 +77,12 @@ class Surface:
         return float(np.arctan2(y, x))
 
     def facing(self, lon: float, lat: float) -> float:
-        """How much the surface there faces the camera: 1 straight at it, 0 at the rim, negative beyond."""
+        """Cosine of the angle between the surface normal and the camera direction; negative on the far side."""
         u = self.directions(np.array(((lon, lat),)))[0] / self.radii
         return float(u @ self.axes[2]) / float(np.sqrt(u @ u))
 
 
 def ellipse_patch(lon: float, lat: float, width: float, height: float, count: int = 16) -> Points:
-    """(n, 2) longitudes and latitudes of an ellipse with the given half-sizes in radians."""
+    """Longitudes and latitudes (n, 2) of an ellipse with the given half-axes in radians."""
     angle = np.linspace(0.0, 2.0 * np.pi, count, endpoint=False)
     return np.stack((lon + width * np.cos(angle), lat + height * np.sin(angle)), axis=1)

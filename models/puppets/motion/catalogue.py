@@ -1,4 +1,4 @@
-"""The motions by name, split into train and held-out, and one that improvises."""
+"""Motions by name: the train split, the held-out split, and random poses."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ TRAIN_MOTIONS = _by_name(
 )
 HELDOUT_MOTIONS = _by_name(dances.floss, dances.ballet, everyday.kick, everyday.pick_up, everyday.cheer)
 MOTIONS: Mapping[str, Motion] = MappingProxyType({**TRAIN_MOTIONS, **HELDOUT_MOTIONS, **_by_name(improvise)})
-"""All; `improvise` is drawn only when it is asked for."""
+"""All motions; `improvise` belongs to neither split."""

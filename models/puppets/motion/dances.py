@@ -1,4 +1,4 @@
-"""Dances: each a function from a phase in cycles and an amplitude (1: as authored) to a pose."""
+"""Dance motions: functions from a phase in cycles and an amplitude (1: as authored) to a pose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.puppets.motion.rhythm import cosine, hold, mix, ramp, sine
 
 
 def arm_wave(p: float, a: float) -> Pose:
-    """A wave that runs from one hand to the other through stretched arms."""
+    """A wave from one hand to the other through the stretched arms."""
 
     def side(delay: float) -> Side:
         return Side(
@@ -67,7 +67,7 @@ def jumping_jack(p: float, a: float) -> Pose:
 
 
 def twist(p: float, a: float) -> Pose:
-    """Hips against shoulders, knees bent, on the balls of the feet."""
+    """Hips rotate against the shoulders, with bent knees, on the balls of the feet."""
     s = sine(p)
     low = 0.12 + 0.08 * sine(p / 4.0)
 

@@ -1,4 +1,4 @@
-"""Everyday motions: each a function from a phase in cycles and an amplitude (1: as authored) to a pose."""
+"""Everyday motions: functions from a phase in cycles and an amplitude (1: as authored) to a pose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.puppets.motion.rhythm import cosine, hold, mix, ramp, sine
 
 
 def _swing(phase: float, gain: float) -> Side:
-    """Arm and leg of one side in a walk; the arm goes against the leg."""
+    """Arm and leg of one side in a walk; the arm swings opposite to the leg."""
     forward = sine(phase)
     lifted = max(0.0, cosine(phase))
     return Side(
@@ -196,7 +196,7 @@ def cheer(p: float, a: float) -> Pose:
 
 
 def stand(p: float, a: float) -> Pose:
-    """Breathes, looks about and shifts its weight: what a character does that holds something."""
+    """Breathes, looks around and shifts weight; suits characters that hold an object."""
     side = Side(hand=REST_ARM, foot=(0.03, 0.0, 0.0))
     return Pose(
         left=side,

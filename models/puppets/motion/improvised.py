@@ -1,4 +1,4 @@
-"""A motion without choreography: from one random pose to the next, for training on more than the authored motions."""
+"""Random poses with smooth transitions, for training data beyond the authored motions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from models.puppets.motion.rhythm import mix, ramp
 PartT = TypeVar("PartT", Pose, Side)
 
 PHASES = 1_000_000
-"""Phases from 0 to this give poses of their own."""
+"""Number of whole phases with distinct poses; poses repeat after it."""
 
 
 def improvise(p: float, a: float) -> Pose:
-    """A new pose at every whole phase, decided by its number alone, and a smooth way from each to the next."""
+    """Interpolation between random poses at whole phases; the phase is the seed of its pose."""
     beat = math.floor(p)
     return _between(_pose(beat, a), _pose(beat + 1, a), ramp(1.25 * (p - beat)))
 
@@ -37,7 +37,7 @@ def _pose(beat: int, a: float) -> Pose:
         yaw=rng.uniform(-math.pi, math.pi) if rng.random() < 0.3 else rng.gauss(0.0, 0.4),
         sway=rng.uniform(-0.06, 0.06),
         crouch=rng.uniform(0.0, 0.45) if rng.random() < 0.3 else rng.uniform(0.0, 0.1),
-        lean=lean - rng.uniform(0.0, 0.45) * forwards,  # the body leans against a leg in the air
+        lean=lean - rng.uniform(0.0, 0.45) * forwards,  # the torso counterbalances a lifted leg
         tilt=rng.uniform(-0.3, 0.3) * a,
         twist=rng.uniform(-0.6, 0.6) * a,
         head_yaw=rng.uniform(-0.5, 0.5),
@@ -49,7 +49,7 @@ def _pose(beat: int, a: float) -> Pose:
 
 
 def _arm(rng: random.Random, a: float) -> Side:
-    """The hand at rest, down on a long arm, or somewhere the arm reaches."""
+    """Random arm: hand at rest, low with a nearly stretched arm, or anywhere within reach."""
     side = Side(curl=rng.random(), palm=rng.uniform(-0.6, 0.6))
     side.pointing = 1.0 if rng.random() < 0.15 else 0.0
     chance = rng.random()
@@ -69,7 +69,7 @@ def _arm(rng: random.Random, a: float) -> Side:
 
 
 def _place_feet(rng: random.Random, left: Side, right: Side, a: float) -> float:
-    """Both feet on the floor, near or apart, or one of them in the air; returns how far forwards that one is."""
+    """Place both feet on the floor, or lift one of them. Returns the forward offset of the lifted foot, else 0."""
     apart = rng.uniform(0.0, 0.35) if rng.random() < 0.5 else 0.0
     stride = rng.uniform(-0.3, 0.3) if rng.random() < 0.5 else 0.0
     left.foot, right.foot = (apart, 0.0, stride), (apart, 0.0, -stride)
@@ -83,7 +83,7 @@ def _place_feet(rng: random.Random, left: Side, right: Side, a: float) -> float:
 
 
 def _between(first: PartT, second: PartT, share: float) -> PartT:
-    """Every number on its way from the first pose (share 0) to the second (share 1)."""
+    """Interpolate all fields from the first pose (share 0) to the second (share 1)."""
     between = copy(first)
     for name in (field.name for field in fields(first)):
         a, b = getattr(first, name), getattr(second, name)

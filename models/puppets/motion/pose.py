@@ -1,4 +1,4 @@
-"""What a motion says about one moment: a pose, in units that suit every character."""
+"""Poses in character-independent units."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class Side:
     """Arm and leg of one side. Triples are (outwards from the body, up, forwards)."""
 
     hand: Triple = REST_ARM  # from the shoulder, in arm lengths
-    elbow: Triple = HALF_BENT_POLE  # where the elbow points
+    elbow: Triple = HALF_BENT_POLE  # direction of the elbow
     curl: float = 0.35  # 0: flat hand, 1: fist
-    pointing: float = 0.0  # 1: the index finger stays stretched
-    palm: float = 0.0  # turn of the hand about the forearm, radians
-    foot: Triple = (0.0, 0.0, 0.0)  # from its place on the floor, in leg lengths
+    pointing: float = 0.0  # 1: the index finger stays straight
+    palm: float = 0.0  # rotation of the hand about the forearm, radians
+    foot: Triple = (0.0, 0.0, 0.0)  # offset from the rest position on the floor, in leg lengths
     toes: float = 0.0  # radians, positive points the toes down
 
 
 @dataclass(kw_only=True, slots=True)
 class Pose:
-    """One moment. `left` and `right` are the character's own."""
+    """Pose of a character. `left` and `right` are the character's own. Angles are in radians."""
 
     left: Side
     right: Side
-    root: Triple = (0.0, 0.0, 0.0)  # body heights in the room: along the image's right, up, towards the camera
+    root: Triple = (0.0, 0.0, 0.0)  # position in body heights: towards the image's right, up, towards the camera
     yaw: float = 0.0
-    sway: float = 0.0  # pelvis over the feet, body heights towards the character's left
-    crouch: float = 0.0  # drop of the pelvis, in leg lengths
-    lean: float = 0.0  # torso: forward
-    tilt: float = 0.0  # torso: towards its left
-    twist: float = 0.0  # torso: over the pelvis, about the spine
+    sway: float = 0.0  # shift of the pelvis towards the character's left, body heights
+    crouch: float = 0.0  # lowering of the pelvis, in leg lengths
+    lean: float = 0.0  # torso pitch, forward
+    tilt: float = 0.0  # torso roll, towards its left
+    twist: float = 0.0  # torso yaw relative to the pelvis
     head_yaw: float = 0.0
     head_pitch: float = 0.0
     head_roll: float = 0.0
@@ -45,7 +45,7 @@ class Pose:
 
 
 def mirror(pose: Pose) -> Pose:
-    """The same pose with left and right exchanged; the place in the room stays."""
+    """Mirror a pose: left and right exchanged, and the lateral position negated."""
     return replace(
         pose,
         left=pose.right,

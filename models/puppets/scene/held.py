@@ -1,4 +1,4 @@
-"""Objects that a character holds: how the pose changes, and the drawing of the object in the hand."""
+"""Held objects: adjustment of the pose, and drawing of the object in the hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GRIPS: dict[str, tuple[Triple, float]] = {
 
 
 def hold(pose: Pose, item: ObjectSpec, seconds: float) -> Pose:
-    """The pose with the arm, or both arms, brought to where the object is held."""
+    """Pose with one or both arms moved to hold the object."""
     sway = 0.05 * math.sin(2.4 * seconds)
     if item.kind == "guitar":
         strum = 0.1 * math.sin(9.0 * seconds)
@@ -50,7 +50,7 @@ def hold(pose: Pose, item: ObjectSpec, seconds: float) -> Pose:
 def draw_held(
     drawing: Drawing, item: ObjectSpec, skeleton: Skeleton, character: CharacterSpec, *, owner: int, seconds: float
 ) -> None:
-    """Draw an object in the hand; the character must have been drawn before.
+    """Draw an object in the hand. The character must be drawn first.
 
     Raises:
         ValueError: the character has no arms.
@@ -120,7 +120,7 @@ def _umbrella(stick: Layer, canopy: Layer, item: ObjectSpec, grip: Vector, axes:
     middle = top[:2] - np.array((0.0, 0.7 * radius))
     angle = np.linspace(0.0, math.pi, 15)[1:-1]
     dome = np.stack((radius * np.cos(angle), height * np.sin(angle)), axis=1)
-    behind = float(grip[2]) - 0.05  # painted behind the head, so it is there too
+    behind = float(grip[2]) - 0.05  # painted behind the head, so its depth is behind it too
     canopy.polygon(middle + np.concatenate((dome, _hem(-1.0, 1.0, radius))), behind, item.colour)
     for left, right in ((-1.0, -0.5), (0.0, 0.5)):
         share = 0.75 * np.linspace(right, left, 5)
@@ -130,7 +130,7 @@ def _umbrella(stick: Layer, canopy: Layer, item: ObjectSpec, grip: Vector, axes:
 
 
 def _hem(left: float, right: float, radius: float) -> Points:
-    """(n, 2) scalloped lower edge of an umbrella between two shares of its radius."""
+    """Scalloped lower edge (n, 2) of an umbrella, between two multiples of its radius."""
     s = np.linspace(left, right, 21)
     return np.stack((radius * s, 0.16 * radius * np.abs(np.sin(s * 2.0 * math.pi))), axis=1)
 

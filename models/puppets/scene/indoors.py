@@ -1,4 +1,4 @@
-"""Rooms, studios and stages."""
+"""Indoor backgrounds: rooms, studios and stages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROOMS: tuple[tuple[Colour, Colour, Colour], ...] = (
 
 
 def room(b: Brush, rng: random.Random, palette: int) -> None:
-    """A room with papered walls, a plank floor and things on the wall."""
+    """Room with wallpaper, a plank floor and wall decoration."""
     wall, floor, trim = _ROOMS[palette % len(_ROOMS)]
     base = rng.uniform(0.1, 0.22)
     b.gradient(-2.0, 4.0, wall, wall)
@@ -45,7 +45,7 @@ def room(b: Brush, rng: random.Random, palette: int) -> None:
 
 
 def _furnish(b: Brush, rng: random.Random, x: float, trim: Colour, floor: Colour) -> None:
-    """Hang or stand one thing at `x` on the wall."""
+    """Draw a random wall decoration at `x`."""
     kind = rng.choice(("window", "window", "picture", "shelf", "clock", "nothing"))
     if kind == "window":
         b.rectangle(x - 0.25, 0.55, 0.5, 0.62, trim)
@@ -74,7 +74,7 @@ def _furnish(b: Brush, rng: random.Random, x: float, trim: Colour, floor: Colour
 
 
 def studio(b: Brush, rng: random.Random, palette: int) -> None:
-    """A plain backdrop with rays or bubbles."""
+    """Plain backdrop with rays or bubbles."""
     sky = SKIES[palette % 3]
     b.gradient(-2.0, 3.0, sky[0], scaled(sky[1], 1.0))
     light = scaled(sky[0], 1.06)
@@ -92,7 +92,7 @@ def studio(b: Brush, rng: random.Random, palette: int) -> None:
 
 
 def stage(b: Brush, rng: random.Random, palette: int) -> None:
-    """A stage with a curtain, a spotlight and a row of lamps."""
+    """Stage with a curtain, a spotlight and a row of lamps."""
     cloth = ((150, 44, 60), (54, 70, 130), (90, 56, 120), (40, 100, 96))[palette % 4]
     b.gradient(-2.0, 3.0, scaled(cloth, 0.9), scaled(cloth, 0.55))
     for index in range(-14, 15):

@@ -1,4 +1,4 @@
-"""Objects that stand on the floor near a character."""
+"""Objects on the floor near a character."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WOOD: Colour = (156, 106, 66)
 
 
 def draw_nearby(drawing: Drawing, item: ObjectSpec, owner: int, camera: Matrix) -> None:
-    """Draw an object that stands on the floor at its (x, z)."""
+    """Draw an object on the floor at its (x, z)."""
     foot = camera @ vector(item.x, 0.0, item.z)
     layer = drawing.layer(float(foot[2]), "object", owner=owner)
     _DRAWERS[item.kind](layer, item, foot, camera)
 
 
 def draw_ball(layer: Layer, centre: Vector, axes: Matrix, item: ObjectSpec) -> None:
-    """A striped ball."""
+    """Draw a striped ball."""
     size = item.size
     layer.ellipsoid(centre, axes * size, item.colour)
     s = np.linspace(-1.0, 1.0, 12)
@@ -38,7 +38,7 @@ def draw_ball(layer: Layer, centre: Vector, axes: Matrix, item: ObjectSpec) -> N
 
 
 def draw_shine(layer: Layer, centre: Vector, size: float) -> None:
-    """The reflection of a lamp on something round."""
+    """Draw a specular highlight on a round object."""
     angle = np.linspace(0.0, 2.0 * math.pi, 10, endpoint=False)
     spot = np.stack((-0.3 + 0.16 * np.cos(angle), 0.42 + 0.2 * np.sin(angle)), axis=1) * size
     layer.decal(centre[:2] + spot, (255, 250, 246))
@@ -99,7 +99,7 @@ def _barrel(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix) -> Non
 
 
 def _rings(foot: Vector, camera: Matrix, profile: tuple[tuple[float, float], ...]) -> Points:
-    """(n, 3) points on horizontal circles, each given by its height and radius."""
+    """Points (n, 3) on horizontal circles, each given by its height and radius."""
     angle = np.linspace(0.0, 2.0 * math.pi, 16, endpoint=False)
     circle = np.stack((np.cos(angle), np.zeros(16), np.sin(angle)), axis=1) @ camera.T
     return np.concatenate([foot + camera[:, 1] * height + circle * radius for height, radius in profile])
@@ -108,12 +108,12 @@ def _rings(foot: Vector, camera: Matrix, profile: tuple[tuple[float, float], ...
 def _turned(
     layer: Layer, foot: Vector, camera: Matrix, profile: tuple[tuple[float, float], ...], colour: Colour
 ) -> None:
-    """A convex solid of revolution."""
+    """Draw a convex solid of revolution."""
     layer.hull(_rings(foot, camera, profile), float(foot[2]), colour)
 
 
 def _block(layer: Layer, foot: Vector, axes: Matrix, half: tuple[float, float, float], colour: Colour) -> None:
-    """A box that stands at `foot`: its hull, then the lit top."""
+    """Draw a box that stands at `foot`: its hull, then the lit top."""
     w, h, d = half
     corners = np.array([(x, y, z) for x in (-w, w) for y in (0.0, 2.0 * h) for z in (-d, d)]) @ axes.T + foot
     layer.hull(corners, float(foot[2]), colour)

@@ -1,4 +1,4 @@
-"""Parks, beaches, cities and snow: a far part and a near part each."""
+"""Outdoor backgrounds: park, beach, city and snow, each with a far and a near layer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def park(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 
 def beach(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
-    """The sea, sand and palms."""
+    """Sea, sand and palms."""
     _sky(far, palette)
     far.ellipse(rng.uniform(-0.7, 0.7), 1.05, 0.12, 0.12, (255, 240, 180))
     level = rng.uniform(0.32, 0.42)
@@ -82,7 +82,7 @@ def beach(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 
 def city(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
-    """A row of houses, a pavement and street lamps."""
+    """Row of houses, pavement and street lamps."""
     _sky(far, palette)
     night = palette % 4 == 3
     x = -2.4
@@ -112,7 +112,7 @@ def city(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 
 def snow(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
-    """Mountains and firs in the snow."""
+    """Snowy mountains and firs."""
     _sky(far, palette if palette % 4 != 1 else 2)
     for index in range(-3, 4):
         x, height = index * 0.75 + rng.uniform(-0.2, 0.2), rng.uniform(0.6, 0.95)

@@ -1,4 +1,4 @@
-"""Backgrounds: painted once per shot as a far and a near panorama, then panned, zoomed and joined per frame."""
+"""Backgrounds: a far and a near panorama painted once per shot, then panned, zoomed and composited per frame."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _INDOORS = {"room": indoors.room, "studio": indoors.studio, "stage": indoors.sta
 _OUTDOORS = {"park": outdoors.park, "beach": outdoors.beach, "city": outdoors.city, "snow": outdoors.snow}
 KINDS = (*_INDOORS, *_OUTDOORS)
 PARALLAX_FAR = 0.3
-_MARGIN = 0.6  # of the frame's width, painted on either side
+_MARGIN = 0.6  # margin painted on either side, relative to the frame's width
 
 
 @dataclass(slots=True)
 class Panorama:
-    """Wider than the frame. `far` covers everything; `near`, opaque where `near_mask` is 255, moves with the floor."""
+    """Background layers, wider than the frame. `near` is opaque where `near_mask` is 255, and moves with the floor."""
 
     far: Image
     near: Image | None
@@ -32,7 +32,7 @@ class Panorama:
 
 @lru_cache(maxsize=24)
 def panorama(spec: ScenerySpec, width_px: int, height_px: int, floor_px: int, unit_px: int) -> Panorama:
-    """Paint the scenery for frames of a size, with the floor under the character at a row."""
+    """Paint the scenery for frames of the given size, with the floor under the character at row `floor_px`."""
     rng = random.Random(spec.seed)
     margin = int(_MARGIN * width_px)
     shape = (height_px, width_px + 2 * margin)
@@ -57,7 +57,7 @@ def view(
     pivot: tuple[float, float],
     seconds: float,
 ) -> Image:
-    """One frame (H, W, 3) of the panorama, moved by `offset_px` at the floor and zoomed about the pixel `pivot`."""
+    """View (H, W, 3) of the panorama, shifted by `offset_px` at the floor and zoomed about the pixel `pivot`."""
     far = _crop(pano.far, size, offset_px * (PARALLAX_FAR if pano.near is not None else 1.0), zoom, pivot)
     if pano.sky:
         _clouds(far, spec, seconds, offset_px * 0.15)

@@ -90,7 +90,7 @@ def test_networks_without_a_gpu_are_said_loudly(monkeypatch: pytest.MonkeyPatch)
     assert notice.startswith("NO GPU for pose, depth, character_mask, object_masks: ")
     assert "workers: {pose: {gpus: 1}}" in notice
     assert workers_and_notices("prepare.preset=dwpose-sam2", "prepare.device=cpu")[1] == []
-    assert "know drawn puppets only" in workers_and_notices()[1][0]
+    assert "trained on drawn puppets only" in workers_and_notices()[1][0]
 
 
 @pytest.mark.usefixtures("gpu")

@@ -23,7 +23,7 @@ def boxes_filled(masks):
 
 
 @given(masks_thw, st.none() | block_numbers)
-def test_holds_the_mask_and_stays_in_its_box(masks, blocks):
+def test_contains_the_mask_and_stays_in_its_box(masks, blocks):
     filled = agnostic_masks(masks, blocks)
     assert filled.dtype == np.bool_
     assert (filled >= masks).all()
@@ -41,7 +41,7 @@ def test_blocks_of_one_pixel_are_the_mask(masks):
 
 
 @given(masks_thw, block_numbers, st.integers(1, 4), st.integers(1, 4))
-def test_dividing_blocks_only_takes_away(masks, blocks, times_high, times_wide):
+def test_subdividing_blocks_only_removes_pixels(masks, blocks, times_high, times_wide):
     finer = Blocks(blocks.high * times_high, blocks.wide * times_wide)
     assert (agnostic_masks(masks, finer) <= agnostic_masks(masks, blocks)).all()
 
@@ -83,7 +83,7 @@ def test_empty_frames_stay_empty():
 
 
 @given(masks_thw, st.integers(0, 2**63 - 1))
-def test_draw_is_repeatable_and_within_the_largest_box(masks, seed):
+def test_draws_are_deterministic_and_within_the_largest_box(masks, seed):
     blocks = draw_blocks(masks, seed)
     x0, y0, x1, y1 = bounding_boxes(masks).T
     assert blocks == draw_blocks(masks, seed)
@@ -97,7 +97,7 @@ def test_draws_reach_both_ends():
     assert drawn == {Blocks(high, wide) for high in range(1, 5) for wide in range(1, 4)}
 
 
-def test_refuses_no_blocks():
+def test_refuses_zero_blocks():
     with pytest.raises(ValueError, match="at least 1"):
         agnostic_masks(np.ones((1, 4, 4), np.bool_), Blocks(0, 2))
 

@@ -31,14 +31,14 @@ def test_long_runs_round_trip():
     assert np.array_equal(rle.decode(rle.encode(masks)), masks)
 
 
-def test_no_frames_encode_to_no_codes():
+def test_an_empty_clip_gives_no_codes():
     assert rle.encode(np.zeros((0, 4, 5), np.bool_)) == []
 
 
 @pytest.mark.parametrize(
     "masks", [np.zeros((2, 3), np.bool_), np.zeros((1, 2, 3), np.uint8), np.zeros((1, 0, 3), np.bool_)]
 )
-def test_encode_refuses_what_is_not_a_clip_of_masks(masks):
+def test_encode_refuses_other_arrays(masks):
     with pytest.raises(ValueError, match=r"bool \(T, H, W\)"):
         rle.encode(masks)
 
@@ -85,7 +85,7 @@ def test_decode_refuses_no_codes():
 
 
 @given(st.binary(max_size=40), st.integers(1, 40), st.integers(1, 40))
-def test_any_bytes_decode_to_a_whole_mask_or_are_refused(counts, height, width):
+def test_any_bytes_decode_to_a_complete_mask_or_are_refused(counts, height, width):
     try:
         masks = rle.decode([{"size": [height, width], "counts": counts}])
     except ValueError:

@@ -18,36 +18,36 @@ def test_psnr_is_the_published_corrected_one() -> None:
         found, truth = (cv2.imread(str(folder / f"{name}.{kind}.png")) for kind in ("gen", "gt"))
         if found.shape != truth.shape:
             continue
-        assert psnr(found[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name
+        assert psnr(frames[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name
         compared += 1
     assert compared >= 5
 
 
-def test_every_frame_has_its_own() -> None:
+def test_psnr_is_per_frame() -> None:
     truth = np.zeros((2, 4, 4, 3), np.uint8)
-    found = truth.copy()
-    found[1] += 51  # a fifth of the range
-    np.testing.assert_allclose(psnr(found, truth), [IDENTICAL_DB, 20 * np.log10(5)])
+    frames = truth.copy()
+    frames[1] += 51  # a fifth of the range
+    np.testing.assert_allclose(psnr(frames, truth), [IDENTICAL_DB, 20 * np.log10(5)])
 
 
-def test_a_clips_is_that_of_its_mean_error_whichever_frames_are_equal() -> None:
+def test_clip_psnr_is_of_the_mean_error_over_frames() -> None:
     truth = np.zeros((2, 4, 4, 3), np.uint8)
-    found = truth.copy()
-    found[1] += 51
-    assert clip_psnr(found, truth) == pytest.approx(20 * np.log10(5) + 10 * np.log10(2))
-    assert clip_psnr(found[1:], truth[1:]) == pytest.approx(psnr(found[1:], truth[1:])[0])
+    frames = truth.copy()
+    frames[1] += 51
+    assert clip_psnr(frames, truth) == pytest.approx(20 * np.log10(5) + 10 * np.log10(2))
+    assert clip_psnr(frames[1:], truth[1:]) == pytest.approx(psnr(frames[1:], truth[1:])[0])
     assert clip_psnr(truth, truth) == IDENTICAL_DB
 
 
 @pytest.mark.parametrize(
-    ("found", "truth"),
+    ("frames", "truth"),
     [
         (np.zeros((1, 4, 4, 3), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)),
         (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)),
         (np.zeros((1, 4, 4, 3)), np.zeros((1, 4, 4, 3))),
     ],
 )
-def test_what_cannot_be_compared_is_refused(found: np.ndarray, truth: np.ndarray) -> None:
+def test_incompatible_frames_are_refused(frames: np.ndarray, truth: np.ndarray) -> None:
     for measure in (psnr, clip_psnr):
         with pytest.raises(ValueError, match="frames"):
-            measure(found, truth)
+            measure(frames, truth)

@@ -35,8 +35,8 @@ def frames() -> PuppetFrames:
     )
 
 
-def test_everything_moves_together(frames: PuppetFrames) -> None:
-    seen = 0
+def test_image_labels_depth_and_keypoints_move_together(frames: PuppetFrames) -> None:
+    num_visible = 0
     for seed in range(40):
         sample = figure_sample(frames, 0, np.random.default_rng(seed), negative_share=0.0)
         assert sample.mask_weight == sample.depth_weight == 1.0
@@ -45,9 +45,9 @@ def test_everything_moves_together(frames: PuppetFrames) -> None:
         for x, y, visibility in sample.keypoints[5:9]:
             if visibility == 0:
                 continue
-            seen += 1
+            num_visible += 1
             assert np.hypot(xs - x, ys - y).min() < 2.5
-    assert seen > 100
+    assert num_visible > 100
 
 
 def test_left_and_right_swap_when_mirrored(frames: PuppetFrames) -> None:
@@ -96,14 +96,14 @@ def test_object_prompts_point_at_the_object(frames: PuppetFrames) -> None:
     assert points > 10
 
 
-def test_an_object_that_is_gone_is_asked_for_all_the_same(frames: PuppetFrames) -> None:
+def test_negative_samples_keep_the_prompt_of_an_erased_object(frames: PuppetFrames) -> None:
     for seed in range(20):
         sample = object_sample(frames, 0, np.random.default_rng(seed), side_px=96, negative_share=1.0)
         assert not (sample.labels == 1).any()
         assert sample.prompts.any()
 
 
-def test_colours_change_and_shape_does_not(frames: PuppetFrames) -> None:
+def test_recolouring_keeps_the_shape(frames: PuppetFrames) -> None:
     changed = [recoloured(frames.images[0], np.random.default_rng(seed)) for seed in range(30)]
     assert all(image.shape == (192, 192, 3) and image.dtype == np.uint8 for image in changed)
     assert len({image.tobytes() for image in changed}) > 25

@@ -33,7 +33,7 @@ def raw(network: DepthAnything, frames: np.ndarray) -> np.ndarray:
     return resized[:, 0].numpy()
 
 
-def test_inverse_depth_is_turned_over_on_one_scale_for_the_clip(folder: Path) -> None:
+def test_inverse_depth_is_inverted_with_one_scale_per_clip(folder: Path) -> None:
     network = DepthAnything(folder)
     frames = noise(11)
     depth, inverse = network.depth(frames), raw(network, frames)
@@ -44,7 +44,7 @@ def test_inverse_depth_is_turned_over_on_one_scale_for_the_clip(folder: Path) ->
     assert np.allclose(depth, inverse.max() - inverse, atol=1e-4)
 
 
-def test_metres_stay_metres(tmp_path: Path) -> None:
+def test_metric_depth_is_unchanged(tmp_path: Path) -> None:
     save_depth_anything(tmp_path, metric=True)
     network = DepthAnything(tmp_path)
     assert not network.near_is_large
@@ -55,12 +55,12 @@ def test_metres_stay_metres(tmp_path: Path) -> None:
     ("frame", "expected"),
     [((480, 640), (518, 686)), ((896, 512), (910, 518)), ((1080, 1920), (518, 924)), ((518, 518), (518, 518))],
 )
-def test_input_sizes_are_those_of_the_published_processor(frame: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_input_sizes_match_the_published_processor(frame: tuple[int, int], expected: tuple[int, int]) -> None:
     """The expected ones were computed with transformers' `get_resize_output_image_size`."""
     assert input_size(*frame, side_px=518, multiple_px=14) == expected
 
 
-def test_pixels_are_antialiased_bicubic_on_whole_numbers(folder: Path) -> None:
+def test_pixels_are_antialiased_bicubic_in_uint8(folder: Path) -> None:
     frames = noise(2)
     pixels = DepthAnything(folder).pixels(frames).numpy().transpose(0, 2, 3, 1)
     levels = pixels * np.array(STD, np.float32) + np.array(MEAN, np.float32)
@@ -68,7 +68,7 @@ def test_pixels_are_antialiased_bicubic_on_whole_numbers(folder: Path) -> None:
     assert np.abs(levels[1] - pillow).max() < 1.01
 
 
-def test_a_truncated_file_is_one_message(folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_gives_a_one_line_error(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
@@ -83,7 +83,7 @@ def test_a_black_clip_has_a_depth(folder: Path) -> None:
 
 
 @pytest.mark.weights
-def test_published_weights_see_the_floor_come_nearer(shared_media: Path) -> None:
+def test_published_weights_give_nearer_depth_towards_the_camera(shared_media: Path) -> None:
     if not os.environ.get("ZOETROPE_TEST_DEPTH_ANYTHING"):
         pytest.skip("set ZOETROPE_TEST_DEPTH_ANYTHING to a folder of depth-anything/Depth-Anything-V2-Small-hf")
     picture = Image.open(shared_media / "reference" / "animatex_3.jpeg").convert("RGB")

@@ -60,14 +60,14 @@ def test_scores_on_held_out_puppets(figure: EmbeddedFigure, puppets: list[Puppet
     assert scores["limb_pairs"] > 300
 
 
-def test_objects_are_found_at_boxes_and_points(puppets: list[PuppetFrame]) -> None:
+def test_objects_are_segmented_at_boxes_and_points(puppets: list[PuppetFrame]) -> None:
     scores = object_scores(EmbeddedObjects(), puppets[:30])
     assert scores["objects"] > 10
     assert scores["object_iou_box"] >= 0.80
     assert scores["object_iou_point"] >= 0.70
 
 
-def test_where_no_puppet_is_scores_are_low(figure: EmbeddedFigure) -> None:
+def test_scores_are_low_without_a_puppet(figure: EmbeddedFigure) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (1, 200, 150, 3)).astype(np.uint8)
     slope = np.linspace(0, 255, 200 * 150 * 3).reshape(1, 200, 150, 3).astype(np.uint8)
@@ -77,7 +77,7 @@ def test_where_no_puppet_is_scores_are_low(figure: EmbeddedFigure) -> None:
     assert figure.character_mask(frames, keypoints).mean() < 0.02
 
 
-def test_same_frames_same_bits_and_batch_mates_do_not_matter(
+def test_results_are_deterministic_and_independent_of_the_batch(
     figure: EmbeddedFigure, puppets: list[PuppetFrame]
 ) -> None:
     frames = np.stack([puppet.rgb for puppet in puppets[0 : 2 * BATCH_FRAMES + 6 : 2]])
@@ -106,7 +106,7 @@ def test_frames_of_another_type_are_refused(figure: EmbeddedFigure) -> None:
         figure.keypoints(np.zeros((1, 8, 8, 3), np.float32))
 
 
-def test_a_small_character_is_masked_from_nearer(figure: EmbeddedFigure, puppets: list[PuppetFrame]) -> None:
+def test_a_small_character_is_masked_in_an_enlarged_crop(figure: EmbeddedFigure, puppets: list[PuppetFrame]) -> None:
     """Both ways must find it; the nearer look must be no worse."""
     far, near = [], []
     for puppet in puppets[:24:2]:
@@ -115,14 +115,14 @@ def test_a_small_character_is_masked_from_nearer(figure: EmbeddedFigure, puppets
         truth = np.zeros((700, 640), bool)
         truth[200:584, 150:438] = puppet.character_mask
         keypoints = figure.keypoints(frame[None])
-        for found, given in ((near, keypoints), (far, np.zeros_like(keypoints))):
+        for ious, given in ((near, keypoints), (far, np.zeros_like(keypoints))):
             mask = figure.character_mask(frame[None], given)[0]
-            found.append((mask & truth).sum() / (mask | truth).sum())
+            ious.append((mask & truth).sum() / (mask | truth).sum())
     assert np.mean(near) >= np.mean(far) - 0.01
     assert np.mean(near) > 0.8
 
 
-def test_broken_checkpoints_are_named(tmp_path: Path) -> None:
+def test_broken_checkpoints_are_refused(tmp_path: Path) -> None:
     network = load_network(OBJECT_CHECKPOINT)
     stored = read_metadata(OBJECT_CHECKPOINT)
     tensors = network.state_dict()

@@ -13,10 +13,10 @@ class Follower(EmbeddedObjects):
     """Tracks like the real one, but "sees" whatever bright pixels lie near the box; records where it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, tuple[float, ...]]] = []
+        self.calls: list[tuple[int, tuple[float, ...]]] = []
 
     def _ask(self, frame_HWC, around, box, positive, negative):
-        self.asked.append((int(frame_HWC[0, 0, 2]), tuple(around)))
+        self.calls.append((int(frame_HWC[0, 0, 2]), tuple(around)))
         x0, y0, x1, y1 = (round(value) for value in around)
         mask = np.zeros(frame_HWC.shape[:2], bool)
         area = np.s_[max(y0 - 4, 0) : y1 + 4, max(x0 - 4, 0) : x1 + 4]
@@ -38,14 +38,14 @@ def box_at(frame: int, x: int) -> ObjectPrompt:
     return ObjectPrompt(frame=frame, box=(x, 20, x + 10, 30), positive=NONE, negative=NONE)
 
 
-def test_an_object_is_followed_both_ways() -> None:
+def test_an_object_is_tracked_in_both_directions() -> None:
     xs = [10, 13, 16, 19, 22, 25]
     masks = Follower().track(clip(xs), [box_at(3, 19)])
     assert [int(np.flatnonzero(mask.any(0))[0]) for mask in masks] == xs
     assert (masks.sum((1, 2)) == 100).all()
 
 
-def test_a_lost_object_is_taken_up_where_it_was_last() -> None:
+def test_a_lost_object_is_recovered_at_its_last_box() -> None:
     masks = Follower().track(clip([10, 12, None, None, 13, 15]), [box_at(0, 10)])
     assert masks.any((1, 2)).tolist() == [True, True, False, False, True, True]
 
@@ -53,8 +53,8 @@ def test_a_lost_object_is_taken_up_where_it_was_last() -> None:
 def test_every_frame_is_reached_from_the_nearest_prompt() -> None:
     follower = Follower()
     follower.track(clip([10] * 8), [box_at(6, 50), box_at(1, 10)])
-    assert sorted(t for t, _ in follower.asked) == list(range(8))
-    assert {t for t, around in follower.asked if around[0] > 40} == {4, 5, 6, 7}
+    assert sorted(t for t, _ in follower.calls) == list(range(8))
+    assert {t for t, around in follower.calls if around[0] > 40} == {4, 5, 6, 7}
 
 
 def test_prompt_maps_mark_box_and_points() -> None:
@@ -68,12 +68,12 @@ def test_prompt_maps_mark_box_and_points() -> None:
     assert abs(outside[..., 1]).max() == 0
 
 
-def test_a_prompt_points_somewhere() -> None:
+def test_an_empty_prompt_is_refused() -> None:
     with pytest.raises(ValueError, match="needs a box or a positive point"):
         ObjectPrompt(frame=0, box=None, positive=NONE, negative=np.ones((1, 2), np.float32))
 
 
-def test_a_puppets_object_is_followed_through_a_clip() -> None:
+def test_an_object_of_a_puppet_is_tracked_through_a_clip() -> None:
     objects = EmbeddedObjects()
     followed = 0
     ious = []

@@ -13,7 +13,7 @@ sizes = st.integers(1, 400)
 
 @given(width=sizes, height=sizes, side=st.sampled_from([32, 96, 192]), seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
-def test_points_go_there_and_back(width: int, height: int, side: int, seed: int) -> None:
+def test_points_round_trip(width: int, height: int, side: int, seed: int) -> None:
     letterbox = Letterbox.of_frame(width_px=width, height_px=height, side_px=side)
     points = np.random.default_rng(seed).uniform(-0.5, [width - 0.5, height - 0.5], (20, 2)).astype(np.float32)
     square = letterbox.points_to_square(points)
@@ -25,7 +25,7 @@ def test_points_go_there_and_back(width: int, height: int, side: int, seed: int)
 
 @given(width=sizes, height=sizes, side=st.sampled_from([32, 96, 192]))
 @settings(max_examples=60, deadline=None)
-def test_shapes_bars_and_way_back(width: int, height: int, side: int) -> None:
+def test_shape_padding_and_inverse(width: int, height: int, side: int) -> None:
     letterbox = Letterbox.of_frame(width_px=width, height_px=height, side_px=side)
     square = letterbox.cut(np.zeros((height, width, 3), np.uint8))
     left, top, right, bottom = letterbox.inner
@@ -37,14 +37,14 @@ def test_shapes_bars_and_way_back(width: int, height: int, side: int) -> None:
     assert letterbox.map_to_region(np.ones((side, side), np.float32)).shape == (height, width)
 
 
-def test_a_dot_is_found_where_the_points_say() -> None:
+def test_a_dot_is_at_the_converted_point() -> None:
     image = np.zeros((300, 500, 3), np.uint8)
     cv2.circle(image, (400, 60), 12, (255, 255, 255), -1)
     letterbox = Letterbox.of_frame(width_px=500, height_px=300, side_px=192)
     left, top, right, bottom = letterbox.inner
-    seen = letterbox.cut(image)[top:bottom, left:right, 0].astype(np.float64)
+    weights = letterbox.cut(image)[top:bottom, left:right, 0].astype(np.float64)
     ys, xs = np.mgrid[top:bottom, left:right]
-    middle = np.array([(xs * seen).sum(), (ys * seen).sum()], np.float32) / seen.sum()
+    middle = np.array([(xs * weights).sum(), (ys * weights).sum()], np.float32) / weights.sum()
     np.testing.assert_allclose(letterbox.points_to_image(middle), [400, 60], atol=0.3)
 
 

@@ -42,12 +42,12 @@ def test_place_loss_is_least_for_a_distribution_centred_on_the_truth(xy: tuple[f
     assert loss(x, y) < min(loss(*place) for place in around if 1.5 <= min(place) <= max(place) <= 29.5)
 
 
-def test_place_loss_of_even_shares_is_the_logarithm_of_their_number() -> None:
+def test_place_loss_of_a_uniform_distribution_is_the_logarithm_of_its_size() -> None:
     even = torch.zeros(2, 64, 3).log_softmax(1)
     torch.testing.assert_close(place_loss(even, torch.rand(2, 3, 2) * 31), torch.full((2, 3), math.log(64)))
 
 
-def test_mask_loss_knows_right_from_wrong_and_nothing_from_something() -> None:
+def test_mask_loss_ranks_correct_wrong_and_empty_masks() -> None:
     truth = batch().character
     ones = torch.ones(2)
     right, wrong = mask_loss((truth - 0.5) * 40, truth, ones), mask_loss((0.5 - truth) * 40, truth, ones)
@@ -58,7 +58,7 @@ def test_mask_loss_knows_right_from_wrong_and_nothing_from_something() -> None:
     assert float(mask_loss((0.5 - truth) * 40, truth, torch.zeros(2))) == 0
 
 
-def test_depth_loss_counts_the_relief_of_the_character_and_nothing_in_the_bars() -> None:
+def test_depth_loss_includes_the_relief_and_ignores_the_padding() -> None:
     truth = batch()
     assert float(depth_loss(truth.depth.clone(), truth)) == 0
     bars = truth.depth + 100 * (1 - truth.inside)
@@ -70,7 +70,7 @@ def test_depth_loss_counts_the_relief_of_the_character_and_nothing_in_the_bars()
     assert float(depth_loss(truth.depth + 1, batch(depth_weight=0.0))) == 0
 
 
-def test_gap_loss_asks_for_the_depth_differences_of_visible_limbs_and_no_more() -> None:
+def test_gap_loss_depends_only_on_depth_differences_of_visible_limbs() -> None:
     keypoints = np.zeros((133, 3), np.float32)
     for name, column in (("left_forearm", 10), ("right_forearm", 20), ("left_thigh", 25)):
         first, second = LIMBS[name]

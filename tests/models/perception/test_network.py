@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.perception.network import PerceptionNet, PerceptionNetConfig, _places
+from models.perception.network import PerceptionNet, PerceptionNetConfig, _positions
 
 TINY = PerceptionNetConfig(input_px=64, widths=(8, 8, 16, 16, 16), num_keypoints=5)
 
@@ -29,13 +29,13 @@ def test_shapes_of_every_head() -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize(("x", "y"), [(9.5, 13.5), (10.7, 12.2), (50.0, 5.0), (33.0, 54.5)])
-def test_a_keypoint_is_read_at_its_peak_in_input_pixels(x: float, y: float) -> None:
+def test_a_keypoint_is_decoded_at_its_peak_in_input_pixels(x: float, y: float) -> None:
     centres = torch.arange(16) * 4 + 1.5  # a cell covers input pixels 4i … 4i + 3
     peak = torch.exp(-((centres[None] - x) ** 2 + (centres[:, None] - y) ** 2) / 20)
     other = 0.7 * torch.exp(-((centres[None] - 58) ** 2 + (centres[:, None] - 40) ** 2) / 20)
     share = (peak + other + 1e-9).flatten()
-    found = _places((share / share.sum()).log()[None, :, None], 16, 16)
-    torch.testing.assert_close(found[0, 0], torch.tensor([x, y]), atol=0.35, rtol=0)
+    position = _positions((share / share.sum()).log()[None, :, None], 16, 16)
+    torch.testing.assert_close(position[0, 0], torch.tensor([x, y]), atol=0.35, rtol=0)
 
 
 @torch.inference_mode()
@@ -56,7 +56,7 @@ def test_every_parameter_is_trained() -> None:
 
 
 @torch.inference_mode()
-def test_a_frame_does_not_depend_on_its_batch_mates() -> None:
+def test_a_frame_does_not_depend_on_the_rest_of_its_batch() -> None:
     network = tiny()
     images = torch.randn(5, 3, 64, 64)
     together = network.pose(network.features(images)[1])
@@ -66,7 +66,7 @@ def test_a_frame_does_not_depend_on_its_batch_mates() -> None:
         torch.testing.assert_close(alone.presence[0], together.presence[index], atol=1e-4, rtol=1e-4)
 
 
-def test_a_network_has_only_the_heads_it_was_asked_for() -> None:
+def test_a_network_has_only_the_configured_heads() -> None:
     network = tiny(PerceptionNetConfig(input_px=32, input_channels=5, widths=(8,) * 5, num_keypoints=0, depth=False))
     names = {name.partition(".")[0] for name in network.state_dict()}
     assert {"mask_head", "up2"} <= names
@@ -83,7 +83,7 @@ def test_a_network_has_only_the_heads_it_was_asked_for() -> None:
         ({"num_keypoints": 0, "depth": False, "mask": False}, "at least one"),
     ],
 )
-def test_impossible_shapes_are_refused(settings: dict, words: str) -> None:
+def test_invalid_configurations_are_refused(settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         PerceptionNetConfig(**settings)
 

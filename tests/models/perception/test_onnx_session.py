@@ -19,7 +19,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_graph_of_one_image_or_of_any_number(file: Path, tmp_path: Path) -> None:
+def test_graphs_with_fixed_and_dynamic_batch_size(file: Path, tmp_path: Path) -> None:
     save_pose(tmp_path / "any.onnx", batch="batch")
     for path, batch in ((file, 1), (tmp_path / "any.onnx", BATCH_IMAGES)):
         network = SimccPose(path).network
@@ -31,7 +31,7 @@ def test_a_graph_of_one_image_or_of_any_number(file: Path, tmp_path: Path) -> No
         assert y.shape == (batch, 133, 768)
 
 
-def test_absent_damaged_and_foreign_files_are_one_message(file: Path, tmp_path: Path) -> None:
+def test_absent_damaged_and_foreign_files_give_a_one_line_error(file: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no ONNX file at .*absent\.onnx"):
         SimccPose(tmp_path / "absent.onnx")
     whole = file.read_bytes()
@@ -48,7 +48,7 @@ def test_absent_damaged_and_foreign_files_are_one_message(file: Path, tmp_path: 
         assert "\n" not in str(error.value)
 
 
-def test_another_network_is_named_as_such(file: Path, tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"another network: expected one float32 input .*3, 640, 640"):
         PersonDetector(file)
     save_pose(tmp_path / "body.onnx", num_keypoints=17)
@@ -62,7 +62,7 @@ def test_another_network_is_named_as_such(file: Path, tmp_path: Path) -> None:
         PersonDetector(tmp_path / "faces.onnx")
 
 
-def test_running_on_the_cpu_instead_of_a_cuda_device_is_said_loudly(
+def test_falling_back_to_the_cpu_logs_a_warning(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import onnxruntime
@@ -78,16 +78,16 @@ def test_running_on_the_cpu_instead_of_a_cuda_device_is_said_loudly(
     assert "onnxruntime-gpu" in record.message
 
 
-def test_a_cuda_provider_that_does_not_start_is_said_loudly(
+def test_a_cuda_provider_that_does_not_start_logs_a_warning(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import onnxruntime
 
     opened = onnxruntime.InferenceSession
-    asked = []
+    requested_providers = []
 
     def falls_back(path: str, options: object, providers: list) -> onnxruntime.InferenceSession:
-        asked.append(providers)
+        requested_providers.append(providers)
         return opened(path, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
@@ -95,12 +95,12 @@ def test_a_cuda_provider_that_does_not_start_is_said_loudly(
     assert missing_cuda() is None
     with caplog.at_level(logging.WARNING):
         SimccPose(file, device="cuda:1")
-    assert asked == [[("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]]
+    assert requested_providers == [[("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]]
     assert "RUNS ON THE CPU" in caplog.text
     assert "did not start" in caplog.text
 
 
-def test_a_missing_onnxruntime_is_one_message(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnxruntime_gives_a_one_line_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(CheckpointError, match=r"zoetrope\[onnx\]"):
         OnnxNetwork(file, input_shape=(3, 384, 288), output_shapes=[])

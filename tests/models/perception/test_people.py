@@ -32,28 +32,28 @@ def test_a_clip_without_persons_has_no_character() -> None:
     assert chosen([]) == []
 
 
-def test_a_single_picture_will_do() -> None:
+def test_a_clip_of_one_frame() -> None:
     assert chosen([[(100, 240, 100), (320, 240, 300)]]) == [1]
 
 
-def test_size_decides_and_then_the_middle() -> None:
+def test_the_character_is_the_largest_then_the_most_central_person() -> None:
     assert chosen([[(320, 240, 150), (200, 240, 300)]] * 3) == [1, 1, 1]
     assert chosen([[(100, 240, 200), (320, 240, 200), (560, 240, 200)]] * 3) == [1, 1, 1]
 
 
-def test_who_stays_comes_before_who_passes_by_in_front() -> None:
+def test_a_person_visible_throughout_is_preferred_to_a_passer_by() -> None:
     stays = (320.0, 240.0, 200.0)
     passing = [(40.0 + 60 * t, 240.0, 380.0) for t in range(10)]
     clip = [[stays]] * 10 + [[passer, stays] for passer in passing] + [[stays]] * 10
     assert chosen(clip) == [0] * 10 + [1] * 10 + [0] * 10
 
 
-def test_two_who_cross_keep_their_identity_by_their_keypoints() -> None:
+def test_crossing_persons_keep_their_identity_by_their_keypoints() -> None:
     clip = [[(100.0 + 22 * t, 240, 300), (540.0 - 22 * t, 240, 200)] for t in range(21)]
     assert chosen(clip) == [0] * 21
 
 
-def test_a_missed_frame_does_not_end_a_person() -> None:
+def test_a_missed_frame_does_not_end_a_track() -> None:
     figure = (320.0, 240.0, 200.0)
     other = (100.0, 240.0, 150.0)
     gap = [[other]] * MAX_GAP_FRAMES
@@ -61,14 +61,14 @@ def test_a_missed_frame_does_not_end_a_person() -> None:
     assert [track.frames for track in follow(clip)] == [[0, len(clip) - 1], list(range(len(clip)))]
 
 
-def test_who_comes_back_after_long_is_taken_for_the_character_unless_only_glimpsed() -> None:
+def test_a_long_later_track_is_joined_to_the_character_a_short_one_is_not() -> None:
     absent: list[list[Figure]] = [[]] * (MAX_GAP_FRAMES + 5)
     first: list[list[Figure]] = [[(320, 240, 300)]] * 12
     assert chosen([*first, *absent, *([[(100, 200, 200)]] * MIN_RETURN_FRAMES)])[-1] == 0
     assert chosen([*first, *absent, *([[(100, 200, 200)]] * (MIN_RETURN_FRAMES - 1))])[-1] == -1
 
 
-def test_whoever_shared_a_frame_with_the_character_is_not_the_character_come_back() -> None:
+def test_a_track_that_shares_a_frame_with_the_character_is_not_joined() -> None:
     figure, bystander = (320.0, 240.0, 300.0), (80.0, 240.0, 150.0)
     assert chosen([[bystander, figure]] * 12 + [[bystander]] * 12) == [1] * 12 + [-1] * 12
 
@@ -88,15 +88,15 @@ def test_every_person_is_in_one_track(clip: list[list[Figure]], posed: bool) -> 
 
 
 @given(clips, st.booleans())
-def test_a_clip_with_persons_has_a_character_who_is_one_of_them(clip: list[list[Figure]], posed: bool) -> None:
-    found = chosen(clip, posed=posed)
-    assert len(found) == len(clip)
-    assert all(-1 <= n < len(frame) for n, frame in zip(found, clip, strict=True))
-    assert any(n >= 0 for n in found) == any(clip)
+def test_the_character_is_one_of_the_persons(clip: list[list[Figure]], posed: bool) -> None:
+    indices = chosen(clip, posed=posed)
+    assert len(indices) == len(clip)
+    assert all(-1 <= n < len(frame) for n, frame in zip(indices, clip, strict=True))
+    assert any(n >= 0 for n in indices) == any(clip)
 
 
 @given(clips, st.randoms(use_true_random=False))
-def test_the_order_in_which_persons_are_found_does_not_matter(clip: list[list[Figure]], random: Random) -> None:
+def test_the_order_of_persons_does_not_matter(clip: list[list[Figure]], random: Random) -> None:
     # No two alike: between equals, the order decides.
     clip = [
         [(x + t + n / 7, y, height + t / 3 + n) for n, (x, y, height) in enumerate(frame)]
@@ -109,7 +109,7 @@ def test_the_order_in_which_persons_are_found_does_not_matter(clip: list[list[Fi
 
 
 @given(st.integers(2, 20), st.integers(0, 4), st.floats(-0.3, 0.3), st.floats(60, 300))
-def test_one_who_moves_steadily_is_one_person(num: int, missed_every: int, step: float, height: float) -> None:
+def test_steady_motion_gives_one_track(num: int, missed_every: int, step: float, height: float) -> None:
     clip: list[list[Figure]] = [
         []
         if missed_every and 0 < t < num - 1 and t % (missed_every + 1) == 0

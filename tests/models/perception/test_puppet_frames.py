@@ -19,7 +19,7 @@ from models.perception.puppet_frames import (
 CONFIG = PuppetFramesConfig(split="train", first_seed=0, num_videos=6, frames_per_video=2)
 
 
-def test_frames_carry_their_truth_and_are_rendered_once(tmp_path: Path) -> None:
+def test_frames_have_ground_truth_and_are_rendered_once(tmp_path: Path) -> None:
     frames = open_frames(CONFIG, tmp_path)
     render_frames(CONFIG, frames, range(3))
     assert frames.done.tolist() == [True] * 6 + [False] * 6
@@ -45,7 +45,7 @@ def test_frames_carry_their_truth_and_are_rendered_once(tmp_path: Path) -> None:
     assert (again.images[0] == 7).all()
 
 
-def test_another_set_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_dataset_is_refused(tmp_path: Path) -> None:
     open_frames(CONFIG, tmp_path)
     with pytest.raises(ValueError, match="name another folder"):
         open_frames(replace(CONFIG, first_seed=1), tmp_path)

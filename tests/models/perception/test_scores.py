@@ -20,10 +20,10 @@ class Oracle:
         return [next(p for p in self.puppets if np.array_equal(p.rgb, frame)) for frame in frames]
 
     def keypoints(self, frames: np.ndarray) -> np.ndarray:
-        found = np.stack([p.keypoints for p in self._find(frames)])
-        found[..., 2] = found[..., 2] > 0
-        found[..., 0] += self.shift
-        return found
+        keypoints_TK3 = np.stack([p.keypoints for p in self._find(frames)])
+        keypoints_TK3[..., 2] = keypoints_TK3[..., 2] > 0
+        keypoints_TK3[..., 0] += self.shift
+        return keypoints_TK3
 
     def depth(self, frames: np.ndarray) -> np.ndarray:
         return np.stack([-p.depth if self.flip_depth else p.depth for p in self._find(frames)])
@@ -48,7 +48,7 @@ def puppets() -> list[PuppetFrame]:
     return [render_frame(spec, 0.5) for spec in specs]
 
 
-def test_truth_scores_full_marks(puppets: list[PuppetFrame]) -> None:
+def test_the_truth_has_perfect_scores(puppets: list[PuppetFrame]) -> None:
     scores = figure_scores(Oracle(puppets), puppets)
     assert scores["pck"] == scores["pck_face"] == scores["character_iou"] == 1
     assert scores["presence_recall"] == 1
@@ -57,7 +57,7 @@ def test_truth_scores_full_marks(puppets: list[PuppetFrame]) -> None:
     assert scores["limb_pairs"] > 20
 
 
-def test_faults_are_seen(puppets: list[PuppetFrame]) -> None:
+def test_errors_lower_the_scores(puppets: list[PuppetFrame]) -> None:
     far = figure_scores(Oracle(puppets, shift=40.0), puppets)
     assert far["pck"] == 0
     assert figure_scores(Oracle(puppets, flip_depth=True), puppets)["limb_depth_order"] < 0.1

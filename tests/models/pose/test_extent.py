@@ -25,7 +25,7 @@ def test_frames_with_one_keypoint_do_not_count():
     assert character_size_px(keypoints) == 80
 
 
-def test_nobody_has_size_zero():
+def test_size_is_zero_without_keypoints():
     assert character_size_px(np.zeros((3, 133, 3), np.float32)) == 0.0
 
 

@@ -30,7 +30,7 @@ def test_right_comes_first_and_the_neck_is_between_the_shoulders() -> None:
     assert [part.stop - part.start for part in (openpose.BODY, openpose.FEET, openpose.FACE)] == [18, 6, 68]
 
 
-def test_there_and_back() -> None:
+def test_round_trip() -> None:
     keypoints = np.random.default_rng(0).random((2, 133, 3), np.float32)
     np.testing.assert_array_equal(from_openpose(to_openpose(keypoints)), keypoints)
 

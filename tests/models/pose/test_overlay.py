@@ -35,7 +35,7 @@ def test_rasterised_limb_covers_its_width_and_no_more(start, end, width):
     assert mask.any()
 
 
-def test_unsure_keypoints_are_left_out():
+def test_keypoints_below_the_minimum_score_are_omitted():
     keypoints = one_limb((10, 10), (30, 30), score=0.2)
     assert not rasterise_skeleton(keypoints, (48, 64), line_width_px=4).any()
     image = np.full((48, 64, 3), 90, np.uint8)
@@ -49,7 +49,7 @@ def test_limb_that_leaves_the_picture_keeps_its_direction():
     rasterise_skeleton(one_limb((-1e30, 5), (1e30, 5)), (48, 64), line_width_px=3)
 
 
-def test_draw_leaves_the_given_image_alone_and_changes_only_the_limb():
+def test_drawing_copies_the_image_and_changes_only_the_limb():
     image = np.full((48, 64, 3), 90, np.uint8)
     drawn = draw_skeleton(image, one_limb((10, 10), (50, 30)), line_width_px=3)
     assert (image == 90).all()
@@ -69,7 +69,7 @@ def test_left_and_right_differ_in_colour():
     assert cool[2] > cool[0]
 
 
-def test_refuses_other_layouts_and_what_is_not_finite():
+def test_refuses_other_layouts_and_non_finite_points():
     with pytest.raises(ValueError, match=r"must be \(133, 3\), got \(18, 3\)"):
         rasterise_skeleton(np.zeros((18, 3), np.float32), (8, 8), line_width_px=1)
     with pytest.raises(ValueError, match="finite"):

@@ -31,74 +31,76 @@ factors = st.dictionaries(st.sampled_from(sorted(OPERATIONS)), st.floats(0.4, 2.
 
 
 def lengths(keypoints: NDArray[np.float32], group: str) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.linalg.norm(limb_vectors(keypoints, group), axis=-1)
-    return found
+    result: NDArray[np.float64] = np.linalg.norm(limb_vectors(keypoints, group), axis=-1)
+    return result
 
 
 def neck(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
     return with_centres(keypoints, 0.3)[0][..., NECK, :]
 
 
-def assert_directions_stay(found: NDArray[np.float32], before: NDArray[np.float32]) -> None:
+def assert_directions_stay(result: NDArray[np.float32], before: NDArray[np.float32]) -> None:
     for group in GROUPS:
-        one, other = limb_vectors(found, group), limb_vectors(before, group)
+        one, other = limb_vectors(result, group), limb_vectors(before, group)
         sizes = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
         np.testing.assert_allclose((one * other).sum(-1), sizes, rtol=1e-3)
 
 
 @settings(max_examples=50, deadline=None)
 @given(proportions, proportions, st.integers(0, 1000))
-def test_realigned_skeletons_have_the_anchors_lengths_their_own_angles_and_their_own_place(
+def test_realigned_skeletons_have_the_anchors_lengths_and_their_own_angles_and_position(
     driver: dict[str, float], character: dict[str, float], seed: int
 ) -> None:
     driving, anchor = dancing(driver, seed=seed), dancing(character, num_frames=1, seed=seed + 1)[0]
-    found = realigned(driving, anchor)
+    result = realigned(driving, anchor)
     for group in BODY_GROUPS:
-        np.testing.assert_allclose(lengths(found, group), character[group], atol=0.01)
-    assert_directions_stay(found, driving)
-    np.testing.assert_allclose(neck(found), neck(driving), atol=0.01)
+        np.testing.assert_allclose(lengths(result, group), character[group], atol=0.01)
+    assert_directions_stay(result, driving)
+    np.testing.assert_allclose(neck(result), neck(driving), atol=0.01)
 
 
 @settings(max_examples=50, deadline=None)
 @given(factors, st.integers(0, 1000))
-def test_rescaled_limbs_have_the_lengths_asked_for_and_the_others_stay(asked: dict[str, float], seed: int) -> None:
+def test_rescaled_limbs_have_the_requested_lengths_and_others_stay(
+    factors_by_operation: dict[str, float], seed: int
+) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
-    found = changed(clip, Change(factors=asked), None)
-    ratio = {group: factor for name, factor in asked.items() for group in OPERATIONS[name]}
+    result = changed(clip, Change(factors=factors_by_operation), None)
+    ratio = {group: factor for name, factor in factors_by_operation.items() for group in OPERATIONS[name]}
     for group in GROUPS:
         expected = lengths(clip, group) * ratio.get(group, 1.0)
-        np.testing.assert_allclose(lengths(found, group), expected, atol=0.02)
-    assert_directions_stay(found, clip)
-    np.testing.assert_allclose(neck(found), neck(clip), atol=0.01)
+        np.testing.assert_allclose(lengths(result, group), expected, atol=0.02)
+    assert_directions_stay(result, clip)
+    np.testing.assert_allclose(neck(result), neck(clip), atol=0.01)
 
 
 @settings(max_examples=50, deadline=None)
 @given(missing, missing, factors, st.booleans(), st.integers(0, 100))
-def test_missing_stays_missing_seen_stays_seen_and_everything_is_finite(
-    of_clip: list[int], of_anchor: list[int], asked: dict[str, float], realign: bool, seed: int
+def test_scores_are_unchanged_and_points_finite(
+    of_clip: list[int], of_anchor: list[int], factors_by_operation: dict[str, float], realign: bool, seed: int
 ) -> None:
     clip, anchor = dancing(LENGTHS_PX, seed=seed), dancing(LENGTHS_PX, num_frames=1, seed=seed + 1)[0]
     clip[:2, of_clip] = (np.nan, np.nan, 0.0)
     anchor[of_anchor, 2] = 0.0
     before = clip.copy()
-    found = changed(clip, Change(anchor=0, realign=realign, factors=asked), anchor)
-    np.testing.assert_array_equal(found[..., 2], clip[..., 2])
-    assert np.isfinite(found[found[..., 2] > 0]).all()
+    result = changed(clip, Change(anchor=0, realign=realign, factors=factors_by_operation), anchor)
+    np.testing.assert_array_equal(result[..., 2], clip[..., 2])
+    assert np.isfinite(result[result[..., 2] > 0]).all()
     np.testing.assert_array_equal(clip, before)  # what was given is left alone
 
 
 @settings(max_examples=50, deadline=None)
 @given(factors, st.integers(0, 100))
-def test_a_change_is_its_realignment_then_its_rescaling(asked: dict[str, float], seed: int) -> None:
+def test_a_change_is_its_realignment_then_its_rescaling(factors_by_operation: dict[str, float], seed: int) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
     anchor = dancing({name: 1.2 * length for name, length in LENGTHS_PX.items()}, num_frames=1, seed=seed + 1)[0]
-    together = changed(clip, Change(anchor=0, realign=True, factors=asked), anchor)
-    apart = changed(realigned(clip, anchor), Change(factors=asked), None)
+    together = changed(clip, Change(anchor=0, realign=True, factors=factors_by_operation), anchor)
+    apart = changed(realigned(clip, anchor), Change(factors=factors_by_operation), None)
     np.testing.assert_allclose(together, apart, atol=0.02)
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
-def test_a_part_goes_and_comes_from_the_anchor_where_it_hangs_and_nothing_else_does(part: str) -> None:
+def test_dropping_and_adding_a_part_changes_nothing_else(part: str) -> None:
     clip, anchor = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=7)[0]
     nodes, roots = (list(points) for points in PARTS[part])
     others = np.setdiff1d(np.arange(NUM_KEYPOINTS), nodes)
@@ -114,7 +116,7 @@ def test_a_part_goes_and_comes_from_the_anchor_where_it_hangs_and_nothing_else_d
     np.testing.assert_array_equal(with_parts(clip, anchor, [part]), clip)  # it is there already
 
 
-def test_a_part_hangs_from_the_next_point_that_both_have_and_from_nothing_where_there_is_none() -> None:
+def test_a_part_is_attached_to_the_nearest_common_point_or_not_added() -> None:
     clip, anchor = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=7)[0]
     hip, knee = INDEX["left_hip"], INDEX["left_knee"]
     gone = without_parts(clip, ["left_leg"])
@@ -127,21 +129,21 @@ def test_a_part_hangs_from_the_next_point_that_both_have_and_from_nothing_where_
     np.testing.assert_array_equal(with_parts(gone, anchor, ["left_leg"]), gone)
 
 
-def test_changes_are_drawn_as_often_and_as_far_as_asked_and_the_same_for_the_same_seed() -> None:
+def test_changes_follow_the_configured_probabilities_and_ranges_deterministically() -> None:
     config = ExplicitIndicatorConfig(probability=0.8)
     drawn = [draw_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
     assert drawn == [draw_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
-    made = [change for change in drawn if change != UNCHANGED]
-    assert 0.77 < len(made) / len(drawn) < 0.83
-    assert {change.anchor for change in made} == set(range(5))
-    assert all(change.realign for change in made)
+    applied = [change for change in drawn if change != UNCHANGED]
+    assert 0.77 < len(applied) / len(drawn) < 0.83
+    assert {change.anchor for change in applied} == set(range(5))
+    assert all(change.realign for change in applied)
     for name, (low, high) in config.ranges.items():
-        found = [change.factors[name] for change in made if name in change.factors]
-        assert 0.45 < len(found) / len(made) < 0.55
-        assert low <= min(found) < low * 1.1
-        assert high / 1.1 < max(found) <= high
+        result = [change.factors[name] for change in applied if name in change.factors]
+        assert 0.45 < len(result) / len(applied) < 0.55
+        assert low <= min(result) < low * 1.1
+        assert high / 1.1 < max(result) <= high
     for parts in ("dropped", "added"):
-        assert {part for change in made for part in getattr(change, parts)} == set(PARTS)
+        assert {part for change in applied for part in getattr(change, parts)} == set(PARTS)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,7 @@ def test_changes_are_drawn_as_often_and_as_far_as_asked_and_the_same_for_the_sam
         ({"drop_probability": 0.0}, "dropped", ()),
     ],
 )
-def test_each_switch_of_the_ablations_switches_off_what_it_says_and_nothing_else(
-    switch: dict[str, Any], field: str, off: object
-) -> None:
+def test_each_ablation_disables_only_its_own_change(switch: dict[str, Any], field: str, off: object) -> None:
     config = ExplicitIndicatorConfig()
     for seed in range(200):
         full, less = (
@@ -165,13 +165,13 @@ def test_each_switch_of_the_ablations_switches_off_what_it_says_and_nothing_else
         assert less == (full if full == UNCHANGED else replace(full, **{field: off}))
 
 
-def test_limbs_without_a_range_are_left_alone_and_no_other() -> None:
+def test_a_disabled_range_affects_no_other_limbs() -> None:
     config = ExplicitIndicatorConfig()
     less = replace(config, body=None, shoulders=None)
     for seed in range(200):
-        full, found = (draw_change(np.random.default_rng(seed), c, pool_size=5) for c in (config, less))
+        full, result = (draw_change(np.random.default_rng(seed), c, pool_size=5) for c in (config, less))
         expected = {name: factor for name, factor in full.factors.items() if name not in ("body", "shoulders")}
-        assert found == replace(full, factors=expected)
+        assert result == replace(full, factors=expected)
 
 
 def test_without_the_indicator_and_without_anchors() -> None:
@@ -181,14 +181,14 @@ def test_without_the_indicator_and_without_anchors() -> None:
     assert (without_pool.anchor, without_pool.realign, without_pool.added) == (None, False, ())
 
 
-def test_a_part_that_is_to_come_and_to_go_goes() -> None:
+def test_a_part_both_added_and_dropped_is_dropped() -> None:
     clip, anchor = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=7)[0]
     gone = without_parts(clip, ["left_arm"])
-    found = changed(gone, Change(anchor=0, added=("left_arm",), dropped=("left_arm",)), anchor)
-    np.testing.assert_array_equal(found[..., 2], gone[..., 2])
+    result = changed(gone, Change(anchor=0, added=("left_arm",), dropped=("left_arm",)), anchor)
+    np.testing.assert_array_equal(result[..., 2], gone[..., 2])
 
 
-def test_nothing_to_do_gives_back_what_was_given() -> None:
+def test_an_empty_change_returns_its_input() -> None:
     clip = dancing(LENGTHS_PX)
     assert changed(clip, UNCHANGED, None) is clip
     assert rescaled(clip, {}) is clip
@@ -203,6 +203,6 @@ def test_nothing_to_do_gives_back_what_was_given() -> None:
         ({"legs": (2.0, 1.0)}, "must be positive and rising, got 2.0 to 1.0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
+def test_invalid_settings_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ExplicitIndicatorConfig(**changes)  # type: ignore[arg-type]

@@ -27,20 +27,20 @@ def pickled(path: Path, content: object) -> Path:
     return path
 
 
-def test_what_is_written_is_read_and_the_public_layout_is_kept(tmp_path: Path) -> None:
+def test_round_trip_in_the_public_layout(tmp_path: Path) -> None:
     spec = sample_spec(3, body="human", size_px=(80, 60))
     keypoints = np.stack([frame.keypoints for frame in render(spec, fps=8, num_frames=2)])
     keypoints[..., 2] = keypoints[..., 2] > 0
     keypoints[1, INDEX["left_wrist"], 2] = 0.0
     path = tmp_path / "a.pkl"
     write_pose_file(path, FilePoses(keypoints=keypoints, height_px=80, width_px=60), fps=8)
-    found = read_pose_file(path, shown="a.pkl")
-    assert (found.height_px, found.width_px) == (80, 60)
-    there = keypoints[..., 2] > 0
-    there[:, FEET] = False
-    np.testing.assert_array_equal(found.keypoints[..., 2], there)
-    np.testing.assert_allclose(found.keypoints[there], keypoints[there], atol=1e-4)
-    assert not found.keypoints[~there].any()
+    poses = read_pose_file(path, shown="a.pkl")
+    assert (poses.height_px, poses.width_px) == (80, 60)
+    present = keypoints[..., 2] > 0
+    present[:, FEET] = False
+    np.testing.assert_array_equal(poses.keypoints[..., 2], present)
+    np.testing.assert_allclose(poses.keypoints[present], keypoints[present], atol=1e-4)
+    assert not poses.keypoints[~present].any()
     # The body as the public code reads it: OpenPose order, shares of the frame, -1 for what is missing.
     content = pickle.loads(path.read_bytes())
     right_shoulder = keypoints[0, INDEX["right_shoulder"], :2] / (60, 80)
@@ -50,21 +50,21 @@ def test_what_is_written_is_read_and_the_public_layout_is_kept(tmp_path: Path) -
     assert {name: np.shape(value) for name, value in content.items()} == {n: np.shape(v) for n, v in GOOD.items()}
 
 
-def test_left_and_right_hand_are_told_apart(tmp_path: Path) -> None:
+def test_left_and_right_hand_are_distinguished(tmp_path: Path) -> None:
     hands = GOOD["hands"].copy()
     hands[:, 0] = 0.75
-    found = read_pose_file(pickled(tmp_path / "a.pkl", {**GOOD, "hands": hands}), shown="a.pkl").keypoints
-    assert found[0, INDEX["left_hand_wrist"]].tolist() == [45, 60, 1]
-    assert found[0, INDEX["right_hand_wrist"]].tolist() == [0, 0, 0]
-    assert found.shape == (2, NUM_OPENPOSE - 1, 3)
+    poses = read_pose_file(pickled(tmp_path / "a.pkl", {**GOOD, "hands": hands}), shown="a.pkl").keypoints
+    assert poses[0, INDEX["left_hand_wrist"]].tolist() == [45, 60, 1]
+    assert poses[0, INDEX["right_hand_wrist"]].tolist() == [0, 0, 0]
+    assert poses.shape == (2, NUM_OPENPOSE - 1, 3)
 
 
-def test_pickles_of_the_first_numpy_are_read(tmp_path: Path) -> None:
+def test_pickles_of_numpy_1_are_read(tmp_path: Path) -> None:
     old = pickle.dumps(GOOD, protocol=3).replace(b"numpy._core", b"numpy.core")
     assert b"numpy.core.multiarray" in old
     (tmp_path / "a.pkl").write_bytes(old)
-    found = read_pose_file(tmp_path / "a.pkl", shown="a.pkl").keypoints
-    assert found[0, INDEX["nose"]].tolist() == [30, 40, 1]
+    poses = read_pose_file(tmp_path / "a.pkl", shown="a.pkl").keypoints
+    assert poses[0, INDEX["nose"]].tolist() == [30, 40, 1]
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ def test_pickles_of_the_first_numpy_are_read(tmp_path: Path) -> None:
         ({**GOOD, "size": None}, "size is None"),
     ],
 )
-def test_another_content_is_named(tmp_path: Path, content: object, message: str) -> None:
+def test_other_content_is_refused(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(PoseFileError, match=message):
         read_pose_file(pickled(tmp_path / "a.pkl", content), shown="a.pkl")
 
 
 class Hostile:
-    def __init__(self, made: Path) -> None:
-        self.made = made
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
 
     def __reduce__(self) -> Any:
-        return Path.touch, (self.made,)
+        return Path.touch, (self.marker,)
 
 
-def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
+def test_no_code_in_a_file_is_executed(tmp_path: Path) -> None:
     path = pickled(tmp_path / "a.pkl", {**GOOD, "fps": Hostile(tmp_path / "made")})
     with pytest.raises(PoseFileError, match="which no numpy array needs"):
         read_pose_file(path, shown="a.pkl")
@@ -102,7 +102,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>404</html>", pickle.dumps(GOOD)[:200]])
-def test_a_damaged_file_is_named(tmp_path: Path, data: bytes) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.pkl").write_bytes(data)
     with pytest.raises(PoseFileError, match=r"saved/a.pkl is no pose file \(.*expected a pickle of process_data.py"):
         read_pose_file(tmp_path / "a.pkl", shown="saved/a.pkl")

@@ -63,13 +63,13 @@ def test_published_drawings(image: str, drawing: str) -> None:
     arrays(np.bool_, 133),
     st.sampled_from(sorted(PRESETS)),
 )
-def test_anything_visible_can_be_drawn_and_what_is_missing_leaves_no_trace(
-    xy: NDArray[np.float32], seen: NDArray[np.bool_], name: str
+def test_any_visible_points_can_be_drawn_and_missing_points_have_no_effect(
+    xy: NDArray[np.float32], visible: NDArray[np.bool_], name: str
 ) -> None:
-    keypoints = np.concatenate([xy, seen[:, None].astype(np.float32)], axis=1)
+    keypoints = np.concatenate([xy, visible[:, None].astype(np.float32)], axis=1)
     drawn = draw_pose(keypoints, height_px=HEIGHT, width_px=WIDTH, preset=PRESETS[name])
     assert drawn.shape == (HEIGHT, WIDTH, 3)
-    keypoints[~seen, :2] = np.nan
+    keypoints[~visible, :2] = np.nan
     again = draw_pose(keypoints, height_px=HEIGHT, width_px=WIDTH, preset=PRESETS[name])
     np.testing.assert_array_equal(drawn, again)
     keypoints[:, 2] = 0
@@ -99,7 +99,7 @@ def only(*names: str) -> NDArray[np.float32]:
         ("x-dyna", {"body", "hands"}),
     ],
 )
-def test_presets_leave_out_what_the_checkpoint_was_not_trained_on(name: str, drawn_parts: set[str]) -> None:
+def test_presets_omit_parts_the_checkpoint_was_not_trained_on(name: str, drawn_parts: set[str]) -> None:
     parts = {
         "body": only("nose"),
         "eyes": only("left_eye", "right_ear"),
@@ -114,7 +114,7 @@ def test_presets_leave_out_what_the_checkpoint_was_not_trained_on(name: str, dra
     assert {part for part, any_pixel in drawn.items() if any_pixel} == drawn_parts
 
 
-def test_swapped_channels_are_the_same_drawing() -> None:
+def test_swapped_channels_give_the_same_drawing() -> None:
     keypoints = only("left_shoulder", "left_elbow")
     drawn = draw_pose(keypoints, height_px=HEIGHT, width_px=WIDTH, preset=PRESETS["unianimate"])
     plain = draw_pose(keypoints, height_px=HEIGHT, width_px=WIDTH, preset=PRESETS["moore"])
@@ -122,7 +122,7 @@ def test_swapped_channels_are_the_same_drawing() -> None:
     np.testing.assert_array_equal(drawn[..., ::-1], plain)
 
 
-def test_a_clip_is_its_frames() -> None:
+def test_a_clip_equals_its_frames() -> None:
     clip = np.stack([standing(), standing() + np.float32([3, 2, 0])])
     drawn = draw_poses(clip, height_px=HEIGHT, width_px=WIDTH, preset=PRESETS["moore"])
     for frame, keypoints in zip(drawn, clip, strict=True):
@@ -131,7 +131,7 @@ def test_a_clip_is_its_frames() -> None:
         )
 
 
-def test_refuses_visible_points_that_are_nowhere() -> None:
+def test_refuses_visible_points_that_are_not_finite() -> None:
     keypoints = standing()
     keypoints[LEFT_HAND.start, 0] = np.inf
     with pytest.raises(ValueError, match="must have finite coordinates"):

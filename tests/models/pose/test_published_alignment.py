@@ -31,26 +31,26 @@ def sizes(case: str) -> dict[str, tuple[int, int]]:
     return {f"{who}_size_px": tuple(CASES[case][f"{who}_size"]) for who in ("driving", "reference")}
 
 
-def assert_same(found: NDArray[np.float64], golden: dict[str, NDArray[np.float64]], prefix: str) -> None:
+def assert_same(aligned: NDArray[np.float64], golden: dict[str, NDArray[np.float64]], prefix: str) -> None:
     body = golden[f"{prefix}.candidate"]
-    ours = found[:, :18, :2]
+    ours = aligned[:, :18, :2]
     if body.shape[1] == 20:
-        toes = [found[:, big : big + 2, :2].mean(axis=1) for big in (FEET.start, FEET.start + 3)]
+        toes = [aligned[:, big : big + 2, :2].mean(axis=1) for big in (FEET.start, FEET.start + 3)]
         ours = np.concatenate([ours, np.stack(toes, axis=1)], axis=1)
     finite = np.isfinite(body)
     np.testing.assert_allclose(ours[finite], body[finite], rtol=0, atol=1e-9)
     assert not ours[~finite].any()
-    np.testing.assert_allclose(found[:, FACE, :2], golden[f"{prefix}.faces"][:, 0], rtol=0, atol=1e-9)
-    hands = golden[f"{prefix}.hands"].reshape(len(found), 42, 2)
-    np.testing.assert_allclose(found[:, LEFT_HAND.start :, :2], hands, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(aligned[:, FACE, :2], golden[f"{prefix}.faces"][:, 0], rtol=0, atol=1e-9)
+    hands = golden[f"{prefix}.hands"].reshape(len(aligned), 42, 2)
+    np.testing.assert_allclose(aligned[:, LEFT_HAND.start :, :2], hands, rtol=0, atol=1e-9)
 
 
 @cases
 def test_musepose(golden: dict[str, NDArray[np.float64]], case: str) -> None:
     driving, reference = inputs(golden, case)
-    found = align_musepose(driving, reference, **sizes(case))
-    assert_same(found, golden, f"{case}.musepose")
-    assert not found[:, FEET].any()
+    aligned = align_musepose(driving, reference, **sizes(case))
+    assert_same(aligned, golden, f"{case}.musepose")
+    assert not aligned[:, FEET].any()
 
 
 @cases
@@ -81,15 +81,15 @@ def test_mimicmotion(golden: dict[str, NDArray[np.float64]], case: str) -> None:
     assert_same(rescale_mimicmotion(driving, reference, **sizes(case)), golden, f"{case}.mimicmotion")
 
 
-def test_what_was_missing_still_is(golden: dict[str, NDArray[np.float64]]) -> None:
+def test_missing_points_stay_missing(golden: dict[str, NDArray[np.float64]]) -> None:
     driving, reference = inputs(golden, "missing_legs")
-    for found in (
+    for aligned in (
         align_musepose(driving, reference, **sizes("missing_legs")),
         align_unianimate(driving, reference),
         rescale_mimicmotion(driving, reference, **sizes("missing_legs")),
     ):
-        assert (found[driving[..., 2] < 0.3][:, 2] < 0.3).all()
-        assert np.isfinite(found).all()
+        assert (aligned[driving[..., 2] < 0.3][:, 2] < 0.3).all()
+        assert np.isfinite(aligned).all()
 
 
 def test_refuses_another_layout(golden: dict[str, NDArray[np.float64]]) -> None:

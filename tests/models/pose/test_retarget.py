@@ -12,8 +12,8 @@ from models.pose.skeleton import BODY, FEET, INDEX, NUM_KEYPOINTS
 SIZES = {"driving_size_px": (240, 160), "reference_size_px": (480, 320)}
 
 
-def assert_near(found: NDArray, expected: NDArray, *, px: float = 0.01) -> None:
-    np.testing.assert_allclose(found, expected, rtol=0, atol=px)
+def assert_near(result: NDArray, expected: NDArray, *, px: float = 0.01) -> None:
+    np.testing.assert_allclose(result, expected, rtol=0, atol=px)
 
 
 @settings(max_examples=50)
@@ -22,36 +22,36 @@ def test_limbs_take_the_references_lengths_and_keep_their_directions(
     driver: dict[str, float], character: dict[str, float], seed: int
 ) -> None:
     driving, reference = dancing(driver, seed=seed), dancing(character, num_frames=1, seed=seed + 1)[0]
-    found = retarget(driving, reference, **SIZES)
-    assert found.rule == "limbs"
+    result = retarget(driving, reference, **SIZES)
+    assert result.rule == "limbs"
     for group in ("shoulders", "hips", "torso", "neck", "upper_arms", "forearms", "thighs", "shins"):
-        vectors, before = limb_vectors(found.keypoints, group), limb_vectors(driving, group)
+        vectors, before = limb_vectors(result.keypoints, group), limb_vectors(driving, group)
         assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], character[group]))
         assert_near(vectors, before * character[group] / driver[group])
     for group in ("head", "hands", "feet"):
-        assert_near(limb_vectors(found.keypoints, group), limb_vectors(driving, group) * found.ratios[group], px=0.02)
+        assert_near(limb_vectors(result.keypoints, group), limb_vectors(driving, group) * result.ratios[group], px=0.02)
 
 
 def test_equal_proportions_change_nothing() -> None:
     driving = dancing(LENGTHS_PX)
-    found = retarget(driving, driving[2], **SIZES)
-    assert (found.anchor_frame, found.rule) == (2, "limbs")
-    assert_near(found.keypoints, driving)
-    assert found.scale == pytest.approx(1)
-    assert all(ratio == pytest.approx(1) for ratio in found.ratios.values())
+    result = retarget(driving, driving[2], **SIZES)
+    assert (result.anchor_frame, result.rule) == (2, "limbs")
+    assert_near(result.keypoints, driving)
+    assert result.scale == pytest.approx(1)
+    assert all(ratio == pytest.approx(1) for ratio in result.ratios.values())
 
 
-def test_the_anchor_stands_where_the_reference_stands_and_movement_scales() -> None:
+def test_the_anchor_frame_is_at_the_references_position_and_motion_is_scaled() -> None:
     driving = np.stack([skeleton(LENGTHS_PX, np.zeros(20), (60 + 5 * t, 70)) for t in range(4)])
     big = {name: 2 * length for name, length in LENGTHS_PX.items()}
-    found = retarget(driving, skeleton(big, np.zeros(20), (150, 160)), **SIZES)
-    points, _ = with_centres(found.keypoints, 0.3)
+    result = retarget(driving, skeleton(big, np.zeros(20), (150, 160)), **SIZES)
+    points, _ = with_centres(result.keypoints, 0.3)
     assert_near(points[:, NECK], np.array([[150 + 10 * t, 160] for t in range(4)]))
 
 
 @settings(max_examples=30)
 @given(st.floats(0.3, 3), st.floats(-100, 100), st.floats(-100, 100), st.integers(0, 100))
-def test_size_and_place_of_the_driving_skeleton_do_not_matter_those_of_the_reference_do(
+def test_the_result_has_the_references_size_and_position_not_the_drivings(
     zoom: float, dx: float, dy: float, seed: int
 ) -> None:
     def move(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,18 +67,18 @@ def test_size_and_place_of_the_driving_skeleton_do_not_matter_those_of_the_refer
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, NUM_KEYPOINTS - 1), max_size=60), st.lists(st.integers(0, 16), max_size=12))
-def test_what_the_driving_misses_stays_missing_and_everything_else_is_finite(
+def test_missing_driving_points_stay_missing_and_others_are_finite(
     driving_lacks: list[int], reference_lacks: list[int]
 ) -> None:
     driving, reference = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=9)[0]
     driving[1:, driving_lacks] = np.nan, np.nan, 0.1
     reference[reference_lacks] = -1, -1, 0
-    found = retarget(driving, reference, **SIZES).keypoints
+    result = retarget(driving, reference, **SIZES).keypoints
     missing = np.zeros((4, NUM_KEYPOINTS), bool)
     missing[1:, driving_lacks] = True
-    assert not found[missing].any()
-    assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found[~missing][:, 2], driving[~missing][:, 2])
+    assert not result[missing].any()
+    assert np.isfinite(result).all()
+    np.testing.assert_array_equal(result[~missing][:, 2], driving[~missing][:, 2])
 
 
 def test_a_missing_joint_does_not_move_the_limbs_before_it() -> None:
@@ -86,10 +86,10 @@ def test_a_missing_joint_does_not_move_the_limbs_before_it() -> None:
     reference = dancing(character, num_frames=1, seed=3)[0]
     whole = retarget(driving, reference, **SIZES)
     driving[3, INDEX["left_elbow"], 2] = 0
-    found = retarget(driving, reference, **SIZES)
+    result = retarget(driving, reference, **SIZES)
     # The forearm hangs from the shoulder now, here at the same scale as before.
-    seen = np.arange(NUM_KEYPOINTS) != INDEX["left_elbow"]
-    assert_near(found.keypoints[3, seen], whole.keypoints[3, seen])
+    kept = np.arange(NUM_KEYPOINTS) != INDEX["left_elbow"]
+    assert_near(result.keypoints[3, kept], whole.keypoints[3, kept])
     driving[3, INDEX["left_shoulder"], 2] = 0
     no_neck = retarget(driving, reference, **SIZES).keypoints
     assert_near(no_neck[:3], whole.keypoints[:3])
@@ -105,19 +105,21 @@ def without(keypoints: NDArray[np.float32], *parts: str) -> NDArray[np.float32]:
     return keypoints
 
 
-def test_a_character_without_arms_and_legs_takes_the_overall_scale_for_them() -> None:
+def test_missing_limbs_take_the_overall_scale() -> None:
     character = {name: 2 * length for name, length in LENGTHS_PX.items()} | {"neck": 100.0}
     reference = without(
         dancing(character, num_frames=1)[0], "elbow", "wrist", "hand", *("thumb", "index", "middle", "ring", "pinky")
     )
     reference = without(reference, "knee", "ankle", "toe", "heel")
-    found = retarget(dancing(LENGTHS_PX), reference, **SIZES)
-    assert found.rule == "limbs"
-    assert set(found.ratios) == {"shoulders", "hips", "torso", "neck", "head"}
-    assert found.scale == pytest.approx(sum(character[n] for n in list(LENGTHS_PX)[:4]) / (40 + 24 + 52 + 26), rel=1e-4)
+    result = retarget(dancing(LENGTHS_PX), reference, **SIZES)
+    assert result.rule == "limbs"
+    assert set(result.ratios) == {"shoulders", "hips", "torso", "neck", "head"}
+    assert result.scale == pytest.approx(
+        sum(character[n] for n in list(LENGTHS_PX)[:4]) / (40 + 24 + 52 + 26), rel=1e-4
+    )
     for group in ("upper_arms", "thighs", "shins"):
-        vectors = limb_vectors(found.keypoints, group)
-        assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], found.scale * LENGTHS_PX[group]))
+        vectors = limb_vectors(result.keypoints, group)
+        assert_near(np.linalg.norm(vectors, axis=-1), np.full(vectors.shape[:-1], result.scale * LENGTHS_PX[group]))
 
 
 SHOULDERS_AND_ARMS = ("shoulder", "elbow", "wrist", "hand")
@@ -130,24 +132,24 @@ SHOULDERS_AND_ARMS = ("shoulder", "elbow", "wrist", "hand")
         ((*SHOULDERS_AND_ARMS, "hip", "knee", "ankle", "toe", "heel"), (), 0),
     ],
 )
-def test_a_character_without_shoulders_is_held_at_what_it_has(
+def test_a_character_without_shoulders_has_another_root(
     missing: tuple[str, ...], held: tuple[str, ...], anchor_frame: int
 ) -> None:
     # Twice the size, on legs as long as before.
     character = {name: (1 if name in ("thighs", "shins") else 2) * length for name, length in LENGTHS_PX.items()}
     driving = dancing(LENGTHS_PX)
     pose = dancing(character)[anchor_frame]
-    found = retarget(driving, without(pose, *missing), **SIZES)
-    assert (found.rule, found.anchor_frame) == ("limbs", anchor_frame)
+    result = retarget(driving, without(pose, *missing), **SIZES)
+    assert (result.rule, result.anchor_frame) == ("limbs", anchor_frame)
     at = [INDEX[name] for name in (*held, "nose", "left_eye", "right_ear")]
-    assert_near(found.keypoints[anchor_frame, at], pose[at], px=0.05)
+    assert_near(result.keypoints[anchor_frame, at], pose[at], px=0.05)
     if held:
-        assert found.ratios["torso"] == found.ratios["neck"] == pytest.approx(2)
+        assert result.ratios["torso"] == result.ratios["neck"] == pytest.approx(2)
         for group in ("thighs", "shins"):
-            assert_near(limb_vectors(found.keypoints, group), limb_vectors(driving, group))
+            assert_near(limb_vectors(result.keypoints, group), limb_vectors(driving, group))
 
 
-def test_arms_found_in_a_wrong_place_do_not_choose_a_frame_in_which_all_else_is_turned() -> None:
+def test_misdetected_arms_do_not_determine_the_anchor_frame() -> None:
     alike = dancing(LENGTHS_PX)[2]
     turn = np.radians(40)
     turned = alike.copy()
@@ -156,30 +158,30 @@ def test_arms_found_in_a_wrong_place_do_not_choose_a_frame_in_which_all_else_is_
     for side in ("left", "right"):
         shoulder, elbow, wrist = (INDEX[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
         upper, fore = alike[elbow] - alike[shoulder], alike[wrist] - alike[elbow]
-        for found, at in ((reference, alike), (turned, turned)):
-            found[elbow, :2] = at[shoulder, :2] - upper[:2]
-            found[wrist, :2] = found[elbow, :2] - fore[:2]
+        for result, at in ((reference, alike), (turned, turned)):
+            result[elbow, :2] = at[shoulder, :2] - upper[:2]
+            result[wrist, :2] = result[elbow, :2] - fore[:2]
     assert retarget(np.stack([turned, alike]), reference, **SIZES).anchor_frame == 1
 
 
-def test_an_arm_found_in_a_wrong_place_does_not_lengthen_the_other() -> None:
+def test_a_misdetected_arm_does_not_lengthen_the_other() -> None:
     driving = dancing(LENGTHS_PX)
     reference = driving[2].copy()
     elbow, wrist = INDEX["left_elbow"], INDEX["left_wrist"]
     reference[wrist, :2] += 2 * (reference[wrist, :2] - reference[elbow, :2])
-    found = retarget(driving, reference, **SIZES)
-    assert found.anchor_frame == 2
-    assert found.ratios["forearms"] == pytest.approx(found.scale)
-    assert found.scale < 1.2
+    result = retarget(driving, reference, **SIZES)
+    assert result.anchor_frame == 2
+    assert result.ratios["forearms"] == pytest.approx(result.scale)
+    assert result.scale < 1.2
 
 
-def test_a_limb_seen_end_on_does_not_explode() -> None:
+def test_the_ratio_of_a_foreshortened_limb_is_bounded() -> None:
     driving = dancing({**LENGTHS_PX, "forearms": 0.01})
-    found = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
-    assert found.ratios["forearms"] == pytest.approx(found.scale * MAX_DISPROPORTION)
+    result = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
+    assert result.ratios["forearms"] == pytest.approx(result.scale * MAX_DISPROPORTION)
 
 
-def test_the_rules_follow_one_another_as_the_reference_shows_less() -> None:
+def test_coarser_rules_apply_for_incomplete_references() -> None:
     driving, reference = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=5)[0]
     only_hands = without(reference, *(name for name in INDEX if "hand" not in name))
     nothing = np.zeros_like(reference)
@@ -198,43 +200,43 @@ def bounds(keypoints: NDArray[np.float32]) -> list[float]:
     return [*keypoints[:, :2].min(axis=0), *keypoints[:, :2].max(axis=0)]
 
 
-def test_similarity_fits_the_box_of_what_both_have() -> None:
+def test_similarity_fits_the_box_of_the_common_points() -> None:
     driving = dancing(LENGTHS_PX)
     reference = driving[0] * np.float32([1.5, 1.5, 1]) + np.float32([7, -3, 0])
     reference[FEET] = 0
     driving[1:, BODY] = 0
-    found = retarget(driving, reference, rule="similarity", **SIZES)
-    assert (found.rule, found.anchor_frame) == ("similarity", 0)
-    assert found.scale == pytest.approx(1.5)
+    result = retarget(driving, reference, rule="similarity", **SIZES)
+    assert (result.rule, result.anchor_frame) == ("similarity", 0)
+    assert result.scale == pytest.approx(1.5)
     common = np.arange(NUM_KEYPOINTS)[reference[:, 2] > 0]
-    assert_near(found.keypoints[0, common], reference[common])
+    assert_near(result.keypoints[0, common], reference[common])
 
 
-def test_a_box_holds_the_whole_skeleton_on_its_lower_edge() -> None:
-    found = retarget(
+def test_a_box_contains_the_whole_skeleton_on_its_lower_edge() -> None:
+    result = retarget(
         dancing(LENGTHS_PX), np.zeros((NUM_KEYPOINTS, 3), np.float32), reference_box=(10, 20, 300, 60), **SIZES
     )
-    x0, y0, x1, y1 = bounds(found.keypoints[found.anchor_frame])
+    x0, y0, x1, y1 = bounds(result.keypoints[result.anchor_frame])
     assert (y0, y1) == (pytest.approx(20, abs=0.01), pytest.approx(60, abs=0.01))
     assert (x0 + x1) / 2 == pytest.approx(155, abs=0.01)
 
 
-def test_with_no_reference_the_driving_frame_fits_into_the_reference_frame() -> None:
+def test_without_a_reference_the_driving_frame_is_fitted_into_the_reference_frame() -> None:
     corners = np.zeros((1, NUM_KEYPOINTS, 3), np.float32)
     corners[0, :2] = [[-0.5, -0.5, 1], [159.5, 239.5, 1]]
-    found = retarget(
+    result = retarget(
         corners, np.zeros((NUM_KEYPOINTS, 3), np.float32), driving_size_px=(240, 160), reference_size_px=(100, 200)
     )
     width = 160 * 100 / 240
-    assert_near(found.keypoints[0, :2, :2], [[100 - width / 2 - 0.5, -0.5], [100 + width / 2 - 0.5, 99.5]])
+    assert_near(result.keypoints[0, :2, :2], [[100 - width / 2 - 0.5, -0.5], [100 + width / 2 - 0.5, 99.5]])
 
 
-def test_a_clip_without_anyone_stays_empty() -> None:
-    found: Retargeted = retarget(
+def test_a_clip_without_keypoints_stays_empty() -> None:
+    result: Retargeted = retarget(
         np.zeros((3, NUM_KEYPOINTS, 3), np.float32), dancing(LENGTHS_PX, num_frames=1)[0], **SIZES
     )
-    assert found.rule == "frame"
-    assert not found.keypoints.any()
+    assert result.rule == "frame"
+    assert not result.keypoints.any()
 
 
 def test_refuses_other_shapes_and_empty_boxes() -> None:

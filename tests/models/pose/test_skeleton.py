@@ -62,7 +62,7 @@ def test_mirror_of_the_face_matches_its_landmarks() -> None:
 
 
 @given(arrays(np.float32, (2, 133, 3), elements=st.floats(-500, 500, width=32)), st.integers(1, 1000))
-def test_mirroring_twice_changes_nothing(keypoints: np.ndarray, width: int) -> None:
+def test_mirroring_twice_is_the_identity(keypoints: np.ndarray, width: int) -> None:
     twice = mirror_keypoints(mirror_keypoints(keypoints, width_px=width), width_px=width)
     np.testing.assert_allclose(twice, keypoints, atol=1e-3)
 

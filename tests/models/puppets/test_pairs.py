@@ -11,7 +11,7 @@ WRISTS = [9, 10]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_do_the_same_and_are_not_the_same(seed: int) -> None:
+def test_both_characters_perform_the_same_motion_and_differ(seed: int) -> None:
     pair = sample_pair(seed, body="human", size_px=(96, 96))
     assert pair.target.motion == pair.driving.motion
     assert pair.target.character.recipe != pair.driving.character.recipe
@@ -25,7 +25,7 @@ def test_both_do_the_same_and_are_not_the_same(seed: int) -> None:
     assert np.corrcoef(*moved)[0, 1] > 0.6
 
 
-def test_the_camera_stands_still_and_figures_are_whole() -> None:
+def test_pairs_have_a_static_camera_and_full_bodies() -> None:
     for seed in range(12):
         pair = sample_pair(seed, size_px=(64, 64))
         for spec in (pair.target, pair.driving):
@@ -39,7 +39,7 @@ def test_the_same_seed_gives_the_same_pair() -> None:
     assert sample_pair(3) != sample_pair(4)
 
 
-def test_a_human_in_the_characters_place_differs_in_proportions_alone() -> None:
+def test_same_place_pairs_differ_only_in_proportions() -> None:
     pair = sample_pair(5, body="anthropomorphic", same_place=True)
     (target,), (driving,) = pair.target.shots, pair.driving.shots
     assert replace(driving, scenery=target.scenery) == target

@@ -39,7 +39,7 @@ def _same(a: PuppetFrame, b: PuppetFrame) -> bool:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["train", "heldout"]), st.floats(0.0, 6.0))
-def test_every_frame_is_whole_and_consistent(seed: int, split: str, time: float) -> None:
+def test_every_frame_is_complete_and_consistent(seed: int, split: str, time: float) -> None:
     spec = sample_spec(seed, split=split, size_px=SIZE)  # type: ignore[arg-type]
     frame = render_frame(spec, time)
     assert frame.rgb.shape == (*SIZE, 3)
@@ -57,16 +57,16 @@ def test_every_frame_is_whole_and_consistent(seed: int, split: str, time: float)
     if shown.any():
         assert 2.0 < frame.depth[shown].min() <= frame.depth[shown].max() < BACKGROUND_DEPTH - 0.5
     x, y, visibility = frame.keypoints.T
-    seen = visibility > 0
-    assert (x[seen] > -0.51).all()
-    assert (x[seen] < SIZE[1] - 0.49).all()
-    assert (y[seen] > -0.51).all()
-    assert (y[seen] < SIZE[0] - 0.49).all()
+    visible = visibility > 0
+    assert (x[visible] > -0.51).all()
+    assert (x[visible] < SIZE[1] - 0.49).all()
+    assert (y[visible] > -0.51).all()
+    assert (y[visible] < SIZE[0] - 0.49).all()
     columns, rows = np.rint(x[visibility == 2]).astype(int), np.rint(y[visibility == 2]).astype(int)
     assert frame.character_mask[rows, columns].all()
 
 
-def test_frames_do_not_depend_on_the_order_they_are_drawn_in() -> None:
+def test_frames_do_not_depend_on_the_rendering_order() -> None:
     spec = sample_spec(11, size_px=SIZE)
     inorder = list(render(spec, 8.0, 4))
     again = [render_frame(pickle.loads(pickle.dumps(spec)), index / 8.0) for index in (3, 1, 0, 2)]
@@ -74,7 +74,7 @@ def test_frames_do_not_depend_on_the_order_they_are_drawn_in() -> None:
         assert _same(first, second)
 
 
-def test_seed_and_split_decide_the_video() -> None:
+def test_seed_and_split_determine_the_video() -> None:
     assert sample_spec(5) == sample_spec(5)
     assert sample_spec(5) != sample_spec(6)
     assert sample_spec(5).motion.name != sample_spec(5, split="heldout").motion.name
@@ -83,7 +83,7 @@ def test_seed_and_split_decide_the_video() -> None:
     assert [len(sample_spec(5, num_shots=count).shots) for count in (1, 2)] == [1, 2]
 
 
-def test_moving_the_camera_moves_picture_and_truth_together() -> None:
+def test_camera_motion_moves_image_and_truth_together() -> None:
     spec = _find(lambda s: len(s.shots) == 1 and s.shots[0].zoom == 0 == s.shots[0].sway and s.shots[0].pan == 0)
     shot = replace(spec.shots[0], centre_x=0.375)
     moved = replace(spec, shots=(replace(shot, centre_x=0.375 + 8 / SIZE[1]),))
@@ -97,7 +97,7 @@ def test_moving_the_camera_moves_picture_and_truth_together() -> None:
     assert np.abs(a.rgb[:, :-8][solid].astype(int) - b.rgb[:, 8:][solid]).mean() < 0.5
 
 
-def test_eyes_are_where_their_keypoints_are() -> None:
+def test_eyes_are_drawn_at_their_keypoints() -> None:
     spec = _find(lambda s: s.character.body == "human" and s.character.look.hat == "none" and not s.objects)
     motion = replace(spec.motion, name="stand", yaw=0.0, head_yaw=0.0, phase=0.15, mirrored=False)
     frame = render_frame(replace(spec, motion=motion), 0.5)
@@ -123,7 +123,7 @@ def test_parts_a_character_lacks_are_absent() -> None:
     assert not frame.keypoints[[INDEX["left_knee"], INDEX["right_ankle"]], 2].any()
 
 
-def test_turned_away_the_face_is_hidden() -> None:
+def test_the_face_is_occluded_when_the_character_faces_away() -> None:
     spec = _find(lambda s: s.character.body == "human")
     away = replace(spec, motion=replace(spec.motion, name="stand", yaw=np.pi, head_yaw=0.0), objects=())
     frame = render_frame(replace(away, shots=away.shots[:1]), 0.4)
@@ -169,7 +169,7 @@ def test_an_object_in_front_hides_the_character() -> None:
     assert (frame.depth[covered] < bare.depth[covered]).mean() > 0.9
 
 
-def test_held_objects_stay_by_the_hand() -> None:
+def test_held_objects_follow_the_hand() -> None:
     spec = _find(lambda s: any(item.kind in {"ball", "flower"} and item.held for item in s.objects))
     item = next(item for item in spec.objects if item.held)
     side = "left" if item.x > 0 else "right"
@@ -181,7 +181,7 @@ def test_held_objects_stay_by_the_hand() -> None:
         assert distance < 0.12 * SIZE[0]
 
 
-def test_a_cut_changes_the_picture_and_nothing_else_does() -> None:
+def test_only_a_cut_changes_the_picture_abruptly() -> None:
     spec = sample_spec(21, size_px=SIZE, num_shots=2)
     start = spec.shot_starts_seconds[1]
     times = [start - 0.08, start - 0.04, start + 0.001, start + 0.041]
@@ -192,10 +192,10 @@ def test_a_cut_changes_the_picture_and_nothing_else_does() -> None:
 
 def test_both_splits_show_every_kind_of_limb() -> None:
     for split in ("train", "heldout"):
-        seen = np.zeros(133, dtype=bool)
+        visible = np.zeros(133, dtype=bool)
         for seed in range(40):
-            seen |= _drawn(seed, split)[1].keypoints[:, 2] == 2
-        assert seen.all(), [KEYPOINT_NAMES[index] for index in np.flatnonzero(~seen)]
+            visible |= _drawn(seed, split)[1].keypoints[:, 2] == 2
+        assert visible.all(), [KEYPOINT_NAMES[index] for index in np.flatnonzero(~visible)]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,6 @@ def test_both_splits_show_every_kind_of_limb() -> None:
         ({"duration_seconds": 0.0}, "positive"),
     ],
 )
-def test_wrong_arguments_are_named(options: dict[str, object], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sample_spec(0, **options)  # type: ignore[arg-type]

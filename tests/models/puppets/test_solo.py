@@ -15,7 +15,7 @@ def figures(request: pytest.FixtureRequest) -> list[PuppetVideoSpec]:
     return [sample_figure(seed, improvised=request.param) for seed in SEEDS]
 
 
-def test_they_are_whole_and_alone_before_a_camera_that_stands_still(figures: list[PuppetVideoSpec]) -> None:
+def test_figures_are_full_body_without_objects_and_with_a_static_camera(figures: list[PuppetVideoSpec]) -> None:
     for figure in figures:
         (shot,) = figure.shots
         assert shot.scale <= 1.0
@@ -23,13 +23,13 @@ def test_they_are_whole_and_alone_before_a_camera_that_stands_still(figures: lis
         assert figure.objects == ()
 
 
-def test_they_begin_with_the_face(figures: list[PuppetVideoSpec]) -> None:
+def test_figures_face_the_camera_in_the_first_frame(figures: list[PuppetVideoSpec]) -> None:
     for figure in figures:
         (shot,) = figure.shots
         assert math.cos(figure.motion.yaw + shot.yaw_offset + pose_at(figure, shot, 0.0).yaw) > 0.5
 
 
-def test_each_seed_draws_another_of_what_was_asked() -> None:
+def test_seeds_give_different_figures_of_the_requested_kind() -> None:
     assert sample_figure(3) == sample_figure(3)
     figures = {sample_figure(seed, split="heldout", body="human", size_px=(64, 96)) for seed in SEEDS}
     assert len(figures) == len(SEEDS)

@@ -9,7 +9,7 @@ from models.puppets import render_frame, sample_spec
 from models.puppets.truth_file import read_truth, write_truth
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_round_trip(tmp_path: Path) -> None:
     spec = next(
         s for s in (sample_spec(seed, size_px=(96, 70), num_shots=2) for seed in range(100)) if len(s.objects) == 2
     )

@@ -127,7 +127,7 @@ def test_sharpness_falls_with_blur_and_not_with_size():
     assert all(more < less / 1.3 for less, more in zip([sharp, *blurred], blurred, strict=False))
 
 
-def test_sharpness_looks_at_the_character_only():
+def test_sharpness_measures_the_character_only():
     frames, _, masks = clip(STILL)
     before = measures.sharpness(frames, masks)
     frames[:, :, 100:] = np.random.default_rng(0).integers(0, 255, (HEIGHT, 28, 3))
@@ -141,12 +141,12 @@ def test_one_character_that_moves_is_not_a_switch():
     assert measures.identity_switches(frames, masks) == 0
 
 
-def test_a_jump_of_place_is_a_switch():
+def test_a_jump_in_position_is_a_switch():
     frames, _, masks = clip([(20, 40)] * 4 + [(110, 50)] * 4)
     assert measures.identity_switches(frames, masks) == 1
 
 
-def test_a_jump_of_appearance_is_a_switch():
+def test_a_jump_in_appearance_is_a_switch():
     red, _, masks = clip(STILL)
     blue, _, _ = clip(STILL, colour=(40, 60, 220))
     frames = np.concatenate([red, blue, red])
@@ -171,8 +171,8 @@ def test_longest_absence_is_the_longest_run_of_frames_without_a_person(shown, fp
     masks[~np.array(shown)] = False
     runs = "".join("x" if one else "." for one in shown).split("x")
     seconds = np.arange(len(shown)) / fps
-    found = measures.longest_absence_seconds(keypoints, masks, seconds)
-    assert found == pytest.approx(max(map(len, runs)) / fps)
+    absence_seconds = measures.longest_absence_seconds(keypoints, masks, seconds)
+    assert absence_seconds == pytest.approx(max(map(len, runs)) / fps)
 
 
 def test_shot_cuts_are_counted():
@@ -182,7 +182,7 @@ def test_shot_cuts_are_counted():
     assert measures.shot_cuts(np.stack([shots[0]] * 8 + [shots[1]] * 8 + [shots[2]] * 8)) == 2
 
 
-def test_frames_of_one_moment_have_no_speed():
+def test_frames_with_equal_times_have_no_speed():
     _, keypoints, _ = clip([(60, 40), (90, 40)])
     assert measures.motion_magnitude(keypoints, np.array([0.0, 1.0])) > 0
     for apart in (0.0, 1e-310):

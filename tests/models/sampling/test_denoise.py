@@ -46,11 +46,11 @@ def noise(num_frames: int) -> Tensor:
 
 
 @SCHEDULES
-def test_a_point_is_found_exactly_in_any_number_of_steps(schedule: NoiseSchedule) -> None:
+def test_a_point_distribution_is_sampled_exactly_with_any_number_of_steps(schedule: NoiseSchedule) -> None:
     mean = 3 * noise(9).roll(1, dims=1)
     plan = windows(9, WindowConfig(size=4, overlap=1))
     for num_steps in (1, 4, 25):
-        found = sample(
+        sample_CFHW = sample(
             Gaussian(schedule, mean, 0.0),
             noise(9),
             schedule=schedule,
@@ -58,14 +58,14 @@ def test_a_point_is_found_exactly_in_any_number_of_steps(schedule: NoiseSchedule
             guidance_scale=1,
             windows=plan,
         )
-        torch.testing.assert_close(found, mean, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(sample_CFHW, mean, atol=2e-4, rtol=1e-4)
 
 
 @SCHEDULES
-def test_many_steps_carry_noise_to_the_distribution(schedule: NoiseSchedule) -> None:
+def test_many_steps_map_noise_to_the_distribution(schedule: NoiseSchedule) -> None:
     mean = noise(5).flip(1)
     start = noise(5)
-    found = sample(
+    sample_CFHW = sample(
         Gaussian(schedule, mean, 0.5),
         start,
         schedule=schedule,
@@ -76,17 +76,17 @@ def test_many_steps_carry_noise_to_the_distribution(schedule: NoiseSchedule) -> 
     # The flow of a Gaussian is linear: x_0 - mean grows from x_T - sqrt(alpha_T) mean by the ratio of the spreads.
     alpha = schedule.alpha_cumprod(schedule.timesteps(500)[0])
     expected = mean + 0.5 * (start - alpha**0.5 * mean) / (alpha * 0.25 + 1 - alpha) ** 0.5
-    torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
+    torch.testing.assert_close(sample_CFHW, expected, atol=0.03, rtol=0)
 
 
 @SCHEDULES
 def test_guidance_extrapolates_from_the_unconditional_mean(schedule: NoiseSchedule) -> None:
     # Of points, the guided target is 0 + s (mean - 0).
     mean = noise(4)
-    found = sample(
+    sample_CFHW = sample(
         Gaussian(schedule, mean, 0.0), noise(4), schedule=schedule, num_steps=10, guidance_scale=3.5, windows=[range(4)]
     )
-    torch.testing.assert_close(found, 3.5 * mean, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(sample_CFHW, 3.5 * mean, atol=1e-3, rtol=1e-3)
 
 
 def test_predictions_are_averaged_over_windows_before_guidance() -> None:
@@ -106,7 +106,7 @@ def test_predictions_are_averaged_over_windows_before_guidance() -> None:
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
 def test_one_window_is_the_loop_without_windows(blend: str, guidance_scale: float) -> None:
     x = noise(5)
-    found = sample(
+    sample_CFHW = sample(
         Local(), x, schedule=V, num_steps=4, guidance_scale=guidance_scale, windows=[list(range(5))], blend=blend
     )
     plain = x[None]
@@ -117,7 +117,7 @@ def test_one_window_is_the_loop_without_windows(blend: str, guidance_scale: floa
         x0, eps = V.sample_and_noise(v, plain, t)
         alpha = V.alpha_cumprod(t - 250)
         plain = alpha**0.5 * x0 + (1 - alpha) ** 0.5 * eps
-    torch.testing.assert_close(found, plain[0], rtol=0, atol=0)
+    torch.testing.assert_close(sample_CFHW, plain[0], rtol=0, atol=0)
 
 
 def test_the_batch_does_not_change_the_result_and_is_respected() -> None:
@@ -142,22 +142,22 @@ def test_the_batch_does_not_change_the_result_and_is_respected() -> None:
 
 
 def test_guidance_scale_one_computes_only_the_conditional_half() -> None:
-    seen: list[bool] = []
+    batches: list[bool] = []
 
     def denoise(latents_BCFHW: Tensor, t: int, windows: Windows, conditional: Sequence[bool]) -> Tensor:
-        seen.extend(conditional)
+        batches.extend(conditional)
         return latents_BCFHW
 
     sample(denoise, noise(4), schedule=V, num_steps=2, guidance_scale=1.0, windows=[range(4)])
-    assert seen == [True, True]
+    assert batches == [True, True]
 
 
-def test_windows_may_change_with_the_step_and_progress_is_told() -> None:
-    seen: list[list[int]] = []
-    told: list[tuple[int, int]] = []
+def test_windows_may_change_with_the_step_and_progress_is_reported() -> None:
+    batches: list[list[int]] = []
+    progress: list[tuple[int, int]] = []
 
     def denoise(latents_BCFHW: Tensor, t: int, windows: Windows, conditional: Sequence[bool]) -> Tensor:
-        seen.extend(list(w) for w in windows)
+        batches.extend(list(w) for w in windows)
         return latents_BCFHW
 
     config = WindowConfig(size=4, overlap=0, layout="closed_loop")
@@ -168,10 +168,10 @@ def test_windows_may_change_with_the_step_and_progress_is_told() -> None:
         num_steps=2,
         guidance_scale=1,
         windows=lambda step: windows(8, config, offset=step),
-        on_step=lambda done, total: told.append((done, total)),
+        on_step=lambda done, total: progress.append((done, total)),
     )
-    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [1, 2, 3, 4], [5, 6, 7, 0]]
-    assert told == [(1, 2), (2, 2)]
+    assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [1, 2, 3, 4], [5, 6, 7, 0]]
+    assert progress == [(1, 2), (2, 2)]
 
 
 def test_refuses_a_prediction_of_another_shape_and_an_empty_batch() -> None:

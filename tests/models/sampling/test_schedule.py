@@ -35,7 +35,7 @@ def test_published_schedules() -> None:
             assert schedule.timesteps(int(num_steps)) == timesteps, (row["model"], num_steps)
 
 
-def test_unianimate_walks_one_step_more_when_the_number_does_not_divide() -> None:
+def test_unianimate_has_one_more_step_if_the_number_does_not_divide() -> None:
     schedule = NoiseSchedule(UNIANIMATE)
     assert [len(schedule.timesteps(n)) for n in (25, 30)] == [25, 31]
     assert schedule.alpha_cumprod(schedule.previous(1, 30)) == schedule.alpha_cumprod(0) < 1
@@ -43,7 +43,7 @@ def test_unianimate_walks_one_step_more_when_the_number_does_not_divide() -> Non
 
 @pytest.mark.parametrize("name", ["moore", "musepose", "x_dyna"])
 @pytest.mark.parametrize("num_steps", [6, 20, 30])
-def test_a_run_equals_the_one_of_diffusers(name: str, num_steps: int) -> None:
+def test_sampling_equals_diffusers(name: str, num_steps: int) -> None:
     from diffusers import DDIMScheduler
 
     config = PUBLISHED[name]
@@ -69,7 +69,7 @@ def test_a_run_equals_the_one_of_diffusers(name: str, num_steps: int) -> None:
 
 
 @pytest.mark.parametrize("config", PUBLISHED.values(), ids=PUBLISHED)
-def test_the_training_target_leads_back_to_sample_and_noise(config: ScheduleConfig) -> None:
+def test_the_training_target_converts_back_to_sample_and_noise(config: ScheduleConfig) -> None:
     schedule = NoiseSchedule(config)
     x0, noise, t = draw(1), draw(2), torch.tensor([0, 400, 990])
     x_t = schedule.add_noise(x0, noise, t)
@@ -117,7 +117,7 @@ def test_half_precision_samples_keep_their_type() -> None:
     assert NoiseSchedule(MOORE).add_noise(x, x, 3).dtype == torch.float16
 
 
-def test_refuses_what_is_undefined() -> None:
+def test_refuses_invalid_schedules() -> None:
     with pytest.raises(ValueError, match="zero_terminal_snr needs prediction='v_prediction'"):
         ScheduleConfig(prediction="epsilon")
     with pytest.raises(ValueError, match="beta_start <= beta_end"):

@@ -47,14 +47,14 @@ def test_published_windows() -> None:
 
 
 @given(configs(), st.integers(1, 150), st.integers(0, 50), st.integers(0, 200))
-def test_windows_hold_every_frame_and_weights_sum_to_one(
+def test_windows_cover_every_frame_and_weights_sum_to_one(
     config: WindowConfig, num_frames: int, step: int, offset: int
 ) -> None:
-    found = windows(num_frames, config, step=step, offset=offset)
-    assert {len(window) for window in found} == {min(config.size, num_frames)}
-    assert {frame for window in found for frame in window} == set(range(num_frames))
+    windows_of_clip = windows(num_frames, config, step=step, offset=offset)
+    assert {len(window) for window in windows_of_clip} == {min(config.size, num_frames)}
+    assert {frame for window in windows_of_clip for frame in window} == set(range(num_frames))
     totals = torch.zeros(num_frames)
-    for window, weights in zip(found, blend_weights(found, num_frames, config.blend), strict=True):
+    for window, weights in zip(windows_of_clip, blend_weights(windows_of_clip, num_frames, config.blend), strict=True):
         assert (weights > 0).all()
         totals.index_add_(0, torch.tensor(window), weights)
     torch.testing.assert_close(totals, torch.ones(num_frames))
@@ -65,14 +65,14 @@ def test_the_default_layout_never_wraps_and_shares_at_least_the_overlap(
     size: int, overlap: int, num_frames: int
 ) -> None:
     config = WindowConfig(size=size, overlap=min(overlap, size - 1))
-    found = windows(num_frames, config)
-    assert all(window == list(range(window[0], window[0] + len(window))) for window in found)
-    for before, after in pairwise(found):
+    windows_of_clip = windows(num_frames, config)
+    assert all(window == list(range(window[0], window[0] + len(window))) for window in windows_of_clip)
+    for before, after in pairwise(windows_of_clip):
         assert len(set(before) & set(after)) >= config.overlap
 
 
 @given(st.integers(1, 30), st.integers(0, 29), st.integers(1, 200))
-def test_a_padded_clip_is_the_shortest_that_open_windows_fit(size: int, overlap: int, num_frames: int) -> None:
+def test_a_padded_clip_is_the_shortest_that_open_loop_windows_cover(size: int, overlap: int, num_frames: int) -> None:
     overlap = min(overlap, size - 1)
     padded = padded_num_frames(num_frames, size=size, overlap=overlap)
     assert 0 <= padded - num_frames < size - overlap
@@ -81,15 +81,15 @@ def test_a_padded_clip_is_the_shortest_that_open_windows_fit(size: int, overlap:
 
 
 def test_triangular_weights_fade_to_the_ends_of_a_window() -> None:
-    found = windows(10, WindowConfig(size=6, overlap=2))
-    assert found == [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
-    first, second = blend_weights(found, 10, "triangular")
+    windows_of_clip = windows(10, WindowConfig(size=6, overlap=2))
+    assert windows_of_clip == [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
+    first, second = blend_weights(windows_of_clip, 10, "triangular")
     torch.testing.assert_close(first, torch.tensor([1, 1, 1, 1, 2 / 3, 1 / 3]))
     torch.testing.assert_close(second, torch.tensor([1 / 3, 2 / 3, 1, 1, 1, 1]))
-    assert blend_weights(found, 10, "uniform")[0].tolist() == [1, 1, 1, 1, 0.5, 0.5]
+    assert blend_weights(windows_of_clip, 10, "uniform")[0].tolist() == [1, 1, 1, 1, 0.5, 0.5]
 
 
-def test_refuses_what_cannot_cover_a_clip() -> None:
+def test_refuses_invalid_window_settings() -> None:
     with pytest.raises(ValueError, match="overlap must be from 0 to size - 1, got 8 with size 8"):
         WindowConfig(size=8, overlap=8)
     with pytest.raises(ValueError, match="stride"):

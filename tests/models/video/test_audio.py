@@ -37,7 +37,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_sound_is_written_beside_the_frames_and_found_again_by_time(video: Path) -> None:
+def test_audio_is_written_and_read_back_in_sync(video: Path) -> None:
     check_h264(video, num_frames=12, size_px=(32, 48), has_audio=True)
     with av.open(str(video)) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
@@ -57,21 +57,21 @@ def test_beyond_the_end_there_is_silence(video: Path) -> None:
     assert not part[SAMPLE_RATE_HZ:].any()
 
 
-def test_the_same_sound_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_encoding_audio_is_deterministic(tmp_path: Path) -> None:
     frames = [np.full((32, 48, 3), 20 * i, np.uint8) for i in range(4)]
-    seen = set()
+    contents = set()
     for _ in range(4):
         write_h264(tmp_path / "a.mp4", frames, fps=4, audio=tones(1.0))
-        seen.add((tmp_path / "a.mp4").read_bytes())
-    assert len(seen) == 1
+        contents.add((tmp_path / "a.mp4").read_bytes())
+    assert len(contents) == 1
 
 
-def test_a_silent_film_has_none(tmp_path: Path) -> None:
+def test_a_file_without_audio_gives_none(tmp_path: Path) -> None:
     write_h264(tmp_path / "a.mp4", [np.zeros((32, 48, 3), np.uint8)], fps=4)
     assert read_audio(str(tmp_path / "a.mp4"), start_seconds=0, duration_seconds=1, limits=LIMITS) is None
 
 
-def test_the_decoder_process_reads_the_same(video: Path) -> None:
+def test_the_decoder_process_gives_the_same_audio(video: Path) -> None:
     with DecoderProcess() as process:
         theirs = process.audio(str(video), start_seconds=0.5, duration_seconds=1.0)
     ours = read_audio(str(video), start_seconds=0.5, duration_seconds=1.0, limits=LIMITS)
@@ -80,12 +80,12 @@ def test_the_decoder_process_reads_the_same(video: Path) -> None:
     np.testing.assert_array_equal(ours, theirs)
 
 
-def test_more_than_the_limit_is_refused(video: Path) -> None:
+def test_audio_beyond_the_limit_is_refused(video: Path) -> None:
     with pytest.raises(MediaError, match="TooLarge"):
         read_audio(str(video), start_seconds=0, duration_seconds=1e6, limits=LIMITS)
 
 
-def test_a_check_finds_what_is_missing(video: Path, tmp_path: Path) -> None:
+def test_check_h264_detects_missing_frames_and_audio(video: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"has 12 frames of \[\(32, 48\)\], sound: True; expected 13"):
         check_h264(video, num_frames=13, size_px=(32, 48), has_audio=True)
     with pytest.raises(RuntimeError, match="sound: False"):

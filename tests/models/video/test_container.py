@@ -11,7 +11,7 @@ from models.video.errors import MediaError
 LIMITS = MediaLimits()
 
 
-def test_a_playlist_opens_nothing_it_names(media, tmp_path, monkeypatch):
+def test_a_playlist_opens_no_other_file(media, tmp_path, monkeypatch):
     media.encode(tmp_path / "named.mp4", media.numbered_frames(4))
     for name, text in {
         "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nnamed.mp4\n#EXT-X-ENDLIST\n",
@@ -22,7 +22,7 @@ def test_a_playlist_opens_nothing_it_names(media, tmp_path, monkeypatch):
             pass
 
 
-def test_names_are_never_protocols(media, tmp_path, monkeypatch):
+def test_paths_are_never_parsed_as_protocols(media, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("concat:a|b", "pipe:0", "data:,x", "http:%2f%2fhost"):
         media.encode(tmp_path / name, media.numbered_frames(2))
@@ -37,7 +37,7 @@ def test_names_are_never_protocols(media, tmp_path, monkeypatch):
         (MediaLimits(max_pixels=96 * 64 - 1), "96 x 64, more than the 6143 pixels allowed"),
     ],
 )
-def test_limits_hold_before_decoding(media, tmp_path, limits, text):
+def test_limits_are_checked_before_decoding(media, tmp_path, limits, text):
     path = media.encode(tmp_path / "a.mp4", media.numbered_frames(2))
     with pytest.raises(MediaError, match=text) as caught, open_video(str(path), limits):
         pass
@@ -57,7 +57,7 @@ def test_a_frame_that_grows_past_the_limit_is_not_decoded(cases):
         read_all(cases["size_changes"].path, MediaLimits(max_pixels=100 * 100))
 
 
-def test_what_ffmpeg_says_is_collected_and_not_printed(cases, capfd):
+def test_ffmpeg_messages_are_captured_and_not_printed(cases, capfd):
     before = av.logging.get_level()
     with pytest.raises(MediaError, match="Error splitting the input into NAL units"):
         read_all(cases["last_byte_lost"].path, LIMITS)
@@ -65,7 +65,7 @@ def test_what_ffmpeg_says_is_collected_and_not_printed(cases, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_damage_that_only_the_log_tells(media, tmp_path):
+def test_damage_reported_only_in_the_log_is_an_error(media, tmp_path):
     """A failed checksum of FFV1 neither raises nor marks the frame."""
     path = media.encode(
         tmp_path / "a.mkv", media.numbered_frames(4), codec="ffv1", container="matroska", pix_fmt="bgr0"

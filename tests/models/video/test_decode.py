@@ -30,7 +30,7 @@ def numbers(media, clip) -> list[int]:
 
 
 @pytest.mark.parametrize("name", SEEKABLE)
-def test_any_window_is_the_same_as_decoding_from_the_start(cases, media, name):
+def test_any_window_equals_decoding_from_the_start(cases, media, name):
     path = str(cases[name].path)
     every = whole(path)
     linear = decode_clip(path, every, **SIZE)
@@ -73,7 +73,7 @@ def test_rounded_timestamps_neither_double_nor_lose_a_frame(media, tmp_path, fps
 
 
 @pytest.mark.parametrize(("degrees", "quarter_turns"), [(90, -1), (180, 2), (270, 1)])
-def test_rotation_brings_the_picture_upright(media, tmp_path, degrees, quarter_turns):
+def test_rotation_makes_the_picture_upright(media, tmp_path, degrees, quarter_turns):
     """The track header says to turn clockwise by `degrees`."""
     frames = media.numbered_frames(8)
     path = media.encode(tmp_path / "a.mp4", frames, options={"crf": "1"}, pix_fmt="yuv444p")
@@ -83,7 +83,7 @@ def test_rotation_brings_the_picture_upright(media, tmp_path, degrees, quarter_t
     assert np.abs(clip.frames - truth).mean() < 2
 
 
-def test_pixels_are_those_that_were_encoded(media, tmp_path):
+def test_pixels_match_the_encoded_ones(media, tmp_path):
     frames = media.numbered_frames(8)
     path = str(media.encode(tmp_path / "a.mp4", frames, options={"crf": "1"}, pix_fmt="yuv444p"))
     clip = decode_clip(path, whole(path), **SIZE)
@@ -113,7 +113,7 @@ def test_size_may_change_within_the_stream(cases, media):
     assert numbers(media, decode_clip(path, whole(path), **SIZE)) == list(range(36))
 
 
-def test_reference_frames_that_are_never_shown_are_not_missed(media, tmp_path):
+def test_hidden_reference_frames_do_not_count_as_missing(media, tmp_path):
     """VP8 stores them as packets of their own; here one is made by clearing a frame's bit 'show'."""
     source = media.encode(
         tmp_path / "a.webm", media.numbered_frames(12), codec="libvpx", container="webm", options={"cpu-used": "8"}
@@ -139,14 +139,14 @@ def test_a_window_outside_the_video(cases):
 
 
 @pytest.mark.parametrize("name", ["noise_in_the_middle", "zeros_in_the_middle", "flipped_bytes", "mpegts_with_a_gap"])
-def test_damage_is_found(cases, name):
+def test_damage_is_detected(cases, name):
     path = str(cases[name].path)
     with pytest.raises(MediaError) as caught:
         decode_clip(path, whole(path), **SIZE)
     assert caught.value.reason in {"CorruptFrames", "DecodeError"}
 
 
-def test_damage_elsewhere_does_not_touch_a_clip(media, tmp_path):
+def test_damage_outside_a_clip_does_not_affect_it(media, tmp_path):
     path = media.encode(tmp_path / "a.mp4", media.numbered_frames(36), options={"g": "12", "bf": "0", "crf": "12"})
     data = path.read_bytes()
     with av.open(str(path)) as video:
@@ -162,7 +162,7 @@ def test_damage_elsewhere_does_not_touch_a_clip(media, tmp_path):
                 decode_clip(str(path), window, **SIZE)
 
 
-def test_frames_go_where_the_caller_says(cases):
+def test_frames_are_written_to_the_callers_array(cases):
     path = str(cases["plain"].path)
     given = np.zeros((36, 64, 96, 3), dtype=np.uint8)
     clip = decode_clip(path, whole(path), **SIZE, allocate=given.reshape)
@@ -187,5 +187,5 @@ def test_clip_size_is_bounded_before_it_is_allocated(cases):
 def test_real_video_sampled_sparsely(driving):
     path = str(driving / "xdyna_1.mp4")
     every = decode_clip(path, ClipWindow(start_seconds=0, num_frames=571, frame_step=1, fps=8), **SIZE)
-    some = decode_clip(path, ClipWindow(start_seconds=0, num_frames=16, frame_step=35, fps=8), **SIZE)
-    np.testing.assert_array_equal(some.frames, every.frames[::35][:16])
+    sparse = decode_clip(path, ClipWindow(start_seconds=0, num_frames=16, frame_step=35, fps=8), **SIZE)
+    np.testing.assert_array_equal(sparse.frames, every.frames[::35][:16])

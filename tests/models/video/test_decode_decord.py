@@ -17,7 +17,7 @@ SIZE = {"short_side_px": 64, "multiple": 8, "limits": MediaLimits()}
 
 
 @pytest.mark.parametrize("name", ["plain", "b_frames", "mkv", "variable_frame_rate", "rotated_90", "rotated_180"])
-def test_the_same_frames_as_pyav(cases, media, name):
+def test_frames_equal_those_of_pyav(cases, media, name):
     path = str(cases[name].path)
     window = ClipWindow(start_seconds=0.12, num_frames=10, frame_step=3, fps=25)
     theirs, ours = decode_clip_decord(path, window, **SIZE), decode_clip(path, window, **SIZE)
@@ -26,7 +26,7 @@ def test_the_same_frames_as_pyav(cases, media, name):
     assert np.abs(theirs.frames.astype(int) - ours.frames).mean() < 9
 
 
-def test_it_does_not_see_damage(cases, media, tmp_path):
+def test_damage_is_not_detected(cases, media, tmp_path):
     window = ClipWindow(start_seconds=0, num_frames=36, frame_step=1, fps=25)
     data = cases["faststart"].path.read_bytes()
     path = str(tmp_path / "a.mp4")
@@ -36,7 +36,7 @@ def test_it_does_not_see_damage(cases, media, tmp_path):
         decode_clip(path, window, **SIZE)
 
 
-def test_what_it_cannot_read_is_an_error(cases):
+def test_unreadable_files_raise_an_error(cases):
     window = ClipWindow(start_seconds=0, num_frames=36, frame_step=1, fps=25)
     for name in ("html", "audio_only", "last_kilobyte_lost"):
         with pytest.raises(MediaError):

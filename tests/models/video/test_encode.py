@@ -39,17 +39,17 @@ def _smooth(frames: list[np.ndarray]) -> list[np.ndarray]:
     return [np.clip(frame.astype(int) // 4 + 60, 0, 255).astype(np.uint8) for frame in frames]
 
 
-def test_same_frames_same_bytes_whatever_is_in_memory(tmp_path: Path) -> None:
+def test_encoding_is_deterministic_whatever_is_in_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     spec = sample_spec(5_000_000, body="human", size_px=(96, 72), duration_seconds=1.0)
     frames = [frame.rgb for frame in render(spec, 8, 8)]
-    seen = set()
+    contents = set()
     for _ in range(12):
         litter = [rng.integers(0, 255, int(size), dtype=np.uint8) for size in rng.integers(1_000, 3_000_000, 60)]
         del litter
         write_h264(tmp_path / "a.mp4", frames, fps=Fraction(30000, 1001))
-        seen.add((tmp_path / "a.mp4").read_bytes())
-    assert len(seen) == 1
+        contents.add((tmp_path / "a.mp4").read_bytes())
+    assert len(contents) == 1
 
 
 def test_index_comes_before_the_frames(tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ def test_index_comes_before_the_frames(tmp_path: Path) -> None:
 
 
 def test_timestamps_are_kept(tmp_path: Path) -> None:
-    wanted = [0.5, 0.6, 1.25, 3.0]
-    write_h264(tmp_path / "a.mp4", _frames(4), fps=10, timestamps_seconds=wanted)
-    assert _decode(tmp_path / "a.mp4")[1] == pytest.approx(wanted, abs=1e-4)
+    expected = [0.5, 0.6, 1.25, 3.0]
+    write_h264(tmp_path / "a.mp4", _frames(4), fps=10, timestamps_seconds=expected)
+    assert _decode(tmp_path / "a.mp4")[1] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_timestamps_are_kept(tmp_path: Path) -> None:
         (_frames(2), {"timestamps_seconds": [0.1, 0.2, 0.3]}, "one timestamp per frame"),
     ],
 )
-def test_what_is_wrong_is_said_and_leaves_no_file(
+def test_invalid_input_raises_an_error_and_leaves_no_file(
     tmp_path: Path, frames: list[np.ndarray], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

@@ -6,11 +6,11 @@ from models.video.errors import MediaError, MediaReason
 from stages.outcome import Reason
 
 
-def test_every_reason_is_in_the_vocabulary_of_outcomes():
+def test_every_reason_is_an_outcome_reason():
     assert set(get_args(MediaReason)) <= {reason.value for reason in Reason}
 
 
-def test_error_says_reason_and_message():
+def test_error_has_reason_and_message():
     error = MediaError("TooLarge", "clip.mp4 has 5 bytes, 4 are allowed")
     assert str(error) == "TooLarge: clip.mp4 has 5 bytes, 4 are allowed"
     assert error.reason == "TooLarge"

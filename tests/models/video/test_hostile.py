@@ -22,7 +22,7 @@ def read(decoder: DecoderProcess, path: str) -> np.ndarray:
     return decoder.decode(path, window, short_side_px=64).frames
 
 
-def test_every_kind_ends_as_expected(cases, decoder):
+def test_every_hostile_file_gives_the_expected_outcome(cases, decoder):
     assert len(cases) >= 20
     wrong = {}
     for name, case in cases.items():

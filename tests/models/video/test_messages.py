@@ -41,7 +41,7 @@ def test_a_long_message_arrives_whole(pair):
     sender.join()
 
 
-def test_a_deadline_holds_also_in_the_middle_of_a_message(pair):
+def test_the_deadline_applies_within_a_message(pair):
     ours, theirs = pair
     for started in (b"", b"\0", struct.pack("!I", 100) + b"{"):
         ours.sendall(started)
@@ -50,7 +50,7 @@ def test_a_deadline_holds_also_in_the_middle_of_a_message(pair):
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0\0", struct.pack("!I", 100) + b"{", struct.pack("!I", 2**31)])
-def test_the_other_side_gone_or_mad(pair, sent):
+def test_a_closed_connection_or_an_oversized_message_is_an_error(pair, sent):
     ours, theirs = pair
     ours.sendall(sent)
     ours.close()

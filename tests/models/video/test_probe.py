@@ -16,7 +16,7 @@ from models.video.timeline import Timeline
 LIMITS = MediaLimits()
 
 
-def test_facts_about_a_plain_file(cases):
+def test_properties_of_a_plain_file(cases):
     info = probe(str(cases["with_audio"].path), LIMITS)
     assert (info.codec, info.pixel_format, info.width_px, info.height_px) == ("h264", "yuv420p", 96, 64)
     assert (info.num_frames, info.fps, info.variable_frame_rate, info.rotation_degrees) == (36, 25.0, False, 0)
@@ -27,19 +27,19 @@ def test_facts_about_a_plain_file(cases):
 
 
 @pytest.mark.parametrize("name", ["mkv", "mpegts", "flv", "avi_b_frames", "vp9", "fragmented", "negative_timestamps"])
-def test_every_container_tells_rate_and_count(cases, name):
+def test_rate_and_frame_count_of_every_container(cases, name):
     info = probe(str(cases[name].path), LIMITS)
     assert (info.num_frames, info.fps, info.variable_frame_rate) == (36, 25.0, False)
     assert info.duration_seconds == pytest.approx(1.44, abs=0.002)
 
 
-def test_times_are_those_of_the_file(cases):
+def test_times_are_the_files_timestamps(cases):
     info = probe(str(cases["late_start"].path), LIMITS)
     assert info.start_seconds == 9.0
     assert info.duration_seconds == pytest.approx(1.44, abs=0.002)
 
 
-def test_variable_frame_rate_is_the_average(cases):
+def test_variable_frame_rate_gives_the_average(cases):
     info = probe(str(cases["variable_frame_rate"].path), LIMITS)
     assert info.variable_frame_rate
     last_ms = 40 * 35 + (35 % 3) * 11 + 400
@@ -49,7 +49,7 @@ def test_variable_frame_rate_is_the_average(cases):
 @pytest.mark.parametrize(
     ("name", "size", "turn"), [("90", (64, 96), 270), ("180", (96, 64), 180), ("270", (64, 96), 90)]
 )
-def test_size_is_that_after_rotation(cases, name, size, turn):
+def test_size_is_after_rotation(cases, name, size, turn):
     info = probe(str(cases[f"rotated_{name}"].path), LIMITS)
     assert (info.width_px, info.height_px) == size
     assert info.rotation_degrees == turn
@@ -93,14 +93,14 @@ def timeline(ticks: np.ndarray, time_base: Fraction) -> Timeline:
     num_frames=st.integers(2, 3000),
     first=st.integers(0, 10**6),
 )
-def test_constant_rates_are_found_through_rounded_timestamps(rate, time_base, num_frames, first):
+def test_constant_rates_are_detected_despite_rounded_timestamps(rate, time_base, num_frames, first):
     ticks = np.array([round(first + n / (rate * time_base)) for n in range(num_frames)])
     fps, variable = frame_rate(ticks, timeline(ticks, time_base), (rate, None))
     assert not variable
     assert fps == float(rate)
 
 
-def test_a_rate_that_is_stated_wrong_is_not_believed():
+def test_a_wrong_stated_rate_is_ignored():
     ticks = np.arange(100) * 40
     fps, variable = frame_rate(ticks, timeline(ticks, Fraction(1, 1000)), (Fraction(30), Fraction(90000)))
     assert (fps, variable) == (25.0, False)
@@ -120,7 +120,7 @@ def test_limits_on_frames_and_duration(cases):
         probe(path, MediaLimits(max_duration_seconds=1.4))
 
 
-def test_a_file_cut_short_says_how_much_is_there(cases):
+def test_a_truncated_file_is_reported_with_its_length(cases):
     with pytest.raises(MediaError, match=r"its index names 36 frames, 3\d are there"):
         probe(str(cases["last_kilobyte_lost"].path), LIMITS)
 

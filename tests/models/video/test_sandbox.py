@@ -38,7 +38,7 @@ def gone(pid: int, *, within_seconds: float = 5) -> bool:
     return False
 
 
-def test_the_child_gives_what_this_process_would(decoder, plain):
+def test_the_child_gives_the_same_result_as_this_process(decoder, plain):
     assert decoder.inspect(plain) == inspect(plain, MediaLimits())
     ours = decode_clip(plain, WINDOW, short_side_px=32, multiple=8, limits=MediaLimits())
     theirs = decoder.decode(plain, WINDOW, short_side_px=32)
@@ -46,7 +46,7 @@ def test_the_child_gives_what_this_process_would(decoder, plain):
     np.testing.assert_array_equal(ours.frame_seconds, theirs.frame_seconds)
 
 
-def test_frames_belong_to_the_caller(decoder, plain):
+def test_frames_stay_valid_after_later_calls(decoder, plain):
     first = decoder.decode(plain, WINDOW, short_side_px=64)
     copy = first.frames.copy()
     decoder.decode(plain, ClipWindow(start_seconds=0.4, num_frames=36 - 10, frame_step=1, fps=25), short_side_px=64)
@@ -71,7 +71,7 @@ def test_nothing_is_left_open_or_in_memory(decoder, plain):
     assert not any("memfd:frames" in region.path for region in ours.memory_maps())
 
 
-def test_the_child_has_nothing_of_ours(plain, monkeypatch, tmp_path):
+def test_the_child_inherits_no_descriptors_or_secrets(plain, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     with (tmp_path / "open").open("w") as held, DecoderProcess() as process:
         os.set_inheritable(held.fileno(), True)
@@ -103,7 +103,7 @@ def test_killed_in_the_middle_of_a_call(plain):
         assert process.pid != first
 
 
-def test_hung(plain):
+def test_a_hung_child_is_killed_after_the_timeout(plain):
     config = SandboxConfig(decode_timeout_seconds=0.3)
     with DecoderProcess(config) as process:
         process.inspect(plain)
@@ -129,7 +129,7 @@ def test_out_of_memory(media, tmp_path, plain):
         assert process.decode(large, window, short_side_px=2160).frames.shape == (2, 2160, 3840, 3)
 
 
-def test_a_child_that_died_between_calls_is_replaced_without_a_word(plain):
+def test_a_child_that_died_between_calls_is_replaced_silently(plain):
     with DecoderProcess() as process:
         process.inspect(plain)
         os.kill(process.pid, signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_a_child_that_died_between_calls_is_replaced_without_a_word(plain):
         process.inspect(plain)
 
 
-def test_replaced_after_so_many_calls(plain):
+def test_the_child_is_replaced_after_max_calls(plain):
     with DecoderProcess(SandboxConfig(max_calls=2)) as process:
         pids = []
         for _ in range(5):
@@ -162,13 +162,13 @@ def test_the_child_dies_with_its_parent(plain):
     assert gone(pid)
 
 
-def test_a_child_that_cannot_start_is_not_the_fault_of_the_file(plain, monkeypatch):
+def test_a_child_that_cannot_start_is_no_media_error(plain, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with DecoderProcess() as process, pytest.raises(RuntimeError, match="does not start"):
         process.inspect(plain)
 
 
-def test_a_mistake_of_ours_comes_back_with_its_traceback(decoder, plain):
+def test_a_bug_in_the_child_is_raised_with_its_traceback(decoder, plain):
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*KeyError: 'no such decoder'"):
         decoder.decode(plain, WINDOW, short_side_px=64, decoder="no such decoder")
     decoder.inspect(plain)

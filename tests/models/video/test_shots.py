@@ -24,18 +24,18 @@ def scene(seed: int, num_frames: int, *, speed: int = 1) -> list[np.ndarray]:
     return frames
 
 
-def test_cuts_are_found_to_the_frame(media, tmp_path):
+def test_cuts_are_detected_frame_accurately(media, tmp_path):
     frames = [*scene(1, 20), *scene(2, 25, speed=3), *scene(3, 15)]
     path = media.encode(tmp_path / "a.mp4", frames, options={"crf": "28"})
     assert find_shots(str(path), LIMITS) == pytest.approx([0.0, 20 / 25, 45 / 25])
 
 
 @pytest.mark.parametrize("speed", [0, 1, 4, 8])
-def test_motion_is_no_cut(speed):
+def test_motion_is_not_a_cut(speed):
     assert find_cuts(scene(4, 40, speed=speed)) == []
 
 
-def test_a_flash_is_no_cut():
+def test_a_flash_is_not_a_cut():
     for length in (1, 2):
         frames = scene(5, 40)
         for number in range(20, 20 + length):
@@ -43,12 +43,12 @@ def test_a_flash_is_no_cut():
         assert find_cuts(frames) == []
 
 
-def test_a_blink_of_another_scene_is_two_cuts():
+def test_a_short_shot_gives_two_cuts():
     frames = [*scene(6, 20), *scene(7, 5), *scene(6, 20)]
     assert find_cuts(frames) == [20, 25]
 
 
-def test_a_large_figure_that_moves_in_jerks_is_no_cut():
+def test_abrupt_motion_of_a_large_figure_is_not_a_cut():
     frames = [np.full((36, 64, 3), (120, 190, 240), dtype=np.uint8) for _ in range(30)]
     for number, frame in enumerate(frames):
         left = 10 + 14 * (number // 6 % 2)
@@ -56,12 +56,12 @@ def test_a_large_figure_that_moves_in_jerks_is_no_cut():
     assert find_cuts(frames) == []
 
 
-def test_lights_that_dim_are_no_cut():
+def test_dimming_light_is_not_a_cut():
     frames = [(frame * (1 - number / 60)).astype(np.uint8) for number, frame in enumerate(scene(8, 50))]
     assert find_cuts(frames) == []
 
 
-def test_a_cut_at_the_very_end_is_found():
+def test_a_cut_near_the_end_is_detected():
     assert find_cuts([*scene(9, 20), *scene(10, 1)]) == [20]
     assert find_cuts(scene(9, 1)) == []
 
@@ -70,7 +70,7 @@ def test_the_first_shot_starts_with_the_first_frame(cases):
     assert find_shots(str(cases["late_start"].path), LIMITS) == [9.0]
 
 
-def test_damage_does_not_end_the_search(media, tmp_path):
+def test_damage_does_not_stop_shot_detection(media, tmp_path):
     path = media.encode(tmp_path / "a.mp4", [*scene(1, 20), *scene(2, 20)], options={"crf": "28", "g": "10"})
     data = path.read_bytes()
     start = media.find_box(data, b"mdat") + 2000
@@ -78,7 +78,7 @@ def test_damage_does_not_end_the_search(media, tmp_path):
     assert find_shots(str(path), LIMITS)[-1] == pytest.approx(20 / 25)
 
 
-def test_nothing_that_decodes_is_an_error(cases):
+def test_a_file_without_decodable_frames_is_an_error(cases):
     with pytest.raises(MediaError, match="DecodeError"):
         find_shots(str(cases["no_keyframe"].path), LIMITS)
 

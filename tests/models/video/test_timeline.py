@@ -18,42 +18,42 @@ def timeline(case, *, until_seconds: float | None = None) -> Timeline:
 
 
 def test_packets_in_decoding_order(cases):
-    found = timeline(cases["b_frames"])
-    assert len(found.ticks) == 36
-    assert (np.diff(found.ticks) < 0).any()
-    np.testing.assert_allclose(found.shown_ticks() * found.tick_seconds, np.arange(36) / 25)
-    assert found.is_key[[0, 12, 24]].all()
-    assert found.is_key.sum() == 3
-    assert found.end_ticks * found.tick_seconds == pytest.approx(1.44)
-    assert found.complete
+    result = timeline(cases["b_frames"])
+    assert len(result.ticks) == 36
+    assert (np.diff(result.ticks) < 0).any()
+    np.testing.assert_allclose(result.shown_ticks() * result.tick_seconds, np.arange(36) / 25)
+    assert result.is_key[[0, 12, 24]].all()
+    assert result.is_key.sum() == 3
+    assert result.end_ticks * result.tick_seconds == pytest.approx(1.44)
+    assert result.complete
 
 
-def test_reading_stops_once_all_that_is_shown_is_known(cases):
-    found = timeline(cases["b_frames"], until_seconds=0.5)
-    assert not found.complete
-    assert 13 <= len(found.ticks) <= 20
-    shown = found.shown_ticks() * found.tick_seconds
+def test_reading_stops_once_all_displayed_frames_are_included(cases):
+    result = timeline(cases["b_frames"], until_seconds=0.5)
+    assert not result.complete
+    assert 13 <= len(result.ticks) <= 20
+    shown = result.shown_ticks() * result.tick_seconds
     np.testing.assert_allclose(shown[:13], np.arange(13) / 25)
 
 
-def test_avi_with_reordered_frames_has_no_times_of_its_own(cases):
+def test_avi_with_reordered_frames_has_no_presentation_times(cases):
     for name, expected in (("avi_b_frames", False), ("avi_mpeg4", True), ("mkv", True)):
         with open_video(str(cases[name].path), LIMITS) as video:
             assert has_presentation_times(video) == expected
     np.testing.assert_array_equal(timeline(cases["avi_b_frames"]).ticks, np.arange(36))
 
 
-def test_packets_before_the_first_keyframe_are_passed_over(cases):
-    found = timeline(cases["first_keyframe_lost"])
-    assert found.num_skipped == 11
-    assert found.is_key[0]
+def test_packets_before_the_first_keyframe_are_skipped(cases):
+    result = timeline(cases["first_keyframe_lost"])
+    assert result.num_skipped == 11
+    assert result.is_key[0]
 
 
-def test_timestamps_that_start_again(cases):
+def test_timestamps_that_restart_are_an_error(cases):
     with pytest.raises(MediaError, match="starts its timestamps again"):
         timeline(cases["timestamps_restart"])
 
 
-def test_what_the_container_says_of_itself(cases):
+def test_damage_reported_by_the_container_is_an_error(cases):
     with pytest.raises(MediaError, match=r"DecodeError.*File ended prematurely"):
         timeline(cases["mkv_cut_at_half"])

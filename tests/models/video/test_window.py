@@ -16,10 +16,10 @@ sides = st.integers(1, 8192)
 def test_working_size_keeps_the_aspect_and_never_enlarges(width, height, short, multiple):
     work = working_size(width, height, short_side_px=short, multiple=multiple)
     scale = min(1.0, short / min(width, height))
-    for side, made in zip((width, height), work, strict=True):
-        assert made % multiple == 0
-        assert made > 0
-        assert abs(made - max(side * scale, multiple)) <= multiple / 2 or made == multiple
+    for side, resized in zip((width, height), work, strict=True):
+        assert resized % multiple == 0
+        assert resized > 0
+        assert abs(resized - max(side * scale, multiple)) <= multiple / 2 or resized == multiple
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_working_size_of_common_videos(size, short, expected):
     assert working_size(*size, short_side_px=short, multiple=8) == expected
 
 
-def test_moments_of_a_window():
+def test_sample_times_of_a_window():
     window = ClipWindow(start_seconds=1.4, num_frames=4, frame_step=3, fps=30)
     np.testing.assert_allclose(window.sample_seconds(), [1.4, 1.5, 1.6, 1.7])
 
@@ -52,7 +52,7 @@ def test_tolerance_is_a_tick_unless_ticks_are_as_long_as_frames():
     "change",
     [{"num_frames": 0}, {"frame_step": 0}, {"fps": 0.0}, {"fps": float("nan")}, {"start_seconds": float("inf")}],
 )
-def test_window_refuses_what_is_no_window(change):
+def test_invalid_windows_are_refused(change):
     with pytest.raises(ValueError, match=r"expected|at least"):
         ClipWindow(**{"start_seconds": 0.0, "num_frames": 8, "frame_step": 1, "fps": 25.0, **change})
 

@@ -12,12 +12,12 @@ from models.video.zero_runs import zero_run_detector
 
 def packets(path: str) -> tuple[list[bytes], list[bool]]:
     with av.open(path) as video:
-        has_hole = zero_run_detector(video.streams.video[0].codec_context)
-        found = [bytes(packet) for packet in video.demux(video=0) if packet.size]
-        return found, [has_hole(packet) for packet in found]
+        has_zero_run = zero_run_detector(video.streams.video[0].codec_context)
+        contents = [bytes(packet) for packet in video.demux(video=0) if packet.size]
+        return contents, [has_zero_run(packet) for packet in contents]
 
 
-def test_no_sound_file_has_a_hole(cases, driving):
+def test_intact_files_have_no_zero_run(cases, driving):
     paths = [str(case.path) for case in cases.values() if case.expected == {"ok"}]
     paths += [str(path) for path in driving.glob("*.mp4")]
     assert len(paths) > 30
@@ -25,17 +25,17 @@ def test_no_sound_file_has_a_hole(cases, driving):
 
 
 @pytest.mark.parametrize("name", ["plain", "mkv", "hevc"])
-def test_three_zeros_in_a_unit_are_a_hole(cases, name):
+def test_three_zeros_in_a_unit_are_a_zero_run(cases, name):
     path = str(cases[name].path)
     packet = max(packets(path)[0], key=len)
     with av.open(path) as video:
-        has_hole = zero_run_detector(video.streams.video[0].codec_context)
-    assert not has_hole(packet)
+        has_zero_run = zero_run_detector(video.streams.video[0].codec_context)
+    assert not has_zero_run(packet)
     middle = len(packet) // 2
-    assert not has_hole(packet[:middle] + b"\1\0\0\1" + packet[middle + 4 :])
-    assert has_hole(packet[:middle] + b"\1\0\0\0\1" + packet[middle + 5 :])
-    assert not has_hole(packet[:-3] + bytes(3))
-    assert has_hole(packet[:-20] + bytes(20))
+    assert not has_zero_run(packet[:middle] + b"\1\0\0\1" + packet[middle + 4 :])
+    assert has_zero_run(packet[:middle] + b"\1\0\0\0\1" + packet[middle + 5 :])
+    assert not has_zero_run(packet[:-3] + bytes(3))
+    assert has_zero_run(packet[:-20] + bytes(20))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_three_zeros_in_a_unit_are_a_hole(cases, name):
         ("libvpx-vp9", "webm", {"crf": "4", "deadline": "realtime", "cpu-used": "8"}),
     ],
 )
-def test_a_lost_page_is_found_wherever_it_lies(media, tmp_path, codec, container, options):
+def test_a_lost_page_is_detected_at_any_position(media, tmp_path, codec, container, options):
     frames = media.numbered_frames(6, width=384, height=256)
     path = media.encode(tmp_path / "a.bin", frames, codec=codec, container=container, options=options)
     data = path.read_bytes()

@@ -20,7 +20,7 @@ SUFFIXES = {
 
 
 @pytest.mark.parametrize("weights", CATALOGUE.values(), ids=str)
-def test_an_entry_is_sound(weights: Weights) -> None:
+def test_an_entry_is_consistent(weights: Weights) -> None:
     assert re.fullmatch(r"[a-z0-9.-]+", weights.name)
     assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+", weights.repository)
     assert weights.licence
@@ -33,7 +33,7 @@ def test_an_entry_is_sound(weights: Weights) -> None:
         assert file.name.rpartition("/")[0] == weights.files[0].name.rpartition("/")[0]
 
 
-def test_what_is_not_for_commerce_says_so() -> None:
+def test_non_commercial_licences_are_marked() -> None:
     for weights in CATALOGUE.values():
         if "NC" in weights.licence or "research" in weights.licence:
             assert weights.commercial_use is False
@@ -44,11 +44,11 @@ def test_what_is_not_for_commerce_says_so() -> None:
     }
 
 
-def test_what_systems_need_is_in_the_catalogue() -> None:
+def test_required_weights_are_in_the_catalogue() -> None:
     assert all(entry(name) for names in ANIMATION_NEEDS.values() for name in names)
 
 
-def test_what_ships_is_there() -> None:
+def test_shipped_weights_exist() -> None:
     shipped = [weights for weights in CATALOGUE.values() if weights.hub is Hub.PACKAGE]
     assert len(shipped) == 2
     assert all(all(locate(weights, None).values()) for weights in shipped)

@@ -37,14 +37,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A hub that has `CONTENT` for every repository; what was downloaded from it."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.answer(body=False)
 
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.answer(body=True)
 
         def answer(self, *, body: bool) -> None:
@@ -68,7 +68,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     real = huggingface_hub.hf_hub_download
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", functools.partial(real, endpoint=endpoint))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    yield asked
+    yield requests
     server.shutdown()
     server.server_close()
 
@@ -83,15 +83,15 @@ def fill(folder: Path, weights: Weights = SAM2, *, without: str = "") -> None:
 
 def test_a_folder_of_weights_comes_first(tmp_path: Path) -> None:
     fill(tmp_path / "w")
-    found = find(SAM2, tmp_path / "w")
-    assert found.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
-    assert found.digests() == {
+    resolved = find(SAM2, tmp_path / "w")
+    assert resolved.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
+    assert resolved.digests() == {
         f"sam2.1-hiera-tiny/{name}": f"sha256:{hashlib.sha256(content).hexdigest()}"
         for name, content in CONTENT.items()
     }
 
 
-def test_offline_the_message_says_which_file_goes_where(tmp_path: Path) -> None:
+def test_offline_the_error_says_where_to_put_each_file(tmp_path: Path) -> None:
     fill(tmp_path / "w", without="model.safetensors")
     with pytest.raises(MissingWeightsError) as missing:
         find(SAM2, tmp_path / "w")
@@ -104,17 +104,17 @@ def test_offline_the_message_says_which_file_goes_where(tmp_path: Path) -> None:
         find(SAM2, None)
 
 
-def test_a_download_fills_the_folder_and_is_not_repeated(tmp_path: Path, hub: list[str]) -> None:
+def test_a_download_goes_to_the_folder_and_is_not_repeated(tmp_path: Path, hub: list[str]) -> None:
     fill(tmp_path / "w", without="model.safetensors")
-    found = find(SAM2, tmp_path / "w", download=True)
-    assert found.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
-    assert (found.path / "model.safetensors").read_bytes() == CONTENT["model.safetensors"]
+    resolved = find(SAM2, tmp_path / "w", download=True)
+    assert resolved.path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
+    assert (resolved.path / "model.safetensors").read_bytes() == CONTENT["model.safetensors"]
     assert hub == ["/facebook/sam2.1-hiera-tiny/resolve/main/model.safetensors"]
     find(SAM2, tmp_path / "w", download=True)
     assert len(hub) == 1
 
 
-def test_without_a_folder_the_cache_is_filled_and_found_again(cache: Path, hub: list[str]) -> None:
+def test_without_a_folder_downloads_go_to_the_cache(cache: Path, hub: list[str]) -> None:
     downloaded = find(SAM2, None, download=True)
     assert downloaded.path.is_relative_to(cache)
     assert downloaded.path.name == COMMIT
@@ -122,18 +122,18 @@ def test_without_a_folder_the_cache_is_filled_and_found_again(cache: Path, hub: 
     assert len(hub) == 2
 
 
-def test_what_the_hub_does_not_have_is_one_message(tmp_path: Path, hub: list[str]) -> None:
+def test_a_file_missing_on_the_hub_gives_a_one_line_error(tmp_path: Path, hub: list[str]) -> None:
     with pytest.raises(MissingWeightsError, match=r"cannot download https://huggingface\.co/yzd-v/.*yolox_l\.onnx"):
         find(CATALOGUE["dwpose-detector"], tmp_path, download=True)
 
 
-def test_no_network_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_gives_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MissingWeightsError, match="cannot download"):
         find(SAM2, tmp_path, download=True)
 
 
-def test_what_is_published_elsewhere_is_put_there_by_hand(tmp_path: Path) -> None:
+def test_weights_on_another_hub_must_be_placed_manually(tmp_path: Path) -> None:
     unianimate = CATALOGUE["unianimate"]
     for call in (lambda: find(unianimate, tmp_path, download=True), lambda: fetch(unianimate, tmp_path)):
         with pytest.raises(MissingWeightsError, match=r"put https://modelscope\.cn/models/iic/unianimate/.* at "):
@@ -149,7 +149,7 @@ def test_a_wrong_digest_is_refused(tmp_path: Path) -> None:
         find(pinned, tmp_path).verify()
 
 
-def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     fill(tmp_path)
     path = place(SAM2, SAM2.files[1], tmp_path)
     path.write_bytes(path.read_bytes()[:-1])

@@ -26,16 +26,16 @@ def test_boxes_are_in_pixels_of_the_frame(dwpose: DwposePose, height: int, width
     np.testing.assert_allclose([x1 - x0, y1 - y0], [HEIGHT_PX / 2 / scale, HEIGHT_PX / scale], rtol=1e-4)
 
 
-def test_a_clip_is_its_frames(dwpose: DwposePose) -> None:
+def test_a_clip_equals_its_frames(dwpose: DwposePose) -> None:
     frames = np.stack([with_square(32 * t, 64, 32, height=640, width=640) for t in range(11)])
     frames[4] = 0
     boxes = dwpose.detector.boxes(frames)
-    assert [len(found) for found in boxes] == [1] * 4 + [0] + [1] * 6
-    for t, found in enumerate(boxes):
-        np.testing.assert_array_equal(found, dwpose.detector.boxes(frames[t : t + 1])[0])
+    assert [len(boxes_N5) for boxes_N5 in boxes] == [1] * 4 + [0] + [1] * 6
+    for t, boxes_N5 in enumerate(boxes):
+        np.testing.assert_array_equal(boxes_N5, dwpose.detector.boxes(frames[t : t + 1])[0])
 
 
-def test_the_input_is_blue_first_with_bars_below_or_to_the_right() -> None:
+def test_the_input_is_bgr_with_padding_below_or_to_the_right() -> None:
     planes = np.full((3, SIDE_PX, SIDE_PX), np.nan, np.float32)
     frame = np.zeros((100, 50, 3), np.uint8)
     frame[...] = 10, 20, 30
@@ -48,26 +48,26 @@ def test_the_input_is_blue_first_with_bars_below_or_to_the_right() -> None:
     assert (planes[:, 320:] == FILL).all()
 
 
-def test_only_sure_persons_are_kept() -> None:
+def test_only_confident_persons_are_kept() -> None:
     prediction = np.zeros((len(GRID), 85), np.float32)
     prediction[[0, 100, 2000, 8399], 4] = 0.9, 0.9, 0.5, 1.0
     prediction[[0, 2000], 5] = 1.0, 0.5  # the second is a person of score 0.25
     prediction[100, 6] = 1.0  # a bicycle
     prediction[8399, 5] = 0.5
-    found = decode(prediction, scale=2.0)
-    np.testing.assert_allclose(found[:, 4], [0.9, 0.5])
-    np.testing.assert_allclose(found[0, :4], [-2, -2, 2, 2])
-    np.testing.assert_allclose(found[1, :4], [296, 296, 312, 312])
+    boxes_N5 = decode(prediction, scale=2.0)
+    np.testing.assert_allclose(boxes_N5[:, 4], [0.9, 0.5])
+    np.testing.assert_allclose(boxes_N5[0, :4], [-2, -2, 2, 2])
+    np.testing.assert_allclose(boxes_N5[1, :4], [296, 296, 312, 312])
 
 
 boxes = st.lists(st.tuples(*[st.floats(0, 100, width=32)] * 2, *[st.floats(1, 60, width=32)] * 2), max_size=30)
 
 
 @given(boxes)
-def test_survivors_do_not_overlap_and_the_others_overlap_a_better_one(sides: list[tuple[float, ...]]) -> None:
-    found = np.array([(x, y, x + w, y + h) for x, y, w, h in sides], np.float32).reshape(-1, 4)
-    kept = surviving(found)
-    wide = found.astype(np.float64) + np.array([0, 0, 1, 1])
+def test_kept_boxes_do_not_overlap_and_others_overlap_a_better_one(sides: list[tuple[float, ...]]) -> None:
+    boxes_N5 = np.array([(x, y, x + w, y + h) for x, y, w, h in sides], np.float32).reshape(-1, 4)
+    kept = surviving(boxes_N5)
+    wide = boxes_N5.astype(np.float64) + np.array([0, 0, 1, 1])
 
     def iou(a: np.ndarray, b: np.ndarray) -> float:
         shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
@@ -76,5 +76,5 @@ def test_survivors_do_not_overlap_and_the_others_overlap_a_better_one(sides: lis
     assert kept.tolist() == sorted(kept.tolist())
     for position, k in enumerate(kept):
         assert all(iou(wide[k], wide[other]) <= MAX_IOU + 1e-5 for other in kept[:position])
-    for lost in set(range(len(found))) - set(kept.tolist()):
+    for lost in set(range(len(boxes_N5))) - set(kept.tolist()):
         assert any(iou(wide[lost], wide[k]) > MAX_IOU - 1e-5 for k in kept if k < lost)

@@ -25,32 +25,32 @@ def scene(figures_T: list[list[Figure]]) -> np.ndarray:
     return frames
 
 
-def test_the_character_is_the_large_one_all_the_time(dwpose: DwposePose) -> None:
+def test_the_character_is_the_largest_person_throughout(dwpose: DwposePose) -> None:
     small_first = [[(16, 160, 40), (192 - 16 * (t // 4), 160, 200)] for t in range(6)]
     small_last = [figures[::-1] for figures in small_first]
-    found = dwpose.people(scene(small_first + small_last))
-    assert found.num_people.tolist() == [2] * 12
-    assert found.keypoints.shape == (12, 133, 3)
-    for keypoints, figures in zip(found.keypoints, small_first + small_last, strict=True):
+    result = dwpose.people(scene(small_first + small_last))
+    assert result.num_people.tolist() == [2] * 12
+    assert result.keypoints.shape == (12, 133, 3)
+    for keypoints, figures in zip(result.keypoints, small_first + small_last, strict=True):
         x, y, _ = max(figures, key=lambda figure: figure[2])
         np.testing.assert_allclose(keypoints[0, :2], (x + 8, y + 8), atol=1)
-    np.testing.assert_array_equal(found.keypoints, dwpose.keypoints(scene(small_first + small_last)))
+    np.testing.assert_array_equal(result.keypoints, dwpose.keypoints(scene(small_first + small_last)))
 
 
 def test_frames_without_a_person_have_no_keypoints(dwpose: DwposePose) -> None:
     clip = scene([[(160, 160, 90)], [], [], [(160, 160, 90)]])
     clip[2] = 255  # white is red too: but of persons this is one, as large as the picture
     clip[2, ..., 0] = 0
-    found = dwpose.people(clip)
-    assert found.num_people.tolist() == [1, 0, 0, 1]
-    assert not found.keypoints[1:3].any()
-    assert (found.keypoints[[0, 3], :, 2] > 0.8).all()
+    result = dwpose.people(clip)
+    assert result.num_people.tolist() == [1, 0, 0, 1]
+    assert not result.keypoints[1:3].any()
+    assert (result.keypoints[[0, 3], :, 2] > 0.8).all()
     black = dwpose.people(np.zeros((3, SIDE, SIDE, 3), np.uint8))
     assert not black.keypoints.any()
     assert not black.num_people.any()
 
 
-def test_in_a_crowd_all_are_counted_and_the_largest_are_looked_at(dwpose: DwposePose) -> None:
+def test_in_a_crowd_all_are_counted_and_the_largest_get_keypoints(dwpose: DwposePose) -> None:
     crowd = [(16 + 64 * (n % 5), 32 + 80 * (n // 5), 60 if n < 3 else 0) for n in range(15)]
     assert dwpose.people(scene([crowd])).num_people.tolist() == [15]
     (posed,) = dwpose.persons(scene([crowd]))
@@ -60,7 +60,7 @@ def test_in_a_crowd_all_are_counted_and_the_largest_are_looked_at(dwpose: Dwpose
     )  # fmt: skip
 
 
-def test_graphs_of_any_batch_give_the_same(dwpose: DwposePose, tmp_path: Path) -> None:
+def test_graphs_of_any_batch_size_give_the_same_result(dwpose: DwposePose, tmp_path: Path) -> None:
     save_detector(tmp_path / "detector.onnx", batch="batch")
     save_pose(tmp_path / "pose.onnx", batch="batch")
     batched = DwposePose(tmp_path / "detector.onnx", tmp_path / "pose.onnx")
@@ -76,7 +76,7 @@ GOLDEN_IMAGES = ("rabbit", "waterfall_girl", "orange", "silver_hair", "two_subje
 
 @pytest.mark.parametrize("channels", ["bgr", "rgb"])
 @pytest.mark.parametrize("image", GOLDEN_IMAGES)
-def test_published_numbers(golden_dwpose: Path, image: str, channels: str) -> None:
+def test_results_match_the_published_code(golden_dwpose: Path, image: str, channels: str) -> None:
     golden = load_file(golden_dwpose / "outputs.safetensors")
     pose = DwposePose(golden_dwpose / "yolox_l.onnx", golden_dwpose / "dw-ll_ucoco_384.onnx")
     picture = cv2.imread(str(golden_dwpose / f"{image}.png"))
@@ -86,13 +86,13 @@ def test_published_numbers(golden_dwpose: Path, image: str, channels: str) -> No
     np.testing.assert_allclose(boxes[:, :4], golden[f"{image}.{channels}.boxes"], atol=1e-3)
     if not len(boxes):  # what the published code looks at then
         boxes = np.array([[0, 0, picture.shape[1], picture.shape[0], 1]], np.float32)
-    found = pose.pose.keypoints(frames, np.zeros(len(boxes), np.int64), boxes[:, :4])
-    np.testing.assert_allclose(found[..., :2], golden[f"{image}.{channels}.keypoints"], atol=1e-3)
-    np.testing.assert_allclose(found[..., 2], golden[f"{image}.{channels}.scores"].clip(0), atol=1e-4)
+    result = pose.pose.keypoints(frames, np.zeros(len(boxes), np.int64), boxes[:, :4])
+    np.testing.assert_allclose(result[..., :2], golden[f"{image}.{channels}.keypoints"], atol=1e-3)
+    np.testing.assert_allclose(result[..., 2], golden[f"{image}.{channels}.scores"].clip(0), atol=1e-4)
 
 
 @pytest.mark.parametrize("image", [name for name in GOLDEN_IMAGES if name != "empty"])
-def test_published_drawing_of_what_is_found(golden_dwpose: Path, image: str) -> None:
+def test_pose_maps_match_the_published_code(golden_dwpose: Path, image: str) -> None:
     pose = DwposePose(golden_dwpose / "yolox_l.onnx", golden_dwpose / "dw-ll_ucoco_384.onnx")
     picture = cv2.imread(str(golden_dwpose / f"{image}.png"))[..., ::-1]
     height_px, width_px = picture.shape[:2]
@@ -103,11 +103,11 @@ def test_published_drawing_of_what_is_found(golden_dwpose: Path, image: str) -> 
 
 
 @pytest.mark.weights
-def test_published_weights_find_a_person(shared_media: Path) -> None:
+def test_published_weights_detect_a_person(shared_media: Path) -> None:
     if not (folder := os.environ.get("ZOETROPE_TEST_DWPOSE")):
         pytest.skip("set ZOETROPE_TEST_DWPOSE to the folder of yolox_l.onnx and dw-ll_ucoco_384.onnx")
     pose = DwposePose(Path(folder) / "yolox_l.onnx", Path(folder) / "dw-ll_ucoco_384.onnx")
     picture = cv2.imread(str(shared_media / "reference" / "moore_5.png"))[..., ::-1]
-    found = pose.people(picture[None].copy())
-    assert found.num_people[0] >= 1
-    assert found.keypoints[0, :17, 2].mean() > 0.5
+    result = pose.people(picture[None].copy())
+    assert result.num_people[0] >= 1
+    assert result.keypoints[0, :17, 2].mean() > 0.5

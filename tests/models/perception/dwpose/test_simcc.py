@@ -15,37 +15,35 @@ def dots(where: list[tuple[int, int]], *, height: int = 200, width: int = 300) -
     return frames
 
 
-def test_keypoints_are_where_the_picture_has_them(dwpose: DwposePose) -> None:
+def test_keypoints_are_at_the_drawn_positions(dwpose: DwposePose) -> None:
     where = [(40 + 19 * t, 30 + 11 * t) for t in range(13)]
     boxes = np.array([(x - 30, y - 50, x + 20, y + 45) for x, y in where], np.float32)
-    found = dwpose.pose.keypoints(dots(where), np.arange(13), boxes)
-    assert found.shape == (13, 133, 3)
-    assert found.dtype == np.float32
+    keypoints_NK3 = dwpose.pose.keypoints(dots(where), np.arange(13), boxes)
+    assert keypoints_NK3.shape == (13, 133, 3)
+    assert keypoints_NK3.dtype == np.float32
     # A bin is half a pixel of the crop, here 0.16 pixels of the frame.
-    assert np.abs(found[..., :2] - np.array(where)[:, None]).max() < 0.5
-    assert found[..., 2].min() > 0.8
-    assert found[..., 2].max() <= 1
+    assert np.abs(keypoints_NK3[..., :2] - np.array(where)[:, None]).max() < 0.5
+    assert keypoints_NK3[..., 2].min() > 0.8
+    assert keypoints_NK3[..., 2].max() <= 1
 
 
-def test_each_person_of_a_frame_has_its_own(dwpose: DwposePose) -> None:
+def test_each_person_of_a_frame_has_its_own_keypoints(dwpose: DwposePose) -> None:
     frame = dots([(50, 100)]) + dots([(250, 90)])
     boxes = np.array([(30, 60, 80, 140), (220, 50, 290, 150)], np.float32)
-    found = dwpose.pose.keypoints(frame, np.array([0, 0]), boxes)
-    np.testing.assert_allclose(found[:, 0, :2], [(50, 100), (250, 90)], atol=0.5)
+    keypoints_NK3 = dwpose.pose.keypoints(frame, np.array([0, 0]), boxes)
+    np.testing.assert_allclose(keypoints_NK3[:, 0, :2], [(50, 100), (250, 90)], atol=0.5)
 
 
-def test_no_person_needs_no_network(dwpose: DwposePose) -> None:
-    found = dwpose.pose.keypoints(dots([(5, 5)]), np.empty(0, np.int64), np.empty((0, 4), np.float32))
-    assert found.shape == (0, 133, 3)
+def test_no_persons_give_empty_keypoints(dwpose: DwposePose) -> None:
+    keypoints_NK3 = dwpose.pose.keypoints(dots([(5, 5)]), np.empty(0, np.int64), np.empty((0, 4), np.float32))
+    assert keypoints_NK3.shape == (0, 133, 3)
 
 
 @given(
     st.tuples(*[st.floats(-50, 400)] * 2, *[st.floats(2, 500)] * 2),
     st.lists(st.tuples(st.integers(0, 575), st.integers(0, 767)), min_size=1, max_size=5),
 )
-def test_crop_and_decode_are_each_others_inverse(
-    box: tuple[float, float, float, float], bins: list[tuple[int, int]]
-) -> None:
+def test_decode_inverts_the_crop(box: tuple[float, float, float, float], bins: list[tuple[int, int]]) -> None:
     x0, y0, width, height = box
     origin, size = windows(np.array([(x0, y0, x0 + width, y0 + height)]))
     assert size[0, 0] / size[0, 1] == pytest.approx(WIDTH_PX / HEIGHT_PX)
@@ -53,16 +51,16 @@ def test_crop_and_decode_are_each_others_inverse(
     x, y = np.zeros((1, len(bins), 576), np.float32), np.zeros((1, len(bins), 768), np.float32)
     for k, (column, row) in enumerate(bins):
         x[0, k, column], y[0, k, row] = 0.75, 0.5
-    found = decode(x, y, origin, size)[0]
-    np.testing.assert_array_equal(found[:, 2], 0.5)
+    keypoints_NK3 = decode(x, y, origin, size)[0]
+    np.testing.assert_array_equal(keypoints_NK3[:, 2], 0.5)
     expected = origin + np.array(bins) / 2 * size / (WIDTH_PX, HEIGHT_PX)
-    np.testing.assert_allclose(found[:, :2], expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(keypoints_NK3[:, :2], expected, rtol=1e-5, atol=1e-4)
 
 
 def test_a_keypoint_without_a_positive_maximum_scores_zero() -> None:
     origin, size = np.array([[10.0, 20.0]]), np.array([[288.0, 384.0]])
-    found = decode(np.full((1, 133, 576), -1, np.float32), np.ones((1, 133, 768), np.float32), origin, size)
-    np.testing.assert_array_equal(found, np.broadcast_to(np.array([9.5, 19.5, 0], np.float32), (1, 133, 3)))
+    keypoints_NK3 = decode(np.full((1, 133, 576), -1, np.float32), np.ones((1, 133, 768), np.float32), origin, size)
+    np.testing.assert_array_equal(keypoints_NK3, np.broadcast_to(np.array([9.5, 19.5, 0], np.float32), (1, 133, 3)))
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -78,7 +76,7 @@ def test_the_crop_is_an_affine_warp(seed: int) -> None:
     assert np.abs(cut(frame, origin[0], size[0]).astype(int) - warped).max() <= 9
 
 
-def test_the_input_is_blue_first_with_the_published_mean() -> None:
+def test_the_input_is_bgr_with_the_published_mean() -> None:
     planes = np.full((3, HEIGHT_PX, WIDTH_PX), np.nan, np.float32)
     crop = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
     crop[...] = 10, 20, 30

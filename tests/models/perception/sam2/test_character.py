@@ -44,11 +44,11 @@ class StickyTracker:
 
     def __init__(self, where: list[float], *, reach: int) -> None:
         self.where, self.reach = where, reach
-        self.asked: list[list[int]] = []
+        self.prompted_frames: list[list[int]] = []
 
     def track(self, frames_THWC, objects):
         prompted = [prompt.frame for prompt in objects[0]]
-        self.asked.append(prompted)
+        self.prompted_frames.append(prompted)
         near = [min(abs(t - p) for p in prompted) <= self.reach for t in range(len(frames_THWC))]
         return np.stack([body(x) if held else body(0) for x, held in zip(self.where, near, strict=True)])[None]
 
@@ -58,13 +58,13 @@ def follow(where: list[float], *, reach: int, keypoints: np.ndarray | None = Non
     frames = np.zeros((len(where), HEIGHT, WIDTH, 3), np.uint8)
     keypoints = np.stack([skeleton(x) for x in where]) if keypoints is None else keypoints
     masks = TrackedCharacter(tracker, rule=RepromptRule(**rule)).character_mask(frames, keypoints)
-    return masks, tracker.asked
+    return masks, tracker.prompted_frames
 
 
-def test_a_mask_that_holds_is_followed_once() -> None:
+def test_a_consistent_mask_is_tracked_once() -> None:
     where = [100.0 + t for t in range(10)]
-    masks, asked = follow(where, reach=10)
-    assert asked == [[4]]
+    masks, prompted_frames = follow(where, reach=10)
+    assert prompted_frames == [[4]]
     assert all(np.array_equal(mask, body(x)) for mask, x in zip(masks, where, strict=True))
 
 
@@ -75,20 +75,20 @@ def test_the_best_skeleton_prompts_first() -> None:
     assert follow([100.0] * 6, reach=10, keypoints=keypoints)[1] == [[3]]
 
 
-def test_where_mask_and_skeleton_part_ways_the_skeleton_prompts_again() -> None:
+def test_disagreement_adds_prompts_from_the_skeleton() -> None:
     where = [110.0 + t for t in range(12)]
-    masks, asked = follow(where, reach=3)
-    assert asked == [[5], [0, 5, 10]]
+    masks, prompted_frames = follow(where, reach=3)
+    assert prompted_frames == [[5], [0, 5, 10]]
     assert all(np.array_equal(mask, body(x)) for mask, x in zip(masks, where, strict=True))
 
 
 def test_rounds_are_bounded() -> None:
-    masks, asked = follow([100.0] * 60, reach=3, prompts_per_round=1)
-    assert asked == [[29], [29, 46], [12, 29, 46]]
+    masks, prompted_frames = follow([100.0] * 60, reach=3, prompts_per_round=1)
+    assert prompted_frames == [[29], [29, 46], [12, 29, 46]]
     assert (masks == body(100)).all((1, 2)).sum() == 7 + 7 + 7
 
 
-def test_masks_that_do_not_get_better_are_not_taken() -> None:
+def test_masks_that_do_not_improve_are_discarded() -> None:
     class Contrary(StickyTracker):
         def track(self, frames_THWC, objects):
             masks = super().track(frames_THWC, objects)
@@ -97,23 +97,23 @@ def test_masks_that_do_not_get_better_are_not_taken() -> None:
     tracker = Contrary([100.0] * 9, reach=2)
     keypoints = np.stack([skeleton(100.0)] * 9)
     masks = TrackedCharacter(tracker).character_mask(np.zeros((9, HEIGHT, WIDTH, 3), np.uint8), keypoints)
-    assert len(tracker.asked) == 2
+    assert len(tracker.prompted_frames) == 2
     assert (masks == body(100)).all((1, 2)).tolist() == [False] * 2 + [True] * 5 + [False] * 2
 
 
-def test_a_single_parted_frame_is_let_pass() -> None:
+def test_a_single_disagreeing_frame_is_ignored() -> None:
     assert follow([100.0] * 5, reach=1)[1] == [[2]]
 
 
-def test_frames_without_a_sure_skeleton_are_not_judged() -> None:
+def test_frames_without_a_confident_skeleton_are_not_evaluated() -> None:
     keypoints = np.stack([skeleton(100, score=0.9 if t < 4 else 0.1) for t in range(12)])
     assert len(follow([100.0] * 12, reach=3, keypoints=keypoints)[1]) == 1
 
 
 @pytest.mark.parametrize("keypoints", [skeleton(100, score=0.1), skeleton(-500)], ids=["nobody", "outside"])
 def test_without_a_skeleton_in_the_picture_there_is_no_mask(keypoints: np.ndarray) -> None:
-    masks, asked = follow([100.0] * 3, reach=9, keypoints=np.stack([keypoints] * 3))
-    assert asked == []
+    masks, prompted_frames = follow([100.0] * 3, reach=9, keypoints=np.stack([keypoints] * 3))
+    assert prompted_frames == []
     assert not masks.any()
 
 
@@ -125,7 +125,7 @@ def test_points_lie_inside_the_body() -> None:
     assert len(points_of(skeleton(0))) < 11
 
 
-def test_the_prompts_box_is_cut_at_the_picture() -> None:
+def test_the_prompts_box_is_clipped_to_the_picture() -> None:
     prompt = skeleton_prompt(skeleton(5), frame=7, width_px=WIDTH, height_px=HEIGHT)
     assert prompt.frame == 7
     assert prompt.box[0] == 0
@@ -145,7 +145,7 @@ def test_the_prompts_box_is_cut_at_the_picture() -> None:
     ],
     ids=["together", "elsewhere", "empty", "everything", "head-only", "no-feet"],
 )
-def test_parted_or_not(mask: np.ndarray, parted: bool) -> None:
+def test_has_parted(mask: np.ndarray, parted: bool) -> None:
     keypoints = skeleton(100)
     assert has_parted(mask, keypoints, points_of(keypoints), RepromptRule()) is parted
 
@@ -158,7 +158,7 @@ def test_a_box_needs_two_points() -> None:
     assert skeleton_box(keypoints) == (5, 4, 10, 7)
 
 
-def test_the_real_tracker_takes_these_prompts(sam2_folder) -> None:
+def test_the_real_tracker_accepts_these_prompts(sam2_folder) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, HEIGHT, WIDTH, 3), dtype=np.uint8)
     keypoints = np.stack([skeleton(100)] * 4)
     masks = TrackedCharacter(Sam2Tracker(sam2_folder)).character_mask(frames, keypoints)

@@ -8,7 +8,7 @@ from PIL import Image
 from models.perception.sam2.frames import MEAN, STD, Sam2Frames
 
 
-def test_frames_are_made_one_by_one_and_not_kept() -> None:
+def test_frames_are_computed_on_access_and_not_kept() -> None:
     clip = np.random.default_rng(0).integers(0, 256, (5, 20, 30, 3), dtype=np.uint8)
     frames = Sam2Frames(clip, side_px=64, dtype=torch.float32)
     assert len(frames) == 5
@@ -25,7 +25,7 @@ def test_normalisation_is_imagenets() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 80), (300, 170)], ids=["enlarged", "reduced"])
-def test_resizing_is_antialiased_bilinear_on_whole_numbers(size: tuple[int, int]) -> None:
+def test_resizing_is_antialiased_bilinear_in_uint8(size: tuple[int, int]) -> None:
     """Pillow's bilinear filter is the same antialiased one; its rounding may differ by one of 255 levels."""
     clip = np.random.default_rng(1).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     ours = Sam2Frames(clip, side_px=128, dtype=torch.float32)[0]

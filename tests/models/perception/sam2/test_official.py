@@ -55,21 +55,21 @@ def test_a_file_with_parts_missing_is_refused(tmp_path: Path) -> None:
         OfficialSam2Tracker(file)
 
 
-def test_without_the_package_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sam2", "sam2.build_sam"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(CheckpointError, match=r"pip install 'zoetrope\[sam2\]'.*backend sam2"):
         OfficialSam2Tracker(tmp_path / "sam2.1_hiera_tiny.pt")
 
 
-def test_the_files_name_says_which_network_it_is(tmp_path: Path) -> None:
+def test_the_file_name_selects_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"expected one of sam2\.1_hiera_tiny, "):
         OfficialSam2Tracker(tmp_path / "checkpoint.pt")
 
 
 @needs_sam2
 @pytest.mark.weights
-def test_the_published_weights_follow_a_square() -> None:
+def test_the_published_weights_track_a_square() -> None:
     if not (file := os.environ.get("ZOETROPE_TEST_SAM2_OFFICIAL")):
         pytest.skip("set ZOETROPE_TEST_SAM2_OFFICIAL to sam2.1_hiera_tiny.pt of facebook/sam2.1-hiera-tiny")
     frames = np.full((4, 240, 320, 3), 60, np.uint8)

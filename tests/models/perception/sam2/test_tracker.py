@@ -67,16 +67,14 @@ def by_the_library(sam2: Sam2Tracker, frames: np.ndarray, prompts: list[ObjectPr
     [[box_prompt(0)], [box_prompt(2)], [box_prompt(4), point_prompt(1, 30, 20)]],
     ids=["first", "middle", "two"],
 )
-def test_masks_are_those_of_the_librarys_own_loop(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
+def test_masks_equal_those_of_the_librarys_own_loop(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
     frames = clip()
     expected = by_the_library(sam2, frames, prompts)
     assert 0.05 < expected.mean() < 0.98
     assert np.array_equal(sam2.track(frames, [prompts])[0], expected)
 
 
-def test_several_objects_share_the_features_and_nothing_else(
-    sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_objects_share_only_the_features(sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = clip()
     objects = [[box_prompt(2)], [point_prompt(4, 60, 30)], [box_prompt(0, (40, 0, 80, 20))]]
     alone = [sam2.track(frames, [prompts])[0] for prompts in objects]
@@ -91,14 +89,14 @@ def test_several_objects_share_the_features_and_nothing_else(
     assert len(computed) <= 6 + 4 + 3
 
 
-def test_nothing_of_a_clip_stays_behind(sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[weakref.ref] = []
+def test_no_memory_of_a_clip_is_kept(sam2: Sam2Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    references: list[weakref.ref] = []
     largest = 0
 
     class Watched(Sam2Frames):
         def __init__(self, *args, **kwargs) -> None:
             super().__init__(*args, **kwargs)
-            seen.append(weakref.ref(self))
+            references.append(weakref.ref(self))
 
     def step(self, session, t, *, reverse):
         nonlocal largest
@@ -112,21 +110,21 @@ def test_nothing_of_a_clip_stays_behind(sam2: Sam2Tracker, monkeypatch: pytest.M
     monkeypatch.setattr(tracker_module, "Sam2Frames", Watched)
     sam2.track(clip(), [[box_prompt(1)]])
     gc.collect()
-    assert [reference() for reference in seen] == [None]
+    assert [reference() for reference in references] == [None]
     assert largest == 0
 
 
-def test_one_frame_is_a_clip(sam2: Sam2Tracker) -> None:
+def test_a_clip_of_one_frame(sam2: Sam2Tracker) -> None:
     assert sam2.track(clip(1), [[box_prompt(0)]]).shape == (1, 1, 48, 80)
     assert sam2.track(clip(2), []).shape == (0, 2, 48, 80)
 
 
-def test_a_black_clip_has_masks_like_any_other(sam2: Sam2Tracker) -> None:
+def test_a_black_clip_gives_masks(sam2: Sam2Tracker) -> None:
     assert sam2.track(np.zeros((3, 48, 80, 3), np.uint8), [[box_prompt(1)]]).dtype == bool
 
 
 @pytest.mark.parametrize("prompts", [[], [box_prompt(6)], [box_prompt(-1)], [box_prompt(1), box_prompt(1)]])
-def test_prompts_belong_to_different_frames_of_the_clip(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
+def test_prompts_must_be_in_different_frames_of_the_clip(sam2: Sam2Tracker, prompts: list[ObjectPrompt]) -> None:
     with pytest.raises(ValueError, match="another frame from 0 to 5"):
         sam2.track(clip(), [prompts])
 
@@ -140,7 +138,7 @@ def test_a_box_is_its_first_and_last_pixel_and_comes_before_the_points() -> None
     assert labels.tolist() == [2, 3, 1, 0]
 
 
-def test_a_truncated_file_is_one_message(sam2_folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_gives_a_one_line_error(sam2_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sam2"
     shutil.copytree(sam2_folder, folder)
     weights = folder / "model.safetensors"
@@ -150,7 +148,7 @@ def test_a_truncated_file_is_one_message(sam2_folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.weights
-def test_the_published_weights_follow_a_square(tmp_path: Path) -> None:
+def test_the_published_weights_track_a_square(tmp_path: Path) -> None:
     import os
 
     folder = os.environ.get("ZOETROPE_TEST_SAM2")

@@ -18,7 +18,9 @@ def crops(*boxes: tuple[float, float, float, float]) -> Crops:
 
 @settings(max_examples=50, deadline=None)
 @given(COORDINATE, COORDINATE, SIDE, SIDE)
-def test_windows_hold_the_padded_box_in_the_inputs_shape(x: float, y: float, width: float, height: float) -> None:
+def test_windows_contain_the_padded_box_with_the_inputs_aspect_ratio(
+    x: float, y: float, width: float, height: float
+) -> None:
     window = crops((x, y, x + width, y + height))
     assert window.size[0, 0] / window.size[0, 1] == pytest.approx(48 / 64)
     assert (window.size[0] >= np.array([width, height]) * PADDING * 0.999).all()
@@ -33,7 +35,7 @@ def test_the_first_pixel_is_the_windows_start_and_the_last_its_end() -> None:
 
 
 @pytest.mark.parametrize("box", [(20, 20, 80, 90), (30, 30, 50, 60)], ids=["reduced", "enlarged"])
-def test_crops_are_those_of_transformers_grid_sampling(box: tuple[float, float, float, float]) -> None:
+def test_crops_match_grid_sampling_in_transformers(box: tuple[float, float, float, float]) -> None:
     """The same windows through torch's `grid_sample`, as transformers' Sapiens 2 processor does it."""
     rng = np.random.default_rng(0)
     small = torch.from_numpy(rng.random((1, 3, 12, 14), np.float32) * 255)
@@ -52,7 +54,7 @@ def test_crops_are_those_of_transformers_grid_sampling(box: tuple[float, float, 
     assert difference.mean() < 0.5
 
 
-def test_what_lies_outside_the_frame_is_black() -> None:
+def test_pixels_outside_the_frame_are_black() -> None:
     cut = crops((-60, -60, -30, -30), (0, 0, 40, 40)).cut(np.full((2, 50, 50, 3), 200, np.uint8))
     assert not cut[0].any()
     assert cut[1].any()

@@ -12,7 +12,7 @@ from models.common.digest import CheckpointError
 from models.perception.sapiens.depth import SapiensDepth
 
 
-def test_near_is_small_as_the_network_has_it(tmp_path: Path) -> None:
+def test_depth_keeps_the_networks_convention(tmp_path: Path) -> None:
     save_torchscript(RedDepth(), tmp_path / "depth.pt2")
     frames = np.zeros((11, 40, 60, 3), np.uint8)
     frames[..., 0] = np.linspace(0, 250, 60).astype(np.uint8)
@@ -24,7 +24,7 @@ def test_near_is_small_as_the_network_has_it(tmp_path: Path) -> None:
     assert depth[0, 0, 0] < depth[0, 0, -1]
 
 
-def test_another_network_is_named_as_such(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     save_torchscript(PyramidPose(17), tmp_path / "pose.pt2")
     depth = SapiensDepth(tmp_path / "pose.pt2", allow_torchscript=True, input_px=(64, 48))
     with pytest.raises(CheckpointError, match="expected depth"):
@@ -32,7 +32,7 @@ def test_another_network_is_named_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_published_weights_see_the_person_before_the_background(shared_media: Path) -> None:
+def test_published_weights_place_the_person_before_the_background(shared_media: Path) -> None:
     if not (file := os.environ.get("ZOETROPE_TEST_SAPIENS_DEPTH")):
         pytest.skip("set ZOETROPE_TEST_SAPIENS_DEPTH to a sapiens_*_render_people_epoch_*_torchscript.pt2")
     picture = Image.open(shared_media / "reference" / "moore_5.png").convert("RGB")

@@ -36,19 +36,19 @@ def by_the_book(heatmap: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(8, WIDTH - 9), st.floats(8, HEIGHT - 9), st.floats(2, 4), st.floats(0.1, 1))
-def test_a_bell_is_found_between_the_pixels(x: float, y: float, sigma: float, peak: float) -> None:
+def test_a_gaussian_is_decoded_with_subpixel_accuracy(x: float, y: float, sigma: float, peak: float) -> None:
     points, scores = decoded(bell(x, y, sigma=sigma, peak=peak)[None])
     assert points[0] == pytest.approx([x, y], abs=0.02)
     assert scores[0] == pytest.approx(peak, rel=0.07)
 
 
-def test_the_step_is_that_of_the_published_method_everywhere_in_the_map() -> None:
+def test_refinement_matches_the_published_method_at_any_position() -> None:
     rng = np.random.default_rng(0)
     places = [(0, 0), (WIDTH - 1, HEIGHT - 1), (0.4, 30.2), (20.7, 0.3), (46.9, 20), (3, 4), (24.4, 31.6)]
     maps = np.stack([bell(x, y) + 0.01 * rng.random((HEIGHT, WIDTH), np.float32) for x, y in places])
     points, _ = decoded(maps)
-    for found, heatmap in zip(points, maps, strict=True):
-        assert found == pytest.approx(by_the_book(heatmap), abs=2e-3)
+    for decoded_point, heatmap in zip(points, maps, strict=True):
+        assert decoded_point == pytest.approx(by_the_book(heatmap), abs=2e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, -1.0])

@@ -17,23 +17,23 @@ def numbered(num: int) -> np.ndarray:
 
 
 def test_308_has_body_feet_and_hands_and_no_face() -> None:
-    found = to_wholebody(numbered(308))[0]
-    assert found[INDEX["nose"], 0] == 0
-    assert found[INDEX["right_wrist"], 0] == found[INDEX["right_hand_wrist"], 0] == 41
-    assert found[INDEX["left_wrist"], 0] == 62
-    assert found[INDEX["left_hip"], 0] == 9
-    assert found[INDEX["right_heel"], 0] == 20
-    assert found[INDEX["right_thumb_4"], 0] == 21
-    assert found[INDEX["left_pinky_1"], 0] == 61
-    assert (found[FACE, 2] == 0).all()
-    assert (np.delete(found[:, 2], np.r_[FACE]) == np.float32(0.7)).all()
+    wholebody = to_wholebody(numbered(308))[0]
+    assert wholebody[INDEX["nose"], 0] == 0
+    assert wholebody[INDEX["right_wrist"], 0] == wholebody[INDEX["right_hand_wrist"], 0] == 41
+    assert wholebody[INDEX["left_wrist"], 0] == 62
+    assert wholebody[INDEX["left_hip"], 0] == 9
+    assert wholebody[INDEX["right_heel"], 0] == 20
+    assert wholebody[INDEX["right_thumb_4"], 0] == 21
+    assert wholebody[INDEX["left_pinky_1"], 0] == 61
+    assert (wholebody[FACE, 2] == 0).all()
+    assert (np.delete(wholebody[:, 2], np.r_[FACE]) == np.float32(0.7)).all()
     assert len(set(FROM_308.values())) == len(FROM_308) - 2
 
 
 def test_each_finger_runs_from_its_base_to_its_tip() -> None:
-    found = to_wholebody(numbered(308))[0]
+    wholebody = to_wholebody(numbered(308))[0]
     for hand in (LEFT_HAND, RIGHT_HAND):
-        fingers = found[hand, 0][1:].reshape(5, 4)
+        fingers = wholebody[hand, 0][1:].reshape(5, 4)
         assert (np.diff(fingers, axis=1) == -1).all()
 
 
@@ -45,6 +45,6 @@ def test_17_is_the_body_and_133_stays() -> None:
         to_wholebody(numbered(26))
 
 
-def test_the_published_mirror_pairs_are_those_of_this_table() -> None:
+def test_the_published_mirror_pairs_match_this_table() -> None:
     assert disagreeing_pairs(PAIRS) == []
     assert disagreeing_pairs([pair for pair in PAIRS if pair != [41, 62]])[0] == ("left_wrist", "right_wrist")

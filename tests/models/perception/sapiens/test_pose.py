@@ -30,54 +30,58 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_keypoints_are_where_the_picture_has_them(script: Path) -> None:
+def test_keypoints_are_at_the_drawn_positions(script: Path) -> None:
     where = [(20.0 + 9.3 * t, 70.0 - 4.1 * t) for t in range(BATCH_FRAMES + 3)]
-    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where))
-    assert found.shape == (len(where), 133, 3)
-    assert found.dtype == np.float32
-    assert np.abs(found[:, :, :2] - np.array(where)[:, None]).max() < 0.5
+    keypoints_TK3 = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where))
+    assert keypoints_TK3.shape == (len(where), 133, 3)
+    assert keypoints_TK3.dtype == np.float32
+    assert np.abs(keypoints_TK3[:, :, :2] - np.array(where)[:, None]).max() < 0.5
     # The heatmap's pixels are nearly two deviations of a bell wide, so its maximum may lie well below the bell's.
-    assert (found[:, :, 2] > 0.55).all()
-    assert found[..., 2].max() <= 1
+    assert (keypoints_TK3[:, :, 2] > 0.55).all()
+    assert keypoints_TK3[..., 2].max() <= 1
 
 
-def test_a_box_brings_the_network_nearer(script: Path) -> None:
+def test_a_box_improves_the_accuracy(script: Path) -> None:
     where = [(60.0, 40.0), (100.0, 50.0)]
     boxes = np.array([[x - 20, y - 30, x + 20, y + 30] for x, y in where], np.float32)
-    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
-    assert np.abs(found[:, :, :2] - np.array(where)[:, None]).max() < 0.25
-    assert (found[:, :, 2] > 0.9).all()
+    keypoints_TK3 = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
+    assert np.abs(keypoints_TK3[:, :, :2] - np.array(where)[:, None]).max() < 0.25
+    assert (keypoints_TK3[:, :, 2] > 0.9).all()
 
 
 def test_frames_without_a_box_have_no_keypoints(script: Path) -> None:
     where = [(60.0, 40.0)] * (BATCH_FRAMES + 2)
     boxes = np.full((len(where), 4), np.nan, np.float32)
     boxes[1::2] = (40, 10, 80, 70)
-    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
-    assert not found[::2].any()
-    assert (found[1::2, :, 2] > 0.9).all()
+    keypoints_TK3 = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(spots(where), boxes)
+    assert not keypoints_TK3[::2].any()
+    assert (keypoints_TK3[1::2, :, 2] > 0.9).all()
 
 
 @pytest.mark.parametrize("num", [17, 308])
-def test_every_published_layout_is_taken(tmp_path: Path, num: int) -> None:
+def test_every_published_layout_is_accepted(tmp_path: Path, num: int) -> None:
     save_torchscript(PyramidPose(num), tmp_path / "pose.pt2")
-    found = SapiensPose(tmp_path / "pose.pt2", allow_torchscript=True, input_px=SMALL).keypoints(spots([(50, 40)]))
-    assert (found[0, :17, 2] > 0.55).all()
-    assert not found[0, FACE].any()
+    keypoints_TK3 = SapiensPose(tmp_path / "pose.pt2", allow_torchscript=True, input_px=SMALL).keypoints(
+        spots([(50, 40)])
+    )
+    assert (keypoints_TK3[0, :17, 2] > 0.55).all()
+    assert not keypoints_TK3[0, FACE].any()
 
 
-def test_a_black_clip_has_no_sure_keypoint(script: Path) -> None:
-    found = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(np.zeros((2, 64, 48, 3), np.uint8))
-    assert np.isfinite(found).all()
-    assert found[..., 2].max() < 0.01
+def test_a_black_clip_has_no_confident_keypoint(script: Path) -> None:
+    keypoints_TK3 = SapiensPose(script, allow_torchscript=True, input_px=SMALL).keypoints(
+        np.zeros((2, 64, 48, 3), np.uint8)
+    )
+    assert np.isfinite(keypoints_TK3).all()
+    assert keypoints_TK3[..., 2].max() < 0.01
 
 
-def test_torchscript_is_opened_only_when_allowed(script: Path) -> None:
+def test_torchscript_is_loaded_only_when_allowed(script: Path) -> None:
     with pytest.raises(CheckpointError, match="--allow-torchscript"):
         SapiensPose(script, allow_torchscript=False)
 
 
-def test_damaged_files_are_one_message(script: Path, tmp_path: Path) -> None:
+def test_damaged_files_give_a_one_line_error(script: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no TorchScript file"):
         SapiensPose(tmp_path / "absent.pt2", allow_torchscript=True)
     cut = tmp_path / "cut.pt2"
@@ -86,20 +90,22 @@ def test_damaged_files_are_one_message(script: Path, tmp_path: Path) -> None:
         SapiensPose(cut, allow_torchscript=True)
 
 
-def test_another_network_is_named_as_such(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     save_torchscript(RedDepth(), tmp_path / "depth.pt2")
     pose = SapiensPose(tmp_path / "depth.pt2", allow_torchscript=True, input_px=SMALL)
     with pytest.raises(CheckpointError, match="expected heatmaps"):
         pose.keypoints(spots([(5, 5)]))
 
 
-def test_sapiens_2_is_read_from_its_folder(tmp_path: Path) -> None:
+def test_sapiens_2_is_loaded_from_its_folder(tmp_path: Path) -> None:
     save_sapiens2(tmp_path)
-    found = Sapiens2Pose(tmp_path).keypoints(np.random.default_rng(0).integers(0, 256, (3, 90, 60, 3), dtype=np.uint8))
-    assert found.shape == (3, 133, 3)
-    assert np.isfinite(found).all()
-    assert found[:, :, :2].std() > 1
-    assert not found[:, FACE].any()
+    keypoints_TK3 = Sapiens2Pose(tmp_path).keypoints(
+        np.random.default_rng(0).integers(0, 256, (3, 90, 60, 3), dtype=np.uint8)
+    )
+    assert keypoints_TK3.shape == (3, 133, 3)
+    assert np.isfinite(keypoints_TK3).all()
+    assert keypoints_TK3[:, :, :2].std() > 1
+    assert not keypoints_TK3[:, FACE].any()
 
 
 def test_sapiens_2_of_another_order_or_with_parts_missing_is_refused(tmp_path: Path) -> None:
@@ -120,7 +126,7 @@ def test_sapiens_2_of_another_order_or_with_parts_missing_is_refused(tmp_path: P
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", ["ZOETROPE_TEST_SAPIENS_POSE", "ZOETROPE_TEST_SAPIENS2_POSE"])
-def test_published_weights_find_a_person(name: str, shared_media: Path) -> None:
+def test_published_weights_detect_a_person(name: str, shared_media: Path) -> None:
     import cv2
 
     if not os.environ.get(name):
@@ -128,5 +134,5 @@ def test_published_weights_find_a_person(name: str, shared_media: Path) -> None:
     path = Path(os.environ[name])
     pose = SapiensPose(path, allow_torchscript=True) if path.is_file() else Sapiens2Pose(path)
     picture = cv2.imread(str(shared_media / "reference" / "moore_5.png"))[..., ::-1]
-    found = pose.keypoints(np.ascontiguousarray(picture)[None])[0]
-    assert (found[:17, 2] > 0.3).sum() >= 12
+    keypoints_TK3 = pose.keypoints(np.ascontiguousarray(picture)[None])[0]
+    assert (keypoints_TK3[:17, 2] > 0.3).sum() >= 12

@@ -19,7 +19,7 @@ class Pose:
         return np.ones((len(frames), 133, 3), np.float32)
 
 
-def test_the_network_looks_at_the_character() -> None:
+def test_the_network_gets_the_crop_of_the_character() -> None:
     top_down = TopDownPose.__new__(TopDownPose)
     top_down.detector, top_down.pose = Detector(), Pose()
     people = top_down.people(np.zeros((4, 100, 100, 3), np.uint8))

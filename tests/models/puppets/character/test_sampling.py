@@ -32,7 +32,7 @@ def test_a_character_stands_one_unit_tall(split: Split) -> None:
         assert min(p.torso, p.head_width, p.head_height, p.shoulder_width, p.torso_depth) > 0.0
 
 
-def test_the_anthropomorphic_ones_differ_in_body() -> None:
+def test_anthropomorphic_bodies_vary() -> None:
     drawn = _draw("train", "anthropomorphic")
     assert any(character.proportions.upper_arm == 0.0 for character in drawn)
     assert any(character.proportions.thigh == 0.0 for character in drawn)

@@ -20,7 +20,7 @@ def test_rotations_keep_lengths_and_handedness(angle: float) -> None:
         assert math.isclose(np.linalg.det(matrix), 1.0, rel_tol=1e-9)
 
 
-def test_rotations_turn_the_way_they_say() -> None:
+def test_rotations_have_the_documented_direction() -> None:
     assert (yaw_matrix(0.3) @ vector(0, 0, 1))[0] > 0  # forward turns towards x
     assert (pitch_matrix(0.3) @ vector(0, 1, 0))[2] > 0  # up nods forward
     assert (roll_matrix(0.3) @ vector(0, 1, 0))[0] > 0  # up tilts towards x

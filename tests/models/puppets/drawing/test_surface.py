@@ -29,7 +29,7 @@ def test_patches_stay_within_the_silhouette(
 
 
 @given(angle, st.tuples(radius, radius, radius))
-def test_a_patch_is_seen_from_its_own_side_only(yaw: float, radii: tuple[float, float, float]) -> None:
+def test_a_patch_is_visible_from_its_own_side_only(yaw: float, radii: tuple[float, float, float]) -> None:
     surface = Surface(np.zeros(3), yaw_matrix(yaw), radii)
     for lon in (0.0, 1.0, 2.0, np.pi):
         facing = surface.facing(lon, 0.1)
@@ -38,7 +38,7 @@ def test_a_patch_is_seen_from_its_own_side_only(yaw: float, radii: tuple[float, 
             assert (patch is not None) == (facing > 0.0)
 
 
-def test_a_cap_seen_from_behind_reaches_over_the_top() -> None:
+def test_a_cap_from_behind_includes_the_top() -> None:
     surface = Surface(np.zeros(3), yaw_matrix(np.pi), (1.0, 1.0, 1.0))
     lon = np.linspace(-np.pi, np.pi, 60, endpoint=False)
     line = surface.directions(np.stack((lon, 0.2 + 0.0 * lon), axis=1))

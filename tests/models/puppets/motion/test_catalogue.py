@@ -39,12 +39,12 @@ def test_a_motion_moves_smoothly_and_stays_in_reach(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MOTIONS))
-def test_mirroring_twice_gives_the_pose_back(name: str) -> None:
+def test_mirroring_twice_is_the_identity(name: str) -> None:
     pose = MOTIONS[name](0.37, 0.9)
     np.testing.assert_allclose(_values(mirror(mirror(pose))), _values(pose))
 
 
-def test_improvising_gives_poses_of_their_own_that_a_phase_repeats() -> None:
+def test_improvised_poses_are_distinct_and_determined_by_the_phase() -> None:
     whole = [_values(MOTIONS["improvise"](float(beat), 1.0)) for beat in range(40)]
     assert np.ptp(np.stack(whole), axis=0)[:3].min() > 0.8  # the left hand gets about
     np.testing.assert_array_equal(_values(MOTIONS["improvise"](7.3, 1.0)), _values(MOTIONS["improvise"](7.3, 1.0)))
