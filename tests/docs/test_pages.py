@@ -19,6 +19,16 @@ from jobs.cli.main import app, main
 from jobs.engine import config as configuration
 from jobs.engine.presets import PRESETS
 from models.weights.resolve import entry
+from pipelines.engine.schema import (
+    CLIP_COLUMNS,
+    OUTCOME_COLUMNS,
+    PREPARED_COLUMNS,
+    PROVENANCE_COLUMNS,
+    REQUEST_COLUMNS,
+    RESOLVED_COLUMNS,
+    RESULT_COLUMNS,
+    VIDEO_COLUMNS,
+)
 from stages.animate.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,6 +233,32 @@ def test_links_resolve(page: Path) -> None:
         assert file.exists(), f"{page.name} links to {target}"
         if anchor:
             assert anchor in anchors(file), f"{page.name} links to {target}"
+
+
+SECTIONS = {
+    "videos": {**VIDEO_COLUMNS, "windows": None},
+    "clips": CLIP_COLUMNS,
+    "prepared": PREPARED_COLUMNS,
+    "requests": REQUEST_COLUMNS,
+    "results": {**RESULT_COLUMNS, **RESOLVED_COLUMNS},
+    "Outcome and provenance": {**OUTCOME_COLUMNS, **PROVENANCE_COLUMNS},
+}
+SCALARS = {"string", "bool", "int32", "int64", "float", "double"}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_formats_list_every_column(section: str) -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    (body,) = re.findall(rf"^## {section}$(.*?)(?=^## |\Z)", text, re.S | re.M)
+    documented: dict[str, set[str]] = {}
+    for names, kind in re.findall(r"^\| (`[^|]+) \| ([^|]*?) ?\|", body, re.M):
+        for name in re.findall(r"`(\w+)`", names):
+            documented.setdefault(name, set()).add(kind)
+    columns = SECTIONS[section]
+    assert documented.keys() == columns.keys()
+    for name, column in columns.items():
+        if str(column) in SCALARS:
+            assert documented[name] <= {str(column), ""}, name
 
 
 def anchors(page: Path) -> set[str]:
