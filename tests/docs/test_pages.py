@@ -53,7 +53,7 @@ ONE_STEP = [
     for argument in ("--set", setting)
 ]
 SMALL = {
-    ("puppets",): ("--videos", "1", "--size", "96", "128", "--fps", "8", "--seconds", "3"),
+    ("puppets",): ("--videos", "1", "--size", "96", "128", "--fps", "8", "--seconds", "2.5"),
     ("ingest",): ONE_WORKER,
     ("prepare",): ONE_WORKER,
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
@@ -88,9 +88,9 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    found = [Block(page, match["language"], match["code"], match["reason"]) for match in BLOCK.finditer(text)]
-    assert len(found) == len(re.findall(r"^```(?:sh|python|yaml)$", text, re.M)), f"{page.name}: a block is malformed"
-    return found
+    fenced = [Block(page, match["language"], match["code"], match["reason"]) for match in BLOCK.finditer(text)]
+    assert len(fenced) == len(re.findall(r"^```(?:sh|python|yaml)$", text, re.M)), f"{page.name}: a block is malformed"
+    return fenced
 
 
 def checked(arguments: list[str]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def test_a_wrong_command_is_noticed(command: str) -> None:
 
 
 class Workspace:
-    """A folder with a video and a picture, in which the commands of the pages are run."""
+    """Folder in which the commands of the pages run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -180,11 +180,13 @@ class Workspace:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Workspace:
-    """With what the pages begin from: a video, a picture, the prepared corpus and one animation."""
+    """The inputs of all pages: a video, a picture, a prepared corpus and one animation."""
     folder = tmp_path_factory.mktemp("pages")
     space = Workspace(folder)
-    space.run(["puppets", "drawn", "--only-humans", "--alone"])
-    (video,) = (folder / "drawn" / "videos").glob("*.mp4")
+    space.run(["puppets", "puppets", "--only-humans", "--alone"])
+    (video,) = (folder / "puppets" / "videos").glob("*.mp4")
+    (truth,) = (folder / "puppets" / "truth").glob("*.npz")
+    shutil.copy(truth, truth.with_name("dance.npz"))
     for name in ("my_videos", "pictures"):
         (folder / name).mkdir()
     for copy in ("dance.mp4", "my_videos/dance.mp4"):
@@ -192,6 +194,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Wo
     for copy in ("hero.png", "pictures/hero.png"):
         Image.fromarray(first_frame(video)).save(folder / copy)
     space.run_page(README)
+    (folder / "people").symlink_to("corpus")  # the corpus of train.md, which is prepared like this one
     return space
 
 
@@ -201,12 +204,14 @@ def first_frame(video: Path) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
 def test_page_runs(page: Path, workspace: Workspace) -> None:
     workspace.run_page(page)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_commands_of_the_readme_leave_what_it_says(workspace: Workspace) -> None:
     for folder in ("corpus/videos", "corpus/clips", "corpus/prepared", "animations"):
         assert list((workspace.folder / folder).glob("*.parquet"))
