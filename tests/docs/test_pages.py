@@ -53,8 +53,8 @@ ONE_STEP = [
     for argument in ("--set", setting)
 ]
 SMALL = {
-    ("puppets",): ("--videos", "1", "--size", "96", "128", "--fps", "8", "--seconds", "2.5"),
-    ("ingest",): ONE_WORKER,
+    ("puppets",): ("--videos", "1", "--size", "96", "128", "--fps", "8", "--seconds", "1"),
+    ("ingest",): ("--set", "ingest.cut.min_frames=6", *ONE_WORKER),
     ("prepare",): ONE_WORKER,
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
     ("a2bench", "draw"): ("--characters", "1", "--size", "96", "96", "--seconds", "0.5"),
@@ -162,40 +162,28 @@ class Workspace:
         assert not ended.value.code, f"zoetrope {shlex.join(arguments)}: exit code {ended.value.code}"
 
     def run_page(self, page: Path) -> None:
+        """Run the blocks of a page in order; the error of one names the page."""
         names: dict[str, Any] = {}
         for block in blocks(page):
-            if block.reason is not None:
-                continue
-            if block.language == "yaml" and block.file_name is not None:
-                (self.folder / block.file_name).write_text(block.code)
-            elif block.language == "python":
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.chdir(self.folder)
-                    exec(compile(block.code, f"{page.name}: {block.code.splitlines()[0]}", "exec"), names)
-            elif block.language == "sh":
-                for program, *arguments in block.commands:
-                    assert program == "zoetrope"
-                    self.run(arguments)
+            try:
+                self.run_block(block, names)
+            except BaseException as error:
+                error.add_note(f"in {page.name}:\n{block.code}")
+                raise
 
-
-@pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Workspace:
-    """The inputs of all pages: a video, a picture, a prepared corpus and one animation."""
-    folder = tmp_path_factory.mktemp("pages")
-    space = Workspace(folder)
-    space.run(["puppets", "puppets", "--only-humans", "--alone"])
-    (video,) = (folder / "puppets" / "videos").glob("*.mp4")
-    (truth,) = (folder / "puppets" / "truth").glob("*.npz")
-    shutil.copy(truth, truth.with_name("dance.npz"))
-    for name in ("my_videos", "pictures"):
-        (folder / name).mkdir()
-    for copy in ("dance.mp4", "my_videos/dance.mp4"):
-        shutil.copy(video, folder / copy)
-    for copy in ("hero.png", "pictures/hero.png"):
-        Image.fromarray(first_frame(video)).save(folder / copy)
-    space.run_page(README)
-    (folder / "people").symlink_to("corpus")  # the corpus of train.md, which is prepared like this one
-    return space
+    def run_block(self, block: Block, names: dict[str, Any]) -> None:
+        if block.reason is not None:
+            return
+        if block.language == "yaml" and block.file_name is not None:
+            (self.folder / block.file_name).write_text(block.code)
+        elif block.language == "python":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(self.folder)
+                exec(compile(block.code, block.page.name, "exec"), names)
+        elif block.language == "sh":
+            for program, *arguments in block.commands:
+                assert program == "zoetrope"
+                self.run(arguments)
 
 
 def first_frame(video: Path) -> Any:
@@ -203,20 +191,32 @@ def first_frame(video: Path) -> Any:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
+# One test for all pages: parametrised tests may run in several pytest workers, and each would prepare the corpus again.
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
-def test_page_runs(page: Path, workspace: Workspace) -> None:
-    workspace.run_page(page)
+def test_pages_run(tmp_path: Path, ray_cluster: None) -> None:
+    """The pages begin with a video, a picture, and what the commands of the README make of them."""
+    space = Workspace(tmp_path)
+    space.run(["puppets", "puppets", "--only-humans", "--alone"])
+    (video,) = (tmp_path / "puppets" / "videos").glob("*.mp4")
+    (truth,) = (tmp_path / "puppets" / "truth").glob("*.npz")
+    shutil.copy(truth, truth.with_name("dance.npz"))
+    for name in ("my_videos", "pictures"):
+        (tmp_path / name).mkdir()
+    for copy in ("dance.mp4", "my_videos/dance.mp4"):
+        shutil.copy(video, tmp_path / copy)
+    for copy in ("hero.png", "pictures/hero.png"):
+        Image.fromarray(first_frame(video)).save(tmp_path / copy)
 
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_commands_of_the_readme_leave_what_it_says(workspace: Workspace) -> None:
+    space.run_page(README)
     for folder in ("corpus/videos", "corpus/clips", "corpus/prepared", "animations"):
-        assert list((workspace.folder / folder).glob("*.parquet"))
-    assert list((workspace.folder / "animations").rglob("*.mp4"))
-    assert (workspace.folder / "corpus/prepared/_report/report.html").is_file()
+        assert list((tmp_path / folder).glob("*.parquet"))
+    assert list((tmp_path / "animations").rglob("*.mp4"))
+    assert (tmp_path / "corpus/prepared/_report/report.html").is_file()
+
+    (tmp_path / "people").symlink_to("corpus")  # the corpus of train.md, which is prepared like this one
+    for page in PAGES[1:]:
+        space.run_page(page)
 
 
 def test_the_readme_is_short() -> None:
