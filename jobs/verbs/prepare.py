@@ -61,10 +61,10 @@ def workers_of(config: JobConfig, options: Options) -> dict[str, Workers]:
     """
     workers = config.workers_by_stage(list(STAGES))
     networks = networks_of(config)
-    places = [place for place, name in enumerate(STAGES) if name in networks and wants_gpu(networks[name])]
-    together = list(STAGES)[places[0] : places[-1] + 1] if places else []
-    said = config.workers.keys() & {*together, "default"}
-    if together and not said and options.ray_address is None and has_gpu():
+    indices = [index for index, name in enumerate(STAGES) if name in networks and wants_gpu(networks[name])]
+    together = list(STAGES)[indices[0] : indices[-1] + 1] if indices else []
+    configured = config.workers.keys() & {*together, "default"}
+    if together and not configured and options.ray_address is None and has_gpu():
         workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
 

@@ -14,6 +14,7 @@ import av
 import pytest
 import typer
 from PIL import Image
+from stages.animate.models import MODELS
 
 from jobs.cli.main import app, main
 from jobs.engine import config as configuration
@@ -29,7 +30,6 @@ from pipelines.engine.schema import (
     RESULT_COLUMNS,
     VIDEO_COLUMNS,
 )
-from stages.animate.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
