@@ -18,7 +18,7 @@ def test_psnr_is_the_published_corrected_one() -> None:
         found, truth = (cv2.imread(str(folder / f"{name}.{kind}.png")) for kind in ("gen", "gt"))
         if found.shape != truth.shape:
             continue
-        assert psnr(frames[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name
+        assert psnr(found[None], truth[None])[0] == pytest.approx(scores["psnr_star"], abs=1e-9), name
         compared += 1
     assert compared >= 5
 
