@@ -11,7 +11,7 @@ from puppet_media import puppet_frames
 
 from models.video.audio import SAMPLE_RATE_HZ
 from models.video.side_by_side import GAP_PX
-from stages.animate.diffusion import publish as publish_animation
+from stages.animate import publish as publish_animation
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
 from stages.base import Row
 from stages.io.storage import Storage
