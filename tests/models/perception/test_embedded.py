@@ -52,6 +52,7 @@ def test_shipped_checkpoints_are_small_and_described() -> None:
     assert all(digest in card for digest in digests), "the card is of other checkpoints: run the evaluation again"
 
 
+@pytest.mark.nightly
 def test_scores_on_held_out_puppets(figure: EmbeddedFigure, puppets: list[PuppetFrame]) -> None:
     scores = figure_scores(figure, puppets)
     assert scores["pck"] >= 0.90
