@@ -113,16 +113,16 @@ def perception(
 ) -> None:
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
     from jobs.training.perception import TrainPerceptionConfig, from_command_line
+    from jobs.training.puppet_networks import puppet_network_recipe
     from models.perception.embedded import CHECKPOINTS
-    from models.perception.training import LoopConfig
 
     config = TrainPerceptionConfig(
         work=work,
         out=CHECKPOINTS if out is None else out,
         start_from=start_from,
         networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
-        figure=LoopConfig(steps=figure_steps),
-        object=LoopConfig(steps=object_steps),
+        figure=puppet_network_recipe(steps=figure_steps),
+        object=puppet_network_recipe(steps=object_steps),
         num_videos=videos,
         first_seed=first_seed,
     )

@@ -1,4 +1,4 @@
-"""The job that trains the embedded VAE and image encoder on puppets and writes the checkpoints that ship."""
+"""Training job of the embedded VAE and image encoder on puppets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import torch
 
 from jobs.cards.appearance import write_card
 from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
+from jobs.training.puppet_networks import puppet_network_recipe, train_network
+from models.appearance.card import write_card
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,
     ImageEncoder,
@@ -26,33 +28,37 @@ from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae, puppets_vae, st
 from models.common.checkpoint import read_metadata, save_checkpoint
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
-from models.perception.training import LoopConfig, train
+from models.training.loss_terms import LossTermsTask
+from models.training.recipe import OptimizationRecipe
 
 logger = logging.getLogger(__name__)
 
 SIDE_PX = 128
 NOISE = 0.3
-"""Deviation of what disturbs latents of unit variance to see how much of a picture depends on their being exact."""
+"""Standard deviation of the noise added to latents of unit variance for the score `vae_noisy_psnr_db`."""
 STATISTICS_FRAMES = 512
-"""Pictures that means and deviations of latents are taken over."""
+"""Number of frames for the mean and standard deviation of latents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainAppearanceConfig:
-    """What `train_appearance` does.
+    """Configuration of `train_appearance`.
 
-    `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
-    `out`: where the checkpoints and their card go.
-    `start_from`: folder of checkpoints to go on from, in place of random weights.
-    `threads`: that it computes with, and processes that draw frames.
+    Args:
+        work: folder for rendered frames and training states; a killed job started again with it continues.
+        out: folder for the checkpoints and their card.
+        start_from: folder of checkpoints to initialise the networks from; None: random weights.
+        threads: number of compute threads and of rendering processes.
     """
 
     work: Path
     out: Path = CHECKPOINTS
     start_from: Path | None = None
-    vae: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2400, batch_size=16, learning_rate=1.5e-3))
-    image_encoder: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50)
+    vae: OptimizationRecipe = field(
+        default_factory=lambda: puppet_network_recipe(steps=2400, batch_size=16, learning_rate=1.5e-3)
+    )
+    image_encoder: OptimizationRecipe = field(
+        default_factory=lambda: puppet_network_recipe(steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50)
     )
     frames: PuppetFramesConfig = field(
         default_factory=lambda: PuppetFramesConfig(
@@ -81,21 +87,23 @@ class TrainAppearanceConfig:
 
 
 def from_command_line(config: TrainAppearanceConfig) -> dict[str, float]:
-    """What `zoetrope train appearance` runs: `train_appearance`, with progress on stderr."""
+    """Entry point of `zoetrope train appearance`: `train_appearance` with progress on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     return train_appearance(config)
 
 
 def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
-    """Render puppets, train VAE and image encoder, measure them on held-out puppets, write checkpoints and card.
+    """Render puppets, train VAE and image encoder, evaluate them on held-out puppets, write checkpoints and card.
 
-    As with perception, `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the environment saves much time.
-    Returns the scores.
+    For speed, set `MALLOC_MMAP_MAX_` and `MALLOC_TRIM_THRESHOLD_` as in `train_perception`.
+
+    Returns:
+        Scores on held-out puppets by name.
     """
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
-    steps_before = {name: _steps_before(name, config) for name in ("vae", "image_encoder")}
+    earlier_steps = {name: _earlier_steps(name, config) for name in ("vae", "image_encoder")}
     frames = rendered(config.frames, config.work / "frames", processes=config.threads)
     vae, vae_minutes = _train_vae(config, frames)
     encoder, encoder_minutes = _train_image_encoder(config, frames)
@@ -105,15 +113,15 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
         ("vae", vae.network, asdict(PUPPETS_VAE), config.vae, vae_minutes),
         ("image_encoder", encoder.network, PUPPETS_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
     )
-    for name, network, shape, loop, minutes in trained:
+    for name, network, shape, recipe, minutes in trained:
         metadata = {
             "network": shape,
-            "steps": steps_before[name] + loop.steps,
+            "steps": earlier_steps[name] + recipe.steps,
             "minutes": round(minutes, 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "machine": f"{platform.machine()}, threads: {config.threads}, torch {torch.__version__}, no GPU",
             "settings": {
-                **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
+                **asdict(recipe),
                 "frames": asdict(config.frames),
                 "continued": config.start_from is not None,
             },
@@ -126,7 +134,7 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     return scores
 
 
-def _steps_before(name: str, config: TrainAppearanceConfig) -> int:
+def _earlier_steps(name: str, config: TrainAppearanceConfig) -> int:
     if config.start_from is None:
         return 0
     return int(str(read_metadata(config.start_from / f"{name}.safetensors")["steps"]))
@@ -134,25 +142,30 @@ def _steps_before(name: str, config: TrainAppearanceConfig) -> int:
 
 @torch.no_grad()
 def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> dict[str, float]:
-    """On two frames of each of `num_videos` held-out videos, their middle square at 128 pixels: PSNR in dB of what
-    comes back from the VAE, of the latents themselves and of latents that are a little wrong, and how often the
-    nearest picture to a character's first is its second.
+    """Scores on the centre squares of two frames of each of `num_videos` held-out videos, resized to 128 pixels.
+
+    Returns:
+        vae_psnr_db, vae_noisy_psnr_db: PSNR of VAE reconstructions in dB, from exact latents and from latents with
+            added noise.
+        nearest_is_same_character: share of characters whose first frame is nearest to their own second frame, by the
+            image encoder's tokens.
+        heldout_frames: number of frames.
     """
     puppets = heldout_frames(num_videos, frames_per_video=2)
-    squares = [_middle_square(puppet.rgb) for puppet in puppets]
+    squares = [_centre_square(puppet.rgb) for puppet in puppets]
     images = torch.cat([to_images(square[None]) for square in squares])
     images = torch.nn.functional.interpolate(images, size=(SIDE_PX, SIDE_PX), mode="area")
     truth = to_frames(images)
     latents = torch.cat([vae.encode(batch) for batch in torch.split(images, 16)])
     noise = NOISE * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    back, noisy = (
-        np.concatenate([to_frames(vae.decode(batch)) for batch in torch.split(those, 16)])
-        for those in (latents, latents + noise)
+    decoded, noisy = (
+        np.concatenate([to_frames(vae.decode(batch)) for batch in torch.split(inputs, 16)])
+        for inputs in (latents, latents + noise)
     )
     tokens = torch.nn.functional.normalize(torch.cat([encoder(batch) for batch in torch.split(images, 16)]), dim=1)
     nearest = (tokens[0::2] @ tokens[1::2].T).argmax(1)
     return {
-        "vae_psnr_db": float(psnr(back, truth).mean()),
+        "vae_psnr_db": float(psnr(decoded, truth).mean()),
         "vae_noisy_psnr_db": float(psnr(noisy, truth).mean()),
         "nearest_is_same_character": float((nearest == torch.arange(num_videos)).float().mean()),
         "heldout_frames": float(len(truth)),
@@ -164,15 +177,16 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
     torch.manual_seed(loop.seed)
     vae = Vae(PUPPETS_VAE) if config.start_from is None else puppets_vae(config.start_from / "vae.safetensors")
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
-    seconds = train(
-        vae,
-        batch=lambda rng: (
-            random_crops(frames.images, rng.integers(0, len(frames.images), loop.batch_size), rng, side_px=SIDE_PX),
-            int(rng.integers(2**31)),
-        ),
-        losses=lambda batch: vae_losses(vae, *batch),
-        config=loop,
-        state_path=config.work / "vae.state.pt",
+
+    def draw_batch(rng: np.random.Generator, batch_size: int) -> tuple[torch.Tensor, int]:
+        indices = rng.integers(0, len(frames.images), batch_size)
+        return random_crops(frames.images, indices, rng, side_px=SIDE_PX), int(rng.integers(2**31))
+
+    def losses(network: Vae, batch: tuple[torch.Tensor, int]) -> dict[str, torch.Tensor]:
+        return vae_losses(network, *batch)
+
+    seconds = train_network(
+        LossTermsTask(vae, losses), config.vae, draw_batch=draw_batch, state_path=config.work / "vae.state.pt"
     )
     rng = np.random.default_rng(1)
     with torch.no_grad():
@@ -189,23 +203,25 @@ def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) ->
     encoder = new_puppets_image_encoder() if config.start_from is None else puppets_image_encoder(config.start_from)
     per_video = config.frames.frames_per_video
 
-    def pairs(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        videos = rng.choice(config.frames.num_videos, loop.batch_size, replace=False)
-        two = np.stack([rng.choice(per_video, 2, replace=False) for _ in videos]) + videos[:, None] * per_video
-        first, second = (random_crops(frames.images, two[:, side], rng, side_px=SIDE_PX) for side in (0, 1))
+    def draw_pairs(rng: np.random.Generator, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        videos = rng.choice(config.frames.num_videos, batch_size, replace=False)
+        pairs = np.stack([rng.choice(per_video, 2, replace=False) for _ in videos]) + videos[:, None] * per_video
+        first, second = (random_crops(frames.images, pairs[:, side], rng, side_px=SIDE_PX) for side in (0, 1))
         return first, second
 
-    seconds = train(
-        encoder,
-        batch=pairs,
-        losses=lambda batch: encoder_losses(encoder, *batch),
-        config=loop,
+    def losses(network: ImageEncoder, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return encoder_losses(network, *batch)
+
+    seconds = train_network(
+        LossTermsTask(encoder, losses),
+        config.image_encoder,
+        draw_batch=draw_pairs,
         state_path=config.work / "image_encoder.state.pt",
     )
     return encoder, seconds / 60
 
 
-def _middle_square(rgb: np.ndarray) -> np.ndarray:
+def _centre_square(rgb: np.ndarray) -> np.ndarray:
     height, width = rgb.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2

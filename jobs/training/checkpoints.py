@@ -57,7 +57,7 @@ class CheckpointStore:
         name = f"step-{state.step:08d}"
         with self.storage.staged(f"{FOLDER}/{name}/{WEIGHTS}") as path:
             save_checkpoint(state.weights, path, metadata={**metadata, "steps": state.step})
-        rest = {"own": state.own, "optimizer": state.optimizer, "history": state.history}
+        rest = {"raw_weights": state.raw_weights, "optimizer": state.optimizer, "history": state.history}
         with self.storage.staged(f"{FOLDER}/{name}/{TRAINING}") as path:
             torch.save(rest, path)
         record = {"step": state.step, "facts": dict(facts)}

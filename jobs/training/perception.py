@@ -1,4 +1,4 @@
-"""The job that trains the embedded perception networks on puppets and writes the checkpoints that ship."""
+"""Training job of the embedded perception networks on puppets."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from jobs.cards.perception import write_card
 from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from models.perception.augment import figure_sample, object_sample
+from jobs.training.puppet_networks import puppet_network_recipe, train_network
+from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.perception.augment import ObjectSample, figure_sample, object_sample
+from models.perception.card import write_card
 from models.perception.embedded import CHECKPOINTS, EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.losses import FigureBatch, figure_losses, object_losses
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig, open_frames, render_frames
 from models.perception.scores import figure_scores, object_scores, tracking_scores
-from models.perception.training import LoopConfig, train
 from models.puppets import PuppetFrame, render_frame, sample_spec
+from models.training.loss_terms import LossTermsTask
+from models.training.recipe import OptimizationRecipe
 
 logger = logging.getLogger(__name__)
 
@@ -41,19 +45,25 @@ VIDEOS_PER_TASK = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainPerceptionConfig:
-    """What `train_perception` does.
+    """Configuration of `train_perception`.
 
-    `work`: folder for rendered frames and unfinished training; a killed job started again with it continues.
-    `out`: where the checkpoints and their card go. `start_from`: folder of checkpoints to begin with, None for random
-    weights. `networks`: which to train; the others keep their checkpoint in `out`.
+    Args:
+        work: folder for rendered frames and training states; a killed job started again with it continues.
+        out: folder for the checkpoints and their card.
+        start_from: folder of checkpoints to initialise the networks from; None: random weights.
+        networks: networks to train; the others keep their checkpoint in `out`.
+        first_seed, num_videos: seeds of the training videos, one per video.
+        improvised_share: share of videos with improvised motion instead of a recurring one.
+        negative_share: share of samples without a character or object.
+        heldout_videos, heldout_clips: held-out videos for scores of frames and of tracking.
     """
 
     work: Path
     out: Path = CHECKPOINTS
     start_from: Path | None = None
     networks: tuple[Literal["figure", "object"], ...] = ("figure", "object")
-    figure: LoopConfig = field(default_factory=lambda: LoopConfig(steps=5000))
-    object: LoopConfig = field(default_factory=lambda: LoopConfig(steps=4000))
+    figure: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=5000))
+    object: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=4000))
     first_seed: int = 0
     num_videos: int = 4000
     frames_per_video: int = 4
@@ -71,22 +81,29 @@ class TrainPerceptionConfig:
 
 
 def from_command_line(config: TrainPerceptionConfig, *, learning_rate: float | None = None) -> dict[str, float]:
-    """What `zoetrope train perception` runs: `train_perception`, with progress on stderr."""
+    """Entry point of `zoetrope train perception`: `train_perception` with progress on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     if learning_rate is not None:
         config = replace(
             config,
-            figure=replace(config.figure, learning_rate=learning_rate),
-            object=replace(config.object, learning_rate=learning_rate),
+            figure=_with_learning_rate(config.figure, learning_rate),
+            object=_with_learning_rate(config.object, learning_rate),
         )
     return train_perception(config)
 
 
-def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
-    """Render puppets, train the networks, measure them on held-out puppets, write checkpoints and card.
+def _with_learning_rate(recipe: OptimizationRecipe, learning_rate: float) -> OptimizationRecipe:
+    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=learning_rate))
 
-    Large tensors come and go at every step: with `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the
-    environment glibc keeps their memory, and a step takes about half as long. Returns the scores.
+
+def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
+    """Render puppets, train the networks, evaluate them on held-out puppets, write checkpoints and card.
+
+    Set `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000` in the environment: glibc then reuses the memory of
+    large tensors, and a step takes about half as long.
+
+    Returns:
+        Scores on held-out puppets by name.
     """
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +133,7 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
 def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int) -> dict[str, float]:
     """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
 
-    Objects are also followed through the first second of `num_clips` of them, at 12 frames per second.
+    Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second.
     """
     torch.set_num_threads(1)
     puppets = heldout_frames(num_videos, frames_per_video=2)
@@ -133,7 +150,7 @@ def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int) -> dic
 
 
 def heldout_frames(num_videos: int, *, frames_per_video: int) -> list[PuppetFrame]:
-    """Frames of characters and motions that are in no training video, 384 pixels high or wide."""
+    """Frames of characters and motions absent from the training videos, with a long side of 384 pixels."""
     puppets = []
     for video in range(num_videos):
         seed = FIRST_HELDOUT_SEED + video
@@ -150,16 +167,16 @@ def heldout_clip(seed: int) -> list[PuppetFrame]:
 
 
 def rendered(config: PuppetFramesConfig, folder: Path, *, processes: int) -> PuppetFrames:
-    """The frames of a set, drawn where they are missing."""
+    """Puppet frames of the configuration; missing ones are rendered."""
     frames = open_frames(config, folder)
     missing = np.flatnonzero(~frames.done.reshape(config.num_videos, -1).all(axis=1))
     if len(missing):
         logger.info("rendering %d of %d videos", len(missing), config.num_videos)
-        tasks = [missing[i : i + VIDEOS_PER_TASK].tolist() for i in range(0, len(missing), VIDEOS_PER_TASK)]
+        chunks = [missing[i : i + VIDEOS_PER_TASK].tolist() for i in range(0, len(missing), VIDEOS_PER_TASK)]
         with ProcessPoolExecutor(
             processes, mp_context=multiprocessing.get_context("spawn"), initializer=os.nice, initargs=(10,)
         ) as pool:
-            for count, _ in enumerate(pool.map(_render, [(config, folder, videos) for videos in tasks]), start=1):
+            for count, _ in enumerate(pool.map(_render, [(config, folder, videos) for videos in chunks]), start=1):
                 if count % 50 == 0:
                     logger.info("rendered %d of %d videos", count * VIDEOS_PER_TASK, len(missing))
     return frames
@@ -172,53 +189,49 @@ def _render(task: tuple[PuppetFramesConfig, Path, list[int]]) -> None:
 
 def _train_one(
     name: Literal["figure", "object"], config: TrainPerceptionConfig, frames: PuppetFrames
-) -> tuple[nn.Module, dict[str, object]]:
-    """The trained network, and what its checkpoint says about itself."""
-    shape, loop = (FIGURE, config.figure) if name == "figure" else (OBJECT, config.object)
-    torch.manual_seed(loop.seed)
+) -> tuple[PerceptionNet, dict[str, object]]:
+    """Trains one network. Returns it with the metadata of its checkpoint."""
+    shape, recipe = (FIGURE, config.figure) if name == "figure" else (OBJECT, config.object)
+    torch.manual_seed(recipe.seed)
     network = PerceptionNet(shape)
-    steps_before = 0
+    earlier_steps = 0
     if config.start_from is not None:
         start = config.start_from / f"{name}.safetensors"
         load_checkpoint(network, start)
-        steps_before = int(str(read_metadata(start)["steps"]))
+        earlier_steps = int(str(read_metadata(start)["steps"]))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state_path = config.work / f"{name}.state.pt"
+    has_object = (frames.object_labels == 1).any(axis=(1, 2))
+    indices = np.arange(len(frames.done)) if name == "figure" else np.flatnonzero(has_object)
+
+    def draw_figures(rng: np.random.Generator, batch_size: int) -> FigureBatch:
+        chosen = rng.choice(indices, batch_size, replace=False)
+        return FigureBatch.of(
+            [figure_sample(frames, int(index), rng, negative_share=config.negative_share) for index in chosen]
+        )
+
+    def draw_objects(rng: np.random.Generator, batch_size: int) -> list[ObjectSample]:
+        chosen = rng.choice(indices, batch_size, replace=False)
+        return [
+            object_sample(frames, int(index), rng, side_px=shape.input_px, negative_share=config.negative_share)
+            for index in chosen
+        ]
+
     if name == "figure":
-        choice = np.arange(len(frames.done))
-        seconds = train(
-            network,
-            batch=lambda rng: FigureBatch.of(
-                [
-                    figure_sample(frames, int(index), rng, negative_share=config.negative_share)
-                    for index in rng.choice(choice, loop.batch_size, replace=False)
-                ]
-            ),
-            losses=lambda batch: figure_losses(network, batch),
-            config=loop,
-            state_path=state_path,
-        )
+        task = LossTermsTask(network, figure_losses)
+        seconds = train_network(task, recipe, draw_batch=draw_figures, state_path=state_path)
     else:
-        choice = np.flatnonzero((frames.object_labels == 1).any(axis=(1, 2)))
-        seconds = train(
-            network,
-            batch=lambda rng: [
-                object_sample(frames, int(index), rng, side_px=shape.input_px, negative_share=config.negative_share)
-                for index in rng.choice(choice, loop.batch_size, replace=False)
-            ],
-            losses=lambda batch: object_losses(network, batch),
-            config=loop,
-            state_path=state_path,
-        )
+        object_task = LossTermsTask(network, object_losses)
+        seconds = train_network(object_task, recipe, draw_batch=draw_objects, state_path=state_path)
     return network, {
         "network": asdict(shape),
-        "steps": steps_before + loop.steps,
+        "steps": earlier_steps + recipe.steps,
         "minutes": round(seconds / 60, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
         "settings": {
-            **{key: value for key, value in asdict(loop).items() if not key.startswith(("save", "log"))},
-            "training_frames": len(choice),
+            **asdict(recipe),
+            "training_frames": len(indices),
             "first_seed": config.first_seed,
             "negative_share": config.negative_share,
             "improvised_share": config.improvised_share,

@@ -1,35 +1,39 @@
-"""The moving average of a network's weights."""
+"""Exponential moving average (EMA) of network weights."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
+# Not torch's AveragedModel: it deep-copies the network, which FSDP2 does not support and which doubles frozen weights.
 class EmaWeights:
-    """Average of the parameters that learn, by name; the others are as they are.
+    """EMA of the given tensors, possibly none, with decay warm-up.
 
-    `decay`: per step; it rises to that from (1 + step) / (10 + step), so that the first weights are soon forgotten.
+    Args:
+        tensors: parameters and floating-point buffers to average, by name.
+        decay: maximum decay per step. Step `step` (0-based) uses min(decay, (1 + step) / (10 + step)).
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], *, decay: float) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], *, decay: float) -> None:
         self.decay = decay
-        self._parameters = dict(parameters)
-        self.weights: dict[str, Tensor] = {name: p.detach().clone() for name, p in self._parameters.items()}
+        self._tensors = dict(tensors)
+        self.weights: dict[str, Tensor] = {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step `step` (0 first)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in self._parameters.items():
-            self.weights[name].lerp_(parameter, 1 - decay)
+        """Update the averages with the current weights, after optimizer step `step` (0-based)."""
+        if not self.weights:
+            return
+        update = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
+        update(list(self.weights.values()), list(self._tensors.values()), step)
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The network with the averaged weights, for as long as the block lasts."""
+    def swapped_in(self) -> Iterator[None]:
+        """Context in which the network holds the averaged weights."""
         self._swap()
         try:
             yield
@@ -38,7 +42,7 @@ class EmaWeights:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, parameter in self._parameters.items():
-            kept = parameter.detach().clone()
-            parameter.copy_(self.weights[name])
-            self.weights[name] = kept
+        for name, tensor in self._tensors.items():
+            raw = tensor.detach().clone()
+            tensor.copy_(self.weights[name])
+            self.weights[name] = raw

@@ -1,4 +1,4 @@
-"""Notices a run that has gone wrong before its weights have."""
+"""Divergence detection before the weights are updated."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from models.training.recipe import GuardConfig
 
 
 class DivergedError(RuntimeError):
-    """The loss or the gradient is not finite, or the loss has exploded. Nothing was learnt from that step."""
+    """Non-finite loss or gradient norm, or exploded loss. The weights are those before step `step`."""
 
-    def __init__(self, step: int, what: str) -> None:
-        super().__init__(f"training diverged at step {step}: {what}")
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(f"training diverged at step {step}: {reason}")
         self.step = step
 
 
-def check(step: int, loss: float, grad_norm: float, earlier: Sequence[float], config: GuardConfig) -> None:
-    """To be called before the weights change.
+def check(step: int, loss: float, grad_norm: float, earlier_losses: Sequence[float], config: GuardConfig) -> None:
+    """Check one step for divergence, before the optimizer step.
 
-    `step`: of this loss, 1 first. `earlier`: the losses of all steps before it.
+    Args:
+        step: number of the step, 1-based.
+        loss, grad_norm: of this step; `grad_norm` before clipping.
+        earlier_losses: losses of all steps before it.
 
     Raises:
         DivergedError: see `GuardConfig`.
@@ -29,13 +32,13 @@ def check(step: int, loss: float, grad_norm: float, earlier: Sequence[float], co
     if not math.isfinite(grad_norm):
         raise DivergedError(step, f"the loss is {loss:.4g}, but the norm of its gradient is {grad_norm}")
     window = config.window
-    if len(earlier) < 2 * window:
+    if len(earlier_losses) < 2 * window:
         return
-    start = sum(earlier[:window]) / window
-    now = (sum(earlier[len(earlier) - window + 1 :]) + loss) / window
-    if now > config.max_ratio * start:
+    first_mean = sum(earlier_losses[:window]) / window
+    last_mean = (sum(earlier_losses[len(earlier_losses) - window + 1 :]) + loss) / window
+    if last_mean > config.max_ratio * first_mean:
         raise DivergedError(
             step,
-            f"the mean loss of the last {window} steps is {now:.4g}, {now / start:.1f} times that of the first "
-            f"{window} ({start:.4g})",
+            f"the mean loss of the last {window} steps is {last_mean:.4g}, {last_mean / first_mean:.1f} times that of "
+            f"the first {window} ({first_mean:.4g})",
         )

@@ -1,7 +1,7 @@
-"""Muon (Jordan et al. 2024): the momentum of a matrix, made orthogonal, is the step that it takes.
+"""Muon optimizer (Jordan et al. 2024): update matrices by their orthogonalised momentum.
 
-All directions of a matrix then learn alike, however rarely the data ask for them. Steps have the size of AdamW's
-(arXiv 2502.16982, equation 4), so that a learning rate and a weight decay mean the same in both.
+Orthogonalisation gives all singular directions the same step size, also those with small gradients. Updates are scaled
+to the root mean square of AdamW's (arXiv 2502.16982, equation 4), so both share one learning rate and weight decay.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from torch import Tensor, nn
 from models.common.precision import fast_bfloat16
 
 MIN_SIDE = 8
-"""Below it a matrix has too few directions for orthogonality to mean much."""
+"""Minimum side of a matrix for Muon; smaller ones have too few singular directions to benefit."""
 RMS_OF_ADAMW = 0.2
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def suits_muon(parameter: nn.Parameter) -> bool:
-    """Whether it is a matrix, or a convolution's kernel as the matrix (out, in · extent), with both sides of some
-    length.
-    """
+    """Whether the parameter, flattened to (out, in · kernel size), is a matrix with both sides >= `MIN_SIDE`."""
     return parameter.ndim >= 2 and min(parameter.flatten(1).shape) >= MIN_SIDE
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and decoupled weight decay, for parameters that `suits_muon` takes.
+    """Muon with Nesterov momentum and decoupled weight decay, for parameters accepted by `suits_muon`.
 
     Args:
-        groups: parameters, or groups of them as every optimizer takes them.
-        lr: a step moves a matrix's elements by `RMS_OF_ADAMW` of it in the root mean square.
+        groups: parameter groups.
+        lr: learning rate; the root mean square of an update is about `RMS_OF_ADAMW` * lr.
     """
 
     def __init__(
@@ -47,33 +45,34 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  (none is ever given)
-        """One step from the gradients as they are."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  (closures are not supported)
+        """Perform one optimization step."""
         for group in self.param_groups:
-            # Matrices of one shape are made orthogonal together.
-            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
+            # Batch matrices of the same shape: one Newton-Schulz iteration for all.
+            updates_by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                kept = self.state[parameter]
-                if not kept:
-                    kept["momentum"] = torch.zeros_like(parameter)
-                kept["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                ahead = parameter.grad.lerp(kept["momentum"], group["momentum"]).flatten(1)
-                alike.setdefault(ahead.shape, []).append((parameter, ahead))
-            for shape, members in alike.items():
-                steps = orthogonal(torch.stack([ahead for _, ahead in members]))
-                size = -group["lr"] * RMS_OF_ADAMW * math.sqrt(max(shape))
-                for (parameter, _), step in zip(members, steps, strict=True):
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                update = parameter.grad.lerp(state["momentum"], group["momentum"]).flatten(1)
+                updates_by_shape.setdefault(update.shape, []).append((parameter, update))
+            for shape, updates in updates_by_shape.items():
+                steps = orthogonal(torch.stack([update for _, update in updates]))
+                scale = -group["lr"] * RMS_OF_ADAMW * math.sqrt(max(shape))
+                for (parameter, _), step in zip(updates, steps, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(step.view(parameter.shape), alpha=size)
+                    parameter.add_(step.view(parameter.shape), alpha=scale)
 
 
 def muon_and_adamw(
     groups: Sequence[dict[str, Any]], *, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
 ) -> list[torch.optim.Optimizer]:
-    """Muon for what `suits_muon` of the groups, AdamW for the others; only those that have something to move."""
-    matrices, others = _only(groups, suits_muon), _only(groups, lambda parameter: not suits_muon(parameter))
+    """Muon for the parameters accepted by `suits_muon`, AdamW for all others; no optimizer without parameters."""
+    matrices = _filtered(groups, suits_muon)
+    others = _filtered(groups, lambda parameter: not suits_muon(parameter))
     optimizers: list[torch.optim.Optimizer] = []
     if matrices:
         optimizers.append(Muon(matrices, lr=lr, weight_decay=weight_decay))
@@ -82,15 +81,16 @@ def muon_and_adamw(
     return optimizers
 
 
-def _only(groups: Sequence[dict[str, Any]], wanted: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
-    kept = [{**group, "params": [p for p in group["params"] if wanted(p)]} for group in groups]
-    return [group for group in kept if group["params"]]
+def _filtered(groups: Sequence[dict[str, Any]], accept: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
+    filtered = [{**group, "params": [p for p in group["params"] if accept(p)]} for group in groups]
+    return [group for group in filtered if group["params"]]
 
 
 def orthogonal(matrices_NRC: Tensor, num_iterations: int = 5) -> Tensor:
-    """(N, R, C) of the same type: matrices with the singular vectors of `matrices_NRC` and singular values near 1
-    (about 0.7 to 1.2, less where one is a hundredth of the matrix's norm), by Newton and Schulz' iteration in
-    bfloat16 where that is fast; zero stays zero.
+    """Orthogonalise matrices by the Newton-Schulz iteration, in bfloat16 on devices with bfloat16 instructions.
+
+    Returns (N, R, C) of the same dtype, with the singular vectors of `matrices_NRC` and singular values of about 0.7 to
+    1.2 (less for singular values below a hundredth of the matrix's norm). Zero matrices stay zero.
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC

@@ -1,4 +1,4 @@
-"""How a network is spread over the processes that train it."""
+"""Data parallelism over processes: DDP or FSDP2."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Strategy = Literal["ddp", "fsdp"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """The processes of a run, this one among them. `torch.distributed` must be set up where there is more than one.
+    """Rank, number of processes and parallelism strategy. With size > 1, `torch.distributed` must be initialised.
 
-    `strategy`: "ddp" keeps the whole network in each of them, "fsdp" a part of its weights, gradients and optimizer.
+    `strategy`: "ddp" replicates the network in every process, "fsdp" shards weights, gradients and optimizer state.
     """
 
     rank: int = 0
@@ -30,15 +30,15 @@ class World:
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (devices are values)
 
     def wrap(self, network: nn.Module, shards: Sequence[nn.Module]) -> nn.Module:
-        """The network to call. `shards`: modules that FSDP gathers one by one; only their `forward` may be called."""
+        """Wrap the network for training. `shards`: submodules to shard individually with FSDP; call only `forward`."""
         if self.size == 1:
             return network
         if self.strategy == "ddp":
-            # Networks have parameters that nothing depends on, kept for the sake of published checkpoints.
+            # Some parameters never get a gradient: they exist only for compatibility with published checkpoints.
             return DistributedDataParallel(
                 network, device_ids=[self.device] if self.device.type == "cuda" else None, find_unused_parameters=True
             )
-        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # which is all FSDP takes
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # FSDP requires contiguous parameters
         mesh = init_device_mesh(self.device.type, (self.size,))
         for shard in shards:
             fully_shard(shard, mesh=mesh)
@@ -47,7 +47,7 @@ class World:
 
     @contextlib.contextmanager
     def accumulating(self, wrapped: nn.Module, *, last: bool) -> Iterator[None]:
-        """Exchange gradients only after the last micro-batch."""
+        """Synchronise gradients only after the last micro-batch."""
         if isinstance(wrapped, FSDPModule):
             wrapped.set_requires_gradient_sync(last)
             yield
@@ -58,7 +58,7 @@ class World:
             yield
 
     def mean(self, value: Tensor) -> float:
-        """Mean of a number over all processes, the same in each."""
+        """Mean of a scalar over all processes, returned in each."""
         if self.size == 1:
             return float(value)
         total = value.detach().clone()

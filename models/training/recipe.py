@@ -1,4 +1,4 @@
-"""What a training run is told: how long, how fast, on what, and by which loss."""
+"""Configuration of a training run: optimizer, loss, samples and divergence guard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
-    """AdamW or Muon, and the learning rate.
+    """Optimizer and learning rate schedule.
 
     Args:
         name: "adamw", or "muon": Muon for matrices and convolution kernels, AdamW for all other parameters. Muon trains
@@ -45,7 +45,7 @@ class OptimizerConfig:
                 "expected learning_rate > 0, max_grad_norm > 0 and warmup_steps >= 0, got "
                 f"{self.learning_rate}, {self.max_grad_norm} and {self.warmup_steps}"
             )
-        if not all(factor > 0 for factor in self.lr_multipliers.values()):
+        if not all(multiplier > 0 for multiplier in self.lr_multipliers.values()):
             raise ValueError(
                 f"lr_multipliers must be above 0 (to fix parameters, list them in frozen), got {self.lr_multipliers}"
             )
@@ -54,32 +54,32 @@ class OptimizerConfig:
         if self.name not in get_args(OptimizerName):
             raise ValueError(f"unknown optimizer '{self.name}', expected one of {', '.join(get_args(OptimizerName))}")
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of step `step` (0 first) of a run of `steps`."""
+    def lr_at(self, step: int, num_steps: int) -> float:
+        """Learning rate of step `step` (0-based) of a run of `num_steps`, before multipliers."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         if self.decay == "constant":
             return self.learning_rate
-        done = min((step - self.warmup_steps) / max(steps - self.warmup_steps, 1), 1.0)
-        half_cosine = 0.5 + 0.5 * math.cos(math.pi * done)
+        progress = min((step - self.warmup_steps) / max(num_steps - self.warmup_steps, 1), 1.0)
+        half_cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
         return self.learning_rate * (self.final_share + (1 - self.final_share) * half_cosine)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """The diffusion loss.
+    """Diffusion loss.
 
     Args:
-        noise_offset: to the noise of every channel is added normal noise of this standard deviation, the same for all
-            pixels: networks learn to move the mean brightness. `noise_offset_per_frame`: drawn for each frame, or one
-            for all.
-        snr_gamma: γ of Min-SNR weighting (arXiv 2303.09556); None weighs all steps alike. With zero terminal SNR the
-            noisiest steps then weigh next to nothing, though pose and place are decided there.
-        timestep_shift: above 1, noisier steps are drawn more often: a step drawn evenly, as a share u of all, becomes
+        noise_offset: standard deviation of normal noise added per channel, constant over all pixels, from which the
+            network learns to shift mean brightness. `noise_offset_per_frame`: one draw per frame instead of one per
+            clip.
+        snr_gamma: γ of Min-SNR weighting (arXiv 2303.09556); None weighs all timesteps equally. With zero terminal SNR,
+            Min-SNR gives almost no weight to the noisiest timesteps, which decide pose and position.
+        timestep_shift: values above 1 draw noisier timesteps more often: a uniform draw u in [0, 1] becomes
             s · u / (1 + (s − 1) · u) (arXiv 2403.03206, equation 23).
-        condition_dropout: share of rows that are trained as the unconditional half of guidance is run at inference.
-        keep_share: share of rows that keep all of their conditions. In the rest, each condition that a system can do
-            without is left out by itself with the probability `part_dropout`.
+        condition_dropout: share of rows trained without conditions, for classifier-free guidance.
+        keep_share: share of rows that keep all conditions. In the remaining rows, each optional condition is dropped
+            independently with probability `part_dropout`.
     """
 
     noise_offset: float = 0.05
@@ -108,18 +108,18 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingConfig:
-    """What a training sample is cut from a clip as: target frames, their skeletons, and a reference.
+    """Training sample cut from a clip: target frames, their skeletons, and a reference frame.
 
     Args:
-        height_px, width_px: of all pictures. The largest part of the video of that aspect is cut out and resized.
-        num_frames: targets of a sample. `frame_step`: from one target to the next, in frames of the clip.
-        sample_margin: the reference is at least so many frames before or after every target; where a clip has no such
-            frame, the one farthest from the targets is taken.
-        min_crop_share: the part cut out is this share of the largest or more, drawn evenly and placed at random;
-            1 always takes the largest, from the middle.
-        mirror_share: of the samples that are flipped left to right.
+        height_px, width_px: size of all pictures. The largest crop of the video with this aspect ratio is resized.
+        num_frames: target frames per sample. `frame_step`: distance between target frames, in frames of the clip.
+        sample_margin: minimum distance of the reference from every target, in frames; if the clip has no such frame,
+            the frame farthest from the targets is the reference.
+        min_crop_share: minimum size of the random crop as a share of the largest crop, drawn uniformly and placed at
+            random; 1 always takes the largest crop, centred.
+        mirror_share: share of samples flipped horizontally.
         pose_preset: key of `models.pose.pose_map.PRESETS`; None: the model's own.
-        explicit_indicator: how the targets' skeletons are changed before they are drawn; None leaves them.
+        explicit_indicator: augmentation of the target skeletons before they are drawn; None disables it.
     """
 
     height_px: int = 768
@@ -148,14 +148,14 @@ class SamplingConfig:
 
     @property
     def span(self) -> int:
-        """Frames of a clip from the first target to the last."""
+        """Number of clip frames from the first target to the last, both included."""
         return (self.num_frames - 1) * self.frame_step + 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardConfig:
-    """When a run is taken for diverged: the mean loss over `window` steps exceeds that of its first `window` steps
-    `max_ratio` times. A loss or a gradient that is not finite ends it at once.
+    """Criterion for a diverged run: the mean loss of the last `window` steps exceeds `max_ratio` times the mean of the
+    first `window` steps. A non-finite loss or gradient norm stops the run immediately.
     """
 
     window: int = 25
@@ -167,30 +167,26 @@ class GuardConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingRecipe:
-    """A training run but for the network.
+class OptimizationRecipe:
+    """Settings of a training run that hold for any network and loss.
 
     Args:
-        stage: which parts learn; what that means is the system's own.
-        steps: optimizer steps in all. A finished run is made longer by raising it.
-        batch_size: samples of an optimizer step, over all workers and accumulated micro-batches together.
-        accumulation: micro-batches that a worker's share of a batch is computed in.
-        frozen: parameters that do not learn although the stage would train them, by the beginnings of their names.
-        gradient_checkpointing: compute again in the backward pass what would fill the memory.
-        precision: "bfloat16" computes in autocast; weights and optimizer stay float32. "auto" is bfloat16 on devices
-            that have instructions for it, else float32.
-        ema_decay: decay per step of the average of the weights, which is what a checkpoint offers for use; 0: the
-            weights themselves. It rises to that from (1 + step) / (10 + step).
-        seed: of everything drawn.
+        steps: total number of optimizer steps. Raise it to continue a finished run.
+        batch_size: samples per optimizer step, over all workers and accumulated micro-batches.
+        accumulation: micro-batches per worker and step.
+        frozen: name prefixes of parameters to exclude from training.
+        gradient_checkpointing: recompute activations in the backward pass to save memory.
+        precision: "bfloat16" runs the forward pass under autocast; weights and optimizer state stay float32. "auto" is
+            bfloat16 on devices with bfloat16 instructions, else float32.
+        ema_decay: decay per step of the exponential moving average (EMA) of the weights, which checkpoints then offer
+            for inference; 0 disables it. Warm-up: min(ema_decay, (1 + step) / (10 + step)).
+        seed: seed of all random draws.
     """
 
-    stage: int = 1
     steps: int = field(default=30_000, metadata={"in_key": False})
     batch_size: int = 4
     accumulation: int = field(default=1, metadata={"in_key": False})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     guard: GuardConfig = field(default_factory=GuardConfig, metadata={"in_key": False})
     frozen: tuple[str, ...] = ()
     gradient_checkpointing: bool = field(default=False, metadata={"in_key": False})
@@ -199,10 +195,10 @@ class TrainingRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.stage, self.steps, self.batch_size, self.accumulation) < 1 or self.seed < 0:
+        if min(self.steps, self.batch_size, self.accumulation) < 1 or self.seed < 0:
             raise ValueError(
-                "stage, steps, batch_size and accumulation must be at least 1 and seed at least 0, got "
-                f"{self.stage}, {self.steps}, {self.batch_size}, {self.accumulation} and {self.seed}"
+                "steps, batch_size and accumulation must be at least 1 and seed at least 0, got "
+                f"{self.steps}, {self.batch_size}, {self.accumulation} and {self.seed}"
             )
         if self.precision not in get_args(Precision):
             raise ValueError(f"unknown precision '{self.precision}', expected one of {', '.join(get_args(Precision))}")
@@ -210,7 +206,7 @@ class TrainingRecipe:
             raise ValueError(f"ema_decay must be from 0 to below 1, got {self.ema_decay}")
 
     def micro_batch(self, world_size: int) -> int:
-        """Samples of one micro-batch of one worker. Raises ValueError if the batch does not divide."""
+        """Samples per micro-batch of one worker. Raises ValueError if the batch does not divide evenly."""
         parts = world_size * self.accumulation
         if self.batch_size % parts:
             raise ValueError(
@@ -218,3 +214,24 @@ class TrainingRecipe:
                 f"{world_size} x {self.accumulation}"
             )
         return self.batch_size // parts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRecipe(OptimizationRecipe):
+    """Settings of a training run of a diffusion system.
+
+    Args:
+        stage: training stage; the system defines which parameters each stage trains.
+        loss: diffusion loss.
+        sampling: training samples cut from clips.
+    """
+
+    stage: int = 1
+    loss: LossConfig = field(default_factory=LossConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        # Dataclasses with slots are new classes, which super() without arguments does not resolve.
+        OptimizationRecipe.__post_init__(self)
+        if self.stage < 1:
+            raise ValueError(f"stage must be at least 1, got {self.stage}")

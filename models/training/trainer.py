@@ -1,8 +1,7 @@
-"""One optimizer step after another, on one process or on many."""
+"""Optimizer steps, EMA and resumable state of a network in training, on one process or several."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +15,47 @@ from models.training import guard
 from models.training.ema import EmaWeights
 from models.training.muon import muon_and_adamw
 from models.training.parallel import World
-from models.training.recipe import OptimizerConfig, TrainingRecipe
-from models.training.state import copy_whole, load_optimizer_state, optimizer_state, whole
+from models.training.recipe import OptimizationRecipe, OptimizerConfig
+from models.training.state import OptimizerState, copy_from_full, full_on_cpu, load_optimizer_state, optimizer_state
 
 BatchT = TypeVar("BatchT")
 TaskBatch_contra = TypeVar("TaskBatch_contra", contravariant=True)
 
 
 class TrainingTask(Protocol[TaskBatch_contra]):
-    """An animation system as something to train."""
+    """Network and loss to train."""
 
     @property
     def network(self) -> nn.Module:
-        """All that may learn. Nothing frozen that is only read (VAE, image encoder) belongs to it."""
+        """Trained network, without frozen networks that only provide inputs (VAE, image encoder)."""
 
     def learns(self, name: str) -> bool:
-        """Whether the stage trains the parameter of this name."""
+        """Whether to train the parameter of this name."""
 
     def shards(self) -> Sequence[nn.Module]:
-        """Parts of the network that FSDP gathers one by one, innermost first."""
+        """Submodules to shard individually with FSDP, innermost first."""
 
     def row_losses(self, network: nn.Module, batch: TaskBatch_contra) -> Tensor:
-        """(B) float32, one loss per row; `network` is `self.network`, perhaps wrapped, and to be called once.
+        """Losses of a micro-batch, whose mean is minimised.
 
-        The same parameters must take part whatever the rows: FSDP joins gradients as they come, and a worker whose rows
-        leave a part out would give others than the next.
+        Every call must use the same parameters, whatever the rows: FSDP reduces gradients in the order in which they
+        are computed, which must be the same in all workers.
+
+        Args:
+            network: `self.network`, possibly wrapped for DDP or FSDP; call its `forward` once.
+
+        Returns:
+            (B) float32, one loss per row; or (1) for a loss defined on the batch as a whole, such as a contrastive one.
+            With accumulation or several workers, a batch loss is averaged over micro-batches.
         """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """One step. `step`: 1 first. `loss`: mean over the whole batch. `grad_norm`: before clipping.
-    `learning_rate`: without factors.
+    """Metrics of one step.
+
+    `step`: 1-based. `loss`: mean over the batch of all workers. `grad_norm`: before clipping. `learning_rate`: before
+    multipliers.
     """
 
     step: int
@@ -58,135 +66,142 @@ class StepReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingState:
-    """All that a run needs to go on.
+    """State to resume a run from. All tensors are full (unsharded) and on the CPU.
 
-    `weights`: of the whole network, averaged where the recipe averages: what is used afterwards.
-    `own`: the weights that learn as they are, where `weights` holds their average.
-    `history`: (steps, 3) float64: loss, norm of the gradient and learning rate of every step so far.
+    `weights`: state dict of the network for inference, averaged (EMA) if the recipe sets `ema_decay`.
+    `raw_weights`: current values of the averaged tensors; empty without EMA.
+    `history`: (steps, 3) float64: loss, gradient norm and learning rate of every step so far.
     """
 
     step: int
     weights: dict[str, Tensor]
-    own: dict[str, Tensor]
-    optimizer: dict[str, dict[str, Any]]
+    raw_weights: dict[str, Tensor]
+    optimizer: OptimizerState
     history: Tensor
 
 
 class Trainer(Generic[BatchT]):
-    """A network, its optimizer and the average of its weights.
+    """Trains the network of a task.
 
     Raises:
-        ValueError: the recipe names parameters that there are not, leaves nothing that learns, or asks for what the
-            network cannot do; the batch does not divide among the workers.
+        ValueError: the recipe names parameters that do not exist, freezes all parameters, or enables a feature that the
+            network does not support; the batch does not divide evenly among the workers.
     """
 
-    def __init__(self, task: TrainingTask[BatchT], recipe: TrainingRecipe, world: World) -> None:
+    def __init__(self, task: TrainingTask[BatchT], recipe: OptimizationRecipe, world: World) -> None:
         self.task, self.recipe, self.world = task, recipe, world
         self.step = 0
-        self._bfloat16 = fast_bfloat16(world.device) if recipe.precision == "auto" else recipe.precision == "bfloat16"
+        self._use_bfloat16 = (
+            fast_bfloat16(world.device) if recipe.precision == "auto" else recipe.precision == "bfloat16"
+        )
         self._losses: list[float] = []
-        self._norms: list[float] = []
-        self._rates: list[float] = []
+        self._grad_norms: list[float] = []
+        self._learning_rates: list[float] = []
         recipe.micro_batch(world.size)
         if recipe.optimizer.name == "muon" and world.size > 1 and world.strategy == "fsdp":
-            raise ValueError("optimizer.name 'muon' needs whole matrices; with FSDP use 'adamw', or train with DDP")
+            raise ValueError("optimizer.name 'muon' needs unsharded matrices; with FSDP use 'adamw', or train with DDP")
         network = task.network.to(world.device).train()
-        _choose(network, task, recipe)
+        _freeze(network, task, recipe)
         if recipe.gradient_checkpointing:
-            _checkpoint_gradients(network)
+            _enable_gradient_checkpointing(network)
         self._wrapped = world.wrap(network, task.shards())
-        # After wrapping: FSDP puts parameters of its own in place.
-        self._learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        self._optimizers = _optimizers(self._learning, recipe.optimizer)
-        self._average = EmaWeights(self._learning, decay=recipe.ema_decay) if recipe.ema_decay else None
+        # After wrapping: FSDP replaces parameters by sharded ones.
+        self._trainable = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        self._optimizers = _optimizers(self._trainable, recipe.optimizer)
+        self._averaged = {**dict(self._trainable), **_float_buffers(network)} if recipe.ema_decay else {}
+        self._ema = EmaWeights(self._averaged, decay=recipe.ema_decay)
 
     @property
     def num_trainable(self) -> int:
         """Number of trainable scalars in the network."""
-        return sum(p.numel() for _, p in self._learning)
+        return sum(p.numel() for _, p in self._trainable)
 
     def train_step(self, micro_batches: Sequence[BatchT]) -> StepReport:
-        """Learn from one batch, this process's share of it, in its micro-batches.
+        """Run one optimizer step on the micro-batches of this process.
 
         Raises:
-            DivergedError: in all processes alike; the weights are those of the step before.
+            DivergedError: raised in all processes together; the weights are those before this step.
         """
         recipe, config = self.recipe, self.recipe.optimizer
-        rate = config.rate(self.step, recipe.steps)
+        learning_rate = config.lr_at(self.step, recipe.steps)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * group["lr_multiplier"]
+                group["lr"] = learning_rate * group["lr_multiplier"]
             optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.world.device)
         for index, batch in enumerate(micro_batches):
             last = index == len(micro_batches) - 1
             with self.world.accumulating(self._wrapped, last=last):
-                with torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
+                with torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=self._use_bfloat16):
                     losses = self.task.row_losses(self._wrapped, batch)
                 loss = losses.mean() / len(micro_batches)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
             total += loss.detach()
-        norm = nn.utils.clip_grad_norm_([p for _, p in self._learning], config.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_([p for _, p in self._trainable], config.max_grad_norm)
         report = StepReport(
-            step=self.step + 1, loss=self.world.mean(total), grad_norm=float(whole(norm)), learning_rate=rate
+            step=self.step + 1,
+            loss=self.world.mean(total),
+            grad_norm=float(full_on_cpu(norm)),
+            learning_rate=learning_rate,
         )
         guard.check(report.step, report.loss, report.grad_norm, self._losses, recipe.guard)
         for optimizer in self._optimizers:
             optimizer.step()
-        if self._average is not None:
-            self._average.update(self.step)
-        for kept, value in zip(
-            (self._losses, self._norms, self._rates), (report.loss, report.grad_norm, rate), strict=True
-        ):
-            kept.append(value)
+        self._ema.update(self.step)
+        self._losses.append(report.loss)
+        self._grad_norms.append(report.grad_norm)
+        self._learning_rates.append(learning_rate)
         self.step += 1
         return report
 
     def state(self) -> TrainingState:
-        """A copy on the CPU; all processes must call it."""
-        own = {} if self._average is None else {name: whole(parameter) for name, parameter in self._learning}
-        with self._averaged():
-            weights = {name: whole(value) for name, value in self.task.network.state_dict().items()}
+        """Copy of the training state. Collective: call in all processes."""
+        raw_weights = {name: full_on_cpu(tensor) for name, tensor in self._averaged.items()}
+        with self._ema.swapped_in():
+            weights = {name: full_on_cpu(value) for name, value in self.task.network.state_dict().items()}
         return TrainingState(
             step=self.step,
             weights=weights,
-            own=own,
-            optimizer=optimizer_state(self._optimizers, self._learning),
-            history=torch.tensor([self._losses, self._norms, self._rates], dtype=torch.float64).T.contiguous(),
+            raw_weights=raw_weights,
+            optimizer=optimizer_state(self._optimizers, self._trainable),
+            history=torch.tensor(
+                [self._losses, self._grad_norms, self._learning_rates], dtype=torch.float64
+            ).T.contiguous(),
         )
 
     def load(self, state: TrainingState) -> None:
-        """Go on from there.
+        """Resume from a training state.
 
         Raises:
-            ValueError: it is of another network.
+            ValueError: the state belongs to another network.
         """
         self._load_weights(state.weights)
-        if self._average is not None:
-            for name, average in self._average.weights.items():
-                copy_whole(average, state.weights[name])
-            for name, parameter in self._learning:
-                copy_whole(parameter, state.own[name])
-        load_optimizer_state(self._optimizers, self._learning, state.optimizer)
-        self._losses, self._norms, self._rates = state.history.T.tolist()
+        for name, tensor in self._averaged.items():
+            copy_from_full(self._ema.weights[name], state.weights[name])
+            copy_from_full(tensor, state.raw_weights[name])
+        load_optimizer_state(self._optimizers, self._trainable, state.optimizer)
+        self._losses, self._grad_norms, self._learning_rates = state.history.T.tolist()
         self.step = state.step
-
-    def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self._average is None else self._average.in_place()
 
     def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
         expected = self.task.network.state_dict()
         if expected.keys() != weights.keys():
-            strange = sorted(expected.keys() ^ weights.keys())
+            mismatched = sorted(expected.keys() ^ weights.keys())
             raise ValueError(
-                f"the checkpoint is of another network; it differs in {strange[:3]} ({len(strange)} in all)"
+                f"the checkpoint is of another network; it differs in {mismatched[:3]} ({len(mismatched)} in all)"
             )
         for name, value in expected.items():
-            copy_whole(value, weights[name])
+            copy_from_full(value, weights[name])
 
 
-def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe) -> None:
-    """Parameters that the network itself has frozen stay so."""
+def _float_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Floating-point buffers in the state dict, such as running statistics of batch normalisation."""
+    persistent = network.state_dict().keys()
+    return {name: b for name, b in network.named_buffers() if name in persistent and b.is_floating_point()}
+
+
+def _freeze(network: nn.Module, task: TrainingTask[Any], recipe: OptimizationRecipe) -> None:
+    """Freezes parameters excluded by the task or the recipe; parameters frozen before stay frozen."""
     names = [name for name, _ in network.named_parameters()]
     for prefix in recipe.frozen:
         if not any(name.startswith(prefix) for name in names):
@@ -195,31 +210,31 @@ def _choose(network: nn.Module, task: TrainingTask[Any], recipe: TrainingRecipe)
         if not task.learns(name) or name.startswith(recipe.frozen):
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ValueError(f"nothing is left that learns in stage {recipe.stage} with frozen {list(recipe.frozen)}")
+        raise ValueError(f"no trainable parameter is left with frozen {list(recipe.frozen)}; remove prefixes from it")
 
 
-def _optimizers(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[torch.optim.Optimizer]:
-    groups, rate, decay = _rate_groups(learning, config), config.learning_rate, config.weight_decay
+def _optimizers(trainable: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    groups, lr, decay = _parameter_groups(trainable, config), config.learning_rate, config.weight_decay
     if config.name == "muon":
-        return muon_and_adamw(groups, lr=rate, weight_decay=decay, betas=config.betas)
-    return [torch.optim.AdamW(groups, lr=rate, betas=config.betas, weight_decay=decay, fused=True)]
+        return muon_and_adamw(groups, lr=lr, weight_decay=decay, betas=config.betas)
+    return [torch.optim.AdamW(groups, lr=lr, betas=config.betas, weight_decay=decay, fused=True)]
 
 
-def _rate_groups(learning: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Parameters with their shares of the learning rate, as an optimizer takes them."""
+def _parameter_groups(trainable: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
+    """One optimizer parameter group per learning rate multiplier."""
     groups: dict[float, list[nn.Parameter]] = {}
     for prefix in config.lr_multipliers:
-        if not any(name.startswith(prefix) for name, _ in learning):
-            raise ValueError(f"lr_multipliers: no trainable parameter begins with '{prefix}'; first: {learning[0][0]}")
-    for name, parameter in learning:
-        factors = [factor for prefix, factor in config.lr_multipliers.items() if name.startswith(prefix)]
-        groups.setdefault(math.prod(factors), []).append(parameter)
-    return [{"params": parameters, "lr_multiplier": factor} for factor, parameters in groups.items()]
+        if not any(name.startswith(prefix) for name, _ in trainable):
+            raise ValueError(f"lr_multipliers: no trainable parameter begins with '{prefix}'; first: {trainable[0][0]}")
+    for name, parameter in trainable:
+        multipliers = [value for prefix, value in config.lr_multipliers.items() if name.startswith(prefix)]
+        groups.setdefault(math.prod(multipliers), []).append(parameter)
+    return [{"params": parameters, "lr_multiplier": multiplier} for multiplier, parameters in groups.items()]
 
 
-def _checkpoint_gradients(network: nn.Module) -> None:
-    able = [module for module in network.modules() if hasattr(module, "gradient_checkpointing")]
-    if not able:
+def _enable_gradient_checkpointing(network: nn.Module) -> None:
+    modules = [module for module in network.modules() if hasattr(module, "gradient_checkpointing")]
+    if not modules:
         raise ValueError(f"{type(network).__name__} cannot checkpoint gradients; set gradient_checkpointing: false")
-    for module in able:
+    for module in modules:
         module.gradient_checkpointing = True  # type: ignore[assignment]  # nn.Module types attributes as tensors

@@ -17,10 +17,14 @@ from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
 from models.common.checkpoint import read_metadata, save_checkpoint
 from models.common.digest import CheckpointError, file_digest
+from jobs.training.puppet_networks import puppet_network_recipe
+from models.appearance.card import write_card
+from models.appearance.image_encoder import embedded_image_encoder
+from models.appearance.vae import CHECKPOINTS, embedded_vae, to_images
+from models.common.checkpoint import CheckpointError, file_digest, read_metadata, save_checkpoint
 from models.perception.puppet_frames import PuppetFramesConfig
-from models.perception.training import LoopConfig
 
-LOOP = LoopConfig(steps=2, batch_size=2, warmup_steps=1)
+RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)
 FRAMES = PuppetFramesConfig(split="train", first_seed=0, num_videos=6, frames_per_video=2)
 
 
@@ -28,8 +32,8 @@ def config(folder: Path) -> TrainAppearanceConfig:
     return TrainAppearanceConfig(
         work=folder / "work",
         out=folder / "out",
-        vae=LOOP,
-        image_encoder=LOOP,
+        vae=RECIPE,
+        image_encoder=RECIPE,
         frames=FRAMES,
         heldout_videos=3,
         threads=1,
@@ -111,7 +115,7 @@ def test_the_command_line_says_what_is_trained(
         ({"frames": replace(FRAMES, first_seed=5_999_999)}, "training seeds must lie in"),
         ({"frames": replace(FRAMES, side_px=96)}, "at least 128 px on a side, got 96"),
         ({"frames": replace(FRAMES, frames_per_video=1)}, "6 videos of 1 frames"),
-        ({"image_encoder": replace(LOOP, batch_size=7)}, "for a batch of 7"),
+        ({"image_encoder": replace(RECIPE, batch_size=7)}, "for a batch of 7"),
     ],
 )
 def test_impossible_jobs_are_refused(tmp_path: Path, settings: dict, words: str) -> None:

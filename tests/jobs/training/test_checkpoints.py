@@ -14,7 +14,7 @@ from stages.io.storage import Storage
 STATE = TrainingState(
     step=5,
     weights={"a.weight": torch.arange(6.0).reshape(2, 3)},
-    own={"a.weight": torch.ones(2, 3)},
+    raw_weights={"a.weight": torch.ones(2, 3)},
     optimizer={"a.weight": {"step": torch.tensor(5.0), "exp_avg": torch.zeros(2, 3)}},
     history=torch.rand(5, 3, dtype=torch.float64),
 )
@@ -38,7 +38,7 @@ def test_what_was_saved_is_loaded(store: CheckpointStore) -> None:
     assert (record.step, record.facts) == (5, {"recipe_key": "k"})
     state = store.load(record)
     assert torch.equal(state.weights["a.weight"], STATE.weights["a.weight"])
-    assert torch.equal(state.own["a.weight"], STATE.own["a.weight"])
+    assert torch.equal(state.raw_weights["a.weight"], STATE.raw_weights["a.weight"])
     assert torch.equal(state.optimizer["a.weight"]["step"], torch.tensor(5.0))
     assert torch.equal(state.history, STATE.history)
 

@@ -8,19 +8,20 @@ import pytest
 from jobs.training.perception import TrainPerceptionConfig, train_perception
 from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from jobs.training.puppet_networks import puppet_network_recipe
+from models.common.checkpoint import file_digest, read_metadata
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
-from models.perception.training import LoopConfig
 
-LOOP = LoopConfig(steps=2, batch_size=2, warmup_steps=1)
+RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)
 
 
 def config(folder: Path) -> TrainPerceptionConfig:
     return TrainPerceptionConfig(
         work=folder / "work",
         out=folder / "out",
-        figure=LOOP,
-        object=LOOP,
+        figure=RECIPE,
+        object=RECIPE,
         num_videos=8,
         frames_per_video=1,
         heldout_videos=4,

@@ -7,11 +7,11 @@ from models.training.recipe import GuardConfig, LossConfig, OptimizerConfig, Sam
 
 def test_the_rate_warms_up_and_decays() -> None:
     constant = OptimizerConfig(learning_rate=1.0, warmup_steps=4)
-    assert [constant.rate(step, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    assert [constant.lr_at(step, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
     cosine = OptimizerConfig(learning_rate=1.0, warmup_steps=0, decay="cosine", final_share=0.1)
-    assert cosine.rate(0, 100) == pytest.approx(1.0)
-    assert cosine.rate(50, 100) == pytest.approx(0.55)
-    assert cosine.rate(100, 100) == pytest.approx(0.1)
+    assert cosine.lr_at(0, 100) == pytest.approx(1.0)
+    assert cosine.lr_at(50, 100) == pytest.approx(0.55)
+    assert cosine.lr_at(100, 100) == pytest.approx(0.1)
 
 
 def test_a_batch_divides_among_workers_and_micro_batches() -> None:
@@ -38,6 +38,7 @@ def test_a_batch_divides_among_workers_and_micro_batches() -> None:
         (SamplingConfig, {"min_crop_share": 0.0}, "0 < min_crop_share <= 1"),
         (GuardConfig, {"max_ratio": 1.0}, "max_ratio > 1"),
         (TrainingRecipe, {"steps": 0}, "must be at least 1"),
+        (TrainingRecipe, {"stage": 0}, "stage must be at least 1"),
         (TrainingRecipe, {"precision": "float16"}, "unknown precision 'float16'"),
         (TrainingRecipe, {"ema_decay": 1.0}, "ema_decay must be"),
     ],

@@ -38,11 +38,11 @@ def test_checkpointed_weights_are_the_average_and_the_own_ones_are_kept_beside_t
     run(trainer)
     state = trainer.state()
     own = dict(trainer.task.network.named_parameters())
-    assert torch.equal(state.own["body.0.weight"], own["body.0.weight"])
+    assert torch.equal(state.raw_weights["body.0.weight"], own["body.0.weight"])
     assert not torch.allclose(state.weights["body.0.weight"], own["body.0.weight"])
     plain = Trainer(LineTask(), recipe(ema_decay=0.0), World())
     run(plain)
-    assert plain.state().own == {}
+    assert plain.state().raw_weights == {}
     assert torch.equal(plain.state().weights["body.0.weight"], own["body.0.weight"])
 
 
@@ -52,7 +52,7 @@ def test_the_average_forgets_the_first_weights() -> None:
     run(trainer)
     after = trainer.state()
     # Decay (1 + 0) / (10 + 0) at the first step.
-    expected = before + 0.9 * (after.own["body.0.weight"] - before)
+    expected = before + 0.9 * (after.raw_weights["body.0.weight"] - before)
     assert torch.allclose(after.weights["body.0.weight"], expected)
 
 
@@ -108,8 +108,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
         run(trainer)
     after = trainer.state()
     assert after.step == 4
-    for name, value in before.own.items():
-        assert torch.equal(value, after.own[name])
+    for name, value in before.raw_weights.items():
+        assert torch.equal(value, after.raw_weights[name])
 
 
 def test_an_exploding_loss_names_its_step_and_how_much() -> None:
@@ -138,7 +138,7 @@ def test_gradient_checkpointing_is_switched_on_where_there_is_any() -> None:
     [
         ({"optimizer": OptimizerConfig(lr_multipliers={"bodies": 2.0})}, "no trainable parameter begins with 'bodies'"),
         ({"frozen": ("bodies",)}, "no parameter begins with 'bodies'"),
-        ({"frozen": ("body", "condition", "unused")}, "nothing is left that learns"),
+        ({"frozen": ("body", "condition", "unused")}, "no trainable parameter is left"),
         ({"accumulation": 3}, "must be a multiple of workers x accumulation"),
     ],
 )
@@ -149,7 +149,7 @@ def test_impossible_recipes_are_refused(changes: dict, words: str) -> None:
 
 def test_muon_is_refused_where_fsdp_would_take_its_matrices_apart() -> None:
     settings = recipe(optimizer=OptimizerConfig(name="muon"))
-    with pytest.raises(ValueError, match="needs whole matrices"):
+    with pytest.raises(ValueError, match="needs unsharded matrices"):
         Trainer(LineTask(), settings, World(size=2, strategy="fsdp"))
 
 
