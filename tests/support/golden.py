@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import golden_weights
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -90,3 +92,11 @@ def optional_golden(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no optional golden data: {name} has pictures or weights of a released size")
     return folder
+
+
+def drawings(images_N3HW: Tensor) -> NDArray[np.uint8]:
+    """Images with values 0–1 in the layout of skeleton drawings, (N, H, W, 3) with levels 0–255, but not rounded to
+    whole levels: the public code's inputs are not.
+    """
+    levels: NDArray[np.uint8] = (255 * images_N3HW.movedim(-3, -1)).numpy()
+    return levels

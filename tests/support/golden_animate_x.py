@@ -1,14 +1,14 @@
-"""The cases of Animate-X and UniAnimate: their configuration, and their inputs as the networks take them."""
+"""Parity cases of Animate-X and UniAnimate: configurations, and inputs in the form of the networks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from golden import GoldenCase
+from golden import GoldenCase, drawings
 from torch import Tensor
 
-from models.animate_x.clip import ClipInputs
 from models.animate_x.config import ANIMATE_X, UNIANIMATE, AnimateXConfig, IndicatorConfig
+from models.animate_x.network import ClipConditions
 
 
 def config_of(case: GoldenCase) -> AnimateXConfig:
@@ -43,25 +43,24 @@ def config_of(case: GoldenCase) -> AnimateXConfig:
 
 
 def inputs_of(case: GoldenCase) -> dict[str, Tensor]:
-    """The named inputs of a case, key points edited as it says."""
-    found = case.inputs()
-    if "keypoints" in found:
-        found["keypoints"][:, 1, :, 4] = -1
-        found["keypoints"][:, -1, :, [7, 10]] = -1
-    return found
+    """The named inputs of a case, keypoints edited as it says."""
+    inputs = case.inputs()
+    if "keypoints" in inputs:
+        inputs["keypoints"][:, 1, :, 4] = -1
+        inputs["keypoints"][:, -1, :, [7, 10]] = -1
+    return inputs
 
 
-def clip_of(given: dict[str, Tensor], suffix: str = "") -> ClipInputs:
+def conditions_of(inputs: dict[str, Tensor], suffix: str = "") -> ClipConditions:
     """The clip of a case."""
-    poses = given[f"pose{suffix or '_images'}"][0].transpose(0, 1)
-    return ClipInputs(
-        image_embeds_1E=given["image_embed"][:, 0],
-        text_tokens_1LD=given["text_tokens"],
-        reference_13HW=given["reference_image"][:, :, 0],
-        reference_latents_1CHW=given[f"ref_latents{suffix}"][:, :, 0],
-        reference_pose_13HW=poses[:1],
-        poses=lambda start, stop: poses[1 + start : 1 + stop],
-        num_frames=len(poses) - 1,
-        keypoints_FK=given["keypoints"][0].flatten(1) if "keypoints" in given else None,
-        features_FE=given["driving_clip_embeds"][:, 0] if "driving_clip_embeds" in given else None,
+    poses = inputs[f"pose{suffix or '_images'}"][0].transpose(0, 1)
+    return ClipConditions(
+        image_embeds_BE=inputs["image_embed"][:, 0],
+        text_tokens_1LD=inputs["text_tokens"],
+        reference_B3HW=inputs["reference_image"][:, :, 0],
+        reference_latents_BCHW=inputs[f"ref_latents{suffix}"][:, :, 0],
+        reference_pose_B3HW=poses[:1],
+        poses_BFHWC=drawings(poses[1:])[None],
+        keypoints_BGK=inputs["keypoints"].flatten(2) if "keypoints" in inputs else None,
+        features_BGE=inputs["driving_clip_embeds"].transpose(0, 1) if "driving_clip_embeds" in inputs else None,
     )

@@ -22,6 +22,13 @@ def randomise(network: nn.Module, *, seed: int = 0) -> None:
                 parameter.copy_(0.05 * noise)
 
 
+def fill_zeros(network: nn.Module) -> None:
+    """Random values for zero-initialised parameters, which would hide what goes through them."""
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+
+
 def save_sam2(folder: Path, *, seed: int = 0) -> None:
     """`config.json` and `model.safetensors` of a SAM 2 video model that sees 128 x 128 pixels."""
     from transformers import Sam2VideoConfig, Sam2VideoModel

@@ -1,4 +1,4 @@
-"""Animate Anyone at the smallest size that has all its parts, and frozen networks with random weights."""
+"""Smallest configuration of Animate Anyone and of its puppet network, and frozen encoders with random weights."""
 
 from __future__ import annotations
 
@@ -28,21 +28,16 @@ TINY = AnimateAnyoneConfig(
     ),
     temporal=TemporalConfig(max_frames=16, num_heads=2),
     pose_widths=(8, 8, 16, 16),
-    reference_latents=True,
-    reference_pose=True,
-    limb_warp=True,
     schedule=ScheduleConfig(),
     windows=WindowConfig(size=8, overlap=2, layout="open_loop"),
     num_steps=2,
     guidance_scale=1.0,
-    latent_scale=1.0,
-    image_size_px=64,
     pose_preset="embedded",
 )
 
 
 def write_appearance(folder: Path) -> Path:
-    """A VAE and an image encoder with random weights, where a recipe finds them."""
+    """Write a VAE and an image encoder with random weights into the folder for `model.encoders`."""
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(Vae(PUPPETS_VAE).network.state_dict(), folder / "vae.safetensors", metadata={})
@@ -59,11 +54,13 @@ def tiny_recipe(
     num_frames: int | None = None,
     **recipe: Any,
 ) -> dict[str, Any]:
-    """A recipe file's content: 64 pixels, two samples to a step. `num_frames`: None for 1 in stage 1, 4 in stage 2."""
+    """Content of a recipe file for a puppet model: 64 pixels, batches of two. `num_frames`: None is 1 in stage 1 and 4
+    in stage 2.
+    """
     sampling = {"height_px": 64, "width_px": 64, "sample_margin": 3, "num_frames": num_frames or (1, 4)[stage - 1]}
     return {
-        "model": {"appearance": str(appearance), "network": asdict(network)},
-        # In half precision, what is computed beside a row shows in its last digits: nothing could be compared.
+        "model": {"encoders": str(appearance), "network": asdict(network)},
+        # In half precision, rounding depends on the other rows of a batch, and runs could not be compared.
         "recipe": {
             "stage": stage,
             "steps": 8,

@@ -1,13 +1,16 @@
-"""Animate-X at the smallest size that has all its parts, for the embedded VAE and image encoder."""
+"""Smallest configurations of Animate-X and UniAnimate, for the VAE and image encoder that ship."""
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
-from models.animate_x.config import AnimateXConfig, IndicatorConfig
-from models.animate_x.network import AnimateX
+import torch
+from stand_in_networks import fill_zeros
+
+from models.animate_x.config import AnimateXConfig, IndicatorConfig, NoisePrior
 from models.appearance.vae import PUPPETS_VAE
 from models.common.unet.config import TemporalConfig, UNetConfig
+from models.puppet_models.animate_x.network import PuppetAnimateX
 from models.sampling.config import WindowConfig
 
 TINY = AnimateXConfig(
@@ -40,12 +43,18 @@ TINY = AnimateXConfig(
     pose_preset="embedded",
 )
 
+UNIANIMATE_TINY = replace(
+    TINY,
+    unet=replace(TINY.unet, pose_attention=None),
+    indicator=None,
+    reference="first_frame",
+    noise_prior=NoisePrior(),
+)
 
-def new_network(config: AnimateXConfig = TINY) -> AnimateX:
-    """A network with random weights, none of them zero: zeros would hide what goes through them."""
+
+def new_network(config: AnimateXConfig = TINY) -> PuppetAnimateX:
+    """A puppet network in evaluation mode with random weights, also where they are zero-initialised."""
     torch.manual_seed(0)
-    network = AnimateX(config).eval()
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.1)
+    network = PuppetAnimateX(config).eval()
+    fill_zeros(network)
     return network

@@ -1,17 +1,17 @@
-"""The numbers of Moore-AnimateAnyone and MusePose, from files in their published layout."""
+"""Parity with the public code of Moore-AnimateAnyone and MusePose, from checkpoints in their published layout."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from golden import GoldenCase, golden_case
+from golden import GoldenCase, drawings, golden_case
 from torch import Tensor
 
-from models.animate_anyone.network import AnimateAnyone, Conditions
+from models.animate_anyone.denoiser import ClipDenoiser
+from models.animate_anyone.network import AnimateAnyone, ClipConditions, ReferenceConditions
 from models.animate_anyone.weights import load_published
 from models.sampling.denoise import Windows, sample
 from models.sampling.schedule import NoiseSchedule
@@ -20,13 +20,24 @@ from models.sampling.windows import windows
 FORWARD, LOOP = 1e-4, 5e-4  # as the evidence suggests, for values of order 1
 
 
+def conditions_of(inputs: dict[str, Tensor], suffix: str = "") -> ClipConditions:
+    """The clip of a case."""
+    poses = inputs["pose_long" if suffix else "pose_images"]
+    return ClipConditions(
+        image_tokens_BLD=inputs["image_embeds"][:, None],
+        reference_latents_BCHW=inputs[f"ref_latents{suffix}"],
+        poses_BFHWC=drawings(poses.transpose(1, 2)),
+    )
+
+
 def check_forward_passes(case: GoldenCase, network: AnimateAnyone) -> None:
-    given, expected = case.inputs(), case.outputs()
-    token, t = given["image_embeds"][:, None], torch.tensor([500])
-    pose = network.pose_features(given["pose_images"].transpose(1, 2))
+    inputs, expected = case.inputs(), case.outputs()
+    clip, t = conditions_of(inputs), torch.tensor([500])
+    latents = inputs["latents"]
+    pose = network.pose_features(clip, range(latents.shape[2]), [True])
     close(case, "pose_guider.out", pose, expected, FORWARD)
 
-    features = network.reference_net(given["ref_latents"], token)
+    features = network.reference_net(clip.reference_latents_BCHW, clip.image_tokens_BLD)
     for name, index in (
         ("down_blocks.0.attentions.0", 0),
         ("mid_block.attentions.0", 6),
@@ -34,52 +45,47 @@ def check_forward_passes(case: GoldenCase, network: AnimateAnyone) -> None:
     ):
         close(case, f"reference_unet.{name}", features[index], expected, FORWARD)
 
-    alone = Conditions(blocks=network.denoiser.conditions(token))
-    close(case, "denoise_plain.out", network.denoiser(given["latents"], t, alone), expected, FORWARD)
-    close(case, "denoise_pose.out", network.denoiser(given["latents"], t, alone, pose), expected, FORWARD)
+    tokens_only = ReferenceConditions(blocks=network.denoiser.conditions(clip.image_tokens_BLD))
+    close(case, "denoise_plain.out", network.denoiser(latents, t, tokens_only), expected, FORWARD)
+    close(case, "denoise_pose.out", network.denoiser(latents, t, tokens_only, pose), expected, FORWARD)
 
-    conditions = network.conditions(token, given["ref_latents"])
     both = network.denoiser(
-        given["latents"].repeat(2, 1, 1, 1, 1), t.repeat(2), conditions, pose.repeat(2, 1, 1, 1, 1), num_plain=1
+        latents.repeat(2, 1, 1, 1, 1),
+        t.repeat(2),
+        network.reference_conditions(clip),
+        pose.repeat(2, 1, 1, 1, 1),
+        num_unconditional=1,
     )
     close(case, "denoise_cfg.uncond", both[:1], expected, FORWARD)
     close(case, "denoise_cfg.cond", both[1:], expected, FORWARD)
 
 
 def run_loop(case: GoldenCase, network: AnimateAnyone, call: str, suffix: str = "") -> Tensor:
-    given, asked = case.inputs(), case.parameters(call)
+    inputs, params = case.inputs(), case.parameters(call)
     config = network.config
-    pose = network.pose_features(given["pose_long" if suffix else "pose_images"].transpose(1, 2))[0]
-    conditions = network.conditions(given["image_embeds"][:, None], given[f"ref_latents{suffix}"])
-    latents = given[f"latents{suffix}"][0]
-    plan: Windows = asked.get("windows") or [list(range(latents.shape[1]))]
-    if "windows" in asked:
+    latents = inputs[f"latents{suffix}"][0]
+    plan: Windows = params.get("windows") or [list(range(latents.shape[1]))]
+    if "windows" in params:
         layout = replace(
             config.windows,
-            size=asked["context_frames"],
-            overlap=asked["context_overlap"],
-            layout="closed_loop" if asked["closed_loop"] else "open_loop",
+            size=params["context_frames"],
+            overlap=params["context_overlap"],
+            layout="closed_loop" if params["closed_loop"] else "open_loop",
         )
-        assert windows(asked["video_length"], layout) == plan
-
-    def denoise(latents_BCFHW: Tensor, t: int, rows: Windows, conditional: Sequence[bool]) -> Tensor:
-        assert list(conditional) == [False, True]
-        features = torch.stack([pose[:, list(row)] for row in rows])
-        return network.denoiser(latents_BCFHW, torch.tensor([t, t]), conditions, features, num_plain=1)
-
+        assert windows(params["video_length"], layout) == plan
     return sample(
-        denoise,
+        ClipDenoiser(network, conditions_of(inputs, suffix)),
         latents,
-        schedule=NoiseSchedule(replace(config.schedule, betas=asked["beta_schedule"])),
-        num_steps=asked["num_inference_steps"],
-        guidance_scale=asked["guidance_scale"],
+        schedule=NoiseSchedule(replace(config.schedule, betas=params["beta_schedule"])),
+        num_steps=params["num_inference_steps"],
+        guidance_scale=params["guidance_scale"],
         windows=plan,
     )[None]
 
 
-def close(case: GoldenCase, name: str, found: Tensor, expected: dict[str, Tensor], limit: float) -> None:
+def close(case: GoldenCase, name: str, actual: Tensor, expected: dict[str, Tensor], limit: float) -> None:
     torch.testing.assert_close(
-        case.stored(name, found), expected[name], atol=limit, rtol=0, msg=lambda m: f"{name}: {m}"
+        case.stored(name, actual), expected[name], atol=limit, rtol=0, msg=lambda m: f"{name}: {m}"
     )
 
 
@@ -92,8 +98,8 @@ def check_all(case: GoldenCase, folder: Path) -> None:
         for call in case.description["calls"]:
             name = call["name"]
             if f"{name}.latents" in expected:
-                found = run_loop(case, network, name, "_long" if name == "long" else "")
-                close(case, f"{name}.latents", found, expected, LOOP)
+                actual = run_loop(case, network, name, "_long" if name == "long" else "")
+                close(case, f"{name}.latents", actual, expected, LOOP)
 
 
 @pytest.mark.parametrize("name", ["moore_tiny", "musepose_tiny"])
