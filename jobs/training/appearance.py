@@ -16,7 +16,6 @@ import torch
 from jobs.cards.appearance import write_card
 from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
-from models.appearance.card import write_card
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,
     ImageEncoder,
@@ -109,7 +108,7 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     encoder, encoder_minutes = _train_image_encoder(config, frames)
     scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
     logger.info("held-out scores: %s", json.dumps(scores))
-    trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], LoopConfig, float], ...] = (
+    trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], OptimizationRecipe, float], ...] = (
         ("vae", vae.network, asdict(PUPPETS_VAE), config.vae, vae_minutes),
         ("image_encoder", encoder.network, PUPPETS_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
     )

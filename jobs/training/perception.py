@@ -17,12 +17,9 @@ import numpy as np
 import torch
 
 from jobs.cards.perception import write_card
-from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from models.perception.augment import figure_sample, object_sample
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from models.perception.augment import ObjectSample, figure_sample, object_sample
-from models.perception.card import write_card
 from models.perception.embedded import CHECKPOINTS, EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.losses import FigureBatch, figure_losses, object_losses

@@ -54,7 +54,10 @@ SYSTEM = System(
             NAME: Variant(
                 config=PUPPETS,
                 weights=shipped(
-                    NAME, "puppets", "animation", "models/puppet_models/puppet_models/animate_anyone/checkpoints/network.safetensors"
+                    NAME,
+                    "puppets",
+                    "animation",
+                    "models/puppet_models/animate_anyone/checkpoints/network.safetensors",
                 ),
                 encoders="puppets",
                 needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS}),

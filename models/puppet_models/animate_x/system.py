@@ -73,7 +73,10 @@ SYSTEM = System(
             NAME: Variant(
                 config=PUPPETS,
                 weights=shipped(
-                    NAME, "puppets", "animation", "models/puppet_models/puppet_models/animate_x/checkpoints/network.safetensors"
+                    NAME,
+                    "puppets",
+                    "animation",
+                    "models/puppet_models/animate_x/checkpoints/network.safetensors",
                 ),
                 encoders="puppets",
                 needs=frozenset(

@@ -13,15 +13,11 @@ from jobs.cli.main import main
 from jobs.training import appearance as module
 from jobs.training.appearance import TrainAppearanceConfig, train_appearance
 from jobs.training.perception import rendered
+from jobs.training.puppet_networks import puppet_network_recipe
 from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
 from models.common.checkpoint import read_metadata, save_checkpoint
 from models.common.digest import CheckpointError, file_digest
-from jobs.training.puppet_networks import puppet_network_recipe
-from models.appearance.card import write_card
-from models.appearance.image_encoder import embedded_image_encoder
-from models.appearance.vae import CHECKPOINTS, embedded_vae, to_images
-from models.common.checkpoint import CheckpointError, file_digest, read_metadata, save_checkpoint
 from models.perception.puppet_frames import PuppetFramesConfig
 
 RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from jobs.training.perception import TrainPerceptionConfig, train_perception
+from jobs.training.puppet_networks import puppet_network_recipe
 from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
-from jobs.training.puppet_networks import puppet_network_recipe
-from models.common.checkpoint import file_digest, read_metadata
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 
