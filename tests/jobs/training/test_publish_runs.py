@@ -41,13 +41,13 @@ def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(SYSTEMS, name, replace(system, variants={name: variant}))
 
 
-def write_run(path: Path, name: str, shape: Any, **model: Any) -> str:
+def write_run(path: Path, model_name: str, shape: Any, **model: Any) -> str:
     """A run record as `jobs.training.worker.run_record` makes it, and random weights."""
     torch.manual_seed(0)
-    network = find_model(name).system.implementation().new_network(shape)
+    network = find_model(model_name).system.implementation().new_network(shape)
     record = {
         **RUN,
-        "model": {"name": name, "network": resolved(shape), **model},
+        "model": {"name": model_name, "network": resolved(shape), **model},
         "recipe": {"batch_size": 2},
     }
     save_checkpoint(network.state_dict(), path, metadata={"runs": [record]})

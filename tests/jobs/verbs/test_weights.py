@@ -63,7 +63,7 @@ def test_where_names_the_place_of_what_is_missing(run: Any, tmp_path: Path) -> N
         "https://huggingface.co/yzd-v/DWPose/resolve/main/yolox_l.onnx\n"
     )
     code, _, err = run("weights", "where", "dwpse")
-    assert (code, err) == (2, "error: no weights are named 'dwpse'; `zoetrope weights list` shows 48\n")
+    assert (code, err) == (2, f"error: no weights are named 'dwpse'; `zoetrope weights list` shows {len(CATALOGUE)}\n")
 
 
 def test_verify_tells_whole_wrong_and_missing_apart(run: Any, tmp_path: Path) -> None:
