@@ -50,8 +50,8 @@ class TrainPerceptionConfig:
         start_from: folder of checkpoints to initialise the networks from; None: random weights.
         networks: networks to train; the others keep their checkpoint in `out`.
         first_seed, num_videos: seeds of the training videos, one per video.
-        improvised_share: share of videos with improvised motion instead of a recurring one.
-        negative_share: share of samples without a character or object.
+        improvised_share: share of videos with random poses instead of authored motions.
+        negative_share: share of training samples without a character, or with a prompt that hits no object.
         heldout_videos, heldout_clips: held-out videos for scores of frames and of tracking.
     """
 

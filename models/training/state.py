@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-# Not torch.distributed.checkpoint.state_dict: its getter runs an optimizer step to initialise missing state, and its
-# setter fails for parameters that never had a gradient (without an opt-out before strict=False covered them).
+# Not torch.distributed.checkpoint.state_dict, whose setter fails for a parameter that never had a gradient, or with
+# strict=False gives it a state, so that the resumed run differs from the unbroken one.
 OptimizerState = dict[str, dict[str, Any]]
 """Parameter name -> optimizer state of the parameter. A parameter that never had a gradient has no entry."""
 

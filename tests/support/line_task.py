@@ -1,4 +1,4 @@
-"""The smallest thing to train: a network of two layers, one of which only some rows use."""
+"""Minimal training task: a small network with a condition layer that only some rows use."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class LineNet(nn.Module):
 
     def forward(self, x_BD: Tensor, conditional_B: Tensor) -> Tensor:
         out = self.body(x_BD)
-        seen = conditional_B.nonzero()[:, 0]
-        added = torch.zeros_like(out).index_add(0, seen, self.condition(x_BD[seen]))
-        # Takes part even where no row has a condition.
+        rows = conditional_B.nonzero()[:, 0]
+        added = torch.zeros_like(out).index_add(0, rows, self.condition(x_BD[rows]))
+        # Keeps the condition layer in the graph without conditional rows.
         return (out + added + 0 * self.condition(x_BD[:1]))[:, 0]
 
 
@@ -63,7 +63,7 @@ def recipe(**changes: object) -> TrainingRecipe:
 
 
 def micro_batches(step: int, settings: TrainingRecipe, world: World) -> list[LineBatch]:
-    """This worker's part of a batch of step `step`; in some no row of a worker, or of any, is conditional."""
+    """This worker's micro-batches of step `step` (0-based); some have no conditional rows."""
     generator = torch.Generator().manual_seed(step)
     x_BD = torch.randn(settings.batch_size, 3, generator=generator)
     conditional_B = torch.arange(settings.batch_size) < (0, 4, 6)[step % 3]
@@ -74,7 +74,7 @@ def micro_batches(step: int, settings: TrainingRecipe, world: World) -> list[Lin
 
 
 def run(trainer: Trainer[LineBatch], last_step: int | None = None) -> list[float]:
-    """Losses of the steps from where the trainer stands."""
+    """Runs steps from `trainer.step` up to `last_step`; returns their losses."""
     settings = trainer.recipe
     return [
         trainer.train_step(micro_batches(step, settings, trainer.world)).loss

@@ -36,7 +36,7 @@ def config(folder: Path) -> TrainAppearanceConfig:
     )
 
 
-def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_them(
+def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = train_appearance(config(tmp_path))
@@ -63,7 +63,7 @@ def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_the
     assert further["settings"]["continued"] is True  # type: ignore[index]
 
     def never(*_: object) -> None:
-        raise AssertionError("a finished training has nothing left to learn")
+        raise AssertionError("losses computed after the last step")
 
     monkeypatch.setattr(module, "vae_losses", never)
     monkeypatch.setattr(module, "encoder_losses", never)
@@ -73,20 +73,20 @@ def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_the
 
 
 def _with_frames(folder: Path) -> Path:
-    """Another working folder with the same rendered frames."""
+    """New working folder with the same rendered frames."""
     work = folder / "another"
     work.mkdir()
     (work / "frames").symlink_to(folder / "work" / "frames")
     return work
 
 
-def test_the_command_line_says_what_is_trained(
+def test_command_line_options_set_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[TrainAppearanceConfig] = []
+    configs: list[TrainAppearanceConfig] = []
 
     def run(config: TrainAppearanceConfig) -> dict[str, float]:
-        asked.append(config)
+        configs.append(config)
         return {"vae_psnr_db": 30.0}
 
     monkeypatch.setattr(module, "from_command_line", run)
@@ -97,7 +97,7 @@ def test_the_command_line_says_what_is_trained(
             main()
         assert not ended.value.code
         assert json.loads(capsys.readouterr().out) == {"vae_psnr_db": 30.0}
-    plain, full = asked
+    plain, full = configs
     assert plain == TrainAppearanceConfig(work=tmp_path / "work")
     assert plain.out == CHECKPOINTS
     assert (full.vae.steps, full.image_encoder.steps) == (7, 8)
@@ -114,12 +114,12 @@ def test_the_command_line_says_what_is_trained(
         ({"image_encoder": replace(RECIPE, batch_size=7)}, "for a batch of 7"),
     ],
 )
-def test_impossible_jobs_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
+def test_invalid_configurations_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(config(tmp_path), **settings)
 
 
-def test_no_card_is_written_for_checkpoints_that_do_not_say_what_they_score(tmp_path: Path) -> None:
+def test_no_card_is_written_for_checkpoints_without_scores(tmp_path: Path) -> None:
     save_checkpoint({"a": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={"steps": 1})
     with pytest.raises(CheckpointError, match="does not say what it scores"):
         write_card(tmp_path)

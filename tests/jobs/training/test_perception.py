@@ -29,7 +29,7 @@ def config(folder: Path) -> TrainPerceptionConfig:
     )
 
 
-def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_them(tmp_path: Path) -> None:
+def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: Path) -> None:
     scores = train_perception(config(tmp_path))
     out = tmp_path / "out"
     assert sorted(file.name for file in out.iterdir()) == ["CARD.md", "figure.safetensors", "object.safetensors"]
@@ -56,6 +56,6 @@ def test_the_job_leaves_usable_checkpoints_and_their_card_and_continues_from_the
         ({"first_seed": -1}, "training seeds must lie in"),
     ],
 )
-def test_impossible_jobs_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
+def test_invalid_configurations_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TrainPerceptionConfig(work=tmp_path, **settings)

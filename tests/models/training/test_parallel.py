@@ -19,13 +19,13 @@ def _worker(rank: int, folder: str, strategy: str, accumulation: int) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/{strategy}", rank=rank, world_size=2)
     _two_halves(World(rank=rank, size=2, strategy=strategy), folder, accumulation)  # type: ignore[arg-type]
-    gc.collect()  # what DDP holds of the group may not outlive it: that hangs now and then
+    gc.collect()  # DDP objects that outlive the process group occasionally hang
     dist.barrier()
     dist.destroy_process_group()
 
 
 def _two_halves(world: World, folder: str, accumulation: int) -> None:
-    """Half of a run, and the other half by a trainer that loads the state of the first."""
+    """Runs half of the steps, then the rest in a new trainer that loads the state of the first."""
     first = Trainer(LineTask(), recipe(accumulation=accumulation), world)
     losses = run(first, HALFWAY)
     second = Trainer(LineTask(), recipe(accumulation=accumulation), world)
@@ -44,10 +44,10 @@ def test_two_workers_equal_one_with_the_same_batch(tmp_path: Path, strategy: str
     torch.multiprocessing.spawn(_worker, args=(str(tmp_path), strategy, accumulation), nprocs=2)
     alone = Trainer(LineTask(), recipe(), World())
     losses = run(alone)
-    made = torch.load(tmp_path / f"{strategy}.pt", weights_only=True)
-    assert made["losses"] == pytest.approx(losses, rel=1e-4)
+    sharded = torch.load(tmp_path / f"{strategy}.pt", weights_only=True)
+    assert sharded["losses"] == pytest.approx(losses, rel=1e-4)
     state: TrainingState = alone.state()
     for name, value in state.weights.items():
-        assert torch.allclose(made["weights"][name], value, atol=1e-5), name
-    # Norms of gradients are those of the whole batch, not of a worker's part.
-    assert torch.allclose(made["history"], state.history, rtol=1e-4)
+        assert torch.allclose(sharded["weights"][name], value, atol=1e-5), name
+    # Gradient norms are those of the full batch, not of one worker's share.
+    assert torch.allclose(sharded["history"], state.history, rtol=1e-4)

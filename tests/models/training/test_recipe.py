@@ -5,7 +5,7 @@ import pytest
 from models.training.recipe import GuardConfig, LossConfig, OptimizerConfig, SamplingConfig, TrainingRecipe
 
 
-def test_the_rate_warms_up_and_decays() -> None:
+def test_the_learning_rate_warms_up_and_decays() -> None:
     constant = OptimizerConfig(learning_rate=1.0, warmup_steps=4)
     assert [constant.lr_at(step, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
     cosine = OptimizerConfig(learning_rate=1.0, warmup_steps=0, decay="cosine", final_share=0.1)
@@ -43,6 +43,6 @@ def test_a_batch_divides_among_workers_and_micro_batches() -> None:
         (TrainingRecipe, {"ema_decay": 1.0}, "ema_decay must be"),
     ],
 )
-def test_impossible_settings_are_refused(kind: type, settings: dict, words: str) -> None:
+def test_invalid_settings_are_refused(kind: type, settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         kind(**settings)

@@ -13,7 +13,7 @@ from models.training.recipe import GuardConfig, OptimizerConfig
 from models.training.trainer import Trainer
 
 
-def test_a_run_continued_from_its_state_has_the_losses_of_the_unbroken_one() -> None:
+def test_a_resumed_run_has_the_losses_of_the_unbroken_run() -> None:
     unbroken = Trainer(LineTask(), recipe(), World())
     expected = run(unbroken)
     first = Trainer(LineTask(), recipe(), World())
@@ -29,34 +29,34 @@ def test_a_run_continued_from_its_state_has_the_losses_of_the_unbroken_one() -> 
 
 
 def test_accumulated_micro_batches_equal_one_batch() -> None:
-    whole = run(Trainer(LineTask(), recipe(), World()))
-    assert run(Trainer(LineTask(), recipe(accumulation=4), World())) == pytest.approx(whole, rel=1e-5)
+    losses = run(Trainer(LineTask(), recipe(), World()))
+    assert run(Trainer(LineTask(), recipe(accumulation=4), World())) == pytest.approx(losses, rel=1e-5)
 
 
-def test_checkpointed_weights_are_the_average_and_the_own_ones_are_kept_beside_them() -> None:
+def test_the_state_holds_averaged_and_raw_weights() -> None:
     trainer = Trainer(LineTask(), recipe(ema_decay=0.9), World())
     run(trainer)
     state = trainer.state()
-    own = dict(trainer.task.network.named_parameters())
-    assert torch.equal(state.raw_weights["body.0.weight"], own["body.0.weight"])
-    assert not torch.allclose(state.weights["body.0.weight"], own["body.0.weight"])
+    raw = dict(trainer.task.network.named_parameters())
+    assert torch.equal(state.raw_weights["body.0.weight"], raw["body.0.weight"])
+    assert not torch.allclose(state.weights["body.0.weight"], raw["body.0.weight"])
     plain = Trainer(LineTask(), recipe(ema_decay=0.0), World())
     run(plain)
     assert plain.state().raw_weights == {}
-    assert torch.equal(plain.state().weights["body.0.weight"], own["body.0.weight"])
+    assert torch.equal(plain.state().weights["body.0.weight"], raw["body.0.weight"])
 
 
-def test_the_average_forgets_the_first_weights() -> None:
+def test_ema_decay_warms_up() -> None:
     trainer = Trainer(LineTask(), recipe(ema_decay=0.999, steps=1), World())
     before = trainer.state().weights["body.0.weight"]
     run(trainer)
     after = trainer.state()
-    # Decay (1 + 0) / (10 + 0) at the first step.
+    # The first step has decay (1 + 0) / (10 + 0).
     expected = before + 0.9 * (after.raw_weights["body.0.weight"] - before)
     assert torch.allclose(after.weights["body.0.weight"], expected)
 
 
-def test_what_the_stage_or_the_recipe_freezes_does_not_move() -> None:
+def test_frozen_parameters_do_not_change() -> None:
     task = LineTask()
     before = {name: p.clone() for name, p in task.network.named_parameters()}
     run(Trainer(task, recipe(frozen=("body.0",)), World()))
@@ -64,8 +64,8 @@ def test_what_the_stage_or_the_recipe_freezes_does_not_move() -> None:
     assert moved == {"body.2.weight", "body.2.bias", "condition.weight", "condition.bias"}
 
 
-def test_rates_are_multiplied_for_parameters_by_name() -> None:
-    """The first step of Adam moves every number by the learning rate, whatever its gradient."""
+def test_learning_rates_are_multiplied_by_name_prefix() -> None:
+    """Adam's first update equals the learning rate for any gradient."""
     settings = recipe(
         optimizer=OptimizerConfig(
             learning_rate=1e-2, warmup_steps=0, weight_decay=0.0, lr_multipliers={"body.": 0.1, "body.2": 0.1}
@@ -81,7 +81,7 @@ def test_rates_are_multiplied_for_parameters_by_name() -> None:
         assert moved[name] == pytest.approx(expected, rel=1e-2), name
 
 
-def test_a_run_with_several_rates_is_continued_with_them() -> None:
+def test_a_run_with_several_learning_rates_resumes_exactly() -> None:
     settings = recipe(optimizer=OptimizerConfig(learning_rate=1e-2, lr_multipliers={"body.2": 0.1}))
     expected = run(Trainer(LineTask(), settings, World()))
     first, second = (Trainer(LineTask(), settings, World()) for _ in range(2))
@@ -90,7 +90,7 @@ def test_a_run_with_several_rates_is_continued_with_them() -> None:
     assert losses + run(second) == expected
 
 
-def test_gradients_are_scaled_to_the_largest_norm() -> None:
+def test_gradients_are_clipped_to_the_maximum_norm() -> None:
     settings = recipe(optimizer=OptimizerConfig(learning_rate=1.0, warmup_steps=0, max_grad_norm=1e-4), ema_decay=0.0)
     task = LineTask()
     report = Trainer(task, settings, World()).train_step(micro_batches(1, settings, World()))
@@ -99,7 +99,7 @@ def test_gradients_are_scaled_to_the_largest_norm() -> None:
     assert total == pytest.approx(1e-4, rel=1e-2)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
+def test_a_non_finite_loss_stops_before_the_weights_change() -> None:
     trainer = Trainer(LineTask(), recipe(), World())
     run(trainer, 4)
     before = trainer.state()
@@ -112,7 +112,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
         assert torch.equal(value, after.raw_weights[name])
 
 
-def test_an_exploding_loss_names_its_step_and_how_much() -> None:
+def test_an_exploding_loss_reports_step_and_ratio() -> None:
     settings = recipe(steps=40, guard=GuardConfig(window=3, max_ratio=10.0))
     trainer = Trainer(LineTask(), settings, World())
     run(trainer, 10)
@@ -123,7 +123,7 @@ def test_an_exploding_loss_names_its_step_and_how_much() -> None:
         run(trainer)
 
 
-def test_gradient_checkpointing_is_switched_on_where_there_is_any() -> None:
+def test_gradient_checkpointing_is_enabled_if_supported() -> None:
     task = LineTask()
     Trainer(task, recipe(gradient_checkpointing=True), World())
     assert task.network.gradient_checkpointing
@@ -142,18 +142,18 @@ def test_gradient_checkpointing_is_switched_on_where_there_is_any() -> None:
         ({"accumulation": 3}, "must be a multiple of workers x accumulation"),
     ],
 )
-def test_impossible_recipes_are_refused(changes: dict, words: str) -> None:
+def test_invalid_recipes_are_refused(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Trainer(LineTask(), recipe(**changes), World())
 
 
-def test_muon_is_refused_where_fsdp_would_take_its_matrices_apart() -> None:
+def test_muon_is_refused_with_fsdp() -> None:
     settings = recipe(optimizer=OptimizerConfig(name="muon"))
     with pytest.raises(ValueError, match="needs unsharded matrices"):
         Trainer(LineTask(), settings, World(size=2, strategy="fsdp"))
 
 
-def test_a_state_of_another_network_is_refused() -> None:
+def test_the_state_of_another_network_is_refused() -> None:
     trainer = Trainer(LineTask(), recipe(), World())
     state = trainer.state()
     with pytest.raises(ValueError, match="is of another network"):
