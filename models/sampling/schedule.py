@@ -25,7 +25,7 @@ class ScheduleConfig:
     `betas`: "linear" in β, or "scaled_linear", linear in √β.
     `zero_terminal_snr`: rescale so that ᾱ at the last step is exactly 0 (Lin et al. 2024, arXiv 2305.08891,
       algorithm 1).
-    `prediction`: what the network predicts.
+    `prediction`: quantity predicted by the network, ε or v.
     `spacing`: choice of N of the T training steps, with stride = T // N:
       "leading" `steps_offset` + k · stride for k < N; "leading_to_end" the same, but for every k with k · stride < T,
       which is N + 1 evaluations for N = 30 of 1000 (UniAnimate and its descendants); "trailing" T − k · T / N − 1,
