@@ -35,7 +35,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 
 
 def write_card(folder: Path, scores: Mapping[str, float]) -> None:
-    """Write `CARD.md` beside the checkpoints of `folder`; `scores` is what `evaluate_perception` returned."""
+    """Write `CARD.md` beside the checkpoints of `folder`; `scores` is the result of `evaluate_perception`."""
     paths = [folder / f"{name}.safetensors" for name in ("figure", "object")]
     rows = "\n".join(f"| {measure} | {scores[key]:.3f} | {minimum} |" for key, measure, minimum in _ROWS)
     times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))

@@ -1,4 +1,4 @@
-"""The checkpoints that ship: what their card promises, and how they behave."""
+"""Shipped checkpoints: required scores of the model card, and behaviour."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_frames_of_another_type_are_refused(figure: EmbeddedFigure) -> None:
 
 
 def test_a_small_character_is_masked_in_an_enlarged_crop(figure: EmbeddedFigure, puppets: list[PuppetFrame]) -> None:
-    """Both ways must find it; the nearer look must be no worse."""
+    """Masks with and without the crop must both be correct, and the crop no worse."""
     far, near = [], []
     for puppet in puppets[:24:2]:
         frame = np.full((700, 640, 3), 200, np.uint8)

@@ -10,12 +10,12 @@ NONE = np.zeros((0, 2), np.float32)
 
 
 class Follower(EmbeddedObjects):
-    """Tracks like the real one, but "sees" whatever bright pixels lie near the box; records where it was asked."""
+    """Tracker with a stub network that segments bright pixels near the box, and records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, tuple[float, ...]]] = []
 
-    def _ask(self, frame_HWC, around, box, positive, negative):
+    def _predict(self, frame_HWC, around, box, positive, negative):
         self.calls.append((int(frame_HWC[0, 0, 2]), tuple(around)))
         x0, y0, x1, y1 = (round(value) for value in around)
         mask = np.zeros(frame_HWC.shape[:2], bool)

@@ -11,7 +11,7 @@ from models.puppets import PuppetFrame, render_frame, sample_spec
 
 
 class Oracle:
-    """Perception that says the truth, or the truth spoilt in one way."""
+    """Perception stub that returns the ground truth, optionally with one kind of error."""
 
     def __init__(self, puppets: list[PuppetFrame], *, shift: float = 0.0, flip_depth: bool = False) -> None:
         self.puppets, self.shift, self.flip_depth = puppets, shift, flip_depth

@@ -1,4 +1,4 @@
-"""Every hostile file, and hundreds of mutations, through the decoder process: each ends well, or with one reason."""
+"""Hostile files and hundreds of mutations in the decoder process: each decodes, or fails with one reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_hostile_file_gives_the_expected_outcome(cases, decoder):
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 def test_mutations(media, tmp_path, container, capsys):
-    """Counts also the silent damage: files that read as sound, and are not what was written."""
+    """Also counts silent damage: files that decode without an error to other frames than were written."""
     whole = media.encode(tmp_path / "a.bin", media.numbered_frames(12, width=64, height=64), container=container)
     data = whole.read_bytes()
     counts: dict[str, int] = {}

@@ -29,7 +29,7 @@ def test_an_entry_is_consistent(weights: Weights) -> None:
         assert ".." not in file.name
         assert not file.name.startswith("/")
         assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
-        # What a loader gets is one folder.
+        # All files must be in one folder, which is passed to the loader.
         assert file.name.rpartition("/")[0] == weights.files[0].name.rpartition("/")[0]
 
 

@@ -80,11 +80,11 @@ def test_results_match_the_published_code(golden_dwpose: Path, image: str, chann
     golden = load_file(golden_dwpose / "outputs.safetensors")
     pose = DwposePose(golden_dwpose / "yolox_l.onnx", golden_dwpose / "dw-ll_ucoco_384.onnx")
     picture = cv2.imread(str(golden_dwpose / f"{image}.png"))
-    # `rgb`: somebody took blue for red, and so do we.
+    # `rgb`: the reference was computed with red and blue swapped, and so is this result.
     frames = (picture[..., ::-1] if channels == "bgr" else picture)[None].copy()
     (boxes,) = pose.detector.boxes(frames)
     np.testing.assert_allclose(boxes[:, :4], golden[f"{image}.{channels}.boxes"], atol=1e-3)
-    if not len(boxes):  # what the published code looks at then
+    if not len(boxes):  # the published code then uses the whole picture
         boxes = np.array([[0, 0, picture.shape[1], picture.shape[0], 1]], np.float32)
     result = pose.pose.keypoints(frames, np.zeros(len(boxes), np.int64), boxes[:, :4])
     np.testing.assert_allclose(result[..., :2], golden[f"{image}.{channels}.keypoints"], atol=1e-3)

@@ -40,7 +40,7 @@ def points_of(keypoints: np.ndarray) -> np.ndarray:
 
 
 class StickyTracker:
-    """Holds on to the character within `reach` frames of a prompt; further away it shows something at the left edge."""
+    """Tracker stub: correct within `reach` frames of a prompt; farther away, a mask at the left edge."""
 
     def __init__(self, where: list[float], *, reach: int) -> None:
         self.where, self.reach = where, reach

@@ -23,7 +23,7 @@ def decoded(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_the_book(heatmap: np.ndarray) -> np.ndarray:
-    """One keypoint, the long way: blur all of it, scale it back, logarithm, numerical Newton step."""
+    """Reference decoding of one keypoint: blur the whole map, rescale, logarithm, numerical Newton step."""
     y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
     blurred = cv2.GaussianBlur(np.pad(heatmap, 5), (11, 11), 0)[5:-5, 5:-5]
     log = np.pad(np.log(np.clip(blurred * heatmap.max() / blurred.max(), 1e-3, 50)), 1, mode="edge").astype(np.float64)

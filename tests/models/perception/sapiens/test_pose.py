@@ -15,7 +15,7 @@ SMALL = (128, 96)
 
 
 def spots(where: list[tuple[float, float]], *, height: int = 90, width: int = 160) -> np.ndarray:
-    """Frames with a red bell at a place each."""
+    """Frames with a red Gaussian at one position each."""
     rows, columns = np.mgrid[:height, :width]
     bells = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 5.0**2)) for x, y in where]
     frames = np.zeros((len(where), height, width, 3), np.uint8)
