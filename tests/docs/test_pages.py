@@ -56,6 +56,8 @@ SMALL = {
     ("puppets",): ("--videos", "1", "--size", "96", "128", "--fps", "8", "--seconds", "1"),
     ("ingest",): ("--set", "ingest.cut.min_frames=6", *ONE_WORKER),
     ("prepare",): ONE_WORKER,
+    # Loading a model takes 15 s, and evaluate.md runs a table of requests too.
+    ("animate", "requests.parquet"): ("--dry-run",),
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
     ("a2bench", "draw"): ("--characters", "1", "--size", "96", "96", "--seconds", "0.5"),
     ("train", "animate-anyone-puppets"): ONE_STEP,
