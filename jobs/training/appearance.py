@@ -199,7 +199,11 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
 def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
     loop = config.image_encoder
     torch.manual_seed(loop.seed)
-    encoder = new_puppets_image_encoder() if config.start_from is None else puppets_image_encoder(config.start_from / "image_encoder.safetensors")
+    encoder = (
+        new_puppets_image_encoder()
+        if config.start_from is None
+        else puppets_image_encoder(config.start_from / "image_encoder.safetensors")
+    )
     per_video = config.frames.frames_per_video
 
     def draw_pairs(rng: np.random.Generator, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What is true of the puppets in prepared clips, in place of what networks found."""
+"""Ground-truth keypoints of puppets in prepared clips, in place of predicted ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from models.pose.skeleton import scale_keypoints
 from models.puppets.truth import truth_as_detections
 from models.puppets.truth_file import read_keypoints
 from stages.base import Row
@@ -15,7 +16,7 @@ from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
 
 MAX_SECONDS_APART = 1e-3
-"""A frame and its truth; containers round times."""
+"""Tolerance between a frame and its truth; containers round times."""
 
 
 def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
@@ -30,19 +31,15 @@ def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
     name = f"{PurePosixPath(row['uri']).stem}.npz"
     try:
         with truth.fetched(name) as path:
-            known = read_keypoints(path)
+            truth_of_video = read_keypoints(path)
     except FileNotFoundError:
         raise BadRow(Reason.NOT_FOUND, f"{truth.url_of(name)} does not exist") from None
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} is no truth of a puppet video: {error}") from error
     wanted = np.asarray(row["frame_seconds"], np.float64)
-    nearest = np.abs(known.frame_seconds[None] - wanted[:, None]).argmin(axis=1)
-    apart = np.abs(known.frame_seconds[nearest] - wanted).max()
+    nearest = np.abs(truth_of_video.frame_seconds[None] - wanted[:, None]).argmin(axis=1)
+    apart = np.abs(truth_of_video.frame_seconds[nearest] - wanted).max()
     if apart > MAX_SECONDS_APART:
-        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} knows no frame within {apart:.3f} s of one of the clip")
-    keypoints = np.stack([truth_as_detections(frame) for frame in known.keypoints[nearest]])
-    height_px, width_px = known.size_px
-    # Edges of pixels scale, their centres lie half a pixel in.
-    scale = np.array([row["work_width_px"] / width_px, row["work_height_px"] / height_px], np.float32)
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
-    return keypoints
+        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} has no frame within {apart:.3f} s of one of the clip")
+    keypoints = np.stack([truth_as_detections(frame) for frame in truth_of_video.keypoints[nearest]])
+    return scale_keypoints(keypoints, truth_of_video.size_px, (row["work_height_px"], row["work_width_px"]))

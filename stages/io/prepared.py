@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from models.pose.skeleton import scale_keypoints
 from stages.base import Row
 from stages.io.storage import open_file_system, store_errors
 from stages.outcome import BadRow, Reason
@@ -35,6 +36,4 @@ def read_prepared_keypoints(clip_id: str, clip: Row, frames_shape: tuple[int, ..
     frames, height, width, _ = frames_shape
     if keypoints.ndim != 3 or len(keypoints) != frames:
         raise BadRow(Reason.SOURCE_CHANGED, f"{url}: keypoints {keypoints.shape} of {clip_id}, but {frames} frames")
-    scale = np.array([width / clip["work_width_px"], height / clip["work_height_px"]], dtype=np.float32)
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
-    return keypoints
+    return scale_keypoints(keypoints, (clip["work_height_px"], clip["work_width_px"]), (height, width))

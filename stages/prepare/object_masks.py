@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.masks.rle import encode
 from models.perception.embedded_objects import ObjectPrompt
+from models.pose.skeleton import scale_keypoints
 from stages.backends.base import BackendConfig, BackendStage
 from stages.backends.perception import OBJECT_MASKS, ObjectMaskBackend
 from stages.base import Row
@@ -64,7 +65,7 @@ def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     """Prompt in pixels of the working size, at the nearest frame."""
     label = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
     scale = np.array([row["work_width_px"] / row["width_px"], row["work_height_px"] / row["height_px"]], np.float32)
-    size = (row["width_px"], row["height_px"])
+    size, work_size_px = (row["width_px"], row["height_px"]), (row["work_height_px"], row["work_width_px"])
     box = _box(prompt.get("box"), size, label)
     points = prompt.get("points")
     points = [] if points is None else list(points)
@@ -75,9 +76,8 @@ def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     return ObjectPrompt(
         frame=_frame(float(prompt["seconds"]), np.asarray(row["frame_seconds"], np.float64), label),
         box=None if box is None else tuple(float(value) for value in box * np.tile(scale, 2)),  # type: ignore[arg-type]
-        # Pixel centres have integer coordinates, so the origin of scaling is -0.5.
-        positive=(positive + 0.5) * scale - 0.5,
-        negative=(negative + 0.5) * scale - 0.5,
+        positive=scale_keypoints(positive, (size[1], size[0]), work_size_px),
+        negative=scale_keypoints(negative, (size[1], size[0]), work_size_px),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.cli.main import main
 from models.catalogue import CATALOGUE, entry
+from models.systems import model_names
 from models.weights.resolve import place
 
 
@@ -99,7 +100,9 @@ def test_doctor_says_what_each_job_needs(run: Any, tmp_path: Path) -> None:
     summary = json.loads(out)
     jobs = {job["job"]: job["missing"] for job in summary["jobs"]}
     assert jobs["prepare, preset embedded"] == []
-    assert jobs["animate, animate-anyone"] == []
+    assert jobs["animate, animate-anyone-puppets"] == jobs["animate, animate-x-puppets"] == []
+    assert jobs["animate, animate-anyone"] == ["moore-animate-anyone", "sd-vae-ft-mse", "clip-vit-l-image-variations"]
+    assert {name.partition(", ")[2] for name in jobs if name.startswith("animate, ")} == set(model_names())
     assert jobs["prepare, preset dwpose-sam2"] == ["depth-anything-v2-small", "sam2.1-hiera-large"]
     assert "--allow-torchscript" in jobs["prepare, preset sapiens-sam2"]
     assert summary["machine"]["decoders"]["h264"]

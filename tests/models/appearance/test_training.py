@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from models.appearance.image_encoder import new_puppets_image_encoder
-from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, turned_and_smaller, vae_losses
+from models.appearance.training import (
+    KL_WEIGHT,
+    encoder_losses,
+    random_crops,
+    rotated_and_downscaled,
+    vae_losses,
+)
 from models.appearance.vae import PUPPETS_VAE, Vae, to_images
-from models.appearance.image_encoder import new_embedded_image_encoder
-from models.appearance.training import KL_WEIGHT, encoder_losses, random_crops, rotated_and_downscaled, vae_losses
-from models.appearance.vae import EMBEDDED_VAE, Vae, to_images
 
 
 def frames(num: int, side_px: int = 48) -> np.ndarray:
