@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from models.animation.animator import Animator
     from models.animation.task import DiffusionTask
     from models.appearance.encoders import FrozenEncoders
     from models.training.recipe import TrainingRecipe
@@ -49,11 +48,6 @@ class ModelConfig:
             return model
         return replace(model, variant=replace(model.variant, config=self.network))
 
-    def new_network(self) -> nn.Module:
-        """The network with random weights."""
-        network: nn.Module = self.model.system.implementation().new_network(self.model.variant.config)
-        return network
-
     def load_encoders(self) -> FrozenEncoders:
         """The frozen encoders. Raises CheckpointError or MissingWeightsError."""
         return self.model.encoders.load_from(self._encoders_folder)
@@ -83,20 +77,6 @@ class ModelConfig:
             stages=system.stages,
             device=device,
             keep_bytes=keep_bytes,
-        )
-
-    def animator(self, network: nn.Module, encoders: FrozenEncoders, *, device: torch.device) -> Animator:
-        """The network for inference."""
-        from models.animation.animator import Animator
-
-        model = self.model
-        return Animator(
-            model.name,
-            implementation=model.system.implementation(),
-            network=network,
-            encoders=encoders,
-            needs=model.variant.needs,
-            device=device,
         )
 
     @property

@@ -21,8 +21,8 @@ from jobs.cards.records import recorded_model
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
 from jobs.recipes.table import RECIPES
 from jobs.training.config import network_config
-from jobs.training.model import ModelConfig
 from jobs.training.start import run_weights
+from models.animation.system import LoadOptions, Model
 from models.common.checkpoint import fill, read_metadata, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
 from models.perception.embedded import EmbeddedFigure
@@ -41,7 +41,7 @@ class TrainedRun:
     """A finished run: its model, its last weights, and their metadata."""
 
     url: str
-    model: ModelConfig
+    model: Model
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Any]
 
@@ -77,7 +77,7 @@ def publish(
     card = RECIPES[model.system.name].card
     if card is None:
         raise CheckpointError(f"the recipe of {model.name} has no card; add one to publish it")
-    if trained.model.network != model.variant.config:
+    if trained.model.variant.config != model.variant.config:
         raise CheckpointError(
             f"{run} has another network than the {model.name} that ships; train one without --set model.network, and "
             "give this one with --compare"
@@ -124,17 +124,17 @@ def read_run(run: str) -> TrainedRun:
     sampling = {field: getattr(ships, field) for field in ("windows", "num_steps", "guidance_scale")}
     return TrainedRun(
         url=storage.url_of(name),
-        model=ModelConfig(name=model.name, network=replace(network, **sampling)),
+        model=replace(model, variant=replace(model.variant, config=replace(network, **sampling))),
         tensors=tensors,
         metadata=metadata,
     )
 
 
-def heldout_scores(network: nn.Module, config: HeldoutConfig, model: ModelConfig) -> Scores:
+def heldout_scores(network: nn.Module, config: HeldoutConfig, model: Model) -> Scores:
     """`animation_scores` of a network of a model that ships, on one core."""
     torch.set_num_threads(1)
-    animator = model.animator(network, model.load_encoders(), device=torch.device("cpu"))
-    return animation_scores(animate_heldout(animator, model.model, config), EmbeddedFigure())
+    animator = model.animator(network, model.encoders.load_from(None), LoadOptions(dtype="float32"))
+    return animation_scores(animate_heldout(animator, model, config), EmbeddedFigure())
 
 
 def _scored(

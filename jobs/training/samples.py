@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jobs.training.model import ModelConfig
 from models.animation.animator import AnimationInputs
+from models.animation.system import LoadOptions
 from models.animation.task import sample_clip
 from models.appearance.encoders import FrozenEncoders
 from models.pose.pose_map import PRESETS, draw_poses
@@ -34,8 +35,8 @@ class SampleVideos:
         self, model: ModelConfig, clips: list[SampleBatch], encoders: FrozenEncoders, device: torch.device
     ) -> None:
         # A network of its own: the trained one may be sharded over workers.
-        self._network = model.new_network()
-        self._animator = model.animator(self._network, encoders, device=device)
+        self._network = model.model.new_network()
+        self._animator = model.model.animator(self._network, encoders, LoadOptions(device=str(device), dtype="float32"))
         self._clips = clips
 
     def write(self, weights: dict[str, Tensor], storage: Storage, *, step: int) -> list[str]:

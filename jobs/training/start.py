@@ -94,14 +94,14 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
             tensor with this one).
     """
     if start_from is None:
-        return model.new_network()
+        return model.model.new_network()
     if (where := own_weights(start_from, model)) is None:
         variant = model.model.variant
         path = Path(start_from) / str(_published_file(model)) if len(variant.weights.files) == 1 else Path(start_from)
         published: nn.Module = model.model.system.implementation().load_published(path, variant.config)
         return published
     storage, name = where
-    network = model.new_network()
+    network = model.model.new_network()
     try:
         with storage.fetched(name) as path:
             if model.partial_start:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from models.animation.signals import Signal
-from models.appearance.encoders import ENCODER_SETS, EncoderSet
+from models.appearance.encoders import ENCODER_SETS, EncoderSet, FrozenEncoders
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.weights.entry import Hub, Weights
 from models.weights.resolve import find, locate
@@ -160,17 +160,37 @@ class Model:
         }
         return "sha256:" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
+    def new_network(self) -> nn.Module:
+        """The network with random weights."""
+        network: nn.Module = self.system.implementation().new_network(self.variant.config)
+        return network
+
     def network(self, folder: Path | None) -> nn.Module:
-        """The network alone, in evaluation mode. Raises as `load` does."""
+        """The network with its weights, in evaluation mode. Raises as `load` does."""
         from models.common.checkpoint import load_checkpoint
 
-        implementation, path = self.system.implementation(), find(self.variant.weights, folder).path
+        path = find(self.variant.weights, folder).path
         if not self.variant.ships:
-            published: nn.Module = implementation.load_published(path, self.variant.config)
+            published: nn.Module = self.system.implementation().load_published(path, self.variant.config)
             return published
-        network: nn.Module = implementation.new_network(self.variant.config)
+        network = self.new_network()
         load_checkpoint(network, path)
         return network.eval()
+
+    def animator(self, network: nn.Module, encoders: FrozenEncoders, options: LoadOptions) -> Animator:
+        """A network and its encoders, ready to animate."""
+        from models.animation.animator import Animator, torch_dtype
+
+        return Animator(
+            self.name,
+            implementation=self.system.implementation(),
+            network=network,
+            encoders=encoders,
+            needs=self.variant.needs,
+            device=options.device,
+            dtype=torch_dtype(options.dtype, options.device),
+            compile=options.compile,
+        )
 
     def load(self, options: LoadOptions) -> Animator:
         """The model, ready to animate.
@@ -179,16 +199,6 @@ class Model:
             MissingWeightsError: a file is missing.
             CheckpointError: a file is damaged, or of another network.
         """
-        from models.animation.animator import Animator, torch_dtype
-
         folder = None if options.weights is None else Path(options.weights)
-        return Animator(
-            self.name,
-            implementation=self.system.implementation(),
-            network=self.network(folder),
-            encoders=self.encoders.load_from(None if self.variant.ships else folder),
-            needs=self.variant.needs,
-            device=options.device,
-            dtype=torch_dtype(options.dtype, options.device),
-            compile=options.compile,
-        )
+        encoders = self.encoders.load_from(None if self.variant.ships else folder)
+        return self.animator(self.network(folder), encoders, options)

@@ -14,12 +14,12 @@ import av
 import pytest
 import typer
 from PIL import Image
-from stages.animate.models import MODELS
 
 from jobs.cli.main import app, main
 from jobs.engine import config as configuration
 from jobs.engine.presets import PRESETS
-from models.weights.resolve import entry
+from models.catalogue import entry
+from models.systems import model_names
 from pipelines.engine.schema import (
     CLIP_COLUMNS,
     OUTCOME_COLUMNS,
@@ -113,7 +113,7 @@ def check(arguments: list[str]) -> None:
     if (preset := values.get("preset")) is not None:
         assert preset in PRESETS
     for model in [values["model"]] if isinstance(values.get("model"), str) else values.get("model") or ():
-        assert model in MODELS
+        assert model in model_names()
     for name in values.get("names") or ():
         entry(name)
     if arguments[0] in ("ingest", "prepare", "animate") and values.get("set_"):

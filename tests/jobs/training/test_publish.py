@@ -10,7 +10,6 @@ import pytest
 from jobs.cards.animation import write_card
 from jobs.evaluation.heldout import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
 from jobs.recipes.table import RECIPES
-from jobs.training.model import ModelConfig
 from jobs.training.publish import heldout_scores
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.perception.embedded import EmbeddedFigure
@@ -85,7 +84,7 @@ def test_the_card_that_ships_is_of_the_checkpoint_that_ships(name: str, tmp_path
 
 
 def scores_of(name: str, config: HeldoutConfig) -> dict[str, float]:
-    return heldout_scores(find_model(name).network(None), config, ModelConfig(name=name))
+    return heldout_scores(find_model(name).network(None), config, find_model(name))
 
 
 @pytest.mark.nightly
