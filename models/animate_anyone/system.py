@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.animate_anyone.config import MOORE, MUSEPOSE
@@ -54,12 +53,10 @@ SYSTEM = System(
     name="animate-anyone",
     title="Animate Anyone",
     version=1,
-    variants=MappingProxyType(
-        {
-            "animate-anyone": Variant(config=MOORE, weights=MOORE_WEIGHTS, encoders="sd-1.5", short_side_px=512),
-            "musepose": Variant(config=MUSEPOSE, weights=MUSEPOSE_WEIGHTS, encoders="sd-1.5", short_side_px=768),
-        }
-    ),
+    variants={
+        "animate-anyone": Variant(config=MOORE, weights=MOORE_WEIGHTS, encoders="sd-1.5", short_side_px=512),
+        "musepose": Variant(config=MUSEPOSE, weights=MUSEPOSE_WEIGHTS, encoders="sd-1.5", short_side_px=768),
+    },
     implementation=_implementation,
     stages=STAGES,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.animate_x.config import ANIMATE_X, UNIANIMATE
@@ -46,25 +45,23 @@ SYSTEM = System(
     name="animate-x",
     title="Animate-X",
     version=1,
-    variants=MappingProxyType(
-        {
-            "animate-x": Variant(
-                config=ANIMATE_X,
-                weights=ANIMATE_X_WEIGHTS,
-                encoders="sd-2.1",
-                needs=frozenset({DRIVING_FRAMES, DRIVING_KEYPOINTS, REFERENCE_KEYPOINTS}),
-                short_side_px=512,
-                reads_reference_picture=True,
-            ),
-            "unianimate": Variant(
-                config=UNIANIMATE,
-                weights=UNIANIMATE_WEIGHTS,
-                encoders="sd-2.1",
-                needs=frozenset({REFERENCE_POSE}),
-                short_side_px=512,
-                reads_reference_picture=True,
-            ),
-        }
-    ),
+    variants={
+        "animate-x": Variant(
+            config=ANIMATE_X,
+            weights=ANIMATE_X_WEIGHTS,
+            encoders="sd-2.1",
+            needs=frozenset({DRIVING_FRAMES, DRIVING_KEYPOINTS, REFERENCE_KEYPOINTS}),
+            short_side_px=512,
+            reads_reference_picture=True,
+        ),
+        "unianimate": Variant(
+            config=UNIANIMATE,
+            weights=UNIANIMATE_WEIGHTS,
+            encoders="sd-2.1",
+            needs=frozenset({REFERENCE_POSE}),
+            short_side_px=512,
+            reads_reference_picture=True,
+        ),
+    },
     implementation=_implementation,
 )

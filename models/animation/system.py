@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from models.animation.signals import Signal
@@ -92,7 +91,7 @@ class System:
     version: int
     variants: Mapping[str, Variant]
     implementation: Callable[[], Implementation[Any, Any]]
-    signals: Mapping[str, Signal] = field(default_factory=lambda: MappingProxyType({}))
+    signals: Mapping[str, Signal] = field(default_factory=dict)
     stages: tuple[int, ...] = (1,)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.animate_anyone.config import AnimateAnyoneConfig
@@ -49,26 +48,24 @@ SYSTEM = System(
     name=NAME,
     title="Animate Anyone (puppets)",
     version=1,
-    variants=MappingProxyType(
-        {
-            NAME: Variant(
-                config=PUPPETS,
-                weights=shipped(
-                    NAME,
-                    "puppets",
-                    "animation",
-                    "models/puppet_models/animate_anyone/checkpoints/network.safetensors",
-                ),
-                encoders="puppets",
-                needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS}),
-                short_side_px=192,
-                reads_reference_picture=True,
-                notice=f"{NAME} was trained on drawn puppets of human proportions at 192 pixels. It shows that the "
-                "pipeline works; on people and photographs its results are poor. --model animate-anyone, with "
-                "published weights, is for those",
-            )
-        }
-    ),
+    variants={
+        NAME: Variant(
+            config=PUPPETS,
+            weights=shipped(
+                NAME,
+                "puppets",
+                "animation",
+                "models/puppet_models/animate_anyone/checkpoints/network.safetensors",
+            ),
+            encoders="puppets",
+            needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS}),
+            short_side_px=192,
+            reads_reference_picture=True,
+            notice=f"{NAME} was trained on drawn puppets of human proportions at 192 pixels. It shows that the "
+            "pipeline works; on people and photographs its results are poor. --model animate-anyone, with "
+            "published weights, is for those",
+        )
+    },
     implementation=_implementation,
     stages=(1, 2),
 )

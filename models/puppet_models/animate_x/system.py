@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.animate_x.config import AnimateXConfig, IndicatorConfig
@@ -68,27 +67,23 @@ SYSTEM = System(
     name=NAME,
     title="Animate-X (puppets)",
     version=1,
-    variants=MappingProxyType(
-        {
-            NAME: Variant(
-                config=PUPPETS,
-                weights=shipped(
-                    NAME,
-                    "puppets",
-                    "animation",
-                    "models/puppet_models/animate_x/checkpoints/network.safetensors",
-                ),
-                encoders="puppets",
-                needs=frozenset(
-                    {REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS, DRIVING_FRAMES, DRIVING_KEYPOINTS}
-                ),
-                short_side_px=192,
-                reads_reference_picture=True,
-                notice=f"{NAME} was trained on drawn puppets at 192 pixels. It shows how a character of any "
-                "proportions takes on a motion; on people and photographs its results are poor. --model animate-x, "
-                "with published weights, is for those",
-            )
-        }
-    ),
+    variants={
+        NAME: Variant(
+            config=PUPPETS,
+            weights=shipped(
+                NAME,
+                "puppets",
+                "animation",
+                "models/puppet_models/animate_x/checkpoints/network.safetensors",
+            ),
+            encoders="puppets",
+            needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS, DRIVING_FRAMES, DRIVING_KEYPOINTS}),
+            short_side_px=192,
+            reads_reference_picture=True,
+            notice=f"{NAME} was trained on drawn puppets at 192 pixels. It shows how a character of any "
+            "proportions takes on a motion; on people and photographs its results are poor. --model animate-x, "
+            "with published weights, is for those",
+        )
+    },
     implementation=_implementation,
 )
