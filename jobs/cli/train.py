@@ -113,7 +113,7 @@ def perception(
 ) -> None:
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
     from jobs.training.perception import TrainPerceptionConfig, from_command_line
-    from models.perception.embedded import CHECKPOINTS
+    from models.perception.shipped import CHECKPOINTS
     from models.perception.training import LoopConfig
 
     config = TrainPerceptionConfig(

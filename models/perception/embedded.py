@@ -12,32 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.common.checkpoint import load_checkpoint, read_metadata
-from models.common.digest import CheckpointError, file_digest
+from models.common.digest import CheckpointError
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
+from models.perception.shipped import FIGURE_CHECKPOINT
 from models.pose.extent import CONFIDENT_SCORE
-
-KNOWS_PUPPETS_ONLY = (
-    "The embedded perception networks know drawn puppets only: on real people, animals or photographs their keypoints, "
-    "depth and masks are guesses."
-)
-"""What `prepare` tells whoever uses the embedded default."""
-
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
-"""Keypoints, depth and character mask: one network, three heads."""
-OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
-"""Mask of the object at a box or at points."""
 
 BATCH_FRAMES = 8
 MASK_ROOM = 1.7
 """Side of the square for the mask over the box of the keypoints: hats, ears and tails have none."""
-
-
-def embedded_weights(signal: str) -> dict[str, str]:
-    """Digest by name of the file behind a signal: pose, depth, character-mask or object-masks."""
-    path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
-    return {f"embedded-{signal}": file_digest(path)}
 
 
 def load_network(path: Path) -> PerceptionNet:

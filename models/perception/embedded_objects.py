@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.masks.boxes import bounding_boxes
-from models.perception.embedded import OBJECT_CHECKPOINT, load_network, to_input
+from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Box, Letterbox
+from models.perception.prompts import ObjectPrompt
+from models.perception.shipped import OBJECT_CHECKPOINT
 
 ROOM = 2.0
 """Side of the square that the network sees, over the larger side of the prompt's box."""
@@ -23,23 +24,6 @@ POINT_RADIUS_PX = 2.5
 """Standard deviation of a prompt point in the network's input."""
 BOX_SLACK = 0.1
 """A mask's box grows by this share of its sides before it prompts the next frame, so that what moves stays inside."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectPrompt:
-    """Where an object is in one frame of a clip: a box, points, or both; pixels of the frames.
-
-    `positive`, `negative`: (N, 2) x, y of points on the object and beside it.
-    """
-
-    frame: int
-    box: Box | None
-    positive: NDArray[np.float32]
-    negative: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        if self.box is None and len(self.positive) == 0:
-            raise ValueError("a prompt needs a box or a positive point")
 
 
 def prompt_maps(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.masks.rle import encode
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from stages.backends.base import BackendConfig, BackendStage
 from stages.backends.perception import OBJECT_MASKS, ObjectMaskBackend
 from stages.base import Row
