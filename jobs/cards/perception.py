@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.cards.tables import file_table, run_list
-from models.perception.embedded import KNOWS_PUPPETS_ONLY
 from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
+from models.perception.shipped import KNOWS_PUPPETS_ONLY
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("pck", f"keypoints within {PCK_SHARE} of the character's size (PCK), all that are in the frame", "0.90"),

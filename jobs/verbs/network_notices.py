@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jobs.verbs.doctor import onnx_warnings
 from models.catalogue import entry
-from models.perception.embedded import KNOWS_PUPPETS_ONLY
+from models.perception.shipped import KNOWS_PUPPETS_ONLY
 from models.weights.entry import Loader
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.common.checkpoint import load_checkpoint, read_metadata
-from models.common.digest import CheckpointError, file_digest
+from models.common.digest import CheckpointError
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
+from models.perception.shipped import FIGURE_CHECKPOINT
 from models.pose.extent import CONFIDENT_SCORE
 
 KNOWS_PUPPETS_ONLY = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.masks.boxes import bounding_boxes
-from models.perception.embedded import OBJECT_CHECKPOINT, load_network, to_input
+from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Box, Letterbox
+from models.perception.prompts import ObjectPrompt
+from models.perception.shipped import OBJECT_CHECKPOINT
 
 ROOM = 2.0
 """Side of the network's square input relative to the longer side of the prompt's box."""

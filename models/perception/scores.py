@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.masks.boxes import bounding_boxes
 from models.perception.embedded import EmbeddedFigure
-from models.perception.embedded_objects import EmbeddedObjects, ObjectPrompt
+from models.perception.embedded_objects import EmbeddedObjects
+from models.perception.prompts import ObjectPrompt
 from models.pose.skeleton import GROUPS, LIMBS
 from models.puppets import PuppetFrame
 

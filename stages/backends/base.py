@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from models.catalogue import entry
 from models.common.digest import CheckpointError
-from models.perception.embedded import embedded_weights
+from models.perception.shipped import embedded_weights
 from models.weights.resolve import ResolvedWeights, check_allowed, find
 from stages.base import Stage
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.perception.embedded import EmbeddedFigure
-from models.perception.embedded_objects import EmbeddedObjects, ObjectPrompt
 from stages.backends.base import EMBEDDED, Backend, Loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.perception.embedded import EmbeddedFigure
     from models.perception.people import ClipPeople
+    from models.perception.prompts import ObjectPrompt
     from models.perception.sam2.tracker import VideoTracker
 
 
@@ -61,6 +61,18 @@ class ObjectMaskBackend(Protocol):
 def _alone(*names: str) -> Mapping[str, tuple[str, ...]]:
     """Models of one entry of the catalogue each."""
     return MappingProxyType({name: (name,) for name in names})
+
+
+def _embedded_figure(_: Loading) -> EmbeddedFigure:
+    from models.perception.embedded import EmbeddedFigure
+
+    return EmbeddedFigure()
+
+
+def _embedded_objects(_: Loading) -> ObjectMaskBackend:
+    from models.perception.embedded_objects import EmbeddedObjects
+
+    return EmbeddedObjects()
 
 
 def _dwpose(loading: Loading) -> PoseBackend:
@@ -149,7 +161,7 @@ def _with_detector(*names: str) -> Mapping[str, tuple[str, ...]]:
 
 POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        EMBEDDED: Backend(load=_embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
         "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
         "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
@@ -157,7 +169,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
 )
 DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        EMBEDDED: Backend(load=_embedded_figure),
         "sapiens": Backend(
             load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
         ),
@@ -168,14 +180,14 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 )
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=lambda _: EmbeddedFigure()),
+        EMBEDDED: Backend(load=_embedded_figure),
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
     }
 )
 OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=lambda _: EmbeddedObjects()),
+        EMBEDDED: Backend(load=_embedded_objects),
         "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
     }

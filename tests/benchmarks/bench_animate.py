@@ -1,10 +1,10 @@
-"""Seconds and floating-point operations of an animation, against a loop that works as the public code does.
+"""Seconds and floating-point operations of Animate Anyone's inference, against a loop in the way of the public code.
 
-The loop has the same weights and makes the same video, but in every frame of every step it projects the reference's
+The loop has the same weights and computes the same video, but in every frame of every step it projects the reference's
 features to keys and values again and attends to the image token, computes the attention of unconditional rows twice,
-calls the network for each window and each half of guidance by itself, and decodes frame by frame. What the two make is
-compared. Memory: the most that the process ever held, after clips of one, two and four windows. At the released size,
-operations of one step are counted without computing anything.
+calls the network for each window and each half of guidance by itself, and decodes frame by frame. The videos are
+compared. Memory: peak of the process, after clips of one, two and four windows. At the released size, operations of one
+step are counted without computing anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,18 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from models.animate_anyone.animator import AnimateAnyoneAnimator
 from stand_in_networks import randomise
 
-from models.animate_anyone.config import EMBEDDED, MOORE
-from models.animate_anyone.network import AnimateAnyone, Conditions, Denoiser
-from models.animation.animator import AnimationInputs
+from models.animate_anyone.config import MOORE
+from models.animate_anyone.implementation import AnimateAnyoneImplementation
+from models.animate_anyone.network import AnimateAnyone, ClipConditions, Denoiser, ReferenceConditions
+from models.animation.animator import AnimationInputs, Animator
+from models.appearance.encoders import FrozenEncoders
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae, to_frames, to_images
 from models.common.unet.transformer import TransformerBlock
 from models.metrics.pixels import psnr
+from models.puppet_models.animate_anyone.system import PUPPETS
 from models.sampling.denoise import guide
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import ddim_step
@@ -53,7 +55,7 @@ MAX_DIFFERENCE = 2
 
 @dataclass(frozen=True, kw_only=True)
 class PublicConditions:
-    """What the public code hands to a transformer: tokens and features as they are."""
+    """Input of a transformer in the public code: tokens and features, not projected."""
 
     context_RLD: Tensor  # noqa: N815
     reference_RLD: Tensor  # noqa: N815
@@ -63,12 +65,12 @@ class PublicBlock(TransformerBlock):
     """A transformer block that projects everything anew, as the public code's patched forward does."""
 
     def forward(  # type: ignore[override]  # the public way takes other inputs
-        self, x_NLD: Tensor, conditions: PublicConditions, *, num_frames: int, num_plain: int
+        self, x_NLD: Tensor, conditions: PublicConditions, *, num_frames: int, num_unconditional: int
     ) -> tuple[Tensor, Tensor]:
         normed = self.norm1(x_NLD)
         reference = conditions.reference_RLD.expand(len(x_NLD), -1, -1)
         attended = self.attn1(normed, self.attn1.keys_values(torch.cat([normed, reference], 1)))
-        if num_plain:
+        if num_unconditional:
             attended = self.attn1(normed)
         x_NLD = x_NLD + attended
         context = conditions.context_RLD.expand(len(x_NLD), -1, -1)
@@ -88,7 +90,7 @@ def public_denoiser(denoiser: Denoiser) -> Denoiser:
 class PublicLoop:
     """The animator's networks, used as the public code uses its own."""
 
-    def __init__(self, animator: AnimateAnyoneAnimator) -> None:
+    def __init__(self, animator: Animator) -> None:
         self.animator = animator
         self.denoiser = public_denoiser(animator.network.denoiser)
 
@@ -97,19 +99,18 @@ class PublicLoop:
         """Frames (T, H, W, 3)."""
         animator, network, config = self.animator, self.animator.network, self.animator.config
         reference = to_images(inputs.reference_HWC[None])
-        latents = animator.vae.encode(reference)
-        token = animator.image_encoder(reference)[:, None]
-        drawings = torch.from_numpy(np.concatenate([inputs.reference_pose_HWC[None], inputs.pose_THWC]))
-        pose = network.pose_guider(drawings.permute(0, 3, 1, 2) / 255)
+        vae = animator.encoders.vae
+        latents = vae.encode(reference)
+        token = animator.encoders.image_encoder(reference)[:, None]
+        pose = network.pose_guider(torch.from_numpy(inputs.pose_THWC).permute(0, 3, 1, 2) / 255)
         tokens = torch.cat([torch.zeros_like(token), token])
-        features = network.reference_net(latents.repeat(2, 1, 1, 1), tokens, pose[:1].repeat(2, 1, 1, 1))
+        features = network.reference_net(latents.repeat(2, 1, 1, 1), tokens)
         halves = [
-            Conditions(
+            ReferenceConditions(
                 blocks=[
-                    PublicConditions(context_RLD=tokens[half : half + 1], reference_RLD=read[half : half + 1])
-                    for read in features
-                ],
-                beside_RCHW=torch.cat([latents, pose[:1]], 1),
+                    PublicConditions(context_RLD=tokens[half : half + 1], reference_RLD=block[half : half + 1])
+                    for block in features
+                ]
             )
             for half in (0, 1)
         ]
@@ -120,38 +121,43 @@ class PublicLoop:
         for t in animator.schedule.timesteps(inputs.num_steps):
             mean = [torch.zeros_like(x), torch.zeros_like(x)]
             for window, weight in zip(plan, weights, strict=True):
-                window_pose = pose[1:][window].transpose(0, 1)[None]
+                window_pose = pose[window].transpose(0, 1)[None]
                 for half in (0, 1):
-                    made = self.denoiser(
-                        x[:, window][None], torch.tensor([t]), halves[half], window_pose, num_plain=1 - half
+                    predicted = self.denoiser(
+                        x[:, window][None], torch.tensor([t]), halves[half], window_pose, num_unconditional=1 - half
                     )
-                    mean[half][:, window] += made[0] * weight[:, None, None]
+                    mean[half][:, window] += predicted[0] * weight[:, None, None]
             prediction = guide(mean[0], mean[1], inputs.guidance_scale)
             x = ddim_step(animator.schedule, prediction, t, animator.schedule.previous(t, inputs.num_steps), x)
-        return np.concatenate([to_frames(animator.vae.decode(frame[None])) for frame in x.unbind(1)])
+        return np.concatenate([to_frames(vae.decode(frame[None])) for frame in x.unbind(1)])
 
 
-def new_animator(window_batch: int | None, dtype: torch.dtype = torch.float32) -> AnimateAnyoneAnimator:
+def new_animator(window_batch: int | None, dtype: torch.dtype = torch.float32) -> Animator:
+    """The paper's network, without what the puppets' reads besides, at the size of the puppets'."""
     torch.manual_seed(0)
-    # What the public code does not do is left out.
-    network = AnimateAnyone(replace(EMBEDDED, limb_warp=False))
-    vae, image_encoder = Vae(PUPPETS_VAE), new_puppets_image_encoder()
-    for part in (network, vae.network):
+    implementation = AnimateAnyoneImplementation()
+    network = implementation.new_network(PUPPETS)
+    encoders = FrozenEncoders(vae=Vae(PUPPETS_VAE), image_encoder=new_puppets_image_encoder())
+    for part in (network, encoders.vae.network):
         randomise(part)
-    return AnimateAnyoneAnimator(
-        "benchmark", network=network, vae=vae, image_encoder=image_encoder, dtype=dtype, window_batch=window_batch
+    return Animator(
+        "benchmark",
+        implementation=implementation,
+        network=network,
+        encoders=encoders,
+        dtype=dtype,
+        window_batch=window_batch,
     )
 
 
 def request(num_windows: int, *, side_px: int, steps: int) -> AnimationInputs:
-    size, overlap = EMBEDDED.windows.size, EMBEDDED.windows.overlap
+    size, overlap = PUPPETS.windows.size, PUPPETS.windows.overlap
     num_frames = size + (num_windows - 1) * (size - overlap)
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (num_frames + 2, side_px, side_px, 3), dtype=np.uint8)
+    pictures = rng.integers(0, 256, (num_frames + 1, side_px, side_px, 3), dtype=np.uint8)
     return AnimationInputs(
         reference_HWC=pictures[0],
-        reference_pose_HWC=pictures[1],
-        pose_THWC=pictures[2:],
+        pose_THWC=pictures[1:],
         seed=0,
         num_steps=steps,
         guidance_scale=GUIDANCE_SCALE,
@@ -181,13 +187,18 @@ def released_flops() -> dict[str, float]:
         network = AnimateAnyone(MOORE).to("meta")
         latents, frames = torch.empty(1, 4, 96, 64), torch.empty(2, 4, 24, 96, 64)
         token, pose, t = torch.empty(1, 1, 768), torch.empty(2, 320, 24, 96, 64), torch.empty(2, dtype=torch.long)
-        conditions = network.conditions(token, latents)
+        clip = ClipConditions(
+            image_tokens_BLD=token, reference_latents_BCHW=latents, poses_BFHWC=np.empty((1, 24, 0, 0, 3), np.uint8)
+        )
+        conditions = network.reference_conditions(clip)
         features = network.reference_net(latents, token)
-        blocks = [PublicConditions(context_RLD=token, reference_RLD=read) for read in features]
-        public, read = public_denoiser(network.denoiser), Conditions(blocks=blocks)
+        blocks = [PublicConditions(context_RLD=token, reference_RLD=block) for block in features]
+        public, public_conditions = public_denoiser(network.denoiser), ReferenceConditions(blocks=blocks)
         runs = {
-            "ours": lambda: network.denoiser(frames, t, conditions, pose, num_plain=1),
-            "public": lambda: [public(frames[:1], t[:1], read, pose[:1], num_plain=plain) for plain in (0, 1)],
+            "ours": lambda: network.denoiser(frames, t, conditions, pose, num_unconditional=1),
+            "public": lambda: [
+                public(frames[:1], t[:1], public_conditions, pose[:1], num_unconditional=half) for half in (0, 1)
+            ],
         }
         return {name: flops(run) for name, run in runs.items()}
 

@@ -34,7 +34,7 @@ from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_s
 
 from models.masks import rle
 from models.perception.depth_anything import DepthAnything
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 from models.perception.sam2.tracker import Sam2Tracker, to_mask
 from models.perception.sapiens.crop import Crops

@@ -1,6 +1,6 @@
 """Samples per second of `zoetrope train`, and the share of its time that it waits for data.
 
-The embedded Animate Anyone in stage 1 (frames, each for itself) on a small prepared corpus of puppets, with random
+The Animate Anyone of puppets in stage 1 (frames, each for itself) on a small prepared corpus of puppets, with random
 weights. The peer is the same steps on batches that are in memory before the clock starts: what training costs if data
 cost nothing. The losses of both are compared. Twice: with decoded clips kept in memory (the default, where a corpus
 fits), and with none kept, so that every sample is decoded anew.
@@ -30,16 +30,16 @@ from small_prepared import write_prepared
 from tiny_animate_anyone import write_appearance
 
 from jobs.engine.console import Console
-from jobs.recipes.animate_anyone import AnimateAnyoneTrainConfig
 from jobs.training import config as recipes
 from jobs.training.config import TrainConfig
 from jobs.training.start import new_task
 from jobs.verbs.train import train
 from models.training.parallel import World
 from models.training.trainer import Trainer
-from pipelines.training.batches import SampleSource, local_batches, shares
+from pipelines.training.batches import SampleSource, local_batches, micro_batch_indices
 from pipelines.training.corpus import open_corpus
 
+MODEL = "animate-anyone-puppets"
 KEPT_GIB = {"kept": 1.0, "decoded anew": 0.0}
 
 
@@ -58,10 +58,10 @@ def in_memory(prepared: Path, config: TrainConfig) -> tuple[float, list[float]]:
         corpus=open_corpus(str(prepared), recipe.sampling),
         sampling=recipe.sampling,
         config=config.data,
-        preset=config.model.shape.pose_preset,
+        preset=recipe.sampling.pose_preset or config.model.network.pose_preset,
         seed=recipe.seed,
     )
-    batches = list(local_batches(source, shares(recipe, rank=0, world_size=1, first_step=0)))
+    batches = list(local_batches(source, micro_batch_indices(recipe, rank=0, world_size=1, first_step=0)))
     task, _ = new_task(config, start_from=None, device=torch.device("cpu"))
     trainer = Trainer(task, recipe, World())
     losses = []
@@ -93,10 +93,10 @@ def main() -> None:
         appearance = write_appearance(root / "appearance")
         for name, keep_gib in KEPT_GIB.items():
             config = recipes.load(
-                AnimateAnyoneTrainConfig,
+                MODEL,
                 None,
                 [
-                    f"model.appearance={appearance}",
+                    f"model.encoders={appearance}",
                     f"recipe.steps={arguments.steps}",
                     f"data.keep_gib={keep_gib}",
                     f"log_every_steps={arguments.steps // 2}",

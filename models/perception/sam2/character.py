@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.perception.embedded_objects import ObjectPrompt
 from models.perception.letterbox import Box
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.tracker import VideoTracker
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import BODY, INDEX, LIMBS

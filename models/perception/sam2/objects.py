@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.tracker import VideoTracker
 
 

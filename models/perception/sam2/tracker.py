@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.common.pretrained import load_pretrained
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 
 BOX_CORNER_LABELS = (2, 3)

@@ -9,10 +9,14 @@ from golden import GOLDEN, GoldenCase, golden_case
 from golden_animate_x import config_of
 from golden_weights import read_shapes, sinusoidal_table
 
-from models.animate_x.config import CONFIGS
+from models.animate_x.config import ANIMATE_X, UNIANIMATE, AnimateXConfig
 from models.animate_x.network import AnimateX
-from models.animate_x.weights import ANIMATE_X_FILE, UNIANIMATE_FILE, _renamed, load_published
+from models.animate_x.system import ANIMATE_X_WEIGHTS, UNIANIMATE_WEIGHTS
+from models.animate_x.weights import _renamed, load_published
 from models.common.digest import CheckpointError
+
+ANIMATE_X_FILE = ANIMATE_X_WEIGHTS.files[0].name
+UNIANIMATE_FILE = UNIANIMATE_WEIGHTS.files[0].name
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +37,9 @@ def rewrite(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> No
 
 
 @pytest.mark.parametrize(
-    ("size", "file", "keys"), [("animate-x", ANIMATE_X_FILE, 2100), ("unianimate", UNIANIMATE_FILE, 1544)]
+    ("config", "file", "keys"), [(ANIMATE_X, ANIMATE_X_FILE, 2100), (UNIANIMATE, UNIANIMATE_FILE, 1544)]
 )
-def test_every_published_key_of_the_released_size_has_its_place(size: str, file: str, keys: int) -> None:
+def test_every_published_key_of_the_released_size_has_its_place(config: AnimateXConfig, file: str, keys: int) -> None:
     shapes = read_shapes(GOLDEN / "released_keys" / Path(file).with_suffix(".json"))
     assert len(shapes) == keys
     tensors = {
@@ -45,9 +49,9 @@ def test_every_published_key_of_the_released_size_has_its_place(size: str, file:
         for key, shape in shapes.items()
     }
     with torch.device("meta"):
-        expected = AnimateX(CONFIGS[size]).state_dict()
-    found = _renamed(tensors, CONFIGS[size].unet, Path(file))
-    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in expected.items()}
+        expected = AnimateX(config).state_dict()
+    renamed = _renamed(tensors, config.unet, Path(file))
+    assert {key: value.shape for key, value in renamed.items()} == {key: value.shape for key, value in expected.items()}
 
 
 @pytest.mark.parametrize(

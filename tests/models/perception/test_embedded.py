@@ -10,18 +10,16 @@ import torch
 
 from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from models.common.digest import CheckpointError
-from models.perception.embedded import (
-    BATCH_FRAMES,
+from models.perception.embedded import BATCH_FRAMES, EmbeddedFigure, load_network
+from models.perception.embedded_objects import EmbeddedObjects
+from models.perception.scores import figure_scores, object_scores
+from models.perception.shipped import (
     CHECKPOINTS,
     FIGURE_CHECKPOINT,
     KNOWS_PUPPETS_ONLY,
     OBJECT_CHECKPOINT,
-    EmbeddedFigure,
     embedded_weights,
-    load_network,
 )
-from models.perception.embedded_objects import EmbeddedObjects
-from models.perception.scores import figure_scores, object_scores
 from models.puppets import PuppetFrame, render_frame, sample_spec
 
 FIRST_HELDOUT_SEED = 2_000_000

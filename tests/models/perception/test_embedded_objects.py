@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.perception.embedded_objects import EmbeddedObjects, ObjectPrompt, prompt_maps
+from models.perception.embedded_objects import EmbeddedObjects, prompt_maps
+from models.perception.prompts import ObjectPrompt
 from models.puppets import render_frame, sample_spec
 
 NONE = np.zeros((0, 2), np.float32)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from models.catalogue import ANIMATION_NEEDS, CATALOGUE, entry
+from models.catalogue import CATALOGUE, entry
 from models.weights.entry import Hub, Loader, Weights
 from models.weights.resolve import locate
 

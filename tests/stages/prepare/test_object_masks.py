@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.masks.rle import decode
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from stages.outcome import BadRow, Reason
 from stages.prepare.object_masks import ObjectMasksConfig, ObjectMasksStage
 

@@ -12,7 +12,7 @@ from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from stand_in_networks import randomise
 
 from models.animate_anyone.config import AnimateAnyoneConfig
-from models.animate_anyone.network import Conditions, Denoiser
+from models.animate_anyone.network import Denoiser, ReferenceConditions
 from models.common.unet.config import TemporalConfig, UNetConfig
 from models.common.unet.temporal import TemporalTransformer
 
@@ -110,7 +110,7 @@ def test_with_pooled_statistics_the_whole_network_is_diffusers_motion_model() ->
     tokens = torch.randn((CLIPS, 3, 12), generator=generator)
     t = torch.tensor([500, 20])
     expected = theirs(latents, t, tokens.repeat_interleave(FRAMES, 0)).sample
-    conditions = Conditions(blocks=ours.conditions(tokens))
+    conditions = ReferenceConditions(blocks=ours.conditions(tokens))
     torch.testing.assert_close(ours(latents, t, conditions), expected, atol=1e-5, rtol=1e-5)
     apart = Denoiser(replace(config, temporal=replace(config.temporal, norm="per_frame"))).eval()
     apart.load_state_dict(ours.state_dict())

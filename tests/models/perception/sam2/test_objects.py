@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.objects import TrackedObjects, merged
 
 NONE = np.zeros((0, 2), np.float32)

@@ -11,7 +11,7 @@ import torch
 from stand_in_sam2_official import save_both
 
 from models.common.digest import CheckpointError
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.official import OfficialSam2Tracker
 from models.perception.sam2.tracker import Sam2Tracker
 

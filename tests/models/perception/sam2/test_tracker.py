@@ -11,7 +11,7 @@ import torch
 from transformers import Sam2VideoInferenceSession
 
 from models.common.digest import CheckpointError
-from models.perception.embedded_objects import ObjectPrompt
+from models.perception.prompts import ObjectPrompt
 from models.perception.sam2 import tracker as tracker_module
 from models.perception.sam2.frames import Sam2Frames
 from models.perception.sam2.tracker import Sam2Tracker, prompt_points

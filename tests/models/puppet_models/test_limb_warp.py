@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.metrics.pixels import clip_psnr
-from models.pose.limb_warp import LimbWarp
 from models.pose.skeleton import INDEX
+from models.puppet_models.limb_warp import LimbWarp
 from models.puppets import render
 from models.puppets.pairs import sample_pair
 

@@ -1,0 +1,29 @@
+"""Files of the perception networks that ship with the project. Imports no torch: planning computes their digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.common.digest import file_digest
+
+KNOWS_PUPPETS_ONLY = (
+    "The embedded perception networks know drawn puppets only: on real people, animals or photographs their keypoints, "
+    "depth and masks are guesses."
+)
+"""Notice of `prepare` with the default networks."""
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
+"""Keypoints, depth and character mask: one network, three heads."""
+OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
+"""Mask of the object at a box or at points."""
+
+
+def embedded_weights(signal: str) -> dict[str, str]:
+    """Digest of the file behind a signal (pose, depth, character-mask or object-masks), by name.
+
+    Raises:
+        CheckpointError: the file is missing.
+    """
+    path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
+    return {f"embedded-{signal}": file_digest(path)}
