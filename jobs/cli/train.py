@@ -114,7 +114,7 @@ def perception(
     """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
     from jobs.training.perception import TrainPerceptionConfig, from_command_line
     from jobs.training.puppet_networks import puppet_network_recipe
-    from models.perception.embedded import CHECKPOINTS
+    from models.perception.shipped import CHECKPOINTS
 
     config = TrainPerceptionConfig(
         work=work,

@@ -20,8 +20,6 @@ from jobs.cards.perception import write_card
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from models.perception.augment import ObjectSample, figure_sample, object_sample
-from models.perception.embedded import CHECKPOINTS, EmbeddedFigure
-from models.perception.augment import figure_sample, object_sample
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.losses import FigureBatch, figure_losses, object_losses
@@ -29,7 +27,6 @@ from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig, open_frames, render_frames
 from models.perception.scores import figure_scores, object_scores, tracking_scores
 from models.perception.shipped import CHECKPOINTS
-from models.perception.training import LoopConfig, train
 from models.puppets import PuppetFrame, render_frame, sample_spec
 from models.training.loss_terms import LossTermsTask
 from models.training.recipe import OptimizationRecipe

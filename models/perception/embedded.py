@@ -18,27 +18,9 @@ from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.shipped import FIGURE_CHECKPOINT
 from models.pose.extent import CONFIDENT_SCORE
 
-KNOWS_PUPPETS_ONLY = (
-    "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
-    "people, animals or photographs are unreliable."
-)
-"""Notice of `prepare` for jobs with embedded networks."""
-
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
-"""Network with three heads: keypoints, depth and character mask."""
-OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
-"""Network for the mask of the object at a box or at points."""
-
 BATCH_FRAMES = 8
 MASK_ROOM = 1.7
 """Side of the mask's square relative to the box of the keypoints; leaves room for hats, ears and tails."""
-
-
-def embedded_weights(signal: str) -> dict[str, str]:
-    """Digest, by name, of the file for a signal: pose, depth, character-mask or object-masks."""
-    path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
-    return {f"embedded-{signal}": file_digest(path)}
 
 
 def load_network(path: Path) -> PerceptionNet:

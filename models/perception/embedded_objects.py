@@ -26,23 +26,6 @@ BOX_SLACK = 0.1
 """Enlargement of a mask's box, relative to its sides, before it prompts the next frame, to allow for motion."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectPrompt:
-    """Prompt for an object in one frame of a clip: a box, points, or both, in pixels of the frames.
-
-    `positive`, `negative`: (N, 2) x, y of points on the object and off it.
-    """
-
-    frame: int
-    box: Box | None
-    positive: NDArray[np.float32]
-    negative: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        if self.box is None and len(self.positive) == 0:
-            raise ValueError("a prompt needs a box or a positive point")
-
-
 def prompt_maps(
     side_px: int, box: Box | None, positive: NDArray[np.float32], negative: NDArray[np.float32]
 ) -> NDArray[np.float32]:

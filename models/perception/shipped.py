@@ -7,8 +7,8 @@ from pathlib import Path
 from models.common.digest import file_digest
 
 KNOWS_PUPPETS_ONLY = (
-    "The embedded perception networks know drawn puppets only: on real people, animals or photographs their keypoints, "
-    "depth and masks are guesses."
+    "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
+    "people, animals or photographs are unreliable."
 )
 """Notice of `prepare` with the default networks."""
 

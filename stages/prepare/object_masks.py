@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.masks.rle import encode
-from models.perception.embedded_objects import ObjectPrompt
-from models.pose.skeleton import scale_keypoints
 from models.perception.prompts import ObjectPrompt
+from models.pose.skeleton import scale_keypoints
 from stages.backends.base import BackendConfig, BackendStage
 from stages.backends.perception import OBJECT_MASKS, ObjectMaskBackend
 from stages.base import Row
