@@ -1,24 +1,28 @@
-"""Pose alignment of public implementations, numerically equivalent to the originals, for comparison.
+"""Pose alignment of public implementations, numerically equivalent to the originals.
 
-Prefer `models.pose.retarget`. Like their originals, these functions compute with the coordinates of missing points and
-measure the first frame only.
+`models.pose.retarget` offers them as rules, for results comparable with those of the public code; its own rules are
+more robust. Like their originals, these functions compute with the coordinates of missing points and measure the first
+frame only.
 
-Arrays are OpenPose points (`models.pose.openpose`), (T, 134, 3) driving and (134, 3) reference: x and y relative to the
-image's width and height, then the score, below `CONFIDENT_SCORE` for a missing point. Sizes are (height, width).
-Results are relative to the reference image; scores are unchanged, so missing points stay missing.
+The functions named after an implementation take OpenPose points (`models.pose.openpose`), (T, 134, 3) driving and
+(134, 3) reference: x and y relative to the image's width and height, then the score, below `CONFIDENT_SCORE` for a
+missing point. Sizes are (height, width). Results are relative to the reference image; scores are unchanged, so missing
+points stay missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.extent import CONFIDENT_SCORE
-from models.pose.openpose import FACE, FEET, LEFT_HAND, NUM_OPENPOSE, RIGHT_HAND
+from models.pose.openpose import FACE, FEET, LEFT_HAND, NUM_OPENPOSE, RIGHT_HAND, from_openpose, to_openpose
 
 Points = NDArray[np.float64]
+PublishedRule = Literal["musepose", "unianimate", "mimicmotion"]
 
 _NOSE, _NECK = 0, 1
 _SHOULDERS, _ELBOWS, _WRISTS = (2, 5), (3, 6), (4, 7)
@@ -45,6 +49,41 @@ def _bones() -> tuple[tuple[int, int, list[int]], ...]:
 
 
 _BONES = _bones()
+
+
+def align_published(
+    rule: PublishedRule,
+    driving: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    *,
+    driving_size_px: tuple[int, int],
+    reference_size_px: tuple[int, int],
+) -> NDArray[np.float32] | None:
+    """Keypoints (T, 133, 3) aligned as by a public implementation, in pixels of the reference.
+
+    None where neck, shoulders or hips are missing in the reference or in the first driving frame, which all of the
+    implementations measure.
+
+    Args:
+        rule: the implementation.
+        driving: (T, 133, 3) in driving pixels, with scores.
+        reference: (133, 3) in reference pixels, with scores.
+        driving_size_px, reference_size_px: (height, width).
+    """
+    sizes = {"driving_size_px": driving_size_px, "reference_size_px": reference_size_px}
+    (height, width), (reference_height, reference_width) = driving_size_px, reference_size_px
+    points = to_openpose(driving.astype(np.float64)) / (width, height, 1)
+    target = to_openpose(reference.astype(np.float64)) / (reference_width, reference_height, 1)
+    measured = [_NECK, *_SHOULDERS, *_HIPS]
+    if min(points[0, measured, 2].min(), target[measured, 2].min()) < CONFIDENT_SCORE:
+        return None
+    if rule == "musepose":
+        aligned = align_musepose(points, target, **sizes)
+    elif rule == "unianimate":
+        aligned = align_unianimate(points, target)
+    else:
+        aligned = rescale_mimicmotion(points, target, **sizes)
+    return from_openpose(aligned * (reference_width, reference_height, 1)).astype(np.float32)
 
 
 def align_musepose(

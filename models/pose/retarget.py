@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,10 @@ from models.pose.proportions import (
     with_centres,
     with_lengths,
 )
+from models.pose.published_alignment import PublishedRule, align_published
 from models.pose.skeleton import INDEX, NUM_KEYPOINTS
 
-Rule = Literal["limbs", "similarity", "box", "frame", "none"]
+Rule = Literal["limbs", "similarity", "box", "frame", "none", "musepose", "unianimate", "mimicmotion"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 Box = tuple[float, float, float, float]
 
@@ -52,7 +53,8 @@ class Retargeted:
 
     `keypoints`: (T, 133, 3) float32; points missing in the driving video have score 0 and coordinates 0.
     `rule`: the rule applied, which may be coarser than the requested one.
-    `scale`: overall scale in reference pixels per driving pixel, also applied to the motion of the root.
+    `scale`: overall scale in reference pixels per driving pixel, also applied to the motion of the root; 1 under the
+      rules of public implementations, which scale limb by limb.
     `ratios`: scale of each group of limbs that both have, under the rule "limbs"; otherwise empty.
     `anchor_frame`: index of the driving frame compared with the reference; None if none was compared.
     """
@@ -91,6 +93,8 @@ def retarget(
       with the most points. Requires the box.
     - "frame": one scale and shift that fit the driving image into the reference image, centred.
     - "none": unchanged coordinates.
+    - "musepose", "unianimate", "mimicmotion": as the public code of that name (`models.pose.published_alignment`).
+      Requires neck, shoulders and hips in the reference and in the first driving frame; otherwise "limbs" is next.
 
     Args:
         driving: keypoints in driving pixels; missing if below `min_score`.
@@ -113,6 +117,13 @@ def retarget(
         raise ValueError(f"reference_box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {reference_box}")
     points, visible = with_centres(driving, min_score)
     target, target_visible = with_centres(reference, min_score)
+    if rule in get_args(PublishedRule):
+        sizes = {"driving_size_px": driving_size_px, "reference_size_px": reference_size_px}
+        aligned = align_published(cast("PublishedRule", rule), driving, reference, **sizes)
+        if aligned is not None:
+            aligned[aligned[..., 2] < min_score] = 0.0
+            return Retargeted(keypoints=aligned, rule=rule, scale=1.0, ratios=MappingProxyType({}), anchor_frame=0)
+        rule = "limbs"
 
     fits: Mapping[Rule, Callable[[], _Placement | None]] = {
         "limbs": lambda: _by_limbs(points, visible, target, target_visible),

@@ -6,8 +6,11 @@ from golden import GOLDEN
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from models.pose.openpose import FACE, FEET, LEFT_HAND
+from models.pose.extent import CONFIDENT_SCORE
+from models.pose.openpose import FACE, FEET, LEFT_HAND, from_openpose, to_openpose
 from models.pose.published_alignment import align_musepose, align_unianimate, musepose_ratios, rescale_mimicmotion
+from models.pose.retarget import Rule, retarget
+from models.pose.skeleton import INDEX
 
 CASES = json.loads((GOLDEN / "retarget" / "case.json").read_text())["cases"]
 
@@ -98,3 +101,31 @@ def test_refuses_another_layout(golden: dict[str, NDArray[np.float64]]) -> None:
         align_unianimate(reference, reference)
     with pytest.raises(ValueError, match=r"got \(4, 133, 3\) and \(134, 3\)"):
         rescale_mimicmotion(driving[:, :133], reference, **sizes("plain"))
+
+
+@cases
+@pytest.mark.parametrize("rule", ["musepose", "unianimate", "mimicmotion"])
+def test_requests_can_name_each_as_a_rule(golden: dict[str, NDArray[np.float64]], case: str, rule: Rule) -> None:
+    driving, reference = inputs(golden, case)
+    size = sizes(case)
+    (height, width), (reference_height, reference_width) = size["driving_size_px"], size["reference_size_px"]
+    keypoints, target = (
+        from_openpose(points * scale).astype(np.float32)
+        for points, scale in ((driving, (width, height, 1)), (reference, (reference_width, reference_height, 1)))
+    )
+    measured = [INDEX[f"{side}_{joint}"] for side in ("left", "right") for joint in ("shoulder", "hip")]
+    complete = min(keypoints[0, measured, 2].min(), target[measured, 2].min()) >= CONFIDENT_SCORE
+    retargeted = retarget(keypoints, target, **size, rule=rule)
+    assert (retargeted.rule == rule) == complete
+    if not complete:
+        assert retargeted.rule == "limbs"
+        return
+    again = retarget(keypoints, target, **size, rule=rule)
+    np.testing.assert_array_equal(again.keypoints, retargeted.keypoints)
+    align = {"musepose": align_musepose, "mimicmotion": rescale_mimicmotion}.get(rule)
+    points, aim = (to_openpose(from_openpose(each)) for each in (driving, reference))
+    expected = align_unianimate(points, aim) if align is None else align(points, aim, **size)
+    expected = from_openpose(expected * (reference_width, reference_height, 1))
+    shown = retargeted.keypoints[..., 2] > 0
+    assert shown.any()
+    np.testing.assert_allclose(retargeted.keypoints[shown], expected[shown], rtol=1e-4, atol=2e-2)
