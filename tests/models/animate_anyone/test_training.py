@@ -209,7 +209,7 @@ def test_bfloat16_keeps_weights_in_float32() -> None:
     [
         (3, 4, "stages 1 and 2, got stage 3"),
         (2, 1, "learns from clips, got sampling.num_frames 1"),
-        (2, 17, "know places for 16"),
+        (2, 17, "have positions for 16"),
     ],
 )
 def test_impossible_stages_are_refused(stage: int, num_frames: int, words: str) -> None:

@@ -280,7 +280,7 @@ def test_kept_encodings_change_nothing() -> None:
         (
             {},
             replace(TINY, temporal=replace(TINY.temporal, positions=True, max_frames=3)),
-            "num_frames is 3, and the reference one more; the temporal layers know places for 3",
+            "num_frames is 3, and the reference one more; the temporal layers have positions for 3",
         ),
     ],
 )

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from models.pose.limb_warp import LimbWarp
 from numpy.typing import NDArray
 
 from models.metrics.pixels import clip_psnr
-from models.pose.limb_warp import LimbWarp
 from models.pose.skeleton import INDEX
 from models.puppets import render
 from models.puppets.pairs import sample_pair

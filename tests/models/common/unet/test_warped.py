@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from models.common.unet.warped import WarpedReference, check_warped
 
 
