@@ -1,4 +1,4 @@
-"""The pose guider: a light convolutional tower from skeleton drawings to features of the latent's size."""
+"""Pose guider: a small convolutional network from pose maps to features at the resolution of latents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PAPER_WIDTHS = (16, 32, 64, 128)
 
 
 class ReleasedPoseGuider(nn.Module):
-    """The public checkpoints' form, ControlNet's condition embedding (arXiv 2302.05543), 16 parameter tensors.
+    """Pose guider of the public checkpoints: ControlNet's condition embedding (arXiv 2302.05543).
 
-    One level per width; each level but the last ends at half its resolution. The last layer begins at zero.
+    One level per width; each level but the last halves the resolution. The last layer is zero-initialised.
     """
 
     def __init__(self, widths: tuple[int, ...], out_channels: int) -> None:
@@ -26,7 +26,7 @@ class ReleasedPoseGuider(nn.Module):
         self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 3, padding=1))
 
     def forward(self, pose_N3HW: Tensor) -> Tensor:
-        """Drawings with values 0–1 to features (N, out_channels, H / 8, W / 8) for four widths."""
+        """Features (N, out_channels, H / 8, W / 8), for four widths, of pose maps with values 0–1."""
         x = functional.silu(self.conv_in(pose_N3HW))
         for block in self.blocks:
             x = functional.silu(block(x))
@@ -35,11 +35,11 @@ class ReleasedPoseGuider(nn.Module):
 
 
 class PaperPoseGuider(nn.Module):
-    """The form of arXiv 2311.17117, §3.2: four 4 × 4 convolutions of 16, 32, 64 and 128 channels, and a last layer that
-    begins at zero.
+    """Pose guider of arXiv 2311.17117, §3.2: four 4 × 4 convolutions of 16, 32, 64 and 128 channels, and a
+    zero-initialised last layer.
 
-    The paper gives all four a stride of 2, which is 1/16 of the picture, and adds the result to a latent of 1/8: the
-    fourth has stride 1 here.
+    The paper gives all four convolutions a stride of 2, a resolution of 1/16, but adds the result to latents at 1/8.
+    The fourth has stride 1 here.
     """
 
     def __init__(self, out_channels: int) -> None:
@@ -52,7 +52,7 @@ class PaperPoseGuider(nn.Module):
         self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 1))
 
     def forward(self, pose_N3HW: Tensor) -> Tensor:
-        """Drawings with values 0–1 to features (N, out_channels, H / 8, W / 8)."""
+        """Features (N, out_channels, H / 8, W / 8) of pose maps with values 0–1."""
         x = pose_N3HW
         for block in self.blocks:
             x = functional.silu(block(x))
@@ -61,7 +61,7 @@ class PaperPoseGuider(nn.Module):
 
 
 def _gaussian(conv: nn.Conv2d) -> nn.Conv2d:
-    """Gaussian weights as in §3.2, of a deviation that keeps a drawing's signal through the tower."""
+    """Gaussian weights (§3.2) with Kaiming's variance, which preserves the signal through the layers."""
     nn.init.kaiming_normal_(conv.weight)
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)

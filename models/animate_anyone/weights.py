@@ -13,7 +13,7 @@ from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import AnimateAnyone
 from models.common.checkpoint import fill, read_tensors
 from models.common.digest import CheckpointError
-from models.common.unet.temporal import sinusoids
+from models.common.unet.temporal import check_sinusoids
 
 PUBLISHED_FILES = ("denoising_unet.pth", "motion_module.pth", "reference_unet.pth", "pose_guider.pth")
 
@@ -29,14 +29,14 @@ _RENAMED = (
 
 
 def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
-    """The networks from the four files of Moore-AnimateAnyone or MusePose, every tensor accounted for.
+    """Load the networks strictly from the four files of Moore-AnimateAnyone or MusePose.
 
-    As in the public code, temporal layers may also lie in `denoising_unet.pth`, and win over those of
-    `motion_module.pth`, which may then be absent.
+    As in the public code, temporal layers in `denoising_unet.pth` take precedence over those of `motion_module.pth`,
+    which may then be absent.
 
     Raises:
-        CheckpointError: a file is absent or damaged; a tensor is missing, unexpected or misshapen; there are no
-            temporal layers in any file; a table of positions is not the sinusoid that the networks compute.
+        CheckpointError: a file is absent or damaged; a tensor is missing, unexpected or misshapen; no file
+            has temporal layers; a table of positions differs from the sinusoids that the networks compute.
     """
     paths = {name: folder / name for name in PUBLISHED_FILES}
     denoiser = _renamed(read_tensors(paths["denoising_unet.pth"]), paths["denoising_unet.pth"])
@@ -46,7 +46,7 @@ def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
     if not any(".motion_modules." in key for key in denoiser):
         raise CheckpointError(
             f"no temporal layers: {paths['motion_module.pth']} is absent and {paths['denoising_unet.pth']} holds none. "
-            "Without them every frame is made alone, and the video flickers; put motion_module.pth there"
+            "Frames would be generated independently and the video would flicker; put motion_module.pth there"
         )
     with torch.device("meta"):
         network = AnimateAnyone(config)
@@ -57,21 +57,14 @@ def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
 
 
 def _renamed(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Published names as those of the networks; tables of positions are checked and left out."""
+    """Tensors under the names of the networks, without tables of positions, which are checked."""
     renamed = {}
     for key, tensor in tensors.items():
         if key.endswith(_POSITIONS):
-            _check_positions(key, tensor, path)
+            check_sinusoids(key, tensor, path)
             continue
         if ".motion_modules." in key:
             for pattern, name in _RENAMED:
-                key = re.sub(pattern, name, key)  # noqa: PLW2901 (a key renamed in steps)
+                key = re.sub(pattern, name, key)  # noqa: PLW2901 (renamed in steps)
         renamed[key] = tensor
     return renamed
-
-
-def _check_positions(key: str, table: Tensor, path: Path) -> None:
-    expected = sinusoids(table.shape[-2], table.shape[-1])
-    # Half-precision files round the table.
-    if table.ndim != 3 or not torch.allclose(table[0].float(), expected, atol=2e-3):
-        raise CheckpointError(f"{path}: {key} {tuple(table.shape)} is no table of sinusoidal positions")

@@ -1,4 +1,6 @@
-"""Pictures, skeletons and latents as channels beside the noise (UniAnimate, arXiv 2406.01188)."""
+"""Embeddings of pictures, skeletons and latents, concatenated with the noise as channels (UniAnimate,
+arXiv 2406.01188).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ NUM_HEADS = 2
 
 
 class FrameMixer(nn.Module):
-    """One transformer layer over the frames of a clip, pixel by pixel, on few channels."""
+    """Transformer layer over the frames of each pixel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -21,7 +23,7 @@ class FrameMixer(nn.Module):
         self.ff = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
 
     def forward(self, x_BFCHW: Tensor) -> Tensor:
-        """(B, F, C, H, W)."""
+        """Inputs and outputs are (B, F, C, H, W)."""
         batch, _, _, height, width = x_BFCHW.shape
         x_MFC = x_BFCHW.permute(0, 3, 4, 1, 2).flatten(0, 2)
         heads = [
@@ -35,7 +37,7 @@ class FrameMixer(nn.Module):
 
 
 class PictureEmbedder(nn.Module):
-    """Pictures to features of the latent's size, an eighth; the frames of a clip then look at one another."""
+    """Embeds pictures at the resolution of latents (1/8), then mixes the frames of a clip."""
 
     def __init__(self, width: int, out_channels: int) -> None:
         super().__init__()
@@ -49,21 +51,21 @@ class PictureEmbedder(nn.Module):
         self.mixer = FrameMixer(out_channels)
 
     def of_frames(self, pictures_N3HW: Tensor) -> Tensor:
-        """Features (N, C, H / 8, W / 8) of pictures with values 0–1, each for itself."""
+        """Features (N, C, H / 8, W / 8) of single pictures with values 0–1."""
         first, second, third = self.convolutions
-        # The public code pools to half of one fixed resolution; this is the same for any.
+        # The public code pools to half of a fixed resolution; this equals it at that resolution and works at any.
         x = functional.avg_pool2d(functional.silu(first(pictures_N3HW)), 2)
         features: Tensor = third(functional.silu(second(x)))
         return features
 
     def forward(self, features_BFCHW: Tensor) -> Tensor:
-        """(B, F, C, h, w): features of a window's frames that know of one another."""
+        """Mix the features (B, F, C, h, w) of the frames of a window."""
         mixed: Tensor = self.mixer(features_BFCHW)
         return mixed
 
 
 class LatentEmbedder(nn.Module):
-    """A reference's latents to what stands in the place of a frame."""
+    """Embeds the latents of a reference, which takes the place of a frame."""
 
     def __init__(self, channels: int, width: int, out_channels: int) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class LatentEmbedder(nn.Module):
         self.mixer = FrameMixer(out_channels)
 
     def forward(self, latents_BCHW: Tensor) -> Tensor:
-        """(B, out_channels, H, W)."""
+        """Features (B, out_channels, H, W)."""
         first, second, third = self.convolutions
         features = third(functional.silu(second(functional.silu(first(latents_BCHW)))))
         mixed: Tensor = self.mixer(features[:, None])[:, 0]

@@ -1,4 +1,6 @@
-"""The Implicit Pose Indicator: motion tokens of each frame, from key points and image embeddings (§3.2)."""
+"""Implicit Pose Indicator (Animate-X, arXiv 2410.10306, §3.2): motion tokens of each frame from keypoints and image
+embeddings.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,8 @@ from models.pose.openpose import to_openpose
 
 # B clips, F frames, D width, Q tokens of a frame
 
-
 MISSING = -1.0
-"""Both coordinates of a joint that was not found."""
+"""Both coordinates of a joint that was not detected."""
 
 
 def indicator_keypoints(
@@ -27,9 +28,9 @@ def indicator_keypoints(
     width_px: int,
     min_score: float = CONFIDENT_SCORE,
 ) -> NDArray[np.float32]:
-    """(T, 36) float32: x0 … x17, y0 … y17 of the OpenPose body as shares of the frame's width and height.
+    """Input of the keypoint encoder, (T, 36) float32: x0 … x17, y0 … y17 of the OpenPose body, as shares of the frame.
 
-    `keypoints_TK3`: (T, 133, 3) in pixels of the frame. Both coordinates are −1 where a joint scores below `min_score`.
+    `keypoints_TK3`: (T, 133, 3) in pixels of the frame. Joints that score below `min_score` have coordinates −1.
     """
     body = to_openpose(keypoints_TK3.astype(np.float64), min_score=min_score)[:, :NUM_JOINTS]
     shares = body[..., :2] / (width_px, height_px)
@@ -39,9 +40,9 @@ def indicator_keypoints(
 
 
 class KeypointEncoder(nn.Module):
-    """A transformer over the key points of a clip's frames: the keypoint query q_p.
+    """Transformer over the keypoints of a clip of any length: the keypoint query q_p.
 
-    Of any number of frames; the public code computes as this one does for one clip, and mixes the clips of a batch.
+    For one clip it computes the same as the public code, which mixes the clips of a larger batch.
     """
 
     def __init__(self, config: IndicatorConfig) -> None:
@@ -56,13 +57,13 @@ class KeypointEncoder(nn.Module):
             for _ in range(config.encoder_layers)
         )
         last = nn.Linear(width, width * config.num_tokens)
-        if config.learned_query:  # without, zeros would ask the same of every token for ever
+        if config.learned_query:  # without one, zeros would keep the queries of all tokens equal
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         self.tokens = nn.Sequential(nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, keypoints_BFK: Tensor) -> Tensor:
-        """(B, F, Q, D) of x0 … x17, y0 … y17 as shares of the frame's width and height, −1 where missing."""
+        """Queries (B, F, Q, D) of keypoints (B, F, 36) as `indicator_keypoints` returns them."""
         x_BFD = self.lift(keypoints_BFK)
         num_frames, width = x_BFD.shape[1:]
         x_BFD = x_BFD + sinusoids(num_frames, width).to(x_BFD)
@@ -73,7 +74,7 @@ class KeypointEncoder(nn.Module):
 
 
 class ResamplerLayer(nn.Module):
-    """Attention of queries to features and to themselves, and a feed-forward."""
+    """Attention of queries to features and to themselves, and a feed-forward network."""
 
     def __init__(self, config: IndicatorConfig) -> None:
         super().__init__()
@@ -92,10 +93,10 @@ class ResamplerLayer(nn.Module):
         )
 
     def forward(self, queries_NQD: Tensor, features_NLD: Tensor) -> Tensor:
-        """(N, Q, D)."""
+        """Updated queries (N, Q, D)."""
         normed = self.norm_queries(queries_NQD)
-        seen = torch.cat([self.norm_features(features_NLD), normed], 1)
-        keys, values = self.to_kv(seen).chunk(2, -1)
+        context = torch.cat([self.norm_features(features_NLD), normed], 1)
+        keys, values = self.to_kv(context).chunk(2, -1)
         attended = scaled_dot_product_attention(
             *(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (self.to_q(normed), keys, values))
         )
@@ -105,7 +106,9 @@ class ResamplerLayer(nn.Module):
 
 
 class PoseIndicator(nn.Module):
-    """Motion tokens f_i: what the queries q_p + q_l, of key points and learned, find in the driving frames."""
+    """Motion tokens f_i: cross-attention of the queries q_p + q_l (keypoint and learned) to embeddings of driving
+    frames.
+    """
 
     def __init__(self, config: IndicatorConfig, token_width: int) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ class PoseIndicator(nn.Module):
         self.norm_out = nn.LayerNorm(token_width)
 
     def forward(self, keypoints_BFK: Tensor, features_BFE: Tensor) -> Tensor:
-        """(B, F, Q, token_width) of key points as `KeypointEncoder` takes them and the frames' image embeddings."""
+        """Motion tokens (B, F, Q, token_width) of keypoints (B, F, 36) and image embeddings (B, F, E)."""
         queries_NQD = self._queries(keypoints_BFK).flatten(0, 1)
         features_N1D = self.proj_in(features_BFE).flatten(0, 1)[:, None]
         for layer in self.layers:
@@ -128,12 +131,12 @@ class PoseIndicator(nn.Module):
         return tokens.reshape(*keypoints_BFK.shape[:2], *tokens.shape[1:])
 
     def _queries(self, keypoints_BFK: Tensor) -> Tensor:
-        """(B, F, Q, D)."""
+        """Queries q_p + q_l, or the one that is enabled: (B, F, Q, D)."""
         if self.queries is None:
             assert self.keypoints is not None
-            of_keypoints: Tensor = self.keypoints(keypoints_BFK)
-            return of_keypoints
+            keypoint_query: Tensor = self.keypoints(keypoints_BFK)
+            return keypoint_query
         if self.keypoints is None:
             return self.queries.expand(*keypoints_BFK.shape[:2], -1, -1)
-        both: Tensor = self.keypoints(keypoints_BFK) + self.queries
-        return both
+        queries: Tensor = self.keypoints(keypoints_BFK) + self.queries
+        return queries

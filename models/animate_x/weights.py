@@ -12,9 +12,8 @@ from torch import Tensor
 from models.animate_x.config import AnimateXConfig
 from models.animate_x.network import AnimateX
 from models.common.checkpoint import fill, read_tensors
-from models.common.digest import CheckpointError
 from models.common.unet.config import UNetConfig
-from models.common.unet.temporal import sinusoids
+from models.common.unet.temporal import check_sinusoids
 
 _POSITIONS = "pos_embed.pos_table"
 _RESNET = (
@@ -54,16 +53,16 @@ _ELSEWHERE = (
     (r"^(picture|skeleton|reference_pose)\.0\.", r"\1.convolutions.0."),
     (r"^(picture|skeleton|reference_pose)\.3\.", r"\1.convolutions.1."),
     (r"^(picture|skeleton|reference_pose)\.5\.", r"\1.convolutions.2."),
-    (r"^reference_latents\.([024])\.", lambda found: f"reference_latents.convolutions.{int(found[1]) // 2}."),
+    (r"^reference_latents\.([024])\.", lambda match: f"reference_latents.convolutions.{int(match[1]) // 2}."),
 )
 
 
 def load_published(path: Path, config: AnimateXConfig) -> AnimateX:
-    """The networks from the file of Animate-X or of UniAnimate, every tensor accounted for.
+    """Load the networks strictly from the file of Animate-X or UniAnimate.
 
     Raises:
         CheckpointError: the file is absent or damaged; a tensor is missing, unexpected or misshapen; the table of
-            positions is not the sinusoid that the pose indicator computes.
+            positions differs from the sinusoids that the pose indicator computes.
     """
     with torch.device("meta"):
         network = AnimateX(config)
@@ -72,29 +71,29 @@ def load_published(path: Path, config: AnimateXConfig) -> AnimateX:
 
 
 def _renamed(tensors: Mapping[str, Tensor], config: UNetConfig, path: Path) -> dict[str, Tensor]:
-    """Published names as those of the networks; the table of positions is checked and left out."""
+    """Tensors under the names of the networks, without the table of positions, which is checked."""
     modules = _modules(config)
     renamed = {}
     for key, tensor in tensors.items():
         if key.endswith(_POSITIONS):
-            _check_positions(key, tensor, path)
+            check_sinusoids(key, tensor, path)
             continue
         name = _name(key, modules)
         if re.search(r"\.(attentions|pose_attentions)\.\d+\.proj_(in|out)\.weight$", name):
-            tensor = tensor[..., None, None] if tensor.ndim == 2 else tensor  # noqa: PLW2901 (a layer over channels)
+            tensor = tensor[..., None, None] if tensor.ndim == 2 else tensor  # noqa: PLW2901 (linear layer to 1 × 1 convolution)
         elif re.search(r"(motion_modules\.\d+|transformer_in)\.proj_(in|out)\.weight$", name) and tensor.ndim == 3:
-            tensor = tensor.squeeze(-1)  # noqa: PLW2901 (a convolution of one tap)
+            tensor = tensor.squeeze(-1)  # noqa: PLW2901 (1D convolution of one tap to linear layer)
         renamed[name] = tensor
     return renamed
 
 
 def _name(key: str, modules: Mapping[str, str]) -> str:
-    found = re.match(r"((?:input|output)_blocks\.\d+\.\d+|input_blocks\.\d+(?=\.op)|middle_block\.\d+)\.(.*)", key)
-    if found is None or found[1] not in modules:
+    match = re.match(r"((?:input|output)_blocks\.\d+\.\d+|input_blocks\.\d+(?=\.op)|middle_block\.\d+)\.(.*)", key)
+    if match is None or match[1] not in modules:
         for pattern, replacement in _ELSEWHERE:
             key = re.sub(pattern, replacement, key)
         return key
-    place, rest = modules[found[1]], found[2]
+    place, rest = modules[match[1]], match[2]
     if ".resnets." in place:
         if rest.startswith("temopral_conv."):
             return place.replace(".resnets.", ".temporal_convs.") + rest.removeprefix("temopral_conv")
@@ -109,8 +108,8 @@ def _name(key: str, modules: Mapping[str, str]) -> str:
 
 
 def _modules(config: UNetConfig) -> dict[str, str]:
-    """Module of the published U-Net -> the denoiser's: levels of ours are runs of numbered blocks there."""
-    found = {
+    """Map from modules of the published U-Net, in numbered blocks, to modules of the denoiser, in levels."""
+    modules = {
         "middle_block.0": "mid_block.resnets.0",
         "middle_block.1": "mid_block.attentions.0",
         "middle_block.2": "mid_block.motion_modules.0",
@@ -120,25 +119,19 @@ def _modules(config: UNetConfig) -> dict[str, str]:
 
     def add(block: str, level: str, index: int, attention: bool) -> None:
         parts = ("resnets", "attentions", "motion_modules") if attention else ("resnets",)
-        found.update({f"{block}.{place}": f"{level}.{part}.{index}" for place, part in enumerate(parts)})
+        modules.update({f"{block}.{place}": f"{level}.{part}.{index}" for place, part in enumerate(parts)})
 
     for level in range(levels):
         first = 1 + level * (layers + 1)
         for index in range(layers):
             add(f"input_blocks.{first + index}", f"down_blocks.{level}", index, config.attention[level])
         if level < levels - 1:
-            found[f"input_blocks.{first + layers}"] = f"down_blocks.{level}.downsamplers.0"
+            modules[f"input_blocks.{first + layers}"] = f"down_blocks.{level}.downsamplers.0"
     for up, attention in enumerate(reversed(config.attention)):
         first = up * (layers + 1)
         for index in range(layers + 1):
             add(f"output_blocks.{first + index}", f"up_blocks.{up}", index, attention)
         if up < levels - 1:
             place = 3 if attention else 1
-            found[f"output_blocks.{first + layers}.{place}"] = f"up_blocks.{up}.upsamplers.0"
-    return {theirs: f"denoiser.{ours}" for theirs, ours in found.items()}
-
-
-def _check_positions(key: str, table: Tensor, path: Path) -> None:
-    # Half-precision files round the table.
-    if table.ndim != 3 or not torch.allclose(table[0].float(), sinusoids(*table.shape[1:]), atol=2e-3):
-        raise CheckpointError(f"{path}: {key} {tuple(table.shape)} is no table of sinusoidal positions")
+            modules[f"output_blocks.{first + layers}.{place}"] = f"up_blocks.{up}.upsamplers.0"
+    return {theirs: f"denoiser.{ours}" for theirs, ours in modules.items()}

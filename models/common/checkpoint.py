@@ -1,4 +1,4 @@
-"""Reading and writing of safetensors checkpoints: all of a network's tensors or an error, never a part of them."""
+"""Loading and saving of checkpoints. Loading is strict: all tensors of a network, or an error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.common.atomic import atomic_path
-from models.common.digest import CheckpointError
-
-NUM_NAMES_SHOWN = 5
+from models.common.digest import CheckpointError, shortened
 
 
 def read_metadata(path: Path) -> dict[str, object]:
-    """What `save_checkpoint` was given as `metadata`.
+    """The `metadata` passed to `save_checkpoint`.
 
     Raises:
         CheckpointError: the file is absent, damaged or not written by `save_checkpoint`.
@@ -36,24 +34,23 @@ def read_metadata(path: Path) -> dict[str, object]:
 
 
 def load_checkpoint(module: nn.Module, path: Path) -> None:
-    """Fill `module` with the tensors of the file, cast to the module's own dtypes.
+    """Load the tensors of a file into `module`, cast to the module's dtypes.
 
     Raises:
         CheckpointError: the file is absent or damaged, a key is missing or unexpected, or a tensor has another shape.
-            The module is then left as it was.
+            The module is then unchanged.
     """
     fill(module, read_tensors(path), path)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.safetensors` file, or of a file of `torch.save` (`.pth`, `.pt`, `.ckpt`, `.bin`) that holds a
-    state dict, bare or under `state_dict` or `model`, with or without the `module.` that data-parallel training puts
-    before names.
+    """Read all tensors of a `.safetensors` file or of a `torch.save` file (`.pth`, `.pt`, `.ckpt`, `.bin`).
 
-    Nothing but tensors is ever unpickled.
+    A `torch.save` file holds a state dict, at the top level or under `state_dict` or `model`; the prefix `module.` of
+    data-parallel training is removed from names. Only tensors are unpickled.
 
     Raises:
-        CheckpointError: the file is absent, damaged, or holds something else.
+        CheckpointError: the file is absent, damaged, or holds no state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -72,13 +69,12 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Fill `module` with tensors read from `path`, cast to the module's own dtypes.
+    """Load tensors read from `path` into `module`, cast to the module's dtypes.
 
-    A module on the `meta` device takes the tensors themselves, as they are.
+    A module on the `meta` device is assigned the tensors themselves, without a cast.
 
     Raises:
-        CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then left as it
-            was.
+        CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then unchanged.
     """
     expected = module.state_dict()
     missing = [key for key in expected if key not in tensors]
@@ -88,8 +84,8 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
         for key in expected
         if key in tensors and tensors[key].shape != expected[key].shape
     ]
-    found = [("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen)]
-    if problems := "; ".join(f"{len(names)} {kind} ({_shown(names)})" for kind, names in found if names):
+    mismatches = [("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen)]
+    if problems := "; ".join(f"{len(names)} {kind} ({shortened(names)})" for kind, names in mismatches if names):
         raise CheckpointError(
             f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
             "It belongs to another network or another configuration of it."
@@ -105,9 +101,9 @@ def save_checkpoint(
     metadata: Mapping[str, object],
     float_dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write tensors and JSON metadata; the file appears under its name whole or not at all.
+    """Write tensors and JSON metadata to a safetensors file, atomically.
 
-    `float_dtype`: how floating-point tensors are stored; others stay as they are.
+    `float_dtype`: stored dtype of floating-point tensors; others keep theirs.
     """
     stored = {
         key: (tensor.to(float_dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
@@ -116,8 +112,3 @@ def save_checkpoint(
     with atomic_path(path) as temporary:
         save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
         temporary.chmod(0o644)  # safetensors creates files with mode 0600
-
-
-def _shown(names: list[str]) -> str:
-    rest = len(names) - NUM_NAMES_SHOWN
-    return ", ".join(names[:NUM_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

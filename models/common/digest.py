@@ -1,21 +1,30 @@
-"""Digests of checkpoint files. Imports no torch: planning computes them."""
+"""Digests and errors of checkpoint files. Imports no torch, because job planning uses it."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+NUM_NAMES_SHOWN = 5
+
 
 class CheckpointError(ValueError):
-    """A checkpoint file cannot be read, or is not of the network it was to fill."""
+    """A checkpoint file cannot be read or does not fit its network."""
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first `NUM_NAMES_SHOWN` names and the number of the others, for messages."""
+    rest = len(names) - NUM_NAMES_SHOWN
+    return ", ".join(names[:NUM_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def file_digest(path: Path) -> str:
-    """`sha256:…` of the file's content. Read once per process for a file that does not change.
+    """`sha256:…` of the file's content, cached in the process while size and modification time are unchanged.
 
     Raises:
-        CheckpointError: there is no such file.
+        CheckpointError: the file does not exist.
     """
     try:
         stat = path.stat()
@@ -25,6 +34,6 @@ def file_digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _digest(path: Path, size_bytes: int, modified_ns: int) -> str:  # noqa: ARG001 (size and time tell a changed file)
+def _digest(path: Path, size_bytes: int, modified_ns: int) -> str:  # noqa: ARG001 (part of the cache key)
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Fitting an animation into the memory that there is."""
+"""Memory plans: trade speed for memory when an animation does not fit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-Made = TypeVar("Made")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryPlan:
-    """How much is done at once.
+    """Settings that bound memory use.
 
-    `window_batch`: rows of a call of the denoiser. `vae_tiled`: the VAE works tile by tile. `offload`: networks wait
-    on the CPU until they are needed.
+    `window_batch`: rows per call of the denoiser. `vae_tiled`: the VAE processes images in tiles. `offload`: networks
+    stay on the CPU while they are not in use.
     """
 
     window_batch: int
@@ -26,7 +26,7 @@ class MemoryPlan:
     offload: bool = False
 
     def with_less(self) -> MemoryPlan | None:
-        """The next plan that needs less; None where there is none."""
+        """The next plan, which needs less memory; None after the last."""
         if self.window_batch > 1:
             return replace(self, window_batch=self.window_batch // 2)
         if not self.vae_tiled:
@@ -36,40 +36,42 @@ class MemoryPlan:
         return None
 
     def fallbacks(self, first: MemoryPlan) -> tuple[str, ...]:
-        """What differs from the plan that was tried first, as the row says it."""
-        said = []
+        """Differences from the first plan tried, as stored in the row's `fallbacks`."""
+        fallbacks = []
         if self.window_batch != first.window_batch:
-            said.append(f"window_batch={self.window_batch}")
+            fallbacks.append(f"window_batch={self.window_batch}")
         if self.vae_tiled:
-            said.append("vae_tiled")
+            fallbacks.append("vae_tiled")
         if self.offload:
-            said.append("offloaded")
-        return tuple(said)
+            fallbacks.append("offloaded")
+        return tuple(fallbacks)
 
 
-def with_less_where_needed(make: Callable[[MemoryPlan], Made], first: MemoryPlan) -> tuple[Made, tuple[str, ...]]:
-    """What `make` makes with the first plan that fits, and what had to be done for want of memory.
+def with_less_where_needed(
+    compute: Callable[[MemoryPlan], ResultT], first: MemoryPlan
+) -> tuple[ResultT, tuple[str, ...]]:
+    """Run `compute` with the first plan that fits into memory; returns its result and the plan's `fallbacks`.
 
     Raises:
-        torch.OutOfMemoryError: it does not fit even with the least at once.
+        torch.OutOfMemoryError: even the last plan does not fit.
     """
     plan: MemoryPlan | None = first
     while plan is not None:
         try:
-            made = make(plan)
+            result = compute(plan)
         except torch.OutOfMemoryError:
             plan = plan.with_less()
             if plan is None:
                 raise
             torch.cuda.empty_cache()
         else:
-            return made, plan.fallbacks(first)
-    raise AssertionError("a plan is returned, or memory ran out")
+            return result, plan.fallbacks(first)
+    raise AssertionError("the loop returns a result or raises")
 
 
 @contextmanager
 def on_device(module: nn.Module, device: torch.device, plan: MemoryPlan) -> Iterator[None]:
-    """The module on `device`, and back on the CPU afterwards where the plan says so."""
+    """Move the module to `device`, and back to the CPU at the end if the plan offloads."""
     module.to(device)
     try:
         yield
@@ -79,9 +81,7 @@ def on_device(module: nn.Module, device: torch.device, plan: MemoryPlan) -> Iter
 
 
 def channels_last(network: nn.Module) -> None:
-    """Lay the weights of two-dimensional convolutions out as their kernels read them fastest; others know no such
-    layout.
-    """
+    """Convert the weights of 2D convolutions to the channels-last memory format, in place."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it

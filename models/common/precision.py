@@ -1,4 +1,4 @@
-"""Where bfloat16 is the faster arithmetic."""
+"""Detection of hardware support for bfloat16."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16. A CPU without them takes a hundred times as long as in float32
-    for a product of matrices.
+    """Whether the device has bfloat16 instructions. On a CPU without them, matrix products take a hundred times as long
+    as in float32.
     """
     return device.type != "cpu" or _cpu_has_bfloat16()
 

@@ -1,4 +1,4 @@
-"""Networks of transformers and diffusers from a published folder: whole or an error, and never from the network."""
+"""Strict, offline loading of transformers and diffusers models from a published folder."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.common.digest import CheckpointError
-
-NUM_NAMES_SHOWN = 5
+from models.common.digest import CheckpointError, shortened
 
 
 def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
-    """`architecture.from_pretrained(folder)` in evaluation mode, every tensor accounted for.
+    """`architecture.from_pretrained(folder)` in evaluation mode; missing or unexpected tensors are errors.
 
-    `architecture`: a model class of transformers or diffusers; `folder` holds `config.json` and its `*.safetensors`, or
-    where its publisher has none, `pytorch_model.bin`, of which only tensors are read.
+    `architecture`: a model class of transformers or diffusers. `folder`: holds `config.json` and `*.safetensors`, or
+    `pytorch_model.bin`, from which only tensors are unpickled.
 
     Raises:
         CheckpointError: the folder is absent, its files are damaged, or a tensor is missing, unexpected or misshapen.
-            (The libraries themselves fill what is missing with random numbers and go on.)
+            (The libraries initialise missing tensors at random and continue.)
     """
     if not (folder / "config.json").is_file():
         raise CheckpointError(
@@ -37,24 +35,19 @@ def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
             )
     except Exception as error:
         raise CheckpointError(f"cannot load a {architecture.__name__} from {folder}: {error}") from error
-    wrong = {
+    mismatches = {
         kind: sorted(str(name) for name in info.get(f"{kind}_keys", ()))
         for kind in ("missing", "unexpected", "mismatched")
     }
-    if any(wrong.values()):
-        shown = "; ".join(f"{len(names)} {kind} ({_shown(names)})" for kind, names in wrong.items() if names)
+    if any(mismatches.values()):
+        shown = "; ".join(f"{len(names)} {kind} ({shortened(names)})" for kind, names in mismatches.items() if names)
         raise CheckpointError(f"{folder} does not fit {architecture.__name__}: {shown}")
     return network.eval().requires_grad_(False)
 
 
-def _shown(names: list[str]) -> str:
-    rest = len(names) - NUM_NAMES_SHOWN
-    return ", ".join(names[:NUM_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No loading reports and no progress bars of the libraries: what they warn of is raised here."""
+    """Silence loading reports and progress bars of the libraries; their warnings are raised as errors here."""
     from transformers.utils import logging as reports
 
     loggers = [logging.getLogger(name) for name in ("transformers", "diffusers")]

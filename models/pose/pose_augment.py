@@ -114,7 +114,7 @@ class ExplicitIndicatorConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class PoseChange:
     """Augmentation of one sample's skeletons, the same in all frames.
 
     `anchor`: index in the pool, for `realign` and added parts; None for an empty pool.
@@ -128,10 +128,10 @@ class Change:
     added: tuple[str, ...] = ()
 
 
-UNCHANGED = Change()
+UNCHANGED = PoseChange()
 
 
-def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) -> Change:
+def sample_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) -> PoseChange:
     """Draw a random change; `UNCHANGED` with probability 1 − λ."""
     # All values are always drawn, so that disabling an operation does not change the random stream of the others.
     chance, anchor = rng.random(), int(rng.integers(max(pool_size, 1)))
@@ -144,7 +144,7 @@ def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) ->
         if name in config.ranges and rescale < config.rescale_probability:
             low, high = config.ranges[name]
             factors[name] = float(low * (high / low) ** place)
-    return Change(
+    return PoseChange(
         anchor=anchor if pool_size else None,
         realign=config.realign and pool_size > 0,
         factors=factors,
@@ -153,8 +153,8 @@ def draw_change(rng: Rng, config: ExplicitIndicatorConfig, *, pool_size: int) ->
     )
 
 
-def changed(
-    keypoints: Keypoints, change: Change, anchor: Keypoints | None, *, min_score: float = CONFIDENT_SCORE
+def apply_change(
+    keypoints: Keypoints, change: PoseChange, anchor: Keypoints | None, *, min_score: float = CONFIDENT_SCORE
 ) -> Keypoints:
     """Apply a change to the skeletons (T, 133, 3) of a clip.
 
@@ -179,7 +179,7 @@ def changed(
 
 def realigned(keypoints: Keypoints, anchor: Keypoints, *, min_score: float = CONFIDENT_SCORE) -> Keypoints:
     """Skeletons with the proportions and the size of an anchor (133, 3), at their own positions."""
-    return changed(keypoints, Change(anchor=0, realign=True), anchor, min_score=min_score)
+    return apply_change(keypoints, PoseChange(anchor=0, realign=True), anchor, min_score=min_score)
 
 
 def rescaled(

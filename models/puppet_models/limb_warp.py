@@ -1,9 +1,8 @@
-"""A picture of a character moved limb by limb into other poses: a rough draft of what an animation shows.
+"""Limb-wise image warping of a character to other poses: a rough draft of an animation, as input for a network.
 
-Each part of the body is a strip of the picture along a line between two keypoints, laid along the same line of the
-other pose: as long as the line is there, and as wide as in the picture. What the character covered is filled in from
-around it. No mask is asked for: widths are those of an ordinary build, so that some of what is around a limb moves
-along with it. It is for a network to see, which puts it right.
+Each body part is a strip of the picture along the line between two keypoints, drawn along the same line of the target
+pose: scaled to its length there, with the width of the picture. The character's original area is inpainted. There is no
+mask: part widths are those of an average build, so a limb may carry some background along.
 """
 
 from __future__ import annotations
@@ -26,8 +25,10 @@ _INPAINT_RADIUS_PX = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """A strip from the middle of the points `start` to that of `end`, reaching `before` the one and `beyond` the other
-    and `half_width` to both sides, as shares of the character's size.
+    """A strip between two points, each the mean of some keypoints: `start` and `end`.
+
+    `before`, `beyond`: extension at the start and the end. `half_width`: extension to both sides. All are shares of the
+    character's size.
     """
 
     start: tuple[int, ...]
@@ -62,17 +63,17 @@ _PARTS = (
     *_arm("left"),
     *_arm("right"),
 )
-"""From back to front, for somebody who faces the camera."""
+"""Body parts from back to front, for a character facing the camera."""
 
 
 class LimbWarp:
-    """A picture of a character, to be moved into other poses."""
+    """Warps a picture of a character to other poses."""
 
     def __init__(self, picture_HWC: Picture, keypoints_K3: Keypoints, *, min_score: float = CONFIDENT_SCORE) -> None:
-        """`picture_HWC`: uint8 (H, W, 3). `keypoints_K3`: (133, 3), its character's, in its pixels, with scores.
+        """`picture_HWC`: uint8 (H, W, 3). `keypoints_K3`: (133, 3), keypoints of its character in its pixels.
 
         Raises:
-            ValueError: a point of at least `min_score` that is not finite.
+            ValueError: a point that scores `min_score` or more is not finite.
         """
         self._picture, self._min_score = picture_HWC, min_score
         self._size_px = character_size_px(keypoints_K3[None], min_score=min_score)
@@ -80,36 +81,36 @@ class LimbWarp:
         self._background = self._without_character()
 
     def __call__(self, poses_TK3: Keypoints) -> Picture:
-        """uint8 (T, H, W, 3): the character in each of the poses (T, 133, 3), which are in the picture's pixels.
+        """Warp the character to poses (T, 133, 3) in pixels of the picture; returns uint8 (T, H, W, 3).
 
-        A part stays where it is in the picture where one of its ends is not known in the pose.
+        A part with an end that is not visible in the pose keeps its position in the picture.
 
         Raises:
-            ValueError: a point of at least the least score that is not finite.
+            ValueError: a point that scores `min_score` or more is not finite.
         """
         warped = np.repeat(self._background[None], len(poses_TK3), axis=0)
-        for canvas, points, seen in zip(warped, *with_centres(poses_TK3, self._min_score), strict=True):
-            there = _lines(points, seen)
+        for canvas, points, visible in zip(warped, *with_centres(poses_TK3, self._min_score), strict=True):
+            targets = _lines(points, visible)
             for part, line in self._parts.items():
-                self._lay(canvas, part, line, there.get(part, line))
+                self._draw_part(canvas, part, line, targets.get(part, line))
         return warped
 
-    def _lay(self, canvas: Picture, part: _Part, own: _Line, there: _Line) -> None:
-        """Paint a part of the picture along its line in another pose."""
-        strip = _strip(part, there, self._size_px, canvas.shape)
+    def _draw_part(self, canvas: Picture, part: _Part, source: _Line, target: _Line) -> None:
+        """Draw a part of the picture along its line in the target pose."""
+        strip = _strip(part, target, self._size_px, canvas.shape)
         if strip is None:
             return
         box, along, across, inside = strip
-        # Between its ends a part is stretched; beyond them it is as it was.
-        share = np.clip(along / there.length_px, 0, 1)
-        along = along + share * (own.length_px - there.length_px)
-        x = own.start[0] + along * own.along[0] + across * own.across[0]
-        y = own.start[1] + along * own.along[1] + across * own.across[1]
+        # A part is stretched between its ends, not beyond them.
+        share = np.clip(along / target.length_px, 0, 1)
+        along = along + share * (source.length_px - target.length_px)
+        x = source.start[0] + along * source.along[0] + across * source.across[0]
+        y = source.start[1] + along * source.along[1] + across * source.across[1]
         moved = cv2.remap(self._picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         canvas[box][inside] = moved[inside]
 
     def _without_character(self) -> Picture:
-        """The picture with what its character covers filled in from around it."""
+        """The picture with the area of its character inpainted."""
         covered = np.zeros(self._picture.shape[:2], np.uint8)
         for part, line in self._parts.items():
             strip = _strip(part, line, self._size_px, self._picture.shape)
@@ -124,7 +125,7 @@ class LimbWarp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Line:
-    """Where a part begins, which way it goes (a unit vector), and how far."""
+    """Start, direction (a unit vector) and length of a part."""
 
     start: NDArray[np.float32]
     along: NDArray[np.float32]
@@ -135,15 +136,15 @@ class _Line:
         return np.array([-self.along[1], self.along[0]], np.float32)
 
 
-def _lines(points: Points, seen: Visibility) -> dict[_Part, _Line]:
-    """Of the parts whose ends are known, from back to front."""
-    lines = {part: _line(part, points, seen) for part in _PARTS}
+def _lines(points: Points, visible: Visibility) -> dict[_Part, _Line]:
+    """Lines of the parts whose ends are visible, from back to front."""
+    lines = {part: _line(part, points, visible) for part in _PARTS}
     return {part: line for part, line in lines.items() if line is not None}
 
 
-def _line(part: _Part, points: Points, seen: Visibility) -> _Line | None:
-    """None where an end is unknown, or both are at one place, which is no direction."""
-    if not seen[[*part.start, *part.end]].all():
+def _line(part: _Part, points: Points, visible: Visibility) -> _Line | None:
+    """Line of a part; None if an end is not visible or the ends are less than half a pixel apart."""
+    if not visible[[*part.start, *part.end]].all():
         return None
     start, end = points[list(part.start)].mean(axis=0), points[list(part.end)].mean(axis=0)
     length = float(np.hypot(*(end - start)))
@@ -155,8 +156,8 @@ def _line(part: _Part, points: Points, seen: Visibility) -> _Line | None:
 def _strip(
     part: _Part, line: _Line, size_px: float, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]] | None:
-    """The box around a part in a picture of `shape`; in it, how far along and across each pixel is, and whether it is
-    of the part. None off the picture.
+    """Bounding box of a part in a picture of `shape`, and for each of its pixels the position along and across the line,
+    and whether it belongs to the part. None outside the picture.
     """
     half, before, beyond = part.half_width * size_px, part.before * size_px, part.beyond * size_px
     ends = np.stack([line.start - before * line.along, line.start + (line.length_px + beyond) * line.along])

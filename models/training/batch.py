@@ -10,24 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 PictureKey = tuple[int, int, bool]
-"""Clip, frame, and whether it is mirrored: the key of a picture in `Encodings`."""
+"""Cache key of a picture in `Encodings`: clip, frame, mirrored."""
 
 SIGNAL_PREFIX = "signal:"
-"""Of the columns that hold signals."""
+"""Prefix of the columns that hold signals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleBatch:
     """B samples of F target frames.
 
-    `samples_B`: int64, their numbers in the run's order. `clips_B`: int64, which clip of the corpus each is of.
-    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB. Skeletons in `poses_BFHWC` may
-      have been changed (`SamplingConfig.explicit_indicator`). Beside stored features, there may be no pictures.
-    `keypoints_BGK3`: float32, of the reference and the G − 1 = F targets after it, in pixels of the pictures, as found.
-    `pose_keypoints_BFK3`: float32, those that `poses_BFHWC` draws.
-    `target_frames_BF`, `reference_frames_B`, `mirrored_B`: which frames of the clip they are, flipped or not.
-    `latents_BGCHW`, `embeddings_BGE`: float16, of the same G pictures, as `prepare` stored them; None: to be computed.
-    `signals`: signals of the system's own (`models.animation.signals`), by name, each (B, …).
+    `samples_B`: int64 sample numbers of the run. `clips_B`: int64 indices of the clips in the corpus.
+    `targets_BFHWC`, `poses_BFHWC`, `references_BHWC`, `reference_poses_BHWC`: uint8 RGB. Skeletons in `poses_BFHWC` are
+      augmented with `SamplingConfig.explicit_indicator`. Targets and references are None where stored features replace
+      them.
+    `keypoints_BGK3`: float32 keypoints of the reference and the G − 1 = F targets, in pixels of the pictures, without
+      augmentation. `pose_keypoints_BFK3`: float32 keypoints drawn in `poses_BFHWC`.
+    `target_frames_BF`, `reference_frames_B`: frame indices in the clip. `mirrored_B`: whether pictures are mirrored.
+    `latents_BGCHW`, `embeddings_BGE`: float16 features of the G pictures, as stored by `prepare`; None: to be computed.
+    `signals`: system-specific signals (`models.animation.signals`) by name, each (B, …).
     """
 
     samples_B: NDArray[np.int64]  # noqa: N815
@@ -50,7 +51,7 @@ class SampleBatch:
 
     @property
     def target_keys(self) -> list[PictureKey]:
-        """Of each target, row after row."""
+        """Cache keys of the targets, row by row."""
         return [
             (int(clip), int(frame), bool(mirrored))
             for clip, frames, mirrored in zip(self.clips_B, self.target_frames_BF, self.mirrored_B, strict=True)
@@ -59,7 +60,7 @@ class SampleBatch:
 
     @property
     def reference_keys(self) -> list[PictureKey]:
-        """Of each row's reference."""
+        """Cache keys of the references."""
         return [
             (int(clip), int(frame), bool(mirrored))
             for clip, frame, mirrored in zip(self.clips_B, self.reference_frames_B, self.mirrored_B, strict=True)
@@ -67,13 +68,13 @@ class SampleBatch:
 
     @classmethod
     def of(cls, samples: Sequence[SampleBatch]) -> SampleBatch:
-        """Several batches of the same kind as one."""
+        """Concatenate batches that have the same columns."""
         columns = [sample.columns() for sample in samples]
         return cls.from_columns({name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> SampleBatch:
-        """The inverse of `columns`."""
+        """Inverse of `columns`."""
         arrays = {name: np.asarray(values) for name, values in columns.items()}
         signals = {name: array for name, array in arrays.items() if name.startswith(SIGNAL_PREFIX)}
         return cls(
@@ -82,7 +83,7 @@ class SampleBatch:
         )
 
     def columns(self) -> dict[str, Any]:
-        """Its arrays by name, without those that are None."""
+        """Arrays by name, without those that are None."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "signals"}
         arrays = {name: value for name, value in values.items() if value is not None}
         return arrays | {f"{SIGNAL_PREFIX}{name}": array for name, array in self.signals.items()}

@@ -1,4 +1,4 @@
-"""The diffusion loss, with every random number taken from the run's seed and the sample's number."""
+"""Diffusion loss. Random numbers depend only on the run's seed and the sample's number."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from models.training.sample_spec import NOISE, stream
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoisyBatch:
-    """Latents at random steps.
+    """Latents noised to random timesteps.
 
-    `noisy_BCFHW`, `target_BCFHW`: x_t and what the network is to predict for it. `t_B`: int64.
-    `conditional_B`: bool; False trains the row as guidance's unconditional half.
-    `kept_BP`: bool, for each of the conditions that a system can do without, whether the row keeps it; none in rows
-      that are not conditional.
-    `weights_B`: float32, of each row's loss.
+    `noisy_BCFHW`, `target_BCFHW`: x_t and the network's prediction target. `t_B`: int64.
+    `conditional_B`: bool; False: an unconditional row, for classifier-free guidance.
+    `kept_BP`: bool; whether the row keeps each of the P optional conditions; all False in unconditional rows.
+    `weights_B`: float32 weights of the rows' losses.
     """
 
     noisy_BCFHW: Tensor  # noqa: N815
@@ -47,10 +46,11 @@ def add_noise(
     seed: int,
     num_parts: int = 0,
 ) -> NoisyBatch:
-    """Draw step, noise and condition dropout of every row.
+    """Draw timestep, noise and condition dropout for every row, and add the noise.
 
-    `samples`: the number of each row's sample. They are drawn on the CPU one row at a time, so that neither the device
-    nor the other rows of a batch change them. `num_parts`: conditions that the system can do without one by one.
+    Random numbers are drawn on the CPU row by row, so they depend neither on the device nor on the batch.
+
+    `samples`: sample number of each row. `num_parts`: number P of optional conditions, each dropped on its own.
     """
     device = latents_BCFHW.device
     noise = torch.empty(latents_BCFHW.shape, dtype=torch.float32)

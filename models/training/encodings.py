@@ -1,4 +1,4 @@
-"""Encodings of pictures by frozen networks: read from the dataset, or computed once per picture."""
+"""Encodings of pictures by frozen networks, read from the dataset or computed and cached."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.training.batch import PictureKey, SampleBatch
 
 
 class Encodings:
-    """Encodings of one kind.
+    """Cache around one frozen encoder.
 
     Args:
         encode: images (N, 3, H, W) with values −1 to 1, on `device`, to (N, …).
-        keep_bytes: memory for encodings of pictures that may be drawn again; beyond it they are computed every time.
-            Pictures are then encoded one by one, so that an encoding does not depend on the batch it came in.
+        keep_bytes: size of the cache; encodings that do not fit are computed every time. 0: no cache. With a cache,
+            pictures are encoded one at a time, so that an encoding does not depend on its batch.
     """
 
     def __init__(self, encode: Callable[[Tensor], Tensor], *, device: torch.device, keep_bytes: int = 0) -> None:
@@ -30,25 +30,27 @@ class Encodings:
         self._kept: dict[PictureKey, Tensor] = {}
 
     def targets(self, batch: SampleBatch, stored_BG: NDArray[np.float16] | None) -> Tensor:
-        """(B · F, …) of the batch's targets. `stored_BG`: of its references and targets, where the batch has them."""
+        """Encodings (B · F, …) of the targets. `stored_BG`: stored encodings of reference and targets, if the batch
+        has any.
+        """
         if stored_BG is not None:
-            return self._moved(stored_BG[:, 1:]).flatten(0, 1)
+            return self._on_device(stored_BG[:, 1:]).flatten(0, 1)
         assert batch.targets_BFHWC is not None
         return self(batch.targets_BFHWC.reshape(-1, *batch.targets_BFHWC.shape[2:]), batch.target_keys)
 
     def references(self, batch: SampleBatch, stored_BG: NDArray[np.float16] | None) -> Tensor:
-        """(B, …) of the batch's references. `stored_BG`: as for `targets`."""
+        """Encodings (B, …) of the references. `stored_BG`: as for `targets`."""
         if stored_BG is not None:
-            return self._moved(stored_BG[:, 0])
+            return self._on_device(stored_BG[:, 0])
         assert batch.references_BHWC is not None
         return self(batch.references_BHWC, batch.reference_keys)
 
-    def _moved(self, stored: NDArray[np.float16]) -> Tensor:
+    def _on_device(self, stored: NDArray[np.float16]) -> Tensor:
         return torch.from_numpy(stored).to(self._device).float()
 
     @torch.no_grad()
     def __call__(self, pictures_NHWC: NDArray[np.uint8], keys: Sequence[PictureKey]) -> Tensor:
-        """(N, …) of uint8 pictures that `keys` name."""
+        """Encodings (N, …) of uint8 pictures with the given cache keys."""
         if not self._one_by_one:
             return self._encode(to_images(pictures_NHWC).to(self._device))
         return torch.cat([self._one(picture[None], key) for picture, key in zip(pictures_NHWC, keys, strict=True)])

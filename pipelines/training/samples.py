@@ -25,19 +25,19 @@ from models.animation.signals import (
     collect_signals,
 )
 from models.appearance.packing import STORED, unpack
-from models.pose.pose_augment import UNCHANGED, Change, changed, draw_change
+from models.pose.pose_augment import UNCHANGED, PoseChange, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig
 from models.training.sample_spec import (
-    CHANGE,
-    CUT,
+    POSE_AUGMENT,
+    SPEC,
     ClipOrder,
-    Cut,
+    SampleSpec,
     covering_short_side,
     cut_frames,
     cut_keypoints,
-    draw_cut,
+    sample_spec,
     stream,
 )
 from models.video.window import working_size
@@ -160,8 +160,8 @@ class SampleMaker:
         """
         row = self._row(clip)
         frames = range(min(num_frames, row["num_frames"]))
-        cut = Cut(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
-        return self._made(-1, clip, row, cut, UNCHANGED)
+        spec = SampleSpec(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
+        return self._made(-1, clip, row, spec, UNCHANGED)
 
     def close(self) -> None:
         """End the reader."""
@@ -174,31 +174,31 @@ class SampleMaker:
     def _sample(self, number: int) -> SampleBatch:
         clip = self._order[number]
         row = self._row(clip)
-        cut = draw_cut(row["num_frames"], self.sampling, stream(self.seed, CUT, number))
-        return self._made(number, clip, row, cut, self._change(number))
+        spec = sample_spec(row["num_frames"], self.sampling, stream(self.seed, SPEC, number))
+        return self._made(number, clip, row, spec, self._change(number))
 
-    def _change(self, number: int) -> Change:
+    def _change(self, number: int) -> PoseChange:
         config = self.sampling.explicit_indicator
         if config is None or self._anchors is None:
             return UNCHANGED
-        return draw_change(stream(self.seed, CHANGE, number), config, pool_size=len(self._anchors))
+        return sample_change(stream(self.seed, POSE_AUGMENT, number), config, pool_size=len(self._anchors))
 
-    def _made(self, number: int, clip: int, row: Row, cut: Cut, change: Change) -> SampleBatch:
+    def _made(self, number: int, clip: int, row: Row, spec: SampleSpec, change: PoseChange) -> SampleBatch:
         try:
-            wanted = self._wanted(clip, row, cut)
+            wanted = self._wanted(clip, row, spec)
         except BadRow as error:
             raise UnusableClipError(
                 f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
                 "put its video back or prepare the clips again, and run the same command"
             ) from error
         frames, keypoints, work_size_px = wanted.frames, wanted.keypoints, (row["work_height_px"], row["work_width_px"])
-        pictures = None if frames is None else cut_frames(frames[: self._num_pictures], cut, self.sampling)
+        pictures = None if frames is None else cut_frames(frames[: self._num_pictures], spec, self.sampling)
         # The pose indicator reads the keypoints as they are; only the drawn ones are augmented.
         drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
         found, drawn = (
             cut_keypoints(
                 points,
-                cut,
+                spec,
                 self.sampling,
                 work_size_px=work_size_px,
                 frame_size_px=work_size_px if frames is None else (frames.shape[1], frames.shape[2]),
@@ -216,9 +216,9 @@ class SampleMaker:
             reference_poses_BHWC=poses[:1],
             keypoints_BGK3=found[None],
             pose_keypoints_BFK3=drawn[None, 1:],
-            target_frames_BF=np.array([cut.targets]),
-            reference_frames_B=np.array([cut.reference]),
-            mirrored_B=np.array([cut.mirrored]),
+            target_frames_BF=np.array([spec.targets]),
+            reference_frames_B=np.array([spec.reference]),
+            mirrored_B=np.array([spec.mirrored]),
             latents_BGCHW=None if wanted.latents is None else wanted.latents[None],
             embeddings_BGE=None if wanted.embeddings is None else wanted.embeddings[None],
             signals=self._own_signals(row, pictures, poses, found, drawn),
@@ -246,16 +246,16 @@ class SampleMaker:
             raise UnusableClipError(f"clip {row['clip_id']}: {error}") from error
         return {name: array[None] for name, array in signals.items()}
 
-    def _changed(self, keypoints: NDArray[np.float32], change: Change, row: Row) -> NDArray[np.float32]:
+    def _changed(self, keypoints: NDArray[np.float32], change: PoseChange, row: Row) -> NDArray[np.float32]:
         anchor = None
         if self._anchors is not None and change.anchor is not None:
             anchor = self._anchors[change.anchor].copy()
             anchor[:, :2] *= row["work_height_px"]
-        return changed(keypoints, change, anchor)
+        return apply_change(keypoints, change, anchor)
 
-    def _wanted(self, clip: int, row: Row, cut: Cut) -> _Clip:
+    def _wanted(self, clip: int, row: Row, spec: SampleSpec) -> _Clip:
         """The stored part of the reference and the targets."""
-        wanted = [cut.reference, *cut.targets]
+        wanted = [spec.reference, *spec.targets]
         if self._keep:
             if clip not in self._kept:
                 frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
@@ -264,10 +264,10 @@ class SampleMaker:
         signals = self._signals(row).at(wanted)
         if self._num_pictures == 0:
             return signals
-        parts = [self._frames(row, cut.reference, 1, 1)]
+        parts = [self._frames(row, spec.reference, 1, 1)]
         if self._num_pictures is None:
-            step = cut.targets[1] - cut.targets[0] if len(cut.targets) > 1 else 1
-            parts.append(self._frames(row, cut.targets[0], len(cut.targets), step))
+            step = spec.targets[1] - spec.targets[0] if len(spec.targets) > 1 else 1
+            parts.append(self._frames(row, spec.targets[0], len(spec.targets), step))
         return replace(signals, frames=np.concatenate(parts))
 
     def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
@@ -309,7 +309,7 @@ class SampleMaker:
 
 
 _DECODED_MULTIPLE = 2
-"""Decoded pictures are cut to size afterwards; a coarser multiple would change their aspect."""
+"""Decoded frames are cropped to size afterwards; a coarser multiple would change their aspect."""
 
 
 def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:

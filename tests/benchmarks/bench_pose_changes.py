@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.pose_augment import ExplicitIndicatorConfig, changed, draw_change
+from models.pose.pose_augment import ExplicitIndicatorConfig, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.proportions import NECK, with_centres
 from models.puppets import render, sample_spec
-from models.training.sample_spec import CHANGE, stream
+from models.training.sample_spec import POSE_AUGMENT, stream
 
 NUM_FRAMES = 32
 SIDE_PX = 128
@@ -58,8 +58,8 @@ def main() -> None:
     pool = [clip[0] for clip in clips]
 
     def change(number: int) -> NDArray[np.float32]:
-        drawn = draw_change(stream(0, CHANGE, number), CONFIG, pool_size=len(pool))
-        return changed(clips[number % len(clips)], drawn, None if drawn.anchor is None else pool[drawn.anchor])
+        drawn = sample_change(stream(0, POSE_AUGMENT, number), CONFIG, pool_size=len(pool))
+        return apply_change(clips[number % len(clips)], drawn, None if drawn.anchor is None else pool[drawn.anchor])
 
     def draw(number: int) -> NDArray[np.uint8]:
         preset = PRESETS["embedded"]

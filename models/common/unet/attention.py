@@ -1,4 +1,4 @@
-"""Multi-head attention whose keys and values can be made once and used at every step."""
+"""Multi-head attention with keys and values that can be computed once and reused at every denoising step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from models.common.attention import scaled_dot_product_attention
 
 KeysValues = tuple[Tensor, Tensor]
-"""Keys and values, each (N, heads, tokens, width of a head)."""
+"""Keys and values, each (N, heads, tokens, head width)."""
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention of tokens to themselves or to a context; parameters are named as diffusers' `Attention` names them."""
+    """Self- or cross-attention. Parameter names are those of diffusers' `Attention`."""
 
     def __init__(self, width: int, *, num_heads: int, context_width: int | None = None) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class MultiHeadAttention(nn.Module):
 
     @property
     def output_bias(self) -> Tensor:
-        """(D): what comes out where all values are zero."""
+        """Bias of the output projection (D): the output when all values are zero."""
         bias = self.to_out[0].bias
         assert isinstance(bias, Tensor)
         return bias
 
     def queries(self, x_NLD: Tensor) -> Tensor:
-        """(N, heads, L, width of a head)."""
+        """Queries (N, heads, L, head width)."""
         return self._heads(self.to_q(x_NLD))
 
     def keys_values(self, context_NLD: Tensor) -> KeysValues:
@@ -40,12 +40,12 @@ class MultiHeadAttention(nn.Module):
         return self._heads(self.to_k(context_NLD)), self._heads(self.to_v(context_NLD))
 
     def output(self, attended_NhLd: Tensor) -> Tensor:
-        """Heads joined and projected: (N, L, D)."""
+        """Concatenate the heads and project: (N, L, D)."""
         joined: Tensor = self.to_out[0](attended_NhLd.transpose(1, 2).flatten(2))
         return joined
 
     def forward(self, x_NLD: Tensor, context: KeysValues | None = None) -> Tensor:
-        """(N, L, D): attention to `context`, or to the tokens themselves."""
+        """Attention to `context`, or self-attention without one: (N, L, D)."""
         keys, values = self.keys_values(x_NLD) if context is None else context
         return self.output(attend(self.queries(x_NLD), keys, values))
 
@@ -54,7 +54,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """softmax(q · kᵀ / √d) · v over (N, heads, tokens, d); keys and values of one row serve all rows."""
+    """softmax(q · kᵀ / √d) · v over (N, heads, tokens, d). Keys and values with N = 1 are broadcast."""
     rows = len(queries)
     if len(keys) == 1 < rows:
         keys, values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
@@ -62,13 +62,14 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 def joined(first: KeysValues, second: KeysValues) -> KeysValues:
-    """The tokens of both, side by side."""
+    """Concatenate two sets of keys and values along the token axis."""
     return torch.cat([first[0], second[0]], 2), torch.cat([first[1], second[1]], 2)
 
 
 def for_rows(context: KeysValues, num_rows: int) -> KeysValues:
-    """Keys and values of clips (B, …) for each of their frames, (num_rows, …); those of one clip, or of as many rows,
-    stay as they are.
+    """Repeat keys and values of clips (B, …) for each of their frames: (num_rows, …).
+
+    Inputs with B = 1 or B = num_rows are returned unchanged.
     """
     keys, values = context
     if len(keys) in (1, num_rows):

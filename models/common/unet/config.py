@@ -1,4 +1,4 @@
-"""Shapes of U-Nets and of their temporal layers. Imports no torch: planning a job reads configurations."""
+"""Configurations of U-Nets and their temporal layers. Imports no torch, because job planning reads them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MambaConfig:
-    """Shape of a layer; the defaults are those of the paper.
+    """Shape of a Mamba layer; the defaults are those of the paper.
 
-    `state`: numbers of a channel's state. `convolution`: frames that a channel's convolution sees, itself the last.
-    `expand`: inner width over width. `bidirectional`: a second scan, with parameters of its own, comes from the end.
+    `state`: state size per channel. `convolution`: kernel size, in frames, of the causal depthwise convolution.
+    `expand`: ratio of inner width to width. `bidirectional`: add a second scan, with its own parameters, in reverse.
     """
 
     state: int = 16
@@ -22,18 +22,18 @@ class MambaConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemporalConfig:
-    """Temporal layers.
+    """Temporal layers of a U-Net.
 
-    `layout`: "animatediff", a layer after every ResNet and its spatial transformer; or "modelscope", a layer after
-      every spatial transformer and one after the first convolution, and convolutions over frames after every ResNet.
-    `positions`: whether attention knows the places of frames; without, a window may have any length.
-    `max_frames`: frames that have a place in the table of positions, the most of a window.
-    `mamba`: state-space layers in place of the transformers (Animate-X, arXiv 2410.10306, §3.3), which know the order
-      of frames by themselves; None for transformers.
-    `norm`: GroupNorm's statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the
-      frames (diffusers' `UNetMotionModel` and `UNet3DConditionModel`): the same weights compute other numbers.
-    `head_width`: None for `num_heads` heads everywhere; otherwise heads have this width, and only the layer after the
-      first convolution has `num_heads` of them, whatever its input's width.
+    `layout`: "animatediff": a layer after every ResNet and its spatial transformer. "modelscope": a layer after every
+      spatial transformer and after the first convolution, and convolutions over frames after every ResNet.
+    `positions`: whether attention has positional encodings; without them a window may have any length.
+    `max_frames`: length of the table of positional encodings, and so the maximum length of a window.
+    `mamba`: state-space layers in place of the transformers (Animate-X, arXiv 2410.10306, §3.3); they need no
+      positional encodings. None: transformers.
+    `norm`: GroupNorm statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the frames
+      (diffusers' `UNetMotionModel` and `UNet3DConditionModel`). Outputs differ for the same weights.
+    `head_width`: width of a head; the number of heads then follows from the layer's width, except in the layer after
+      the first convolution, which has `num_heads`. None: `num_heads` heads in every layer.
     """
 
     layout: Literal["animatediff", "modelscope"] = "animatediff"
@@ -45,7 +45,7 @@ class TemporalConfig:
     mamba: MambaConfig | None = None
 
     def heads(self, width: int) -> int:
-        """Heads of a layer within the levels."""
+        """Number of attention heads of a layer of this width."""
         return self.num_heads if self.head_width is None else width // self.head_width
 
 
@@ -53,10 +53,11 @@ class TemporalConfig:
 class UNetConfig:
     """Shape of a U-Net; the defaults are Stable Diffusion 1.5's.
 
-    `widths`: channels of each level, from the full resolution down; `attention`: whether a level has transformers.
-    `num_heads`: of every spatial attention, unless `head_width` says how wide a head is. `context_width`: of a token.
-    `pose_attention`: α of a second transformer after each spatial one, x + α · Δ(x), whose context is the motion of a
-      frame (Animate-X, arXiv 2410.10306, §3.3); None for none.
+    `widths`: channels of each level, from the full resolution down. `attention`: whether each level has transformers.
+    `num_heads`: heads of every spatial attention, unless `head_width` is given. `context_width`: width of a context
+      token.
+    `pose_attention`: scale α of a second transformer after each spatial one, x + α · Δ(x), whose context is the motion
+      tokens of the frame (Animate-X, arXiv 2410.10306, §3.3). None: no such transformers.
     """
 
     in_channels: int = 4
@@ -75,5 +76,5 @@ class UNetConfig:
             raise ValueError(f"widths {self.widths} and attention {self.attention} must name the same levels")
 
     def heads(self, width: int) -> int:
-        """Heads of a spatial attention of this width."""
+        """Number of heads of a spatial attention of this width."""
         return self.num_heads if self.head_width is None else width // self.head_width

@@ -15,7 +15,7 @@ from models.common.unet.selective_scan import selective_scan
 
 
 class SelectiveScan(nn.Module):
-    """Convolution and scan in one direction. Parameters are named as mamba_ssm's `Mamba` names them."""
+    """Causal convolution and scan in one direction. Parameter names are those of mamba_ssm's `Mamba`."""
 
     def __init__(self, inner: int, rank: int, config: MambaConfig) -> None:
         super().__init__()
@@ -25,14 +25,14 @@ class SelectiveScan(nn.Module):
         self.dt_proj = nn.Linear(rank, inner)
         self.A_log = nn.Parameter(torch.arange(1, config.state + 1).float().log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
-        # Step sizes begin between 0.001 and 0.1, evenly in their logarithm (§3.6): softplus of the bias is the step.
+        # Initial step sizes, the softplus of the bias, are log-uniform in 0.001 … 0.1 (§3.6).
         nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
         with torch.no_grad():
             step = torch.exp(torch.empty(inner).uniform_(math.log(1e-3), math.log(1e-1)))
             self.dt_proj.bias.copy_(step.expm1().log())
 
     def forward(self, x_FMD: Tensor) -> Tensor:
-        """(F, M, D)."""
+        """Inputs and outputs are (F, M, D)."""
         x_FMD = functional.silu(self._convolved(x_FMD))
         step, b, c = self.x_proj(x_FMD).split([self.rank, self.state, self.state], -1)
         delta = functional.softplus(self.dt_proj(step))
@@ -41,7 +41,7 @@ class SelectiveScan(nn.Module):
         return scanned + self.D.to(x_FMD.dtype) * x_FMD
 
     def _convolved(self, x_FMD: Tensor) -> Tensor:
-        """Each channel's convolution over this frame and those before it: shifts of the frames, one for each tap."""
+        """Causal depthwise convolution over frames, computed as a sum of shifted frames, one per tap."""
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
         assert bias is not None
         taps = weight.shape[1]
@@ -53,7 +53,7 @@ class SelectiveScan(nn.Module):
 
 
 class Mamba(nn.Module):
-    """The whole layer. Its output begins at zero. The gate is one for both directions."""
+    """Mamba layer with a zero-initialised output projection. Both directions share one gate."""
 
     def __init__(self, width: int, config: MambaConfig) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Mamba(nn.Module):
         nn.init.zeros_(self.out_proj.weight)
 
     def forward(self, x_FMD: Tensor) -> Tensor:
-        """(F, M, D), frames first."""
+        """Inputs and outputs are (F, M, D)."""
         x, gate = self.in_proj(x_FMD).chunk(2, -1)
         scanned = self.forward_scan(x)
         if self.backward_scan is not None:

@@ -2,9 +2,9 @@
 
     h_t = exp(Δ_t A) h_{t−1} + Δ_t x_t B_t,    y_t = C_t · h_t,    h_0 = 0
 
-On a CPU a plain loop over frames, in place, is fastest: scans that work on all frames at once pay more for memory than
-they win, and a cumulative sum with a division overflows within 32 frames. On a GPU the kernels of `mamba_ssm` run where
-that package is installed, and the same loop where it is not.
+On a CPU an in-place loop over frames is fastest: parallel scans are bound by memory bandwidth, and a cumulative sum
+with a division overflows within 32 frames. On a GPU the kernels of `mamba_ssm` are used if installed, otherwise the
+same loop.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from torch.autograd.function import once_differentiable
 # F frames, M sequences, D width, S state
 
 NUMBERS_ON_CPU = 1 << 18
-"""Of a state, at once: it stays in the cache while it goes over the frames."""
+"""Elements of the state in one chunk of the forward pass, so that it stays in the CPU's cache."""
 NUMBERS_KEPT_ON_CPU = 1 << 21
-"""Of the states of all frames, which the backward pass keeps."""
+"""Elements of the states of all frames in one chunk of the backward pass."""
 NUMBERS_ELSEWHERE = 1 << 26
+"""Elements in one chunk on other devices."""
 
 
 def selective_scan(x_FMD: Tensor, delta_FMD: Tensor, A_DS: Tensor, B_FMS: Tensor, C_FMS: Tensor) -> Tensor:
-    """Y (F, M, D) of inputs x, step sizes Δ > 0, and A < 0, in the dtype of x.
+    """Output y (F, M, D), in the dtype of x, of inputs x, step sizes Δ > 0 and A < 0.
 
-    Nothing of size sequences · width · frames · state is ever made. States are kept in float32, in float64 for inputs
-    of that; the gradient can be taken once.
+    No tensor of size sequences · width · frames · state is allocated. States are float32, or float64 for float64
+    inputs. Not twice differentiable.
     """
     kernel = _kernel() if x_FMD.is_cuda else None
     if kernel is not None:
@@ -43,13 +44,13 @@ def selective_scan(x_FMD: Tensor, delta_FMD: Tensor, A_DS: Tensor, B_FMS: Tensor
 
 @cache
 def _kernel() -> Callable[..., Tensor] | None:
-    """`selective_scan_fn` of mamba_ssm, or None where it is not installed."""
+    """`selective_scan_fn` of mamba_ssm, or None if it is not installed."""
     try:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
     except ImportError:
         return None
-    found: Callable[..., Tensor] = selective_scan_fn
-    return found
+    kernel: Callable[..., Tensor] = selective_scan_fn
+    return kernel
 
 
 def _by_kernel(
@@ -60,16 +61,16 @@ def _by_kernel(
     B_FMS: Tensor,
     C_FMS: Tensor,
 ) -> Tensor:
-    """Its arguments are (sequence, width or state, frame)."""
+    """Call the kernel, whose arguments are (sequence, width or state, frame)."""
     x, delta, b, c = (t.permute(1, 2, 0).contiguous() for t in (x_FMD, delta_FMD, B_FMS, C_FMS))
     scanned = kernel(x, delta.to(x.dtype), A_DS.float(), b.to(x.dtype), c.to(x.dtype))
     return scanned.permute(2, 0, 1).to(x_FMD.dtype)
 
 
 class _Scan(torch.autograd.Function):
-    """Sequences go a few at a time, so that what is made on the way is small, and the backward pass makes it again.
+    """Scan in chunks of sequences, which bounds intermediate tensors; the backward pass recomputes the states.
 
-    States are (sequence, state, width): with the width last, sums over the state are products of row and matrix.
+    States are (sequence, state, width): with the width last, sums over the state are vector-matrix products.
     """
 
     @staticmethod
@@ -78,14 +79,14 @@ class _Scan(torch.autograd.Function):
         frames, _, width = x.shape
         rates = a.t().contiguous()
         y = torch.empty_like(x)
-        for some in _blocks(x, a, 1):
-            dx = delta[:, some] * x[:, some]
+        for chunk in _chunks(x, a, 1):
+            dx = delta[:, chunk] * x[:, chunk]
             state = x.new_zeros(dx.shape[1], a.shape[1], width)
             decay = torch.empty_like(state)
             for t in range(frames):
-                torch.mul(delta[t, some, None], rates, out=decay).exp_()
-                state.mul_(decay).addcmul_(b[t, some, :, None], dx[t, :, None])
-                torch.bmm(c[t, some, None], state, out=y[t, some, None])
+                torch.mul(delta[t, chunk, None], rates, out=decay).exp_()
+                state.mul_(decay).addcmul_(b[t, chunk, :, None], dx[t, :, None])
+                torch.bmm(c[t, chunk, None], state, out=y[t, chunk, None])
         return y
 
     @staticmethod
@@ -96,37 +97,37 @@ class _Scan(torch.autograd.Function):
         rates, grad_y = a.t().contiguous(), grad_y.contiguous()
         grad_x, grad_delta, grad_b, grad_c = (torch.empty_like(t) for t in (x, delta, b, c))
         grad_rates = torch.zeros_like(rates)
-        for some in _blocks(x, a, 2 * frames):
-            dx = delta[:, some] * x[:, some]
+        for chunk in _chunks(x, a, 2 * frames):
+            dx = delta[:, chunk] * x[:, chunk]
             shape = (dx.shape[1], *rates.shape)
             decays, states = x.new_empty(frames, *shape), x.new_empty(frames, *shape)
             for t in range(frames):
-                torch.mul(delta[t, some, None], rates, out=decays[t]).exp_()
+                torch.mul(delta[t, chunk, None], rates, out=decays[t]).exp_()
                 if t:
                     torch.mul(states[t - 1], decays[t], out=states[t])
                 else:
                     states[t].zero_()
-                states[t].addcmul_(b[t, some, :, None], dx[t, :, None])
+                states[t].addcmul_(b[t, chunk, :, None], dx[t, :, None])
             grad_state = x.new_zeros(shape)
             for t in reversed(range(frames)):
-                grad_state.addcmul_(c[t, some, :, None], grad_y[t, some, None])
-                grad_c[t, some] = torch.bmm(states[t], grad_y[t, some, :, None])[..., 0]
-                grad_b[t, some] = torch.bmm(grad_state, dx[t, :, :, None])[..., 0]
-                grad_dx = torch.bmm(b[t, some, None], grad_state)[:, 0]
+                grad_state.addcmul_(c[t, chunk, :, None], grad_y[t, chunk, None])
+                grad_c[t, chunk] = torch.bmm(states[t], grad_y[t, chunk, :, None])[..., 0]
+                grad_b[t, chunk] = torch.bmm(grad_state, dx[t, :, :, None])[..., 0]
+                grad_dx = torch.bmm(b[t, chunk, None], grad_state)[:, 0]
                 grad_state.mul_(decays[t])
-                grad_delta[t, some] = grad_dx * x[t, some]
-                torch.mul(grad_dx, delta[t, some], out=grad_x[t, some])
-                if t:  # of Δ A, through the decay
+                grad_delta[t, chunk] = grad_dx * x[t, chunk]
+                torch.mul(grad_dx, delta[t, chunk], out=grad_x[t, chunk])
+                if t:  # gradient of Δ A, through the decay
                     exponent = torch.mul(grad_state, states[t - 1], out=decays[t])
-                    grad_rates += (exponent * delta[t, some, None]).sum(0)
-                    grad_delta[t, some] += exponent.mul_(rates).sum(1)
+                    grad_rates += (exponent * delta[t, chunk, None]).sum(0)
+                    grad_delta[t, chunk] += exponent.mul_(rates).sum(1)
         return grad_x, grad_delta, grad_rates.t(), grad_b, grad_c
 
 
-def _blocks(x: Tensor, a: Tensor, kept: int) -> list[slice]:
-    """Sequences that go together where so many states of each are kept."""
-    most = NUMBERS_ELSEWHERE
+def _chunks(x: Tensor, a: Tensor, num_states: int) -> list[slice]:
+    """Chunks of sequences such that `num_states` states of each sequence stay within the limits above."""
+    limit = NUMBERS_ELSEWHERE
     if x.device.type == "cpu":
-        most = NUMBERS_ON_CPU if kept == 1 else NUMBERS_KEPT_ON_CPU
-    count = max(1, most // (a.numel() * kept))
+        limit = NUMBERS_ON_CPU if num_states == 1 else NUMBERS_KEPT_ON_CPU
+    count = max(1, limit // (a.numel() * num_states))
     return [slice(start, min(start + count, x.shape[1])) for start in range(0, x.shape[1], count)]

@@ -1,20 +1,23 @@
-"""What looks over the frames of a clip, pixel by pixel: the motion modules of AnimateDiff (arXiv 2307.04725), the
-temporal transformers of ModelScope's text-to-video (arXiv 2308.06571), and Mamba in their place.
+"""Temporal layers, applied over the frames of each pixel: the motion modules of AnimateDiff (arXiv 2307.04725), the
+temporal transformers of ModelScope's text-to-video (arXiv 2308.06571), and Mamba layers in their place.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
+from models.common.digest import CheckpointError
 from models.common.unet.attention import MultiHeadAttention
 from models.common.unet.config import MambaConfig, TemporalConfig
 from models.common.unet.mamba import Mamba
 
 
 class TemporalBlock(nn.Module):
-    """Two self-attentions over frames, and a feed-forward."""
+    """Two self-attentions over frames and a feed-forward network."""
 
     def __init__(self, width: int, *, num_heads: int) -> None:
         super().__init__()
@@ -26,16 +29,16 @@ class TemporalBlock(nn.Module):
         self.ff = FeedForward(width, activation_fn="geglu")
 
     def forward(self, x_MFD: Tensor, positions_FD: Tensor | None = None) -> Tensor:
-        """(M, F, D): M pixels; positions are added to what each attention sees."""
+        """Tokens (M, F, D) of M pixels. Positional encodings are added to the input of each attention."""
         for norm, attention in ((self.norm1, self.attn1), (self.norm2, self.attn2)):
-            seen = norm(x_MFD)
-            x_MFD = x_MFD + attention(seen if positions_FD is None else seen + positions_FD)
+            normed = norm(x_MFD)
+            x_MFD = x_MFD + attention(normed if positions_FD is None else normed + positions_FD)
         out: Tensor = x_MFD + self.ff(self.norm3(x_MFD))
         return out
 
 
 class TemporalLayer(nn.Module):
-    """Something over the frames of each pixel, added to them."""
+    """Base of the temporal layers: a residual branch over the frames of each pixel, with its GroupNorm."""
 
     def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int) -> None:
         super().__init__()
@@ -43,25 +46,25 @@ class TemporalLayer(nn.Module):
         self.norm = nn.GroupNorm(norm_groups, width, eps=1e-6)
 
     def normed(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
-        """(B, F, C, H, W)."""
+        """Normalised input as (B, F, C, H, W)."""
         clips = (-1, num_frames, *x_NCHW.shape[1:])
-        # Where all before it is frozen, no gradient goes through the norm: PyTorch's (2.13) channels-last kernel of the
-        # CPU then writes that gradient to nowhere and dies.
+        # PyTorch 2.13's channels-last GroupNorm kernel for CPUs crashes in the backward pass when its input needs no
+        # gradient (frozen layers before it).
         x = x_NCHW.contiguous() if torch.is_grad_enabled() and not x_NCHW.requires_grad else x_NCHW
         if self.config.norm == "pooled":
             pooled: Tensor = self.norm(x.reshape(clips).transpose(1, 2))
             return pooled.transpose(1, 2)
-        alone: Tensor = self.norm(x)
-        return alone.reshape(clips)
+        per_frame: Tensor = self.norm(x)
+        return per_frame.reshape(clips)
 
 
 class TemporalTransformer(TemporalLayer):
-    """A motion module: attention over frames. It begins as the identity."""
+    """Motion module: attention over frames. The output projection is zero-initialised."""
 
     positions: Tensor | None
 
     def __init__(self, width: int, config: TemporalConfig, *, norm_groups: int, inner_width: int | None = None) -> None:
-        """`inner_width`: of the attention; None: `width`."""
+        """`inner_width`: width of the attention; None: `width`."""
         super().__init__(width, config, norm_groups=norm_groups)
         inner = inner_width or width
         self.proj_in = nn.Linear(width, inner)
@@ -69,18 +72,18 @@ class TemporalTransformer(TemporalLayer):
         self.proj_out = nn.Linear(inner, width)
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
-        places = sinusoids(config.max_frames, inner) if config.positions else None
-        self.register_buffer("positions", places, persistent=False)
+        table = sinusoids(config.max_frames, inner) if config.positions else None
+        self.register_buffer("positions", table, persistent=False)
 
     def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
-        """(N, C, H, W) with N = clips · frames, frames of a clip side by side.
+        """(N, C, H, W) with N = clips · frames; the frames of a clip are consecutive.
 
         Raises:
-            ValueError: more frames than have a position.
+            ValueError: more frames than positional encodings.
         """
         if self.positions is not None and num_frames > len(self.positions):
             raise ValueError(
-                f"a window has {num_frames} frames, the temporal layers know places for {len(self.positions)}"
+                f"a window has {num_frames} frames, the temporal layers have positions for {len(self.positions)}"
             )
         _, channels, height, width = x_NCHW.shape
         x_MFC = self.normed(x_NCHW, num_frames).permute(0, 3, 4, 1, 2).flatten(0, 2)
@@ -91,14 +94,14 @@ class TemporalTransformer(TemporalLayer):
 
 
 class TemporalMamba(TemporalLayer):
-    """A state-space layer over frames, of any number, in time linear in it. It begins as the identity."""
+    """State-space layer over any number of frames, in linear time. The output projection is zero-initialised."""
 
     def __init__(self, width: int, config: TemporalConfig, mamba: MambaConfig, *, norm_groups: int) -> None:
         super().__init__(width, config, norm_groups=norm_groups)
         self.mamba = Mamba(width, mamba)
 
     def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:
-        """(N, C, H, W) with N = clips · frames, frames of a clip side by side."""
+        """(N, C, H, W) with N = clips · frames; the frames of a clip are consecutive."""
         normed_BFCHW = self.normed(x_NCHW, num_frames)
         clips, _, channels, height, width = normed_BFCHW.shape
         x_FMC = normed_BFCHW.permute(1, 0, 3, 4, 2).flatten(1, 3)
@@ -109,16 +112,27 @@ class TemporalMamba(TemporalLayer):
 def temporal_layer(
     width: int, config: TemporalConfig, *, norm_groups: int, inner_width: int | None = None
 ) -> TemporalLayer:
-    """The layer that the configuration asks for. `inner_width`: of a transformer's attention."""
+    """Temporal layer of the configured kind. `inner_width`: width of a transformer's attention."""
     if config.mamba is not None:
         return TemporalMamba(width, config, config.mamba, norm_groups=norm_groups)
     return TemporalTransformer(width, config, norm_groups=norm_groups, inner_width=inner_width)
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """(length, width) float32: sines in even columns, cosines in odd ones, of wavelengths up to 10000 · 2π."""
-    # On the CPU even while a network is made on the meta device: no checkpoint brings the table back.
-    place = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
-    angle = place / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
+    """Sinusoidal positional encodings (length, width), float32: sines in even columns, cosines in odd ones."""
+    # On the CPU even under `torch.device("meta")`: the table is in no checkpoint.
+    position = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
+    angle = position / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
     table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
     return table[:, :width].float()
+
+
+def check_sinusoids(key: str, table: Tensor, path: Path) -> None:
+    """Check that a checkpoint's positional encodings (1, length, width) are those of `sinusoids`.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    # Tolerance for tables stored in half precision.
+    if table.ndim != 3 or not torch.allclose(table[0].float(), sinusoids(*table.shape[1:]), atol=2e-3):
+        raise CheckpointError(f"{path}: {key} {tuple(table.shape)} is no table of sinusoidal positions")

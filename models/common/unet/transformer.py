@@ -1,4 +1,4 @@
-"""The spatial transformer of Stable Diffusion, with a reference's tokens beside its own (Animate Anyone, §3.2)."""
+"""Spatial transformer of Stable Diffusion with reference attention (Animate Anyone, arXiv 2311.17117, §3.2)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.common.unet.attention import KeysValues, MultiHeadAttention, attend,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockConditions:
-    """What one transformer block reads besides its input; it depends on no step, so it is made once.
+    """Conditioning inputs of one transformer block, independent of the timestep and computed once per animation.
 
-    `context`: what cross-attention adds where there is one context token, (R, 1, D): a softmax over one token is 1,
-    whatever the query; otherwise the tokens' keys and values.
-    `reference`: keys and values of the reference's tokens; None for none.
-    R is 1, the number of rows, or rows · frames where every frame has a context of its own.
+    `context`: keys and values of the context tokens. For a single token, the output of cross-attention (R, 1, D)
+    instead: a softmax over one token is 1 for every query.
+    `reference`: keys and values of the reference's tokens, or None.
+    R is 1, the number of rows, or rows · frames if every frame has its own context.
     """
 
     context: Tensor | KeysValues
@@ -26,7 +26,9 @@ class BlockConditions:
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention over [own tokens, reference tokens], cross-attention to the context, feed-forward."""
+    """Self-attention over [own tokens, reference tokens], cross-attention to the context, and a feed-forward
+    network.
+    """
 
     def __init__(self, width: int, *, num_heads: int, context_width: int) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(width, activation_fn="geglu")
 
     def conditions(self, context_RLD: Tensor, reference_RLD: Tensor | None = None) -> BlockConditions:
-        """What this block will read of context tokens and of the reference's features in the same place."""
+        """Conditioning inputs from context tokens and from the reference's features at this block."""
         keys, values = self.attn2.keys_values(context_RLD)
         return BlockConditions(
             context=self.attn2.output(values) if context_RLD.shape[1] == 1 else (keys, values),
@@ -48,10 +50,10 @@ class TransformerBlock(nn.Module):
     def forward(
         self, x_NLD: Tensor, conditions: BlockConditions | None, *, num_frames: int, num_unconditional: int
     ) -> tuple[Tensor, Tensor]:
-        """The tokens, and the input of self-attention (a ReferenceNet's features).
+        """Returns the tokens and the input of self-attention (the features of a ReferenceNet).
 
-        N = rows · frames. The first `num_unconditional` rows have no reference and a context of zeros, whose values are
-        zero, so that cross-attention adds its bias.
+        N = rows · frames. The first `num_unconditional` rows have no reference and a context of zeros, for which
+        cross-attention only adds its output bias.
         """
         unconditional = num_unconditional * num_frames
         normed = self.norm1(x_NLD)
@@ -62,17 +64,18 @@ class TransformerBlock(nn.Module):
 
     def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, unconditional: int) -> Tensor:
         if conditions is None or conditions.reference is None:
-            alone: Tensor = self.attn1(x_NLD)
-            return alone
+            output: Tensor = self.attn1(x_NLD)
+            return output
         queries, (keys, values) = self.attn1.queries(x_NLD), self.attn1.keys_values(x_NLD)
         reference = for_rows(conditions.reference, len(x_NLD) - unconditional)
         if len(reference[0]) == 1:
             rows = len(x_NLD) - unconditional
             reference = (reference[0].expand(rows, -1, -1, -1), reference[1].expand(rows, -1, -1, -1))
-        seen = attend(queries[unconditional:], *joined((keys[unconditional:], values[unconditional:]), reference))
+        attended = attend(queries[unconditional:], *joined((keys[unconditional:], values[unconditional:]), reference))
         if unconditional:
-            seen = torch.cat([attend(queries[:unconditional], keys[:unconditional], values[:unconditional]), seen])
-        return self.attn1.output(seen)
+            unconditioned = attend(queries[:unconditional], keys[:unconditional], values[:unconditional])
+            attended = torch.cat([unconditioned, attended])
+        return self.attn1.output(attended)
 
     def _cross_attention(
         self, x_NLD: Tensor, conditions: BlockConditions | None, num_frames: int, unconditional: int
@@ -92,7 +95,7 @@ class TransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Attention over the pixels of each frame, added to them `scale` times."""
+    """Transformer over the pixels of each frame; its residual is multiplied by `scale`."""
 
     def __init__(self, width: int, *, num_heads: int, context_width: int, norm_groups: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -106,7 +109,7 @@ class SpatialTransformer(nn.Module):
 
     @property
     def block(self) -> TransformerBlock:
-        """Its one transformer block."""
+        """The only transformer block."""
         block = self.transformer_blocks[0]
         assert isinstance(block, TransformerBlock)
         return block
@@ -114,7 +117,7 @@ class SpatialTransformer(nn.Module):
     def forward(
         self, x_NCHW: Tensor, conditions: BlockConditions | None, *, num_frames: int = 1, num_unconditional: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W), and the block's features (N, H · W, C)."""
+        """Returns the output (N, C, H, W) and the block's features (N, H · W, C)."""
         height, width = x_NCHW.shape[2:]
         tokens = self.proj_in(self.norm(x_NCHW)).flatten(2).transpose(1, 2)
         tokens, features = self.block(tokens, conditions, num_frames=num_frames, num_unconditional=num_unconditional)

@@ -1,6 +1,6 @@
-"""The U-Net of Stable Diffusion 1.x, of any size, over single images or over clips with temporal layers.
+"""U-Net of Stable Diffusion 1.x in any size, for images or, with temporal layers, for clips.
 
-Parameters are named as diffusers names them, temporal layers as in its `UNetMotionModel`.
+Parameter names are those of diffusers, in temporal layers those of its `UNetMotionModel`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_temporal(name: str) -> bool:
 
 
 class Level(nn.Module):
-    """Layers at one resolution: ResNet, spatial transformer, temporal transformer; then a change of resolution."""
+    """Layers at one resolution (ResNet, spatial transformer, temporal layer), and up- or downsampling."""
 
     def __init__(
         self, channels: Sequence[tuple[int, int]], config: UNetConfig, temporal: TemporalConfig | None, attention: bool
@@ -58,7 +58,7 @@ class Level(nn.Module):
         )
 
     def residual(self, index: int, x_NCHW: Tensor, embedding: Tensor, num_frames: int, temporal: bool) -> Tensor:
-        """The image after one ResNet, and the convolutions over frames that belong to it."""
+        """Apply one ResNet and its convolutions over frames."""
         x_NCHW = self.resnets[index](x_NCHW, embedding)
         if temporal and index < len(self.temporal_convs):
             x_NCHW = self.temporal_convs[index](x_NCHW, num_frames)
@@ -75,7 +75,7 @@ class Level(nn.Module):
         num_unconditional: int,
         temporal: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """The image after one layer, and its transformer's features where it has one."""
+        """Apply one layer; returns its output and the features of its transformer, if it has one."""
         features = None
         x_NCHW = self.residual(index, x_NCHW, embedding, num_frames, temporal)
         if index < len(self.attentions):
@@ -90,7 +90,7 @@ class Level(nn.Module):
 
 
 class DownLevel(Level):
-    """A level on the way down."""
+    """Level of the encoder."""
 
     def __init__(self, level: int, config: UNetConfig, temporal: TemporalConfig | None) -> None:
         width, before = config.widths[level], config.widths[max(level - 1, 0)]
@@ -101,7 +101,7 @@ class DownLevel(Level):
 
 
 class UpLevel(Level):
-    """A level on the way up, whose layers each read a skip connection as well."""
+    """Level of the decoder; each layer also reads a skip connection."""
 
     def __init__(self, level: int, config: UNetConfig, temporal: TemporalConfig | None) -> None:
         widths = config.widths
@@ -115,7 +115,7 @@ class UpLevel(Level):
 
 
 class MiddleLevel(Level):
-    """ResNet, transformers, ResNet, at the lowest resolution."""
+    """ResNet, transformers and ResNet at the lowest resolution."""
 
     def __init__(self, config: UNetConfig, temporal: TemporalConfig | None) -> None:
         width = config.widths[-1]
@@ -133,10 +133,11 @@ class MiddleLevel(Level):
 
 
 class UNet(nn.Module):
-    """Stable Diffusion's U-Net without its output layers, which only a denoiser has.
+    """U-Net of Stable Diffusion without output layers, which only a denoiser has.
 
-    `temporal` off runs its layers as if they were not there. `gradient_checkpointing` computes each layer again in the
-    backward pass instead of keeping what it computed.
+    Attributes:
+        temporal: whether the temporal layers run.
+        gradient_checkpointing: whether the backward pass recomputes the activations of each layer.
     """
 
     def __init__(self, config: UNetConfig, temporal: TemporalConfig | None = None) -> None:
@@ -159,12 +160,12 @@ class UNet(nn.Module):
 
     @property
     def transformers(self) -> list[SpatialTransformer]:
-        """All spatial transformers, in the order in which they run."""
+        """All spatial transformers, in execution order."""
         return [module for level in self._levels for module in level.attentions]
 
     @property
     def pose_transformers(self) -> list[SpatialTransformer]:
-        """The transformers after them that read motion, in the same order."""
+        """All pose transformers, in execution order."""
         return [module for level in self._levels for module in level.pose_attentions]
 
     @property
@@ -172,17 +173,17 @@ class UNet(nn.Module):
         return (*self.down_blocks, self.mid_block, *self.up_blocks)
 
     def shards(self) -> list[nn.Module]:
-        """Parts that are only ever called as a whole, which transformers are not: what can be spread over processes."""
-        found: list[nn.Module] = [] if self.transformer_in is None else [self.transformer_in]
+        """Modules that FSDP may wrap: those called through `forward` only, which excludes transformers."""
+        shards: list[nn.Module] = [] if self.transformer_in is None else [self.transformer_in]
         for level in self._levels:
-            found.extend([*level.resnets, *level.temporal_convs, *level.motion_modules])
-        return found
+            shards.extend([*level.resnets, *level.temporal_convs, *level.motion_modules])
+        return shards
 
     def conditions(self, context_RLD: Tensor, reference: Sequence[Tensor] | None = None) -> list[BlockConditions]:
-        """What every transformer reads of context tokens, and of a reference's features (one (R, L, D) for each).
+        """Conditioning inputs of every transformer, from context tokens and reference features, one (R, L, D) each.
 
         Raises:
-            ValueError: features of another network.
+            ValueError: the number of features is not that of transformers.
         """
         transformers = self.transformers
         if reference is not None and len(reference) != len(transformers):
@@ -193,7 +194,7 @@ class UNet(nn.Module):
         ]
 
     def pose_conditions(self, tokens_NLD: Tensor) -> list[BlockConditions]:
-        """What every pose transformer reads of the motion tokens of each frame, N = rows · frames."""
+        """Conditioning inputs of every pose transformer, from motion tokens of each frame, N = rows · frames."""
         return [transformer.block.conditions(tokens_NLD) for transformer in self.pose_transformers]
 
     def forward_features(
@@ -207,34 +208,34 @@ class UNet(nn.Module):
         num_unconditional: int = 0,
         features: list[Tensor] | None = None,
     ) -> Tensor:
-        """From the output of `conv_in` (N, C, H, W) at training steps (N,) to the input of an output layer.
+        """From the output of `conv_in` (N, C, H, W) at timesteps (N,) to the input of an output layer.
 
-        `features`: a list to which each transformer's are appended.
+        `features`: list to which the features of each transformer are appended.
         """
         embedding = self.time_embedding(self.time_proj(t_N).to(x_NCHW.dtype))
-        waiting = iter(conditions if conditions is not None else [None] * len(self.transformers))
-        waiting_pose = iter(pose_conditions if pose_conditions is not None else [None] * len(self.pose_transformers))
+        remaining = iter(conditions if conditions is not None else [None] * len(self.transformers))
+        remaining_pose = iter(pose_conditions if pose_conditions is not None else [None] * len(self.pose_transformers))
 
         def layer(level: nn.Module, index: int, x: Tensor) -> Tensor:
             assert isinstance(level, Level)
-            read = next(waiting) if index < len(level.attentions) else None
-            read_pose = next(waiting_pose) if index < len(level.pose_attentions) else None
+            block = next(remaining) if index < len(level.attentions) else None
+            pose_block = next(remaining_pose) if index < len(level.pose_attentions) else None
             arguments: tuple[Any, ...] = (
                 index,
                 x,
                 embedding,
-                read,
-                read_pose,
+                block,
+                pose_block,
                 num_frames,
                 num_unconditional,
                 self.temporal,
             )
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x, found = checkpoint(level.layer, *arguments, use_reentrant=False)
+                x, block_features = checkpoint(level.layer, *arguments, use_reentrant=False)
             else:
-                x, found = level.layer(*arguments)
-            if features is not None and found is not None:
-                features.append(found)
+                x, block_features = level.layer(*arguments)
+            if features is not None and block_features is not None:
+                features.append(block_features)
             return x
 
         if self.transformer_in is not None and self.temporal:
@@ -253,7 +254,7 @@ class UNet(nn.Module):
             for index in range(len(level.resnets)):  # type: ignore[arg-type]
                 x_NCHW = layer(level, index, torch.cat([x_NCHW, skips.pop()], 1))
             for upsample in level.upsamplers:  # type: ignore[union-attr]
-                # An odd side does not come back by doubling.
+                # Doubling would not restore an odd size.
                 x_NCHW = upsample(x_NCHW, output_size=skips[-1].shape[2:])
         return x_NCHW
 
@@ -269,7 +270,7 @@ def _transformer(width: int, config: UNetConfig, *, scale: float = 1.0) -> Spati
 
 
 def _pose_transformer(width: int, config: UNetConfig, scale: float) -> SpatialTransformer:
-    """One that begins as the identity: it is added to a network that knows pictures already."""
+    """Zero-initialised, because it is added to a pretrained network."""
     transformer = _transformer(width, config, scale=scale)
     for parameter in transformer.proj_out.parameters():
         nn.init.zeros_(parameter)

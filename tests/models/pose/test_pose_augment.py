@@ -14,12 +14,12 @@ from models.pose.pose_augment import (
     OPERATIONS,
     PARTS,
     UNCHANGED,
-    Change,
     ExplicitIndicatorConfig,
-    changed,
-    draw_change,
+    PoseChange,
+    apply_change,
     realigned,
     rescaled,
+    sample_change,
     with_parts,
     without_parts,
 )
@@ -65,7 +65,7 @@ def test_rescaled_limbs_have_the_requested_lengths_and_others_stay(
     factors_by_operation: dict[str, float], seed: int
 ) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
-    result = changed(clip, Change(factors=factors_by_operation), None)
+    result = apply_change(clip, PoseChange(factors=factors_by_operation), None)
     ratio = {group: factor for name, factor in factors_by_operation.items() for group in OPERATIONS[name]}
     for group in GROUPS:
         expected = lengths(clip, group) * ratio.get(group, 1.0)
@@ -83,7 +83,7 @@ def test_scores_are_unchanged_and_points_finite(
     clip[:2, of_clip] = (np.nan, np.nan, 0.0)
     anchor[of_anchor, 2] = 0.0
     before = clip.copy()
-    result = changed(clip, Change(anchor=0, realign=realign, factors=factors_by_operation), anchor)
+    result = apply_change(clip, PoseChange(anchor=0, realign=realign, factors=factors_by_operation), anchor)
     np.testing.assert_array_equal(result[..., 2], clip[..., 2])
     assert np.isfinite(result[result[..., 2] > 0]).all()
     np.testing.assert_array_equal(clip, before)  # what was given is left alone
@@ -94,8 +94,8 @@ def test_scores_are_unchanged_and_points_finite(
 def test_a_change_is_its_realignment_then_its_rescaling(factors_by_operation: dict[str, float], seed: int) -> None:
     clip = dancing(LENGTHS_PX, seed=seed)
     anchor = dancing({name: 1.2 * length for name, length in LENGTHS_PX.items()}, num_frames=1, seed=seed + 1)[0]
-    together = changed(clip, Change(anchor=0, realign=True, factors=factors_by_operation), anchor)
-    apart = changed(realigned(clip, anchor), Change(factors=factors_by_operation), None)
+    together = apply_change(clip, PoseChange(anchor=0, realign=True, factors=factors_by_operation), anchor)
+    apart = apply_change(realigned(clip, anchor), PoseChange(factors=factors_by_operation), None)
     np.testing.assert_allclose(together, apart, atol=0.02)
 
 
@@ -131,8 +131,8 @@ def test_a_part_is_attached_to_the_nearest_common_point_or_not_added() -> None:
 
 def test_changes_follow_the_configured_probabilities_and_ranges_deterministically() -> None:
     config = ExplicitIndicatorConfig(probability=0.8)
-    drawn = [draw_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
-    assert drawn == [draw_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
+    drawn = [sample_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
+    assert drawn == [sample_change(np.random.default_rng(seed), config, pool_size=5) for seed in range(2000)]
     applied = [change for change in drawn if change != UNCHANGED]
     assert 0.77 < len(applied) / len(drawn) < 0.83
     assert {change.anchor for change in applied} == set(range(5))
@@ -159,7 +159,7 @@ def test_each_ablation_disables_only_its_own_change(switch: dict[str, Any], fiel
     config = ExplicitIndicatorConfig()
     for seed in range(200):
         full, less = (
-            draw_change(np.random.default_rng(seed), settings, pool_size=5)
+            sample_change(np.random.default_rng(seed), settings, pool_size=5)
             for settings in (config, replace(config, **switch))
         )
         assert less == (full if full == UNCHANGED else replace(full, **{field: off}))
@@ -169,28 +169,28 @@ def test_a_disabled_range_affects_no_other_limbs() -> None:
     config = ExplicitIndicatorConfig()
     less = replace(config, body=None, shoulders=None)
     for seed in range(200):
-        full, result = (draw_change(np.random.default_rng(seed), c, pool_size=5) for c in (config, less))
+        full, result = (sample_change(np.random.default_rng(seed), c, pool_size=5) for c in (config, less))
         expected = {name: factor for name, factor in full.factors.items() if name not in ("body", "shoulders")}
         assert result == replace(full, factors=expected)
 
 
 def test_without_the_indicator_and_without_anchors() -> None:
     rng = np.random.default_rng(0)
-    assert draw_change(rng, ExplicitIndicatorConfig(probability=0.0), pool_size=3) == UNCHANGED
-    without_pool = draw_change(rng, ExplicitIndicatorConfig(probability=1.0, add_probability=1.0), pool_size=0)
+    assert sample_change(rng, ExplicitIndicatorConfig(probability=0.0), pool_size=3) == UNCHANGED
+    without_pool = sample_change(rng, ExplicitIndicatorConfig(probability=1.0, add_probability=1.0), pool_size=0)
     assert (without_pool.anchor, without_pool.realign, without_pool.added) == (None, False, ())
 
 
 def test_a_part_both_added_and_dropped_is_dropped() -> None:
     clip, anchor = dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=1, seed=7)[0]
     gone = without_parts(clip, ["left_arm"])
-    result = changed(gone, Change(anchor=0, added=("left_arm",), dropped=("left_arm",)), anchor)
+    result = apply_change(gone, PoseChange(anchor=0, added=("left_arm",), dropped=("left_arm",)), anchor)
     np.testing.assert_array_equal(result[..., 2], gone[..., 2])
 
 
 def test_an_empty_change_returns_its_input() -> None:
     clip = dancing(LENGTHS_PX)
-    assert changed(clip, UNCHANGED, None) is clip
+    assert apply_change(clip, UNCHANGED, None) is clip
     assert rescaled(clip, {}) is clip
     assert without_parts(clip, []) is clip
 

@@ -11,17 +11,17 @@ from models.pose.pose_map import PRESETS, draw_pose
 from models.pose.skeleton import INDEX, NUM_KEYPOINTS
 from models.training.recipe import SamplingConfig
 from models.training.sample_spec import (
-    CUT,
+    SPEC,
     ClipOrder,
-    Cut,
+    SampleSpec,
     covering_short_side,
     cut_frames,
     cut_keypoints,
-    draw_cut,
+    sample_spec,
     stream,
 )
 
-WHOLE = Cut(targets=(0,), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
+WHOLE = SampleSpec(targets=(0,), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
 
 
 def test_every_epoch_takes_every_clip_once_in_an_order_of_its_own() -> None:
@@ -47,26 +47,26 @@ def test_targets_are_evenly_spaced_and_the_reference_is_away_from_them(
 ) -> None:
     config = SamplingConfig(num_frames=targets, frame_step=step, sample_margin=margin)
     if num_frames < config.span:
-        with pytest.raises(ValueError, match=f"has no {config.span} for the targets"):
-            draw_cut(num_frames, config, stream(seed, CUT, 0))
+        with pytest.raises(ValueError, match=f"too short, targets span {config.span}"):
+            sample_spec(num_frames, config, stream(seed, SPEC, 0))
         return
-    cut = draw_cut(num_frames, config, stream(seed, CUT, 0))
-    assert len(cut.targets) == targets
-    assert set(np.diff(cut.targets)) <= {step}
-    assert min(cut.targets) >= 0
-    assert max(cut.targets) < num_frames
-    first, last = cut.targets[0], cut.targets[-1]
-    away = max(first - cut.reference, cut.reference - last)
+    spec = sample_spec(num_frames, config, stream(seed, SPEC, 0))
+    assert len(spec.targets) == targets
+    assert set(np.diff(spec.targets)) <= {step}
+    assert min(spec.targets) >= 0
+    assert max(spec.targets) < num_frames
+    first, last = spec.targets[0], spec.targets[-1]
+    away = max(first - spec.reference, spec.reference - last)
     farthest = max(first, num_frames - 1 - last)
     assert away >= min(margin, farthest)
-    assert 0 <= cut.reference < num_frames
+    assert 0 <= spec.reference < num_frames
 
 
 def test_every_start_and_every_far_reference_are_drawn() -> None:
     config = SamplingConfig(num_frames=2, sample_margin=3)
-    cuts = [draw_cut(8, config, stream(0, CUT, number)) for number in range(400)]
-    assert {cut.targets[0] for cut in cuts} == set(range(7))
-    assert {cut.reference for cut in cuts if cut.targets[0] == 3} == {0, 7}
+    specs = [sample_spec(8, config, stream(0, SPEC, number)) for number in range(400)]
+    assert {spec.targets[0] for spec in specs} == set(range(7))
+    assert {spec.reference for spec in specs if spec.targets[0] == 3} == {0, 7}
 
 
 def test_the_part_is_the_largest_of_its_aspect_from_the_middle() -> None:
@@ -81,19 +81,19 @@ def test_drawings_lie_over_the_pictures_they_are_of() -> None:
     """A bright spot at a joint stays under the joint, however the picture is cut, mirrored and scaled."""
     for seed in range(20):
         config = SamplingConfig(height_px=64, width_px=96, min_crop_share=0.7, mirror_share=0.5)
-        cut = draw_cut(1, config, stream(seed, CUT, 0))
+        spec = sample_spec(1, config, stream(seed, SPEC, 0))
         # Decoded at 160 x 120; keypoints were found at twice that size.
         x, y = 80.0, 60.0
         frame = np.zeros((1, 120, 160, 3), np.uint8)
         frame[0, int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = 255
         keypoints = np.zeros((1, NUM_KEYPOINTS, 3), np.float32)
         keypoints[0, INDEX["left_wrist"]] = (2 * x + 0.5, 2 * y + 0.5, 1.0)
-        picture = cut_frames(frame, cut, config)[0]
-        found = cut_keypoints(keypoints, cut, config, work_size_px=(240, 320), frame_size_px=(120, 160))[0]
+        picture = cut_frames(frame, spec, config)[0]
+        found = cut_keypoints(keypoints, spec, config, work_size_px=(240, 320), frame_size_px=(120, 160))[0]
         drawing = draw_pose(found, height_px=64, width_px=96, preset=PRESETS["embedded"])
         spot, joint = (np.argwhere(image.max(axis=2) > 100).mean(axis=0) for image in (picture, drawing))
         # Drawings round down to whole pixels.
-        assert np.abs(spot - joint).max() < 1.2, (seed, cut)
+        assert np.abs(spot - joint).max() < 1.2, (seed, spec)
 
 
 def test_mirrored_skeletons_change_sides() -> None:
