@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models.pose.limb_warp import LimbWarp
 from numpy.typing import NDArray
 
 from models.metrics.pixels import clip_psnr
