@@ -156,8 +156,8 @@ def _line(part: _Part, points: Points, visible: Visibility) -> _Line | None:
 def _strip(
     part: _Part, line: _Line, size_px: float, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]] | None:
-    """Bounding box of a part in a picture of `shape`, and for each of its pixels the position along and across the line,
-    and whether it belongs to the part. None outside the picture.
+    """Bounding box of a part in a picture of `shape`, and per pixel: position along the line, position across it, and
+    whether the pixel belongs to the part. None outside the picture.
     """
     half, before, beyond = part.half_width * size_px, part.before * size_px, part.beyond * size_px
     ends = np.stack([line.start - before * line.along, line.start + (line.length_px + beyond) * line.along])
