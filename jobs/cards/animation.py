@@ -33,14 +33,14 @@ _SETTINGS = {
 }
 
 _ALONE = ("exact", "retargeted", "anthropomorphic")
-"""Settings that every checkpoint is scored in."""
+"""Settings in which every checkpoint is scored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardText:
     """Text of a card that is not in the metadata.
 
-    `title`: of the system. `command`: of its training. `corpus`: training data. `promised`: score -> its target.
+    `title`: name of the system. `command`: training command. `corpus`: training data. `promised`: score -> target.
     `comparison`: remarks on the table of compared runs.
     """
 
@@ -54,12 +54,11 @@ class CardText:
 def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
-    Its metadata hold `runs` (of `jobs.training.worker.run_record`), `scores` by setting, at least those of `_ALONE`,
-    and, where it was compared with others, `comparison`: for each of them `name`, `training`, `clips`, and `scores` by
-    setting.
+    The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting, at least those of
+    `_ALONE`, and optionally `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run.
 
     Raises:
-        CheckpointError: it is absent.
+        CheckpointError: the checkpoint is absent.
     """
     metadata: Mapping[str, Any] = read_metadata(path)
     scores = metadata["scores"]["retargeted"]
@@ -68,18 +67,19 @@ def write_card(path: Path, text: CardText) -> None:
         ("system", *columns), [[recorded_model(run), *(run[key] for key in columns)] for run in metadata["runs"]]
     )
     recipes = "\n".join(
-        f"- {recorded_model(run)}, stage {run['stage']}{_beginning(run)}: `{json.dumps(run['recipe'], sort_keys=True)}`"
+        f"- {recorded_model(run)}, stage {run['stage']}{_initialisation_note(run)}: "
+        f"`{json.dumps(run['recipe'], sort_keys=True)}`"
         for run in metadata["runs"]
     )
     table = _table(
         ("score", "target", *_ALONE),
         [
-            (what, text.promised.get(key, ""), *(f"{metadata['scores'][setting][key]:.2f}" for setting in _ALONE))
-            for key, what in _ROWS
+            (score, text.promised.get(key, ""), *(f"{metadata['scores'][setting][key]:.2f}" for setting in _ALONE))
+            for key, score in _ROWS
         ],
     )
     comparison = metadata.get("comparison")
-    written = f"""# {text.title}, trained on puppets
+    card = f"""# {text.title}, trained on puppets
 
 Trained on drawn puppets only, at {scores["short_side_px"]:.0f} pixels: results on people, animals and photographs are
 poor.
@@ -103,32 +103,32 @@ as 100 dB for the reference repeated.
 {_meanings(_ALONE)}
 
 {table}
-{_beside_others(comparison, text.comparison) if comparison else ""}
+{_comparison_section(comparison, text.comparison) if comparison else ""}
 Licence: Apache-2.0, like the project.
 """
-    (path.parent / "CARD.md").write_text(written, encoding="utf-8")
+    (path.parent / "CARD.md").write_text(card, encoding="utf-8")
 
 
-def _beginning(run: Mapping[str, Any]) -> str:
-    """Note on a run that started from a part of the tensors of the run before it."""
+def _initialisation_note(run: Mapping[str, Any]) -> str:
+    """Note on a run initialised with part of the tensors of the previous run."""
     partial = run["model"].get("partial_start", run["model"].get("start_partly", False))
     return " (initialised with the tensors of the run before that have the same name and shape)" if partial else ""
 
 
-def _beside_others(comparison: Sequence[Mapping[str, Any]], note: str) -> str:
-    """A section with a row per compared run, and two rows of bounds."""
+def _comparison_section(comparison: Sequence[Mapping[str, Any]], note: str) -> str:
+    """Markdown section with one row per compared run and two rows of bounds."""
     scores = comparison[0]["scores"]
     settings = [setting for setting in _SETTINGS if setting in scores]
 
-    def row(name: str, training: str, clips: str, found: Mapping[str, Mapping[str, float]], *keys: str) -> list[str]:
-        numbers = [found[setting].get(key) for setting in settings for key in keys]
+    def row(name: str, training: str, clips: str, scores: Mapping[str, Mapping[str, float]], *keys: str) -> list[str]:
+        numbers = [scores[setting].get(key) for setting in settings for key in keys]
         return [name, training, clips, *("" if number is None else f"{number:.2f}" for number in numbers)]
 
-    heads = [f"{setting}: {what}" for setting in settings for what in ("PSNR, dB", "keypoints")]
+    heads = [f"{setting}: {measure}" for setting in settings for measure in ("PSNR, dB", "keypoints")]
     rows = [
         *(
-            row(one["name"], one["training"], one["clips"], one["scores"], "clip_psnr_db", "keypoints")
-            for one in comparison
+            row(run["name"], run["training"], run["clips"], run["scores"], "clip_psnr_db", "keypoints")
+            for run in comparison
         ),
         row("the reference repeated", "", "", scores, "clip_psnr_repeat_db", "keypoints_repeat"),
         # The PSNR of the truth against itself is undefined.

@@ -1,4 +1,4 @@
-"""`zoetrope a2bench scores`: animations of a benchmark's characters against their own videos."""
+"""`zoetrope a2bench scores`: scores of animations against the benchmark's videos of the same characters."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ from stages.io.storage import Storage
 from stages.outcome import BadRow, Status
 
 _ORIGINAL_SIZE = DecodeConfig(short_side_px=1 << 14, multiple=1)
-"""Videos at their own size."""
+"""Decodes videos at their original size."""
 
 
 def scores(results: str, *, console: Console) -> JobResult:
-    """`animation_scores` of the animations in a dataset of results, each by the video that drove it, which in both
-    settings shows the character itself.
+    """Compute `animation_scores` of a dataset of results against the driving videos, which show the same characters.
 
-    An animation of another size than the video is brought to the video's, as in the public evaluations. Keypoints are
-    counted where they are known exactly, which only the puppet stand-in does.
+    Animations are resized to the size of the video, as in the public evaluations. Keypoints are scored only if ground
+    truth exists, as for the puppet stand-in.
 
     Args:
-        results: the dataset that `zoetrope animate` wrote of the requests of `zoetrope a2bench requests`.
-        console: what it says.
+        results: the dataset that `zoetrope animate` wrote for the requests of `zoetrope a2bench requests`.
+        console: output.
 
     Raises:
-        ValueError: no animation there, one of a request that names no clip, or a file that is gone or another by now.
+        ValueError: there is no animation, a request names no clip, or a file is missing or has changed.
     """
     ledger = Ledger(Storage(results), "request_id")
     rows = list(ledger.rows(["request_id", "status", "clip", "clip_id", "reference_uri", "video_uri"]))
@@ -50,16 +49,16 @@ def scores(results: str, *, console: Console) -> JobResult:
     if other := [row["request_id"] for row in done if row["clip"] is None]:
         raise ValueError(f"{results}: {other[0]} is no request of `zoetrope a2bench requests`, which name clips")
     try:
-        found = animation_scores(_animations(done, ledger.storage), EmbeddedFigure())
+        values = animation_scores(_animations(done, ledger.storage), EmbeddedFigure())
     except BadRow as error:
         raise ValueError(f"{results} cannot be compared any more: {error.message}") from error
     if len(done) < len(rows):
         console.notice(f"{len(rows) - len(done)} of {len(rows)} requests have no animation and are not counted")
-    for name, value in found.items():
+    for name, value in values.items():
         console.line(f"{name}: {value:.3f}")
     return JobResult(
         exit_code=0 if len(done) == len(rows) else 1,
-        summary={"verb": "a2bench scores", "requests": len(rows), **found},
+        summary={"verb": "a2bench scores", "requests": len(rows), **values},
     )
 
 
@@ -94,7 +93,7 @@ def _resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
 
 
 def _true_keypoints(video_uri: str, name: str) -> NDArray[np.float32] | None:
-    """(T, 133, 3) from the stand-in's ground truth; None for a benchmark without one."""
+    """Ground-truth keypoints (T, 133, 3) of a stand-in; None for a benchmark without ground truth."""
     benchmark = Storage(folder_of(folder_of(video_uri)))
     try:
         with benchmark.fetched(f"{TRUTH}/{name}.npz") as path:

@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 KEYPOINT_SHARE = 0.15
 """A keypoint is correct within this share of the character's size."""
 
-
 Setting = Literal["exact", "retargeted", "anthropomorphic", "misfit", "rescaled"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
@@ -44,15 +43,15 @@ class HeldoutConfig:
     """Pairs of held-out puppets (`models.puppets.pairs`): one is animated by the motion of the other.
 
     Args:
-        setting: what drives the character, and whether skeletons are retargeted:
-            "exact": a human in another place drives another human, by the true keypoints of both, retargeted.
-            "retargeted": the same with detected keypoints, as `zoetrope animate` does it.
-            "anthropomorphic": as "retargeted", but the character is no human.
-            "misfit": a human in the character's place drives a character that is no human, without retargeting.
-            "rescaled": the setting of A²Bench: a character that is no human is driven by its own frames and by its own
-            skeletons at the human's proportions, without retargeting.
-        num_pairs, first_seed: which pairs.
-        size_px, duration_seconds, fps: of the clips.
+        setting: driving motion, and whether skeletons are retargeted:
+            "exact": a human in another place drives another human; ground-truth keypoints, retargeted.
+            "retargeted": the same with detected keypoints, as in `zoetrope animate`.
+            "anthropomorphic": as "retargeted", but the character is not human.
+            "misfit": a human in the character's place drives a character that is not human, without retargeting.
+            "rescaled": the setting of A²Bench: a character that is not human is driven by its own frames and its own
+            skeletons with a human's proportions, without retargeting.
+        num_pairs, first_seed: number of pairs and seed of the first.
+        size_px, duration_seconds, fps: shape of the clips; `size_px` is (height, width).
     """
 
     setting: Setting = "retargeted"
@@ -67,8 +66,8 @@ class HeldoutConfig:
 class AnimationAndTruth:
     """An animation and its ground truth, uint8 (T, H, W, 3); the reference is (H, W, 3).
 
-    `truth_keypoints`: (T, 133, 3) of `truth_THWC`; None where they are unknown. `skeleton_keypoints`: (T, 133, 3), the
-    retargeted ones; None where they are not scored.
+    `truth_keypoints`: (T, 133, 3), keypoints of `truth_THWC`, or None if unknown. `skeleton_keypoints`: (T, 133, 3),
+    retargeted keypoints, or None if they are not scored.
     """
 
     reference_HWC: NDArray[np.uint8]  # noqa: N815
@@ -80,14 +79,14 @@ class AnimationAndTruth:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldoutAnimation(AnimationAndTruth):
-    """One pair. `driving_THWC`, `skeletons_THWC`: uint8 (T, H, W, 3)."""
+    """Animation of one held-out pair. `driving_THWC`, `skeletons_THWC`: uint8 (T, H, W, 3)."""
 
     driving_THWC: NDArray[np.uint8]  # noqa: N815
     skeletons_THWC: NDArray[np.uint8]  # noqa: N815
 
 
 def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
-    """Animate each pair as `zoetrope animate` does: keypoints, retargeting, drawing, model."""
+    """Animate each pair with the steps of `zoetrope animate`: keypoints, retargeting, drawing, model."""
     figure = EmbeddedFigure()
     preset = PRESETS[model.variant.config.pose_preset]
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
@@ -120,7 +119,7 @@ def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _HeldoutClip:
-    """Input of a held-out animation, and its truth."""
+    """Input and ground truth of a held-out animation."""
 
     truth_THWC: NDArray[np.uint8]  # noqa: N815
     truth_keypoints: NDArray[np.float32]
@@ -171,14 +170,21 @@ def _heldout_clip(pair: PuppetPair, config: HeldoutConfig, figure: EmbeddedFigur
 
 
 def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFigure) -> dict[str, float]:
-    """Means over pairs, without the first frame of each, which is the reference.
+    """Mean scores over pairs, without the first frame of each clip, which is the reference.
 
-    `clip_psnr_db` of the animation, `clip_psnr_repeat_db` of the reference repeated, and their difference
-    `psnr_gain_db`; `psnr_db` and `psnr_repeat_db`: means over frames, as papers report them, in which a frame equal to
-    the reference counts as 100 dB for the reference repeated; `keypoints`: share of the character's keypoints that the
-    embedded pose network detects in the animation within `KEYPOINT_SHARE` of their true positions, `keypoints_repeat`
-    in the reference, `keypoints_truth` in the true frames (the upper bound), and `keypoints_skeleton` of the retargeted
-    skeleton itself. Scores that any pair lacks the data for are left out.
+    Returns:
+        clip_psnr_db, clip_psnr_repeat_db: PSNR per clip of the animation, and of the reference repeated.
+        psnr_gain_db: difference of the two.
+        psnr_db, psnr_repeat_db: mean PSNR of frames, as reported in papers; a frame equal to the reference counts as
+            100 dB for the reference repeated.
+        keypoints: share of the character's keypoints that the embedded pose network detects in the animation within
+            `KEYPOINT_SHARE` of their true positions.
+        keypoints_repeat, keypoints_truth: the same in the reference, and in the true frames (the upper bound).
+        keypoints_skeleton: the same of the retargeted skeleton.
+        short_side_px: shorter side of the frames in pixels.
+        pairs: number of pairs.
+
+        Scores that cannot be computed for some pair are left out.
     """
     rows: list[dict[str, float]] = []
     for animation in animations:
@@ -192,8 +198,8 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
             if keypoints is not None:
                 right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
                 row[f"keypoints{suffix}"] = float(right[present].mean())
-        if keypoints is not None and (drawn := animation.skeleton_keypoints) is not None:
-            right, present, _ = correct(drawn[1:], keypoints[1:], share=KEYPOINT_SHARE)
+        if keypoints is not None and (skeleton := animation.skeleton_keypoints) is not None:
+            right, present, _ = correct(skeleton[1:], keypoints[1:], share=KEYPOINT_SHARE)
             row["keypoints_skeleton"] = float(right[present].mean())
         rows.append(row)
         logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))

@@ -172,8 +172,7 @@ def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> di
 
 
 def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae, float]:
-    loop = config.vae
-    torch.manual_seed(loop.seed)
+    torch.manual_seed(config.vae.seed)
     vae = Vae(PUPPETS_VAE) if config.start_from is None else puppets_vae(config.start_from / "vae.safetensors")
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
 
@@ -197,8 +196,7 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
 
 
 def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
-    loop = config.image_encoder
-    torch.manual_seed(loop.seed)
+    torch.manual_seed(config.image_encoder.seed)
     encoder = (
         new_puppets_image_encoder()
         if config.start_from is None

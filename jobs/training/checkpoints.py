@@ -1,8 +1,8 @@
-"""Checkpoints of a training run on any storage: each whole or not there, and the last few of them kept.
+"""Atomic checkpoints of a training run on any storage; the last few are kept.
 
-checkpoints/step-00001000/weights.safetensors   what is used afterwards
-checkpoints/step-00001000/training.pt           what else a run continues from
-checkpoints/step-00001000.json                  published last: a checkpoint is there when this is
+checkpoints/step-00001000/weights.safetensors   averaged weights, for inference
+checkpoints/step-00001000/training.pt           other state needed to resume
+checkpoints/step-00001000.json                  record, published last: the checkpoint exists once it does
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRAINING = "training.pt"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointRecord:
-    """What a checkpoint says about itself. `facts`: what `save` was given."""
+    """Record of a checkpoint. `facts`: those passed to `save`."""
 
     name: str
     step: int
@@ -34,7 +34,7 @@ class CheckpointRecord:
 
     @property
     def weights(self) -> str:
-        """Name of its weights in the run's storage."""
+        """Name of the weights file in the run's storage."""
         return f"{FOLDER}/{self.name}/{WEIGHTS}"
 
 
@@ -47,12 +47,12 @@ class CheckpointStore:
     def save(
         self, state: TrainingState, *, facts: Mapping[str, Any], metadata: Mapping[str, Any], keep: int
     ) -> CheckpointRecord:
-        """Publish a checkpoint, then remove all but the last `keep`.
+        """Publish a checkpoint, then delete all but the last `keep`.
 
-        `metadata`: of the file of weights.
+        `metadata`: metadata of the weights file.
 
         Raises:
-            OSError: the storage refused it. The checkpoints before it are untouched.
+            OSError: the storage refused a write. Earlier checkpoints are kept.
         """
         name = f"step-{state.step:08d}"
         with self.storage.staged(f"{FOLDER}/{name}/{WEIGHTS}") as path:
@@ -67,7 +67,7 @@ class CheckpointStore:
         return CheckpointRecord(name=name, step=state.step, facts=facts)
 
     def latest(self) -> CheckpointRecord | None:
-        """The last checkpoint, if there is one."""
+        """Record of the last checkpoint, or None."""
         names = self._names()
         if not names:
             return None
@@ -75,7 +75,7 @@ class CheckpointStore:
         return CheckpointRecord(name=names[-1], step=record["step"], facts=record["facts"])
 
     def load(self, record: CheckpointRecord) -> TrainingState:
-        """What the run is to go on from."""
+        """Load the training state of a checkpoint."""
         with self.storage.fetched(record.weights) as path:
             weights = read_tensors(path)
         with self.storage.fetched(f"{FOLDER}/{record.name}/{TRAINING}") as path:
@@ -83,19 +83,19 @@ class CheckpointStore:
         return TrainingState(step=record.step, weights=weights, **rest)
 
     def sweep(self) -> None:
-        """Remove what a killed run left of checkpoints that never were. Only with the run's lock held."""
-        whole = set(self._names())
+        """Delete incomplete checkpoints of killed runs. The caller holds the run's lock."""
+        complete = set(self._names())
         with store_errors(self.storage.url):
-            found = self.storage.fs.find(self.storage.path(FOLDER))
-        folders = {str(path).rsplit("/", 2)[-2] for path in found if not str(path).endswith(".json")}
-        for name in folders - whole:
+            paths = self.storage.fs.find(self.storage.path(FOLDER))
+        folders = {str(path).rsplit("/", 2)[-2] for path in paths if not str(path).endswith(".json")}
+        for name in folders - complete:
             self._remove(name)
 
     def _names(self) -> list[str]:
         return [name.removeprefix(f"{FOLDER}/").removesuffix(".json") for name in self.storage.names(FOLDER, ".json")]
 
     def _remove(self, name: str) -> None:
-        # Its record first: what has none is not there.
+        # The record first: without it the checkpoint does not exist.
         self.storage.delete(f"{FOLDER}/{name}.json")
         with store_errors(self.storage.url), contextlib.suppress(FileNotFoundError):
             self.storage.fs.rm(self.storage.path(f"{FOLDER}/{name}"), recursive=True)

@@ -36,8 +36,8 @@ class SampleVideoConfig:
 
     Args:
         every_steps: interval; 0: never.
-        num_videos: each of another clip, whose first frame is animated by the clip's own skeletons.
-        num_frames: of each, at most.
+        num_videos: number of clips; the first frame of each is animated by the clip's own skeletons.
+        num_frames: maximum number of frames of each video.
     """
 
     every_steps: int = 0
@@ -58,10 +58,10 @@ class TrainWorkersConfig:
 
     Args:
         num: workers of Ray Train; 0 trains in this process, without Ray.
-        strategy: "ddp", or "fsdp" where the network does not fit a worker.
-        cpus, gpus: of each worker.
-        threads: of each on a CPU; None: PyTorch's default.
-        max_failures: restarts from the last checkpoint.
+        strategy: "ddp", or "fsdp" if the network does not fit into the memory of one worker.
+        cpus, gpus: resources of each worker.
+        threads: compute threads of each worker; None: PyTorch's default.
+        max_failures: maximum number of restarts from the last checkpoint.
     """
 
     num: int = 0
@@ -86,9 +86,9 @@ class TrainConfig:
         model: the model to train.
         recipe: optimization, loss and sampling.
         data: how samples are computed.
-        keep_encodings_gib: memory of each worker for latents and image embeddings, each then computed once.
+        keep_encodings_gib: cache of each worker for latents and image embeddings.
         checkpoints, sample_videos: outputs during training.
-        log_every_steps: steps per point of the curves in MLflow, which are means.
+        log_every_steps: interval of the points of MLflow's curves, each the mean of the steps in it.
         workers: Ray Train's workers.
     """
 
@@ -111,11 +111,17 @@ class TrainConfig:
 
 
 def load(name: str, path: Path | None, assignments: Sequence[str] = (), *, stage: int | None = None) -> TrainConfig:
-    """The recipe file at `path` (YAML, all of it optional) with `key.key=value` assignments, over the defaults of the
-    model and the stage. `name`: of the model. `stage` overrides the recipe's.
+    """Load a recipe and merge it over the defaults of the model and the stage.
+
+    Args:
+        name: name of the model.
+        path: recipe file (YAML), in which every key is optional.
+        assignments: `key.key=value`, applied over the file.
+        stage: overrides the stage of the recipe.
 
     Raises:
-        ConfigError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
+        ConfigError: the file is missing or is not a YAML mapping, a key is unknown, a value has the wrong type or
+        range.
         UnknownModelError: no model has this name.
     """
     model = find_model(name)
@@ -138,7 +144,7 @@ def load(name: str, path: Path | None, assignments: Sequence[str] = (), *, stage
 
 
 def network_config(model: Model, changes: Mapping[str, Any]) -> Any:
-    """The configuration of a model's network with some fields changed.
+    """Network configuration of a model with some fields replaced.
 
     Raises:
         ConfigError: a field is unknown, a value has the wrong type or range.
@@ -151,7 +157,7 @@ def network_config(model: Model, changes: Mapping[str, Any]) -> Any:
 
 
 def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` over `defaults`, mapping by mapping."""
+    """Merge `values` over `defaults`, recursively."""
     merged = {**defaults, **values}
     for key in defaults.keys() & values.keys():
         if isinstance(defaults[key], Mapping) and isinstance(values[key], Mapping):

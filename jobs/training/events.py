@@ -1,4 +1,4 @@
-"""What the first worker of a run tells the driver, which alone talks to MLflow and to people."""
+"""Events that the first worker of a training run reports to the driver, which writes them to MLflow and the console."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """Start of training. `step`: steps completed before. `num_trainable`, `num_all`: numbers of parameters."""
+    """Start of training. `step`: number of completed steps. `num_trainable`, `num_all`: numbers of parameters."""
 
     step: int
     num_trainable: int
@@ -17,7 +17,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """After step `step`. `metrics`: means since the last of these."""
+    """Metrics after step `step`, averaged since the previous event."""
 
     step: int
     metrics: Mapping[str, float]
@@ -25,7 +25,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:
-    """A checkpoint. `weights`: name of its weights in the run's storage."""
+    """A saved checkpoint. `weights`: name of the weights file in the run's storage."""
 
     step: int
     weights: str
@@ -33,7 +33,7 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A video or a picture to look at. `name`: in the run's storage."""
+    """A sample video or picture. `name`: name of the file in the run's storage."""
 
     step: int
     name: str
@@ -41,10 +41,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diverged:
-    """The run has stopped. `message` names the step."""
+    """The loss diverged and the run stopped. `message` names the step."""
 
     message: str
 
 
 Event = Started | Progress | Saved | Sample | Diverged
-Tell = Callable[[Event], None]
+Report = Callable[[Event], None]

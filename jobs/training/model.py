@@ -1,4 +1,4 @@
-"""The model of a training run: which network, which frozen encoders, where its weights begin."""
+"""Model of a training run: network, frozen encoders and initialisation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ModelConfig:
     """The model to train.
 
     Args:
-        name: of a model (`models.systems`).
-        network: its configuration; a recipe gives the fields that differ from the model's.
-        encoders: folder of the VAE and the image encoder: of `vae.safetensors` and `image_encoder.safetensors` for the
-            models that ship, of published weights for others; None: those that ship, or the Hugging Face cache.
-        partial_start: `--start-from` may name weights of another network: tensors of the same name and shape are
-            taken, the others start from random weights.
+        name: name of a model (`models.systems`).
+        network: network configuration; a recipe gives the fields that differ from the model's.
+        encoders: folder with the VAE and the image encoder: `vae.safetensors` and `image_encoder.safetensors` for
+            embedded models, published weights for others. None: the embedded encoders, or the Hugging Face cache.
+        partial_start: accept weights of another network in `--start-from`: tensors with the same name and shape are
+            loaded, the others are initialised at random.
     """
 
     name: str
@@ -42,18 +42,18 @@ class ModelConfig:
 
     @property
     def model(self) -> Model:
-        """The model, with the run's configuration of the network."""
+        """The model with the network configuration of the run."""
         model = find_model(self.name)
         if self.network is None:
             return model
         return replace(model, variant=replace(model.variant, config=self.network))
 
     def load_encoders(self) -> FrozenEncoders:
-        """The frozen encoders. Raises CheckpointError or MissingWeightsError."""
+        """Load the frozen encoders. Raises CheckpointError or MissingWeightsError."""
         return self.model.encoders.load_from(self._encoders_folder)
 
     def encoder_digests(self) -> frozenset[str]:
-        """Digests of the encoders' files. Raises CheckpointError or MissingWeightsError."""
+        """Digests of the files of the encoders. Raises CheckpointError or MissingWeightsError."""
         return frozenset(file_digest(path) for path in self.model.encoders.files(self._encoders_folder))
 
     def task(
@@ -65,7 +65,7 @@ class ModelConfig:
         device: torch.device,
         keep_bytes: int,
     ) -> DiffusionTask:
-        """The training task. Raises ValueError for a recipe that the network cannot be trained with."""
+        """The training task. Raises ValueError for a recipe that the network does not support."""
         from models.animation.task import DiffusionTask
 
         system = self.model.system

@@ -1,4 +1,4 @@
-"""From a finished training run to a checkpoint that ships: half precision, scores on held-out puppets, a card."""
+"""Publication of a finished training run as an embedded checkpoint: half precision, held-out scores, model card."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ logger = logging.getLogger(__name__)
 
 Scores = dict[str, float]
 ALONE: tuple[Setting, ...] = ("exact", "retargeted", "anthropomorphic")
-"""Settings of a checkpoint that is compared with no other."""
+"""Settings of a checkpoint that is not compared with other runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedRun:
-    """A finished run: its model, its last weights, and their metadata."""
+    """A finished run: model, last weights and their metadata."""
 
     url: str
     model: Model
@@ -46,7 +46,7 @@ class TrainedRun:
     metadata: Mapping[str, Any]
 
     def network(self) -> nn.Module:
-        """The network with its weights in half precision, as they ship. Raises CheckpointError."""
+        """The network with weights rounded to half precision, as published. Raises CheckpointError."""
         network = self.model.new_network()
         fill(network, {key: tensor.half().float() for key, tensor in self.tensors.items()}, Path(self.url))
         return network.eval()
@@ -55,21 +55,20 @@ class TrainedRun:
 def publish(
     run: str, out: Path | None = None, *, heldout: HeldoutConfig, compare: Mapping[str, str] = MappingProxyType({})
 ) -> dict[Setting, Scores]:
-    """Write the last weights of a run to `out`, with scores, and `CARD.md` beside them.
+    """Write the last weights of a run to `out`, with scores in their metadata, and `CARD.md` beside them.
 
-    The weights' metadata name the model. All runs are sampled with the defaults of the models that ship, whatever they
-    were trained with.
+    The model is read from the weights' metadata. All runs are sampled with the defaults of the embedded models.
 
     Args:
         run: `--out` of the run, or a `.safetensors` file.
-        out: None: where the checkpoint of its model ships.
-        heldout: the held-out pairs; its setting is not used.
-        compare: name -> another run of any model that ships, also of another network configuration (an ablation). With
-            one, all are scored in all `SETTINGS`, and the card has a table of them.
+        out: path of the checkpoint; None: that of the embedded model.
+        heldout: held-out pairs; its setting is ignored.
+        compare: name -> another run of an embedded model, possibly with another network configuration (an ablation). If
+            not empty, all runs are scored in all `SETTINGS` and compared in the card.
 
     Raises:
-        CheckpointError: a run has no weights, or does not name its model; `run` has another network than the model that
-            ships.
+        CheckpointError: a run has no weights or names no model, or the network of `run` is not that of the embedded
+            model.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     trained = read_run(run)
@@ -82,10 +81,10 @@ def publish(
             f"{run} has another network than the {model.name} that ships; train one without --set model.network, and "
             "give this one with --compare"
         )
-    # All runs are opened before the first is scored, which takes minutes.
-    others = [(name, read_run(other)) for name, other in compare.items()]
+    # Open all runs before scoring, which takes minutes.
+    compared = [(name, read_run(other)) for name, other in compare.items()]
     settings = SETTINGS if compare else ALONE
-    named = [("this checkpoint", trained), *others]
+    named = [("this checkpoint", trained), *compared]
     scored = _scored([each for _, each in named], heldout, settings)
     comparison = [_compared(*each, scores) for each, scores in zip(named, scored, strict=True)] if compare else []
     path = shipped_path(model.variant.weights) if out is None else out
@@ -97,14 +96,14 @@ def publish(
 
 
 def read_run(run: str) -> TrainedRun:
-    """The last weights of a run: its `--out`, or a `.safetensors` file.
+    """Load the last weights of a run, given by its `--out` or a `.safetensors` file.
 
     Raises:
-        CheckpointError: there are none, or they are not of a model that ships.
+        CheckpointError: the run has no weights, or they are not of an embedded model.
     """
-    if (where := run_weights(run)) is None:
+    if (location := run_weights(run)) is None:
         raise CheckpointError(f"{run} is no run with a checkpoint; give the --out of `zoetrope train MODEL`")
-    storage, name = where
+    storage, name = location
     try:
         with storage.fetched(name) as path:
             tensors, metadata = read_tensors(path), read_metadata(path)
@@ -120,8 +119,8 @@ def read_run(run: str) -> TrainedRun:
         )
     model = find_model(recorded_model(last))
     network = network_config(model, last["model"]["network"])
-    ships = model.variant.config
-    sampling = {field: getattr(ships, field) for field in ("windows", "num_steps", "guidance_scale")}
+    defaults = model.variant.config
+    sampling = {field: getattr(defaults, field) for field in ("windows", "num_steps", "guidance_scale")}
     return TrainedRun(
         url=storage.url_of(name),
         model=replace(model, variant=replace(model.variant, config=replace(network, **sampling))),
@@ -140,7 +139,7 @@ def heldout_scores(network: nn.Module, config: HeldoutConfig, model: Model) -> S
 def _scored(
     runs: Sequence[TrainedRun], heldout: HeldoutConfig, settings: Sequence[Setting]
 ) -> list[dict[Setting, Scores]]:
-    """Scores of each run by setting, in one process per core."""
+    """Scores of each run by setting, computed in one process per core."""
     jobs = [(run, replace(heldout, setting=setting)) for run in runs for setting in settings]
     processes = min(os.cpu_count() or 1, len(jobs))
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -156,14 +155,14 @@ def _scores_of(run: TrainedRun, heldout: HeldoutConfig) -> Scores:
 
 
 def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> dict[str, Any]:
-    """A row of the card's table, with the training data: a comparison is fair where these are equal."""
+    """Row of the card's comparison, with amounts of training data, which must be equal for a fair comparison."""
     runs, samples = run.metadata["runs"], dict[str, int]()
-    for one in runs:
-        model = recorded_model(one)
-        samples[model] = samples.get(model, 0) + one["steps"] * one["recipe"]["batch_size"]
+    for record in runs:
+        model = recorded_model(record)
+        samples[model] = samples.get(model, 0) + record["steps"] * record["recipe"]["batch_size"]
     return {
         "name": name,
         "training": ", ".join(f"{model} {count}" for model, count in samples.items()),
-        "clips": max(one["clips"] for one in runs),
+        "clips": max(record["clips"] for record in runs),
         "scores": scores,
     }

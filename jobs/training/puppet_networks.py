@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from models.common.atomic import atomic_path
 from models.training.loss_terms import LossTermsTask
 from models.training.parallel import World
 from models.training.recipe import OptimizationRecipe, OptimizerConfig
@@ -53,7 +53,7 @@ def train_network(
     state_path: Path,
     save_every_seconds: float = SAVE_EVERY_SECONDS,
 ) -> float:
-    """Train the task's network in place; it ends with the averaged weights, in evaluation mode.
+    """Train the task's network in place and leave it with the averaged weights, in evaluation mode.
 
     Args:
         draw_batch: (random generator, batch size) -> batch. Called in a thread, one step ahead. The generator's seed
@@ -95,9 +95,8 @@ def train_network(
 def _save(trainer: Trainer[Any], path: Path, *, seconds: float) -> None:
     state = trainer.state()
     content = {field.name: getattr(state, field.name) for field in fields(state)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save({**content, "seconds": seconds}, temporary)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        torch.save({**content, "seconds": seconds}, temporary)
 
 
 def _load(trainer: Trainer[Any], path: Path) -> float:

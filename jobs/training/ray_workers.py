@@ -1,4 +1,4 @@
-"""A training run on the workers of Ray Train."""
+"""Training on Ray Train workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ray.train.torch
 from ray.util.queue import Empty, Queue
 
 from jobs.training.config import TrainWorkersConfig
-from jobs.training.events import Event, Tell
+from jobs.training.events import Event, Report
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
 from pipelines.training.batches import ray_batches
@@ -21,20 +21,22 @@ _POLL_SECONDS = 0.5
 
 
 class TrainingFailedError(RuntimeError):
-    """Workers failed more often than they are started again. What was saved is there; the same command continues."""
+    """Workers failed more than `max_failures` times. Checkpoints are kept, and the same command resumes from the
+    last.
+    """
 
 
-def train_on_ray(spec: RunSpec, workers: TrainWorkersConfig, tell: Tell) -> None:
-    """Run `train_worker` on `workers.num` workers of the cluster that this process is connected to.
+def train_on_ray(spec: RunSpec, workers: TrainWorkersConfig, report: Report) -> None:
+    """Run `train_worker` on `workers.num` workers of the connected cluster.
 
-    A worker that dies takes the others along: all are started again, from the last checkpoint. Checkpoints do not go
-    through Ray Train, whose reports are polled: one made shortly before a crash would be lost.
+    If a worker dies, all are restarted from the last checkpoint. Workers write checkpoints themselves: Ray Train polls
+    reported checkpoints, and would lose one reported shortly before a crash.
 
     Raises:
-        TrainingFailedError: see there.
+        TrainingFailedError: workers failed more often than `workers.max_failures`.
     """
     queue = Queue(actor_options={"num_cpus": 0})
-    with tempfile.TemporaryDirectory() as scratch, _Listener(queue, tell):
+    with tempfile.TemporaryDirectory() as scratch, _Listener(queue, report):
         trainer = ray.train.torch.TorchTrainer(
             _train_loop,
             train_loop_config={"spec": spec, "workers": workers, "queue": queue},
@@ -43,7 +45,7 @@ def train_on_ray(spec: RunSpec, workers: TrainWorkersConfig, tell: Tell) -> None
                 use_gpu=workers.gpus > 0,
                 resources_per_worker={"CPU": workers.cpus, **({"GPU": workers.gpus} if workers.gpus else {})},
             ),
-            # Ray Train keeps its own state there, of which nothing is needed afterwards.
+            # Ray Train's own state, not needed after the run.
             run_config=ray.train.RunConfig(
                 storage_path=scratch, failure_config=ray.train.FailureConfig(max_failures=workers.max_failures)
             ),
@@ -72,36 +74,36 @@ def _train_loop(config: dict[str, Any]) -> None:
 
 
 class _Listener:
-    """A thread that passes on what the workers tell, until it has all."""
+    """Thread that forwards events of the workers until the queue is drained."""
 
-    def __init__(self, queue: Queue, tell: Tell) -> None:
-        self._queue, self._tell = queue, tell
-        self._over = threading.Event()
+    def __init__(self, queue: Queue, report: Report) -> None:
+        self._queue, self._report = queue, report
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="training-events", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopping.set()
         self._thread.join()
 
     def _listen(self) -> None:
         while True:
-            over = self._over.is_set()
+            stopping = self._stopping.is_set()
             try:
                 event: Event = self._queue.get(timeout=_POLL_SECONDS)
             except Empty:
-                if over:
+                if stopping:
                     return
-            except ray.exceptions.RayError:  # the cluster is gone, which `fit` says better
+            except ray.exceptions.RayError:  # the cluster is gone; `fit` raises the cause
                 return
             else:
-                self._tell(event)
+                self._report(event)
 
 
 def _cause(error: Exception) -> str:
-    """The last line of what the first worker died of."""
+    """Last line of the error of the first failed worker."""
     failures = getattr(error, "worker_failures", None) or {}
     first = next(iter(failures.values()), error)
     return str(first).strip().rsplit("\n", 1)[-1]

@@ -28,7 +28,7 @@ class SampleVideos:
     """Sample videos: the first frame of each clip, animated by the clip's own skeletons.
 
     Args:
-        clips: each (1, …), with pictures; see `SampleMaker.beginning`.
+        clips: samples with batch size 1 and pictures (`SampleMaker.beginning`).
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class SampleVideos:
         self._clips = clips
 
     def write(self, weights: dict[str, Tensor], storage: Storage, *, step: int) -> list[str]:
-        """Publish one video for each clip (reference, skeletons, result, truth); returns their names."""
+        """Publish one video per clip with four panels (reference, skeletons, result, truth); returns their names."""
         self._network.load_state_dict(weights)
         names = []
         for index, clip in enumerate(self._clips):
@@ -64,14 +64,15 @@ class SampleVideos:
 
 
 def write_changed_skeletons(batch: SampleBatch, storage: Storage, *, preset: str) -> str:
-    """Publish a picture with a column for each sample: a target, its skeleton as it was found, and as it is drawn for
-    training (Animate-X's explicit pose indicator). Returns its name.
+    """Publish a picture of augmented skeletons (Animate-X's explicit pose indicator); returns its name.
+
+    It has one column per sample: a target frame, its skeleton, and the augmented skeleton.
     """
     assert batch.targets_BFHWC is not None
-    targets, drawn = batch.targets_BFHWC[:, 0], batch.poses_BFHWC[:, 0]
+    targets, augmented = batch.targets_BFHWC[:, 0], batch.poses_BFHWC[:, 0]
     height_px, width_px = targets.shape[1:3]
-    found = draw_poses(batch.keypoints_BGK3[:, 1], height_px=height_px, width_px=width_px, preset=PRESETS[preset])
-    picture: NDArray[np.uint8] = np.concatenate([np.concatenate(list(row), 1) for row in (targets, found, drawn)])
+    plain = draw_poses(batch.keypoints_BGK3[:, 1], height_px=height_px, width_px=width_px, preset=PRESETS[preset])
+    picture: NDArray[np.uint8] = np.concatenate([np.concatenate(list(row), 1) for row in (targets, plain, augmented)])
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     storage.publish(CHANGED_SKELETONS, encoded.tobytes())
     return CHANGED_SKELETONS

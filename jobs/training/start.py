@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 def new_task(
     config: TrainConfig, *, start_from: str | None, device: torch.device
 ) -> tuple[TrainingTask[SampleBatch], FrozenEncoders]:
-    """The training task and its encoders, with the weights of `start_from` (see `starting_network`) or random ones.
+    """Training task and encoders, with the initial weights of `starting_network`.
 
     Raises:
-        CheckpointError: weights are absent, or of another network.
+        CheckpointError: weights are absent or of another network.
     """
     torch.manual_seed(config.recipe.seed)
     network = starting_network(config.model, start_from)
@@ -40,21 +40,21 @@ def new_task(
 
 
 def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
-    """Records of the runs that trained the weights of `start_from`, oldest first; none where it has no record."""
-    if start_from is None or (where := own_weights(start_from, model)) is None:
+    """Records of the runs that trained the weights of `start_from`, oldest first; empty for weights without records."""
+    if start_from is None or (location := own_weights(start_from, model)) is None:
         return []
-    storage, name = where
+    storage, name = location
     try:
         with storage.fetched(name) as path:
-            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # as `run_record` made it
+            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # written by `run_record`
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
     return runs
 
 
 def run_weights(run: str) -> tuple[Storage, str] | None:
-    """Storage and name of the weights of a run (its `--out`, or a `.safetensors` file); None for a folder without a
-    checkpoint.
+    """Storage and file name of the weights of a run (its `--out`, or a `.safetensors` file); None for a folder without
+    a checkpoint.
     """
     if run.endswith(".safetensors"):
         folder, _, name = run.rpartition("/")
@@ -65,13 +65,13 @@ def run_weights(run: str) -> tuple[Storage, str] | None:
 
 
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
-    """Storage and name of the weights; None for a folder with the published files.
+    """Storage and file name of the weights of a run; None for a folder with published files.
 
     Raises:
-        CheckpointError: it is none of these.
+        CheckpointError: `start_from` is neither.
     """
-    if (where := run_weights(start_from)) is not None:
-        return where
+    if (location := run_weights(start_from)) is not None:
+        return location
     published_file = _published_file(model)
     if published_file is None:
         raise CheckpointError(
@@ -86,12 +86,14 @@ def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | No
 
 
 def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
-    """A network with random weights, or with those of `start_from`: a `.safetensors` file, the `--out` of another run
-    (its last checkpoint), or a folder with the published files.
+    """A network with random weights, or with those of `start_from`.
+
+    `start_from`: a `.safetensors` file, the `--out` of another run (its last checkpoint), or a folder with published
+    files.
 
     Raises:
-        CheckpointError: there is none of these, or it is of another network (with `partial_start`: and shares no
-            tensor with this one).
+        CheckpointError: `start_from` is none of these, or has weights of another network (with `partial_start`: weights
+            that share no tensor with this network).
     """
     if start_from is None:
         return model.model.new_network()
@@ -114,7 +116,7 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
 
 
 def _published_file(model: ModelConfig) -> str | None:
-    """The file by which a folder of published weights is recognised; None for models that ship."""
+    """Name of the first published weights file, which identifies a folder of them; None for embedded models."""
     variant = model.model.variant
     return None if variant.ships else PurePosixPath(variant.weights.files[0].name).name
 
@@ -123,6 +125,6 @@ def _load_matching(network: nn.Module, path: Path) -> None:
     own = network.state_dict()
     matching = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
     if not matching:
-        raise CheckpointError(f"{path} has no tensor of the name and shape of one of {type(network).__name__}'s")
+        raise CheckpointError(f"{path} has no tensor with the name and shape of one of {type(network).__name__}")
     logger.warning("%d of %d tensors are loaded from %s, the others are random", len(matching), len(own), path)
     network.load_state_dict({**own, **matching})

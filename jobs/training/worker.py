@@ -1,4 +1,4 @@
-"""A worker of a training run; the only one without Ray."""
+"""Worker of a training run. Without Ray it is the only one and runs in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from jobs.engine.config import resolved
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Progress, Sample, Saved, Started, Tell
+from jobs.training.events import Diverged, Progress, Report, Sample, Saved, Started
 from jobs.training.samples import SampleVideos, write_changed_skeletons
 from jobs.training.start import new_task
 from models.training.batch import SampleBatch
@@ -37,8 +37,8 @@ class RunSpec:
     """Description of a run, sent to its workers.
 
     Args:
-        out: the run's storage.
-        start_from: weights to begin with, where `out` has no checkpoint.
+        out: URL of the run's storage.
+        start_from: initial weights, unless `out` has a checkpoint.
         facts: stored with every checkpoint and compared when the run is resumed.
         earlier_runs: records of the runs that trained the weights of `start_from`, oldest first (`run_record`).
     """
@@ -51,13 +51,13 @@ class RunSpec:
     earlier_runs: Sequence[Mapping[str, Any]] = ()
 
 
-def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: Tell) -> None:
-    """Train from the last checkpoint, or from the start, to the last step.
+def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report: Report) -> None:
+    """Train to the last step, from the last checkpoint if there is one.
 
-    Every worker computes the same steps and losses; the first alone writes and tells.
+    All workers compute the same steps and losses; only the first writes files and reports events.
 
     Raises:
-        UnusableClipError: a clip cannot be read any more.
+        UnusableClipError: a clip can no longer be read.
         OSError: a checkpoint cannot be written.
     """
     config, recipe = spec.config, spec.config.recipe
@@ -71,14 +71,14 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         trainer.load(store.load(latest))
     first = world.rank == 0
     seconds_before = 0.0 if latest is None else float(latest.facts["seconds"])
-    recorder = _Recorder(spec, store, tell, seconds=seconds_before, device=world.device) if first else None
+    recorder = _Recorder(spec, store, report, seconds=seconds_before, device=world.device) if first else None
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
-        tell(Started(step=trainer.step, num_trainable=trainer.num_trainable, num_all=num_all))
+        report(Started(step=trainer.step, num_trainable=trainer.num_trainable, num_all=num_all))
         if config.sample_videos.every_steps:
             recorder.videos = SampleVideos(config.model, _clips_to_show(spec), encoders, device=world.device)
             if recipe.sampling.explicit_indicator is not None:
-                tell(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
+                report(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
     numbers = micro_batch_indices(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
     batches = make_batches(spec.source, numbers)
     while trainer.step < recipe.steps:
@@ -86,14 +86,14 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
         micro_batches = [next(batches) for _ in range(recipe.accumulation)]
         waited = time.perf_counter() - began
         try:
-            report = trainer.train_step(micro_batches)
+            step_report = trainer.train_step(micro_batches)
         except DivergedError as error:
-            # In all workers alike.
-            tell(Diverged(message=str(error)))
+            # Raised in all workers.
+            report(Diverged(message=str(error)))
             return
         if recorder is not None:
-            recorder.step(report, seconds=time.perf_counter() - began, waited=waited)
-        save, show = _due(config, report.step)
+            recorder.step(step_report, seconds=time.perf_counter() - began, waited=waited)
+        save, show = _due(config, step_report.step)
         if save or show:
             state = trainer.state()
             if recorder is not None:
@@ -101,7 +101,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, tell: T
 
 
 def _due(config: TrainConfig, step: int) -> tuple[bool, bool]:
-    """Whether a checkpoint and videos are due after this step."""
+    """Whether a checkpoint and sample videos are due after this step."""
     last = step == config.recipe.steps
     every = config.sample_videos.every_steps
     return last or step % config.checkpoints.every_steps == 0, bool(every) and (last or step % every == 0)
@@ -126,12 +126,12 @@ def _show_changed_skeletons(spec: RunSpec, storage: Storage) -> str:
 
 
 class _Recorder:
-    """Writes and tells for the run."""
+    """Writes checkpoints and sample videos and reports events, in the first worker."""
 
     def __init__(
-        self, spec: RunSpec, store: CheckpointStore, tell: Tell, *, seconds: float, device: torch.device
+        self, spec: RunSpec, store: CheckpointStore, report: Report, *, seconds: float, device: torch.device
     ) -> None:
-        self._spec, self._store, self._tell, self._device = spec, store, tell, device
+        self._spec, self._store, self._report, self._device = spec, store, report, device
         self._seconds = seconds
         self._recent: list[tuple[StepReport, float, float]] = []
         self.videos: SampleVideos | None = None
@@ -143,7 +143,7 @@ class _Recorder:
         if len(self._recent) < config.log_every_steps and report.step != config.recipe.steps:
             return
         total = sum(took for _, took, _ in self._recent)
-        self._tell(
+        self._report(
             Progress(
                 step=report.step,
                 metrics={
@@ -168,14 +168,14 @@ class _Recorder:
                 keep=spec.config.checkpoints.keep,
             )
             publish_table(storage, CURVES, _curves(state))
-            self._tell(Saved(step=state.step, weights=record.weights))
+            self._report(Saved(step=state.step, weights=record.weights))
         if show and self.videos is not None:
             for name in self.videos.write(state.weights, storage, step=state.step):
-                self._tell(Sample(step=state.step, name=name))
+                self._report(Sample(step=state.step, name=name))
 
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:
-    """Run record, stored in checkpoint metadata: enough for a card and to repeat the run."""
+    """Run record stored in checkpoint metadata, with what a model card needs and what reproduces the run."""
     model, recipe, workers = spec.config.model, spec.config.recipe, max(spec.config.workers.num, 1)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()}, no GPU"
     return {
@@ -197,7 +197,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
 
 
 def _curves(state: TrainingState) -> pa.Table:
-    """Loss, norm of the gradient before clipping, and learning rate of every step."""
+    """Table of loss, gradient norm before clipping, and learning rate of every step."""
     loss, grad_norm, learning_rate = state.history.T.numpy()
     return pa.table(
         {

@@ -1,4 +1,4 @@
-"""`zoetrope a2bench`: requests for the characters of A²Bench, and a stand-in of it that is drawn."""
+"""`zoetrope a2bench`: requests for the characters of A²Bench, and a stand-in made of puppets."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from stages.io.storage import Storage
 logger = logging.getLogger(__name__)
 
 POSES = "poses"
-"""Folder beside the requests with the clips that they name."""
+"""Folder of the requests' driving clips, beside their table."""
 REQUESTS = "requests.parquet"
 
 
 def requests(benchmark: str, out: str, *, setting: str, humans: str | None, seed: int, console: Console) -> JobResult:
-    """Write `requests.parquet`, one request for each character of the benchmark, and `poses`, the clips they name.
+    """Write `requests.parquet`, one request for each character of the benchmark, and `poses`, their driving clips.
 
-    What is wrong with an item is said in one line, and the exit code is 1; the others are written all the same.
+    A malformed item is reported in one line and left out, and the exit code is then 1.
 
     Args:
         benchmark: folder of the benchmark.
         out: folder to write to.
         setting: `self-driven`: skeletons as they are; `rescaled`: with the body shape of a random human.
-        humans: prepared dataset of those; None: the benchmark's own, if it has some.
-        seed: of who lends to whom.
-        console: what it says.
+        humans: prepared dataset of the humans; None: that of the benchmark, if it has one.
+        seed: seed of the random assignment of humans.
+        console: output.
 
     Raises:
-        ManifestError: no benchmark or no humans there.
-        ValueError: an unknown setting, humans in the one that needs none, or no sound item.
+        ManifestError: there is no benchmark, or no dataset of humans.
+        ValueError: an unknown setting, `humans` without "rescaled", or no valid item.
     """
     if setting not in SETTINGS:
         raise ValueError(f"unknown setting '{setting}', expected {' or '.join(SETTINGS)}")
@@ -51,28 +51,28 @@ def requests(benchmark: str, out: str, *, setting: str, humans: str | None, seed
     if setting == "self-driven" and humans is not None:
         raise ValueError("--humans lends body shapes in the setting rescaled; self-driven skeletons stay as they are")
     shapes = BodyShapes(humans or source.url_of(HUMANS)) if setting == "rescaled" else None
-    found = read_characters(source, humans=shapes, seed=seed)
-    for message in found.malformed.values():
+    characters = read_characters(source, humans=shapes, seed=seed)
+    for message in characters.malformed.values():
         console.error(message)
-    if not found.clips:
-        raise ValueError(f"{benchmark} holds {len(found.malformed)} items, none of them sound")
-    if found.not_rescaled:
-        few = ", ".join(found.not_rescaled[:3])
+    if not characters.clips:
+        raise ValueError(f"{benchmark} holds {len(characters.malformed)} items, all of them malformed")
+    if characters.not_rescaled:
+        names = ", ".join(characters.not_rescaled[:3])
         console.notice(
-            f"{len(found.not_rescaled)} characters have too little of a human skeleton to be rescaled: {few}, …"
+            f"{len(characters.not_rescaled)} characters have too little of a human skeleton to be rescaled: {names}, …"
         )
     clips = Storage(target.url_of(POSES))
-    write_clips(clips, found.clips)
-    publish_table(target, REQUESTS, requests_for(found, clips.url))
-    console.line(f"a2bench: {len(found.clips)} requests ({setting}) in {target.url_of(REQUESTS)}")
+    write_clips(clips, characters.clips)
+    publish_table(target, REQUESTS, requests_for(characters, clips.url))
+    console.line(f"a2bench: {len(characters.clips)} requests ({setting}) in {target.url_of(REQUESTS)}")
     return JobResult(
-        exit_code=1 if found.malformed else 0,
+        exit_code=1 if characters.malformed else 0,
         summary={
             "verb": "a2bench requests",
             "setting": setting,
-            "requests": len(found.clips),
-            "malformed": dict(found.malformed),
-            "not_rescaled": list(found.not_rescaled),
+            "requests": len(characters.clips),
+            "malformed": dict(characters.malformed),
+            "not_rescaled": list(characters.not_rescaled),
             "out": target.url_of(REQUESTS),
         },
     )
@@ -80,9 +80,9 @@ def requests(benchmark: str, out: str, *, setting: str, humans: str | None, seed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StandInConfig:
-    """Held-out anthropomorphic puppets, each in a motion of its own; no training has seen them or the motions.
+    """Characters of the stand-in: anthropomorphic puppets and motions held out from training.
 
-    `first_seed`: of `models.puppets.pairs.sample_pair`. `size_px`: height, width.
+    `first_seed`: seed of the first character (`models.puppets.pairs.sample_pair`). `size_px`: (height, width).
     """
 
     num_characters: int = 100
@@ -99,20 +99,20 @@ class StandInConfig:
 
     @property
     def num_frames(self) -> int:
-        """Of each video."""
+        """Number of frames of each video."""
         return round(self.duration_seconds * self.fps)
 
 
 def draw_stand_in(out: Path, config: StandInConfig) -> None:
-    """Draw puppets in the layout of A²Bench (`pipelines.a2bench`), and what it does not have.
+    """Draw puppets in the layout of A²Bench (`pipelines.a2bench`), with two additions.
 
-    - `truth/NAME.npz`: the exact ground truth of the video (`models.puppets.truth_file` reads it).
-    - `humans`: as many human puppets' skeletons, as a prepared dataset; they lend body shapes.
+    - `truth/NAME.npz`: ground truth of the video (`models.puppets.truth_file`).
+    - `humans`: a prepared dataset with the skeletons of as many human puppets, as sources of body shapes.
 
     The same arguments write the same bytes, so an interrupted run is completed by running it again.
 
     Raises:
-        ValueError: an odd size.
+        ValueError: a side of `size_px` is odd.
     """
     if config.size_px[0] % 2 or config.size_px[1] % 2:
         raise ValueError(f"size_px is {config.size_px}, expected even numbers (height, width): H.264 needs them")

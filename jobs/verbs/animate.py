@@ -35,9 +35,9 @@ from stages.prepare.pose import PoseConfig
 
 REQUESTS = "_jobs/requests.parquet"
 MAX_NAMED = 5
-"""A job of at most so many rows names its videos at the end."""
+"""Maximum number of rows for which the job lists its videos at the end."""
 NUM_ARTIFACTS = 4
-"""Videos logged to MLflow."""
+"""Number of videos logged to MLflow."""
 
 
 def animate(
@@ -51,21 +51,20 @@ def animate(
     options: Options,
     console: Console,
 ) -> JobResult:
-    """Make a video of every request.
+    """Generate a video for every request.
 
     Args:
-        out: folder of the dataset.
-        requests: Parquet or CSV table of requests, or a folder of Parquet files; or else:
-        reference: the picture of one request, with
-        driving: its video.
-        defaults: fields of `RequestDefaults`, for requests that leave them open.
-        config: of the job.
-        options: of the run.
-        console: for messages.
+        out: folder or URL of the dataset.
+        requests: Parquet or CSV table of requests, or a folder of Parquet files.
+        reference, driving: picture and video of a single request, in place of `requests`.
+        defaults: fields of `RequestDefaults`, for requests that leave them empty.
+        config: job configuration.
+        options: options of the run.
+        console: output.
 
     Raises:
-        ManifestError: the requests cannot be used.
-        ValueError: neither requests nor reference and driving, or both.
+        ManifestError: the requests are invalid.
+        ValueError: not exactly one of `requests` and `reference` with `driving` is given.
     """
     given: Manifest | pa.Table
     if requests is not None and reference is None and driving is None:
@@ -91,7 +90,7 @@ def animate(
     names = set(table.column("model").to_pylist())
     models = {name: find_model(name) for system in SYSTEMS.values() for name in system.variants if name in names}
     storage = Storage(out)
-    # An animation takes longer than a block costs, and a worker that dies takes its block along.
+    # A worker that dies loses its block, and an animation takes much longer than the overhead of a block.
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
@@ -128,7 +127,7 @@ def animate(
         notices=_notices(given_names, models, config, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
-        finish=lambda ledger: _made(ledger, table),
+        finish=lambda ledger: _video_lines(ledger, table),
         report=animate_report,
         artifacts=_artifacts,
     )
@@ -138,14 +137,14 @@ def animate(
 def _workers(config: JobConfig, options: Options) -> dict[str, Workers]:
     workers = config.workers_by_stage(STAGE_NAMES)
     if AnimateStage.name not in config.workers and options.ray_address is None and has_gpu():
-        # Models run on this machine's GPU, if it has one, and so does pose estimation that needs one, in the same
-        # worker. On a cluster the job file declares resources.
+        # The model runs on this machine's GPU, and pose estimation that needs one runs in the same worker. On a cluster
+        # the job file declares resources.
         last = STAGE_NAMES.index(AnimateStage.name)
-        wanting = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
-        together = STAGE_NAMES[min([*wanting, last]) : last + 1]
-        if config.workers.keys() & set(together):
-            together = STAGE_NAMES[last : last + 1]
-        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
+        pose_stages = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
+        fused = STAGE_NAMES[min([*pose_stages, last]) : last + 1]
+        if config.workers.keys() & set(fused):
+            fused = STAGE_NAMES[last : last + 1]
+        workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in fused}
     return workers
 
 
@@ -167,22 +166,22 @@ def _notices(
 
 def _write_manifest(storage: Storage, table: pa.Table) -> None:
     publish_table(storage, REQUESTS, table)
-    for leftover in storage.names(PROGRESS):  # of workers that were killed
+    for leftover in storage.names(PROGRESS):  # from killed workers
         storage.delete(leftover)
 
 
 def _progress(storage: Storage) -> list[RowProgress]:
-    found = []
+    progress = []
     for name in storage.names(PROGRESS, ".json"):
         try:
             state = json.loads(storage.read(name))
-        except FileNotFoundError:  # finished meanwhile
+        except FileNotFoundError:  # the row has finished
             continue
-        found.append(RowProgress(row_id=state["request_id"], done=state["step"], total=state["num_steps"]))
-    return found
+        progress.append(RowProgress(row_id=state["request_id"], done=state["step"], total=state["num_steps"]))
+    return progress
 
 
-def _made(ledger: Ledger, table: pa.Table) -> Sequence[str]:
+def _video_lines(ledger: Ledger, table: pa.Table) -> Sequence[str]:
     if table.num_rows > MAX_NAMED:
         return ()
     ids = table.column("request_id").to_pylist()

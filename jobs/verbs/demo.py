@@ -1,4 +1,4 @@
-"""`zoetrope demo`: the whole pipeline on puppets, for somebody who has just cloned the repository."""
+"""`zoetrope demo`: the whole pipeline on generated puppets, without external data or weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from models.puppets.spec import Body
 from models.systems import SYSTEMS
 
 SEED = 87
-"""Draws people and other characters, in several motions and places, with objects held and nearby, and a cut."""
+"""Seed of puppet videos with humans and other characters, several motions and places, objects, and a cut."""
 CHARACTERS: Mapping[Body, tuple[int, ...]] = {"human": (1, 2, 3), "anthropomorphic": (4, 5, 11)}
-"""Seeds of those that are animated, whom no network has seen."""
+"""Seeds of the characters to animate, all held out from training."""
 DANCES_SEED = 10
-"""Draws dancers."""
+"""Seed of the driving videos."""
 NUM_DANCES = 3
 NUM_PAIRS = 6
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
-    """Draw puppets, ingest and prepare them, and let characters in pictures dance; what is done is not done again."""
+    """Draw puppets, ingest and prepare them, and animate pictures of characters. Run again, it does only what is
+    missing.
+    """
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
     write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
@@ -56,7 +58,7 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
         requests = draw_requests(out, console)
         animated = animate(str(out / "animations"), requests=requests, config=config, options=options, console=console)
     console.line("")
-    console.line(f"see them dance:     {Path(animated.summary['report']).resolve()}")
+    console.line(f"animations:         {Path(animated.summary['report']).resolve()}")
     console.line(f"prepared clips:     {Path(prepared.summary['report']).resolve()}")
     console.line(f"read the dataset:   {(out / 'prepared').resolve()} (any Parquet reader)")
     mlflow = Path(sys.executable).with_name("mlflow")
@@ -65,9 +67,7 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
 
 
 def draw_requests(out: Path, console: Console) -> str:
-    """Draw a picture of each of `CHARACTERS`, as it stands before it dances, and people who dance; return the table
-    that requests both from every model that ships.
-    """
+    """Draw pictures of `CHARACTERS` and driving videos; returns the table of requests, for every embedded model."""
     characters, dances, requests = out / "characters", out / "dances", str(out / "requests.parquet")
     characters.mkdir(parents=True, exist_ok=True)
     for body, seeds in CHARACTERS.items():
@@ -90,5 +90,5 @@ def draw_requests(out: Path, console: Console) -> str:
 
 
 def shipped_models() -> list[str]:
-    """Names of the models that ship with the project."""
+    """Names of the embedded models."""
     return [name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships]

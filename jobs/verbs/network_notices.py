@@ -13,27 +13,27 @@ from stages.backends.base import EMBEDDED, BackendConfig
 
 
 def wants_gpu(config: BackendConfig) -> bool:
-    """Whether it is a network that does not ship with this project, and that nobody wants on the CPU."""
+    """Whether the backend is a published network, which should run on a GPU, and is not configured for the CPU."""
     return bool(config.parts) and config.device != "cpu"
 
 
 def has_gpu() -> bool:
     """Whether this machine has a GPU that torch can use."""
-    import torch  # late: jobs with the networks that ship do not ask
+    import torch  # imported late: jobs with embedded networks do not need it
 
     return torch.cuda.is_available()
 
 
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:
-    """`networks`: by the name of their stage."""
+    """Notices for the networks of a job, given by stage name."""
     notices = [KNOWS_PUPPETS_ONLY] if any(config.backend == EMBEDDED for config in networks.values()) else []
-    wanting = [name for name, config in networks.items() if wants_gpu(config)]
-    if without := [name for name in wanting if not workers[name].gpus]:
+    gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
+    if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(
-            f"NO GPU for {', '.join(without)}: published networks take seconds for a frame on the CPU. Where there are "
-            f"GPUs, say so in the job file, as in workers: {{{without[0]}: {{gpus: 1}}}}."
+            f"NO GPU for {', '.join(missing)}: published networks take seconds per frame on the CPU. If there are "
+            f"GPUs, declare them in the job file, e.g. workers: {{{missing[0]}: {{gpus: 1}}}}."
         )
-    parts = [part for name in wanting if workers[name].gpus for part in networks[name].parts]
+    parts = [part for name in gpu_stages if workers[name].gpus for part in networks[name].parts]
     return [
         *notices,
         *(onnx_warnings(has_gpu=True) if any(entry(part).loader is Loader.ONNX for part in parts) else ()),

@@ -42,13 +42,18 @@ def train(
     options: Options,
     console: Console,
 ) -> JobResult:
-    """Train the model that `config` names. Killed at any moment, the same call continues from the last checkpoint in
-    `out`, with the same samples and losses as if it had not been.
+    """Train the model of `config`.
+
+    After a kill at any moment, the same call resumes from the last checkpoint in `out`, with the samples and losses of
+    an uninterrupted run.
 
     Args:
-        prepared: the dataset that `prepare` wrote; its rows whose status is ok are trained on.
+        prepared: the dataset that `prepare` wrote; rows with status ok are used.
         out: folder or URL for checkpoints, curves and videos.
-        start_from: weights to begin with (`jobs.training.start.starting_network`); None: random ones.
+        config: model, recipe and workers.
+        start_from: initial weights (`jobs.training.start.starting_network`); None: random weights.
+        options: options of the run.
+        console: output.
 
     Raises:
         TrainingDataError, ConfigError, CheckpointError, DatasetBusyError, ValueError: wrong usage; nothing was started.
@@ -115,42 +120,43 @@ def train(
             record.config(resolved(config))
             record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
             publish_run(storage, record.run_id)
-            account = _Account(storage, record, console, steps=recipe.steps)
-            error = _run(spec, options, account)
+            monitor = _Monitor(storage, record, console, steps=recipe.steps)
+            error = _run(spec, options, monitor)
             record.failed = error is not None
-    return _close(account, error, store, record, console, job_id)
+    return _close(monitor, error, store, record, console, job_id)
 
 
 def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
-    """As before there was a truth, for runs that take none."""
-    what = [config.recipe, config.model, start_from]
-    return digest(what if config.data.truth is None else [*what, config.data.truth])
+    """Digest of all settings that a resumed run must share with the run that it resumes."""
+    settings = [config.recipe, config.model, start_from]
+    # Without `truth` the key is that of runs from before the option existed.
+    return digest(settings if config.data.truth is None else [*settings, config.data.truth])
 
 
-def _run(spec: RunSpec, options: Options, account: _Account) -> str | None:
-    """Train; returns what went wrong, if anything."""
+def _run(spec: RunSpec, options: Options, monitor: _Monitor) -> str | None:
+    """Train; returns an error message, or None."""
     workers = spec.config.workers
     try:
         if workers.num == 0:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            train_worker(spec, World(device=device), local_batches, account)
+            train_worker(spec, World(device=device), local_batches, monitor)
         else:
             with cluster(options.ray_address):
-                train_on_ray(spec, workers, account)
+                train_on_ray(spec, workers, monitor)
     except (UnusableClipError, TrainingFailedError) as error:
         return str(error)
     except OSError as error:
         return f"{error}; make room or fix its permissions, and run the same command again"
-    return account.diverged
+    return monitor.diverged
 
 
-class _Account:
-    """What a run came to, told by its first worker; passes it on to MLflow and to whoever watches."""
+class _Monitor:
+    """Receives the events of a run, keeps its state, and forwards them to MLflow and the console."""
 
     def __init__(self, storage: Storage, record: tracking.Run, console: Console, *, steps: int) -> None:
         self._storage, self._record, self._console, self._steps = storage, record, console, steps
         self._began = time.perf_counter()
-        self._told = float("-inf")
+        self._logged_at = float("-inf")
         self.first_step: int | None = None
         self.step = 0
         self.metrics: dict[str, float] = {}
@@ -158,7 +164,7 @@ class _Account:
 
     @property
     def seconds(self) -> float:
-        """Since the job began."""
+        """Time since the start of the job."""
         return time.perf_counter() - self._began
 
     def __call__(self, event: Event) -> None:
@@ -172,8 +178,8 @@ class _Account:
             case Progress():
                 self.step, self.metrics = event.step, dict(event.metrics)
                 self._record.metrics(event.metrics, step=event.step)
-                if time.monotonic() - self._told >= LOG_EVERY_SECONDS or event.step == self._steps:
-                    self._told = time.monotonic()
+                if time.monotonic() - self._logged_at >= LOG_EVERY_SECONDS or event.step == self._steps:
+                    self._logged_at = time.monotonic()
                     self._console.line(_progress(event, self._steps))
             case Saved():
                 self._console.line(f"  step {event.step}: {self._storage.url_of(event.weights)}")
@@ -192,18 +198,18 @@ def _progress(event: Progress, steps: int) -> str:
 
 
 def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out: str) -> None:
-    """A run goes on with what it began with, or its losses would mean nothing."""
+    """Check that the arguments are those of the run to be resumed. Raises ValueError."""
     if latest is None:
         return
-    for fact, what in (
+    for fact, change in (
         ("recipe_key", "with another recipe, model, --start-from or truth"),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
         ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):
-        # Runs of versions that read no features do not say so.
+        # Runs of versions without stored features lack the fact.
         if latest.facts.get(fact, False) != facts[fact]:
             raise ValueError(
-                f"{out} holds a run that was begun {what}; give this one another --out, and --start-from {out} to "
+                f"{out} holds a run that was begun {change}; give this one another --out, and --start-from {out} to "
                 "begin with its weights"
             )
 
@@ -216,13 +222,13 @@ def _announce(
     stored: StoredFeatures | str,
 ) -> None:
     recipe = config.recipe
-    who = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
+    where = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
     console.line(
         f"train {config.model.name}, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
-        f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {who}"
+        f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {where}"
     )
-    why = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
-    console.line(f"  latents and image embeddings: {why}")
+    source = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
+    console.line(f"  latents and image embeddings: {source}")
     if corpus.num_too_short:
         console.notice(
             f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "
@@ -231,7 +237,7 @@ def _announce(
 
 
 def _close(
-    account: _Account, error: str | None, store: CheckpointStore, record: tracking.Run, console: Console, job_id: str
+    monitor: _Monitor, error: str | None, store: CheckpointStore, record: tracking.Run, console: Console, job_id: str
 ) -> JobResult:
     latest = store.latest()
     weights = store.storage.url_of(latest.weights) if latest else None
@@ -240,15 +246,15 @@ def _close(
     if record.run_id:
         console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
     if error:
-        kept = f"the last good checkpoint is {weights}" if latest else "there is no checkpoint yet"
-        console.error(f"{error}; {kept}")
+        remaining = f"the last good checkpoint is {weights}" if latest else "there is no checkpoint yet"
+        console.error(f"{error}; {remaining}")
     summary = {
         "verb": "train",
         "job_id": job_id,
         "step": latest.step if latest else 0,
-        "first_step": account.first_step,
-        "seconds": round(account.seconds, 3),
-        **account.metrics,
+        "first_step": monitor.first_step,
+        "seconds": round(monitor.seconds, 3),
+        **monitor.metrics,
         "weights": weights,
         "mlflow_run_id": record.run_id,
         "error": error,

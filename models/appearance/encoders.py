@@ -1,6 +1,6 @@
-"""VAEs and image encoders by name, and the sets of them that animation systems read pictures with.
+"""Tables of VAEs, image encoders and encoder sets of animation systems.
 
-Imports no torch before something is loaded: planning reads this table.
+Imports torch only when a network is loaded, because job planning reads these tables.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 NetworkT = TypeVar("NetworkT")
 
 PUPPETS = "puppets"
-"""Name of the encoders that ship with the project."""
+"""Name of the embedded encoders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrozenEncoders:
-    """The networks that read pictures for a system and are not trained with it.
+    """Frozen encoders of an animation system.
 
-    `text_tokens_1LD`: tokens of the empty text; None where there is no text encoder.
+    `text_tokens_1LD`: tokens of the empty text; None without a text encoder.
     """
 
     vae: Vae
@@ -49,7 +49,7 @@ class FrozenEncoders:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoder(Generic[NetworkT]):
-    """One frozen network. `load` takes the path of its weights."""
+    """A frozen network. `load` takes the path of its weights."""
 
     weights: Weights
     load: Callable[[Path], NetworkT]
@@ -67,7 +67,7 @@ class EncoderSet:
         return all(weights.hub is Hub.PACKAGE for weights in self.weights)
 
     def paths(self, folder: Path | None) -> tuple[Path, ...]:
-        """Paths of the files in a folder of weights; of encoders that ship, in `folder` itself where one is given.
+        """Paths of the files in a folder of weights. Embedded encoders are in `folder` itself, if one is given.
 
         Raises:
             MissingWeightsError: a file is missing.
@@ -77,13 +77,13 @@ class EncoderSet:
         return tuple(find(weights, folder).path for weights in self.weights)
 
     def files(self, folder: Path | None) -> list[Path]:
-        """All files, of folders too. Raises MissingWeightsError."""
+        """All files, including those of weights that are folders. Raises MissingWeightsError."""
         if folder is not None and self._ships:
             return list(self.paths(folder))
         return [path for weights in self.weights for path in find(weights, folder).paths]
 
     def load_from(self, folder: Path | None) -> FrozenEncoders:
-        """The networks. Raises MissingWeightsError or CheckpointError."""
+        """Load both networks. Raises MissingWeightsError or CheckpointError."""
         return self.load(*self.paths(folder))
 
 

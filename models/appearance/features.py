@@ -16,7 +16,7 @@ BATCH_FRAMES = 8
 
 
 class ClipEmbeddings:
-    """CLIP's embedding of each frame, the same that a network reads which is given the frame itself."""
+    """CLIP image embedding of each frame, equal to the one computed by networks that read the frame itself."""
 
     def __init__(self, encoder: ImageEncoder, *, device: torch.device | str = "cpu") -> None:
         self.encoder = encoder.to(device)
@@ -24,12 +24,12 @@ class ClipEmbeddings:
 
     @torch.inference_mode()
     def __call__(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """(T, D) of frames (T, H, W, 3) uint8 RGB."""
+        """Embeddings (T, D) of frames (T, H, W, 3) uint8 RGB."""
         return _in_batches(lambda frames: self.encoder(to_images(frames).to(self.device)), frames_THWC)
 
 
 class VaeLatents:
-    """A VAE's latents of each frame: means, of unit variance."""
+    """VAE latents of each frame: distribution means, scaled to unit variance."""
 
     def __init__(self, vae: Vae, *, device: torch.device | str = "cpu") -> None:
         self.vae = vae.to(device)
@@ -37,10 +37,10 @@ class VaeLatents:
 
     @torch.inference_mode()
     def __call__(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """(T, C, H / 8, W / 8) of frames (T, H, W, 3) uint8 RGB.
+        """Latents (T, C, H / 8, W / 8) of frames (T, H, W, 3) uint8 RGB.
 
         Raises:
-            ValueError: a side is no multiple of 8.
+            ValueError: height or width is not a multiple of 8.
         """
         return _in_batches(lambda frames: self.vae.encode(to_images(frames).to(self.device)), frames_THWC)
 

@@ -1,4 +1,4 @@
-"""A picture as one token: CLIP's image encoder, the published one or the embedded one."""
+"""CLIP image encoders, published and embedded: one token per picture."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PUPPETS_IMAGE_ENCODER: dict[str, Any] = {
 
 
 class ImageEncoder(nn.Module):
-    """CLIP's image encoder with its projection. Parameters are those of transformers' class."""
+    """CLIP image encoder with projection. Parameter names are those of `CLIPVisionModelWithProjection`."""
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, network: CLIPVisionModelWithProjection, *, resampling: Resampling = "bicubic") -> None:
-        """`resampling`: how pictures come to the encoder's size, as those did that the reader of embeddings knows."""
+        """`resampling`: resize filter, the one used in training the network that reads the embeddings."""
         super().__init__()
         self.network = network
         self.resampling = resampling
@@ -45,36 +45,37 @@ class ImageEncoder(nn.Module):
         self.register_buffer("deviation", torch.tensor(CLIP_DEVIATION)[:, None, None], persistent=False)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
-        """(N, D) embeddings of images with values −1 to 1, squeezed into the encoder's square whatever their shape, as
-        the public pipelines do.
+        """Embeddings (N, D) of images with values −1 to 1.
+
+        Images are resized to the encoder's square without keeping their aspect ratio, as in the public pipelines.
         """
         side: int = self.network.config.image_size  # type: ignore[assignment]  # of squares, one number
-        # In single precision: CPUs know no other way to resize so.
+        # In float32, the only dtype that antialiased resizing supports on CPUs.
         images = functional.interpolate(images_N3HW.float(), size=(side, side), mode=self.resampling, antialias=True)
-        seen = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
-        embeddings: Tensor = self.network(pixel_values=seen.to(self.network.dtype)).image_embeds
+        normalised = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
+        embeddings: Tensor = self.network(pixel_values=normalised.to(self.network.dtype)).image_embeds
         return embeddings
 
 
 def new_puppets_image_encoder() -> ImageEncoder:
-    """The embedded encoder's network with random weights."""
+    """Network of the embedded encoder with random weights."""
     return ImageEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**PUPPETS_IMAGE_ENCODER)))
 
 
 def published_image_encoder(folder: Path, *, resampling: Resampling = "bicubic") -> ImageEncoder:
-    """CLIP's image encoder from its published folder. `resampling`: see `ImageEncoder`.
+    """Load CLIP's image encoder from its published folder. `resampling`: see `ImageEncoder`.
 
     Raises:
-        CheckpointError: the folder is absent or not whole.
+        CheckpointError: the folder is absent or incomplete.
     """
     return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder), resampling=resampling).eval()
 
 
 def puppets_image_encoder(path: Path = CHECKPOINTS / "image_encoder.safetensors") -> ImageEncoder:
-    """The encoder that ships; it tells puppets apart.
+    """Load the embedded encoder, trained on puppets only.
 
     Raises:
-        CheckpointError: its file is absent or damaged.
+        CheckpointError: the file is absent or damaged.
     """
     encoder = new_puppets_image_encoder()
     load_checkpoint(encoder.network, path)

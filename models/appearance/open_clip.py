@@ -1,6 +1,6 @@
-"""OpenCLIP's ViT-H (`open_clip_pytorch_model.bin`): the image encoder, and what its text encoder makes of no text.
+"""OpenCLIP's ViT-H (`open_clip_pytorch_model.bin`): the image encoder, and text tokens of the empty prompt.
 
-UniAnimate and Animate-X were trained on both; no request has a text, so tokens of the empty one are all that is read.
+UniAnimate and Animate-X read both. Requests have no prompt, so tokens are computed for the empty one only.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _TEXT = (
     (r"^ln_final\.", "final_layer_norm."),
     (r"^transformer\.resblocks\.", "encoder.layers."),
 )
-_OF_COMPARISON = ("text_projection", "logit_scale", "attn_mask")
-"""What only comparing texts with pictures needs."""
+_CONTRASTIVE = ("text_projection", "logit_scale", "attn_mask")
+"""Tensors used only to compare texts with images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +67,9 @@ class OpenClipConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenClip:
-    """`empty_text_1LD`: the tokens of the empty text after the last layer but one, normalised, as Stable Diffusion 2
-    reads them.
+    """Image encoder, and text tokens of the empty prompt.
+
+    `empty_text_1LD`: normalised output of the penultimate layer of the text encoder, as in Stable Diffusion 2.
     """
 
     image_encoder: ImageEncoder
@@ -76,16 +77,16 @@ class OpenClip:
 
 
 def load_open_clip(path: Path, config: OpenClipConfig | None = None) -> OpenClip:
-    """Both from the published file.
+    """Load both from the published file.
 
     Raises:
         CheckpointError: the file is absent or damaged, or a tensor is missing, unexpected or misshapen.
     """
     config = config or OpenClipConfig()
-    tensors = {name: tensor for name, tensor in read_tensors(path).items() if name not in _OF_COMPARISON}
+    tensors = {name: tensor for name, tensor in read_tensors(path).items() if name not in _CONTRASTIVE}
     vision = {name: tensor for name, tensor in tensors.items() if name.startswith("visual.")}
-    unread = f"transformer.resblocks.{config.text_layers - 1}."
-    text = {name: t for name, t in tensors.items() if name not in vision and not name.startswith(unread)}
+    last_layer = f"transformer.resblocks.{config.text_layers - 1}."
+    text = {name: t for name, t in tensors.items() if name not in vision and not name.startswith(last_layer)}
     with torch.device("meta"):
         encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
@@ -113,15 +114,15 @@ def load_open_clip(path: Path, config: OpenClipConfig | None = None) -> OpenClip
     _fill(encoder, _renamed(vision, _VISION, path), path)
     _fill(text_encoder, _renamed(text, _TEXT, path), path)
     with torch.no_grad():
-        # Start and end of a text are the last two of the vocabulary.
+        # The start and end tokens are the last two of the vocabulary.
         tokens = [config.vocabulary - 2, config.vocabulary - 1, *[PADDING] * (config.text_length - 2)]
         empty: Tensor = text_encoder(torch.tensor([tokens])).last_hidden_state
     return OpenClip(image_encoder=ImageEncoder(encoder, resampling="bilinear").eval(), empty_text_1LD=empty.float())
 
 
 def _renamed(tensors: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...], path: Path) -> dict[str, Tensor]:
-    """OpenCLIP's names as those of transformers; queries, keys and values apart."""
-    found = {}
+    """Tensors under the names of transformers, with queries, keys and values split."""
+    renamed = {}
     for key, tensor in tensors.items():
         name = key
         for pattern, replacement in (*rules, *_BLOCK):
@@ -130,15 +131,15 @@ def _renamed(tensors: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...], 
             if len(tensor) % 3:
                 raise CheckpointError(f"{path}: {key} {tuple(tensor.shape)} does not hold queries, keys and values")
             for part, rows in zip("qkv", tensor.chunk(3), strict=True):
-                found[re.sub(r"\.attn\.in_proj_", f".self_attn.{part}_proj.", name)] = rows
+                renamed[re.sub(r"\.attn\.in_proj_", f".self_attn.{part}_proj.", name)] = rows
         else:
-            found[name] = tensor.T if key == "visual.proj" else tensor
-    return found
+            renamed[name] = tensor.T if key == "visual.proj" else tensor
+    return renamed
 
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     fill(network, tensors, path)
-    for module in network.modules():  # no checkpoint brings these back
+    for module in network.modules():  # these are in no checkpoint
         for name, buffer in module.named_buffers(recurse=False):
             if name == "position_ids":
                 module.register_buffer(name, torch.arange(buffer.shape[1])[None], persistent=False)

@@ -1,4 +1,4 @@
-"""Features of frames as columns of a dataset hold them: bytes of half precision."""
+"""Serialisation of frame features for dataset columns: half-precision bytes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 STORED = np.dtype("<f2")
-"""Values as they are stored: little-endian half precision."""
+"""Stored dtype: little-endian half precision."""
 
 
 def pack(features_T: NDArray[np.float16]) -> tuple[list[bytes], list[int]]:
-    """Features (T, …) as one string of bytes per frame, and the shape of a frame's features: what rows hold."""
+    """Serialise features (T, …). Returns the bytes of each frame and the shape of a frame's features."""
     return [np.ascontiguousarray(frame, STORED).tobytes() for frame in features_T], list(features_T.shape[1:])
 
 
 def unpack(packed_T: Sequence[bytes], shape: Sequence[int]) -> NDArray[np.float16]:
-    """The inverse of `pack`.
+    """Inverse of `pack`.
 
     Raises:
-        ValueError: a frame has another number of values than the shape.
+        ValueError: the number of bytes of a frame does not match the shape.
     """
     expected = STORED.itemsize * int(np.prod(shape, dtype=np.int64))
     if wrong := [len(frame) for frame in packed_T if len(frame) != expected]:

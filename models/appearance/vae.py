@@ -1,4 +1,4 @@
-"""Pictures to latents and back: a Stable Diffusion VAE, the published one or the embedded one."""
+"""Stable Diffusion VAEs, published and embedded."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from models.common.pretrained import load_pretrained
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LDM_PREFIX = "first_stage_model."
 LATENT_PX = 8
-"""Pixels along the side of a latent."""
+"""Downsampling factor of the latents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaeConfig:
     """Shape of a VAE; the defaults are Stable Diffusion 1.x's.
 
-    `patch_px`: squares of so many pixels go in as one point with all their colours, so that a small network need not
-    work at the full resolution; each level but the last halves the resolution once more.
-    `latent_scale`: latents times this have unit variance.
+    `patch_px`: side of the patches that pixel unshuffling moves to channels before the network, so that a small network
+      runs at a reduced resolution. Each level but the last halves the resolution again.
+    `latent_scale`: factor that scales latents to unit variance.
     """
 
     widths: tuple[int, ...] = (128, 256, 512, 512)
@@ -54,9 +54,9 @@ PUPPETS_VAE = VaeConfig(
 
 
 class Vae(nn.Module):
-    """Encoder and decoder. Parameters are those of diffusers' `AutoencoderKL`."""
+    """Encoder and decoder. Parameter names are those of diffusers' `AutoencoderKL`."""
 
-    network: Any  # diffusers has no types that a checker could follow
+    network: Any  # diffusers is untyped
 
     def __init__(self, config: VaeConfig, network: nn.Module | None = None) -> None:
         super().__init__()
@@ -64,28 +64,28 @@ class Vae(nn.Module):
         self.network = network if network is not None else _new_network(config)
 
     def encode(self, images_N3HW: Tensor) -> Tensor:
-        """Means of the latents (N, C, H / 8, W / 8), of unit variance, of images with values −1 to 1.
+        """Latents (N, C, H / 8, W / 8) of images with values −1 to 1: distribution means, scaled to unit variance.
 
         Raises:
-            ValueError: a side that is no multiple of 8.
+            ValueError: height or width is not a multiple of 8.
         """
         mean, _ = self.distribution(images_N3HW)
         return mean * self.config.latent_scale
 
     def distribution(self, images_N3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance of the latents, as the network has them, unscaled."""
+        """Mean and log-variance of the unscaled latents."""
         if images_N3HW.shape[2] % LATENT_PX or images_N3HW.shape[3] % LATENT_PX:
             raise ValueError(f"images must have sides that are multiples of {LATENT_PX}, got {images_N3HW.shape[2:]}")
         posterior = self.network.encode(functional.pixel_unshuffle(images_N3HW, self.config.patch_px)).latent_dist
         return posterior.mean, posterior.logvar
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
-        """Images (N, 3, H, W), about −1 to 1, of latents of unit variance."""
+        """Images (N, 3, H, W), about −1 to 1, of latents with unit variance."""
         decoded: Tensor = self.network.decode(latents_NCHW / self.config.latent_scale).sample
         return functional.pixel_shuffle(decoded, self.config.patch_px)
 
     def tile(self, *, on: bool) -> None:
-        """Encode and decode large pictures in overlapping tiles: less memory, and seams that blending hides."""
+        """Enable or disable encoding and decoding in overlapping, blended tiles, which need less memory."""
         if on:
             self.network.enable_tiling()
         else:
@@ -108,17 +108,18 @@ def _new_network(config: VaeConfig) -> Any:
 
 
 def published_vae(folder: Path) -> Vae:
-    """Stable Diffusion's VAE (`sd-vae-ft-mse`) from its published folder.
+    """Load Stable Diffusion's VAE (`sd-vae-ft-mse`) from its published folder.
 
     Raises:
-        CheckpointError: the folder is absent or not whole.
+        CheckpointError: the folder is absent or incomplete.
     """
     return Vae(VaeConfig(), load_pretrained(AutoencoderKL, folder)).eval()
 
 
 def published_ldm_vae(path: Path, config: VaeConfig | None = None) -> Vae:
-    """The VAE inside a whole checkpoint in the layout of the latent-diffusion code (`v2-1_512-ema-pruned.ckpt`), of
-    which the rest is not looked at. `config`: None is Stable Diffusion's.
+    """Load the VAE from a checkpoint of the latent-diffusion code (`v2-1_512-ema-pruned.ckpt`).
+
+    `config`: None: that of Stable Diffusion.
 
     Raises:
         CheckpointError: the file is absent or damaged, holds no VAE, or a tensor is missing, unexpected or misshapen.
@@ -129,24 +130,23 @@ def published_ldm_vae(path: Path, config: VaeConfig | None = None) -> Vae:
         network = _new_network(config)
     layers = {"down_block_types": network.config.down_block_types, "up_block_types": network.config.up_block_types}
     try:
-        # diffusers has no types.
+        # diffusers is untyped
         converted: dict[str, Tensor | None] = convert_ldm_vae_checkpoint(dict(tensors), layers)  # type: ignore[no-untyped-call]
     except (KeyError, IndexError) as error:
-        raise CheckpointError(f"{path} holds no whole VAE under '{LDM_PREFIX}': {error} is missing") from error
+        raise CheckpointError(f"{path} has no complete VAE under '{LDM_PREFIX}': {error} is missing") from error
     if len(converted) < len(tensors):
         raise CheckpointError(
-            f"{path}: the VAE under '{LDM_PREFIX}' has {len(tensors)} tensors, of which a VAE of this size knows "
-            f"{len(converted)}"
+            f"{path}: the VAE under '{LDM_PREFIX}' has {len(tensors)} tensors, expected {len(converted)}"
         )
     fill(network, {name: tensor for name, tensor in converted.items() if tensor is not None}, path)
     return Vae(config, network).eval()
 
 
 def puppets_vae(path: Path = CHECKPOINTS / "vae.safetensors") -> Vae:
-    """The VAE that ships; it knows puppets.
+    """Load the embedded VAE, trained on puppets only.
 
     Raises:
-        CheckpointError: its file is absent or damaged.
+        CheckpointError: the file is absent or damaged.
     """
     vae = Vae(PUPPETS_VAE)
     load_checkpoint(vae.network, path)
@@ -154,12 +154,12 @@ def puppets_vae(path: Path = CHECKPOINTS / "vae.safetensors") -> Vae:
 
 
 def to_images(frames_THWC: NDArray[np.uint8]) -> Tensor:
-    """uint8 (T, H, W, 3) RGB to float32 (T, 3, H, W), −1 to 1."""
+    """Convert uint8 RGB frames (T, H, W, 3) to float32 images (T, 3, H, W) with values −1 to 1."""
     return torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_frames(images_N3HW: Tensor) -> NDArray[np.uint8]:
-    """Images of about −1 to 1 to uint8 (N, H, W, 3) RGB."""
+    """Convert images with values of about −1 to 1 to uint8 RGB frames (N, H, W, 3)."""
     scaled = (images_N3HW.float() / 2 + 0.5).clamp(0, 1) * 255
     frames: NDArray[np.uint8] = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return frames
@@ -167,15 +167,17 @@ def to_frames(images_N3HW: Tensor) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def decode_frames(vae: Vae, latents_NCHW: Tensor, *, batch: int) -> Iterator[NDArray[np.uint8]]:
-    """uint8 frames (n, H, W, 3), n ≤ `batch` at a time, so that memory is that of one batch."""
+    """Decode to uint8 frames, yielding (n, H, W, 3) with n ≤ `batch`, which bounds the memory."""
     for first in range(0, len(latents_NCHW), batch):
         yield to_frames(vae.decode(latents_NCHW[first : first + batch]))
 
 
 @torch.no_grad()
 def standardise(vae: Vae, mean_C: Tensor, deviation_C: Tensor) -> None:
-    """Build a shift and scale of each latent channel into the convolutions around it, so that latents of pictures with
-    these means and deviations have mean 0 and variance 1, and decode to the same pictures.
+    """Standardise latents by folding a shift and scale per channel into the quant and post-quant convolutions.
+
+    `mean_C`, `deviation_C`: mean and standard deviation of the current latents. Changes the weights in
+    place, not the reconstructions.
     """
     quant, post = vae.network.quant_conv, vae.network.post_quant_conv
     channels = len(mean_C)

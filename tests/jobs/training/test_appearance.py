@@ -121,6 +121,6 @@ def test_invalid_configurations_are_refused(tmp_path: Path, settings: dict, word
 
 def test_no_card_is_written_for_checkpoints_without_scores(tmp_path: Path) -> None:
     save_checkpoint({"a": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={"steps": 1})
-    with pytest.raises(CheckpointError, match="does not say what it scores"):
+    with pytest.raises(CheckpointError, match="has no scores in its metadata"):
         write_card(tmp_path)
     assert not (tmp_path / "CARD.md").exists()

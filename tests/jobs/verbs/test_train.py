@@ -249,7 +249,7 @@ def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_f
     assert all(torch.allclose(second[name], value, atol=1e-6) for name, value in fewer.items())
     runs = read_metadata(weights)["runs"]
     assert [each["model"]["partial_start"] for each in runs] == [True]  # type: ignore[attr-defined]  # JSON
-    with pytest.raises(ValueError, match="has no tensor of the name and shape of one of PuppetAnimateAnyone's"):
+    with pytest.raises(ValueError, match="has no tensor with the name and shape of one of PuppetAnimateAnyone"):
         run("three", recipe, start_from=str(appearance / "vae.safetensors"))
 
 
