@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.animation.system import SIZE_MULTIPLE, Model
-from models.systems import UnknownModelError, find_model
+from models.systems import UnknownModelError, find_model, model_names
 from models.weights.resolve import MissingWeightsError
 from stages.outcome import Reason
 
@@ -55,6 +55,8 @@ def model_spec(model: Model, weights: str | None) -> ModelSpec:
         digest = model.digest(weights)
     except MissingWeightsError as error:
         reason, message = Reason.MISSING_WEIGHTS, str(error)
+        if (small := f"{model.name}-puppets") in model_names():
+            message += f". (The model that ships with the project is {small}.)"
     return ModelSpec(
         name=model.name,
         digest=digest,

@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.cli.options import Out, Set, finish, job_options
-from models.systems import FORMER_NAMES, model_names
+from models.systems import FORMER_NAMES, former_name_notice, model_names
 
 if TYPE_CHECKING:
-    from jobs.engine.spec import Options
+    from jobs.engine.console import Console
+    from jobs.engine.spec import JobResult, Options
 
 
 class _TrainGroup(TyperGroup):
@@ -90,11 +91,15 @@ def train_model(
     from jobs.verbs.train import train
 
     assignments = [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
-    recipe = load(str(context.info_name), config, assignments, stage=stage)
-    finish(
-        lambda console: train(prepared, out, config=recipe, start_from=start_from, options=options, console=console),
-        as_json,
-    )
+    name = str(context.info_name)
+    recipe = load(name, config, assignments, stage=stage)
+
+    def run(console: Console) -> JobResult:
+        if (notice := former_name_notice(name)) is not None:
+            console.notice(notice)
+        return train(prepared, out, config=recipe, start_from=start_from, options=options, console=console)
+
+    finish(run, as_json)
 
 
 @train_app.command()
