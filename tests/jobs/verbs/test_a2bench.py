@@ -194,7 +194,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no poses": (lambda b: (b / "saved_pkl/puppet-000001.pkl").unlink(), "saved_pkl; expected puppet-000001 with"),
     "two pictures": (
         lambda b: shutil.copy(b / "images/puppet-000001.png", b / "images/puppet-000001.jpg"),
-        "images/puppet-000001.png have one name; expected one file of it in images",
+        "images/puppet-000001.png have the same name; expected one file per name in images",
     ),
     "other poses": (
         lambda b: shutil.copy(b / "longer/saved_pkl/puppet-000001.pkl", b / "saved_pkl"),

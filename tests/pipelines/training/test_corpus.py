@@ -39,7 +39,7 @@ def test_a_dataset_that_cannot_be_trained_on_says_why(tmp_path: Path, what: str)
         with pytest.raises(TrainingDataError, match="holds no prepared clips; give the folder"):
             open_corpus(str(tmp_path), SAMPLING)
     elif what == "no_ok":
-        with pytest.raises(TrainingDataError, match="no clip whose status is ok"):
+        with pytest.raises(TrainingDataError, match="no clip with status ok"):
             open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
     else:
         import pyarrow.parquet as pq

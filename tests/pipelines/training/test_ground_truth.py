@@ -52,8 +52,8 @@ def test_keypoints_are_in_pixels_of_the_working_size(truth: tuple[Path, np.ndarr
     ("changes", "said"),
     [
         ({"uri": "videos/absent.mp4"}, r"NotFound.*absent\.npz does not exist"),
-        ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no truth of a puppet video"),
-        ({"frame_seconds": [0.25, 0.6]}, r"InvalidRow.*has no frame within 0\.100 s of one of the clip"),
+        ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no ground truth of a puppet video"),
+        ({"frame_seconds": [0.25, 0.6]}, r"InvalidRow.*a frame of the clip is 0\.100 s from the nearest"),
     ],
 )
 def test_another_truth_is_refused(truth: tuple[Path, np.ndarray], changes: dict[str, Any], said: str) -> None:

@@ -72,7 +72,7 @@ def test_a_dataset_without_features_says_how_it_gets_them(tmp_path: Path) -> Non
     corpus = open_corpus(str(prepared), SAMPLING)
     found = stored_features(corpus, SAMPLING, not_asked_for, reference_pictures=True)
     assert isinstance(found, str)
-    assert "prepare.vae_latents.enabled and prepare.clip_embeddings.enabled make them" in found
+    assert "prepare.vae_latents.enabled and prepare.clip_embeddings.enabled add them" in found
     path = prepared / "rows-000000.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["vae_latents", "vae_latent_shape"]), path)
     found = stored_features(corpus, SAMPLING, not_asked_for, reference_pictures=True)

@@ -111,7 +111,7 @@ def test_frames_that_are_too_few_are_a_fault() -> None:
     model = ToyModel(animator=Short)
     done = run(opened({"toy": model}), row())
     assert done["reason"] == "UnexpectedError"
-    assert "toy made frames (3, 16, 8, 3) of (4, 16, 8, 3) skeletons" in done["message"]
+    assert "toy returned frames of shape (3, 16, 8, 3), expected (4, 16, 8, 3)" in done["message"]
 
 
 def test_progress_is_told_now_and_then_and_taken_back(tmp_path: Path) -> None:
