@@ -15,6 +15,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.engine.tables import column_names
 from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.storage import Storage
@@ -98,7 +99,7 @@ def resolve(
         else:
             connection.register("given", requests)
             source, base = "given", ""
-        others = ", ".join(f'"{name}"' for name in _columns(connection, source) & RESOLVED_COLUMNS.keys())
+        others = ", ".join(f'"{name}"' for name in column_names(connection, source) & RESOLVED_COLUMNS.keys())
         source = f"(SELECT * EXCLUDE ({others}) FROM {source})" if others else source  # noqa: S608
         replaced = [f"{_absolute_sql(name, base)} AS {name}" for name in URI_COLUMNS]
         values = {name: value for name, value in asdict(defaults).items() if value is not None}
@@ -151,7 +152,7 @@ def pair(
         ledger = Ledger(Storage(clips), "clip_id")
         relation = "" if PurePosixPath(clips).suffix in LIST_SUFFIXES else ledger.relation(connection)
         if relation:
-            where = f" WHERE status = '{Status.OK}'" if "status" in _columns(connection, relation) else ""
+            where = f" WHERE status = '{Status.OK}'" if "status" in column_names(connection, relation) else ""
             drivers = f"SELECT clip_id AS id, clip_id, ? AS clips_uri, NULL AS driving_uri FROM {relation}{where}"  # noqa: S608
             connection.execute(f"CREATE TEMP TABLE drivers AS {drivers}", [ledger.storage.url])
         else:
@@ -220,7 +221,7 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
         relation = Ledger(Storage(url), "clip_id").relation(connection)
         if not relation:
             continue
-        columns = _columns(connection, relation)
+        columns = column_names(connection, relation)
         # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
         pose_key = "stage_keys['pose']" if "stage_keys" in columns else "NULL::VARCHAR"
         values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
@@ -234,10 +235,6 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
             "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
             [url, url],
         )
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
-    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
 
 
 def absolute_uri(uri: str) -> str:

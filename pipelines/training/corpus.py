@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.training.recipe import SamplingConfig
 from pipelines.engine.keys import digest
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.tables import column_names
 from pipelines.training.pose_pool import pose_pool
 from stages.io.storage import Storage
 from stages.outcome import Status
@@ -61,7 +62,7 @@ def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None)
         relation = ledger.relation(connection)
         if not relation:
             raise TrainingDataError(f"{url} holds no prepared clips; give the folder that `zoetrope prepare` wrote to")
-        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        present = column_names(connection, relation)
         if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status") if name not in present]:
             raise TrainingDataError(
                 f"{url} lacks the columns {missing}; expected the dataset that `zoetrope prepare` writes"

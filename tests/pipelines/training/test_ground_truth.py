@@ -49,7 +49,7 @@ def test_keypoints_are_in_pixels_of_the_working_size(truth: tuple[Path, np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"uri": "videos/absent.mp4"}, r"NotFound.*absent\.npz does not exist"),
         ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no ground truth of a puppet video"),
@@ -57,8 +57,8 @@ def test_keypoints_are_in_pixels_of_the_working_size(truth: tuple[Path, np.ndarr
     ],
 )
 def test_rejects_ground_truth_of_another_video(
-    truth: tuple[Path, np.ndarray], changes: dict[str, Any], said: str
+    truth: tuple[Path, np.ndarray], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BadRow) as error:
         true_keypoints(Storage(str(truth[0])), clip(**changes))
-    assert re.search(said, f"{error.value.reason}: {error.value.message}")
+    assert re.search(message, f"{error.value.reason}: {error.value.message}")
