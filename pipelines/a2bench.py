@@ -1,11 +1,11 @@
-"""A²Bench (Animate-X, arXiv 2410.10306, §4): characters of all kinds, each with a video of itself to be made again.
+"""A²Bench (Animate-X, arXiv 2410.10306, §4): characters of many kinds, each with a video that is to be reproduced.
 
-What is read is laid out as Animate-X's public code lays out its data, joined by name:
+The layout is that of Animate-X's public code, with files matched by name:
 
     images/NAME.png  videos/NAME.mp4  saved_pkl/NAME.pkl (`models.pose.pose_file`)
 
-The skeletons become a dataset of clips as `prepare` writes it, so that a request for a character is one for a prepared
-clip, whose keypoints are part of its key.
+Skeletons are written as a dataset of prepared clips, so that requests drive characters by prepared clips, whose
+keypoints are part of the request's key.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ FOLDERS: Mapping[str, frozenset[str]] = {
     "videos": VIDEO_SUFFIXES,
     "saved_pkl": frozenset({".pkl"}),
 }
-"""Folders of the benchmark, and the suffixes of what counts in them."""
+"""Folders of the benchmark, and the suffixes of their files."""
 TRUTH = "truth"
-"""Folder of the puppet stand-in with the ground truth of its videos."""
+"""Folder of the puppet stand-in for the ground truth of its videos."""
 HUMANS = "humans"
-"""Folder of the puppet stand-in with the people whose body shapes it lends."""
+"""Folder of the puppet stand-in for the prepared dataset of humans."""
 
 CLIP_SCHEMA = dataset_schema(
     "a2bench",
@@ -57,21 +57,21 @@ CLIP_SCHEMA = dataset_schema(
     {name: PREPARED_COLUMNS[name] for name in ("work_width_px", "work_height_px", "keypoints")}
     | {"body_shape": pa.string()},
 )
-"""Of `prepared`, and `body_shape`: the clip that lent the skeletons its proportions."""
+"""Columns of `prepared`, and `body_shape`: the id of the clip whose proportions the skeletons have."""
 
 _MAX_PICTURE_PIXELS = 100_000_000
 
 
 class MalformedItemError(ValueError):
-    """An item of the benchmark cannot be used; the message names the file and says what was expected."""
+    """An item of the benchmark is invalid. The message names the file and the expected content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Characters:
-    """What a benchmark holds.
+    """Content of a benchmark.
 
-    `clips`: of `CLIP_SCHEMA`, one per sound item. `references`: item -> URI of its picture. `malformed`: item -> what
-    is wrong with it. `not_rescaled`: sound items that have too little of a human skeleton to get a human's proportions.
+    `clips`: rows of `CLIP_SCHEMA`, one per valid item. `references`: item -> URI of its picture. `malformed`: item ->
+    error message. `not_rescaled`: valid items with too few joints of a human skeleton to be rescaled.
     """
 
     clips: Sequence[Row]
@@ -81,10 +81,10 @@ class Characters:
 
 
 class BodyShapes:
-    """The people of a prepared dataset, whose proportions are lent.
+    """Body shapes of the humans of a prepared dataset.
 
     Raises:
-        ManifestError: no such dataset, or no clip in it that is ok.
+        ManifestError: there is no such dataset, or it has no clip with status ok.
     """
 
     def __init__(self, url: str) -> None:
@@ -98,30 +98,31 @@ class BodyShapes:
                 f"WHERE status = '{Status.OK}' ORDER BY clip_id"
             ).to_arrow_table()
         if not len(self._clips):
-            raise ManifestError(f"{url} has no clip whose status is ok; its report says what became of them")
+            raise ManifestError(f"{url} has no clip with status ok; its report lists the reasons")
 
     def lend(self, poses: FilePoses, rng: random.Random) -> tuple[NDArray[np.float32], str | None]:
-        """The skeletons with the proportions of a random person, and whose they are; None where the two have too little
-        in common.
+        """Rescale skeletons to the proportions of a random human; returns them and the human's `clip_id`.
+
+        The id is None if the two skeletons share too few limbs; the skeletons are then unchanged.
         """
-        person = self._clips.slice(rng.randrange(len(self._clips)), 1)
-        anchor = pose_pool(self._ledger, person, size=1)[0]
+        human = self._clips.slice(rng.randrange(len(self._clips)), 1)
+        anchor = pose_pool(self._ledger, human, size=1)[0]
         anchor[:, :2] *= poses.height_px
-        lent = realigned(poses.keypoints, anchor)
-        return lent, None if np.array_equal(lent, poses.keypoints) else person["clip_id"][0].as_py()
+        rescaled = realigned(poses.keypoints, anchor)
+        return rescaled, None if np.array_equal(rescaled, poses.keypoints) else human["clip_id"][0].as_py()
 
 
 def read_characters(benchmark: Storage, *, humans: BodyShapes | None, seed: int) -> Characters:
-    """Everything that the benchmark holds, each file looked into.
+    """Read and check all items of a benchmark.
 
     Args:
         benchmark: its folder.
-        humans: the driving skeletons get the body shape of a random one of these (the setting "rescaled"); None leaves
-            them as they are ("self-driven").
-        seed: of who lends to whom; the same for an item whatever the others are.
+        humans: body shapes for the driving skeletons, chosen at random per item (setting "rescaled"); None: skeletons
+            are unchanged ("self-driven").
+        seed: seed of the choice. The choice for an item does not depend on the other items.
 
     Raises:
-        ManifestError: none of its folders is there.
+        ManifestError: there is no file of a benchmark.
     """
     files = _files(benchmark)
     clips: list[Row] = []
@@ -129,9 +130,9 @@ def read_characters(benchmark: Storage, *, humans: BodyShapes | None, seed: int)
     probe = ProbeStage(ProbeConfig())
     probe.open()
     try:
-        for name, found in files.items():
+        for name, paths in files.items():
             try:
-                clip, poses = _read_item(benchmark, name, found, probe)
+                clip, poses = _read_item(benchmark, name, paths, probe)
             except MalformedItemError as error:
                 malformed[name] = str(error)
                 continue
@@ -142,28 +143,28 @@ def read_characters(benchmark: Storage, *, humans: BodyShapes | None, seed: int)
                     not_rescaled.append(name)
             digest = hashlib.sha256(keypoints.tobytes()).hexdigest()
             clips.append({**clip, "keypoints": keypoints, "body_shape": body_shape, "stage_keys": {"pose": digest}})
-            references[name] = benchmark.url_of(found["images"][0])
+            references[name] = benchmark.url_of(paths["images"][0])
     finally:
         probe.close()
     return Characters(clips=clips, references=references, malformed=malformed, not_rescaled=not_rescaled)
 
 
 def write_clips(storage: Storage, clips: Sequence[Row]) -> None:
-    """Publish rows of `CLIP_SCHEMA` as a dataset, in place of what was there."""
+    """Publish rows of `CLIP_SCHEMA` as a dataset, replacing an earlier one."""
     table = pa.concat_tables([to_table({"status": Status.OK, **clip}, CLIP_SCHEMA) for clip in clips])
     with storage.staged("rows-000000.parquet") as path:
         pq.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
 
 
 def requests_for(characters: Characters, clips_uri: str) -> pa.Table:
-    """A request for each sound item: its picture, driven by its clip at `clips_uri`, whose skeletons are left alone."""
+    """Requests, one per valid item: its picture, driven by its clip at `clips_uri`, without retargeting."""
     rows = [
         {
             "request_id": clip["clip_id"],
             "reference_uri": characters.references[clip["clip_id"]],
             "clip_id": clip["clip_id"],
             "clips_uri": clips_uri,
-            # What is to be measured is how a system does with skeletons that do not fit: they must not be made to.
+            # The benchmark measures robustness to skeletons that do not fit the character, so they are not retargeted.
             "retarget": "frame",
         }
         for clip in characters.clips
@@ -172,13 +173,13 @@ def requests_for(characters: Characters, clips_uri: str) -> pa.Table:
 
 
 def _files(benchmark: Storage) -> dict[str, dict[str, list[str]]]:
-    """Item -> folder -> its files there."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """Item -> folder -> files of the item in the folder."""
+    files: dict[str, dict[str, list[str]]] = {}
     for folder, name in _media(benchmark):
-        found.setdefault(PurePosixPath(name).stem, {}).setdefault(folder, []).append(name)
-    if not found:
+        files.setdefault(PurePosixPath(name).stem, {}).setdefault(folder, []).append(name)
+    if not files:
         raise ManifestError(f"{benchmark.url} holds no benchmark; expected the folders {', '.join(FOLDERS)} in it")
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
 def _media(benchmark: Storage) -> Iterator[tuple[str, str]]:
@@ -191,17 +192,17 @@ def _media(benchmark: Storage) -> Iterator[tuple[str, str]]:
 def _read_item(
     benchmark: Storage, name: str, files: Mapping[str, Sequence[str]], probe: ProbeStage
 ) -> tuple[dict[str, Any], FilePoses]:
-    """The columns of its clip but the keypoints, and its skeletons."""
-    there = benchmark.url_of(next(iter(files.values()))[0])
+    """Columns of the item's clip without keypoints, and its skeletons."""
+    first = benchmark.url_of(next(iter(files.values()))[0])
     if not re.fullmatch(ID_PATTERN, name):
-        raise MalformedItemError(f"{there}: a name is 1 to 128 letters, digits, '.', '_' or '-'; rename its files")
+        raise MalformedItemError(f"{first}: a name is 1 to 128 letters, digits, '.', '_' or '-'; rename its files")
     for folder, suffixes in FOLDERS.items():
         if folder not in files:
             expected = f"{name} with one of the suffixes {' '.join(sorted(suffixes))}"
-            raise MalformedItemError(f"{there} has no counterpart in {benchmark.url_of(folder)}; expected {expected}")
+            raise MalformedItemError(f"{first} has no counterpart in {benchmark.url_of(folder)}; expected {expected}")
         if len(files[folder]) > 1:
-            both = ", ".join(benchmark.url_of(file) for file in files[folder])
-            raise MalformedItemError(f"{both} have one name; expected one file of it in {folder}")
+            names = ", ".join(benchmark.url_of(file) for file in files[folder])
+            raise MalformedItemError(f"{names} have the same name; expected one file per name in {folder}")
     (picture,), (video,), (pose,) = (files[folder] for folder in FOLDERS)
     uri, pose_uri = benchmark.url_of(video), benchmark.url_of(pose)
     try:
@@ -221,7 +222,7 @@ def _read_item(
         )
     if (poses.width_px, poses.height_px) != (facts["width_px"], facts["height_px"]):
         raise MalformedItemError(
-            f"{pose_uri} is of frames of {poses.width_px} x {poses.height_px} pixels, expected those of {uri}, "
+            f"{pose_uri} is for frames of {poses.width_px} x {poses.height_px} pixels, expected the size of {uri}, "
             f"{facts['width_px']} x {facts['height_px']}"
         )
     clip = {column: facts[column] for column in CLIP_COLUMNS if column in facts}

@@ -1,4 +1,4 @@
-"""Animate: requests → videos. The ordered list, and the columns it writes."""
+"""The pipeline of `zoetrope animate` from requests to videos: configuration, stages and columns."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from stages.prepare.pose import PoseConfig
 KEY_COLUMNS = tuple(
     name
     for name in (*REQUEST_COLUMNS, *RESOLVED_COLUMNS)
-    # A clip counts by `clip_key`, not by its location, since a corpus may move; a model by its digest.
+    # Clips are identified by `clip_key`, since a corpus may move, and models by their digest.
     if name not in ("request_id", "clip", "clips_uri", "model_spec")
 )
-"""What an animation depends on besides the pipeline."""
+"""Columns that are part of a row's key."""
 
 WRITTEN = RESULT_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnimationConfig:
-    """Settings of `zoetrope animate`, one section per stage that has any."""
+    """Configuration of `zoetrope animate`: one section per stage with settings."""
 
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     reference_pose: PoseConfig = field(default_factory=PoseConfig)
@@ -60,7 +60,7 @@ STAGE_NAMES = tuple(
         PublishAnimationStage,
     )
 )
-"""In the order in which they run; keys of `workers`."""
+"""Stages in execution order; keys of `workers`."""
 
 
 def steps(
@@ -75,16 +75,16 @@ def steps(
     """The steps, in the order of `STAGE_NAMES`.
 
     Args:
-        config: their settings.
-        workers: by stage.
-        storage: the dataset, which takes the videos.
-        models: by name, those that requests name.
-        signals: of the models' systems' own.
-        publish_progress: workers publish the progress of long rows.
+        config: settings of the stages.
+        workers: workers by stage name.
+        storage: the dataset, to which videos are published.
+        models: models of the requests, by name.
+        signals: system-specific signals of these models, by name.
+        publish_progress: whether workers publish the progress of long rows.
     """
     animate = config.animate
     if animate.device == "auto" and not workers[AnimateStage.name].gpus:
-        # A worker without a GPU of its own may still see those of others.
+        # A worker to which Ray assigns no GPU may still see the GPUs of others.
         animate = dataclasses.replace(animate, device="cpu")
     stages: list[Stage[Any]] = [
         RequestStage(RequestConfig(max_side_px=config.reference.max_side_px)),

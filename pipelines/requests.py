@@ -1,4 +1,4 @@
-"""Requests for animations: pairing pictures with clips, and resolving everything that a request names."""
+"""Animation requests: pair pictures with clips, apply defaults, and resolve clips and models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.engine.tables import column_names
 from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.storage import Storage
@@ -27,7 +28,7 @@ MAX_ID_CHARS = 128
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestDefaults:
-    """What a request that says nothing asks for. None leaves it to the model, or to the picture's shape."""
+    """Defaults of empty request columns. None: decided by the model or by the picture's aspect ratio."""
 
     model: str
     seed: int = 0
@@ -38,7 +39,7 @@ class RequestDefaults:
 
 
 def requests_manifest(url: str) -> Manifest:
-    """A table of requests, as a person or `zoetrope pair` writes it."""
+    """Manifest of a table of requests."""
     optional = [name for name in REQUEST_COLUMNS if name not in REQUIRED]
     return Manifest(
         url=url,
@@ -49,7 +50,9 @@ def requests_manifest(url: str) -> Manifest:
 
 
 def one_request(reference: str, driving: str) -> pa.Table:
-    """The request to animate one picture by one video; local paths start at the current folder."""
+    """Table with the request to animate one picture with one video. Local paths are relative to the working
+    directory.
+    """
     reference, driving = absolute_uri(reference), absolute_uri(driving)
     row = {
         "request_id": request_id(derived_id(reference), derived_id(driving)),
@@ -60,7 +63,7 @@ def one_request(reference: str, driving: str) -> pa.Table:
 
 
 def request_id(*parts: str) -> str:
-    """A readable id of a picture, a driving clip, and what else; where it would be too long, its end is a hash."""
+    """Readable id made of the ids of a picture, a driving clip, and so on; the end of a long one is a hash."""
     name = ".".join(parts)
     if len(name) <= MAX_ID_CHARS:
         return name
@@ -75,20 +78,20 @@ def resolve(
     reference_schemes: Iterable[str],
     driving_schemes: Iterable[str],
 ) -> pa.Table:
-    """Requests with what they leave open filled in, and with the state of everything that they name.
+    """Fill in defaults and add `RESOLVED_COLUMNS`: stamps of files, clips, and models.
 
-    Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, a
-    missing model has no digest: such a row fails later, with its reason, and is new once that is there.
+    Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, and a
+    missing model has no digest. Such a row fails later with a reason, and is pending again once the input exists.
 
     Args:
         requests: a manifest, or a table of `REQUEST_COLUMNS` with absolute URIs.
-        defaults: for what requests leave open.
-        describe: a model by name.
-        reference_schemes: schemes of pictures that may be looked at.
-        driving_schemes: schemes of videos that may be looked at.
+        defaults: values for empty columns.
+        describe: model name -> description.
+        reference_schemes: schemes of picture URIs that may be accessed.
+        driving_schemes: schemes of video URIs that may be accessed.
 
     Raises:
-        ManifestError: the manifest cannot be used.
+        ManifestError: the manifest is invalid.
     """
     with duckdb.connect() as connection:
         if isinstance(requests, Manifest):
@@ -96,7 +99,7 @@ def resolve(
         else:
             connection.register("given", requests)
             source, base = "given", ""
-        others = ", ".join(f'"{name}"' for name in _columns(connection, source) & RESOLVED_COLUMNS.keys())
+        others = ", ".join(f'"{name}"' for name in column_names(connection, source) & RESOLVED_COLUMNS.keys())
         source = f"(SELECT * EXCLUDE ({others}) FROM {source})" if others else source  # noqa: S608
         replaced = [f"{_absolute_sql(name, base)} AS {name}" for name in URI_COLUMNS]
         values = {name: value for name, value in asdict(defaults).items() if value is not None}
@@ -129,18 +132,18 @@ def pair(
     models: Sequence[str] = (),
     limit: int | None = None,
 ) -> pa.Table:
-    """Requests to animate every picture by every clip, with every model.
+    """Table of requests to animate every picture with every clip and every model.
 
     Args:
         references: folders, globs, files or lists of pictures.
-        clips: a dataset that `prepare` or `ingest` wrote, of which the clips that are ok are taken; or videos.
-        allowed_schemes: schemes of URIs that may be looked at.
-        settings: values for other columns, the same in each request.
-        models: each pair is asked of each of them; none leaves the model open. Of several, ids name theirs.
-        limit: at most so many pairs, spread over pictures and clips: a choice that stays the same.
+        clips: a dataset of `prepare` or `ingest`, whose clips with status ok are used; or videos.
+        allowed_schemes: schemes of URIs that may be accessed.
+        settings: values of other columns, the same for all requests.
+        models: model names; empty: the column is left empty. With several, request ids contain the model.
+        limit: maximum number of pairs: a pseudo-random sample that is the same in every call.
 
     Raises:
-        ManifestError: no picture, or neither clip nor video.
+        ManifestError: there is no picture, or neither clip nor video.
     """
     named = tuple(dict.fromkeys(models))
     pictures = find_sources(references, allowed_schemes, noun="picture", suffixes=PICTURE_SUFFIXES)
@@ -149,7 +152,7 @@ def pair(
         ledger = Ledger(Storage(clips), "clip_id")
         relation = "" if PurePosixPath(clips).suffix in LIST_SUFFIXES else ledger.relation(connection)
         if relation:
-            where = f" WHERE status = '{Status.OK}'" if "status" in _columns(connection, relation) else ""
+            where = f" WHERE status = '{Status.OK}'" if "status" in column_names(connection, relation) else ""
             drivers = f"SELECT clip_id AS id, clip_id, ? AS clips_uri, NULL AS driving_uri FROM {relation}{where}"  # noqa: S608
             connection.execute(f"CREATE TEMP TABLE drivers AS {drivers}", [ledger.storage.url])
         else:
@@ -164,7 +167,7 @@ def pair(
         columns = "p.video_id, p.uri, d.id, d.clip_id, d.clips_uri, d.driving_uri"
         query = f"SELECT {columns} FROM pictures p CROSS JOIN drivers d ORDER BY {order}"  # noqa: S608
         rows = connection.execute(query if limit is None else f"{query} LIMIT {limit:d}").fetchall()
-    made = [
+    requests = [
         {
             **settings,
             "model": model,
@@ -177,23 +180,23 @@ def pair(
         for picture_id, uri, driver_id, clip_id, clips_uri, driving_uri in rows
         for model in named or (None,)
     ]
-    made.sort(key=lambda row: str(row["request_id"]))
-    return pa.Table.from_pylist(made, schema=pa.schema(list(REQUEST_COLUMNS.items())))
+    requests.sort(key=lambda row: str(row["request_id"]))
+    return pa.Table.from_pylist(requests, schema=pa.schema(list(REQUEST_COLUMNS.items())))
 
 
 def _register(
     connection: duckdb.DuckDBPyConnection, table: str, column: str, values: Callable[[list[str]], Sequence[str | None]]
 ) -> None:
-    """A table `name`, `value` of what there is to know of each value of a column."""
-    found = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608
-    names = [name for (name,) in found.fetchall()]
+    """Register a table (`name`, `value`) that maps the distinct values of a column by `values`."""
+    distinct = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608
+    names = [name for (name,) in distinct.fetchall()]
     connection.register(
         table, pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values(names), pa.string())})
     )
 
 
 def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[str], ModelSpec]) -> None:
-    """A table `models`: the name that requests give, and what `describe` returns for it."""
+    """Register the table `models`: the name given in requests, and the columns of its description."""
     rows = connection.execute("SELECT DISTINCT model FROM requests WHERE model IS NOT NULL ORDER BY 1").fetchall()
     specs = {given: describe(given) for (given,) in rows}
     connection.register(
@@ -210,18 +213,18 @@ def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[
 
 
 def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
-    """A table `clips` of those that requests name, from the datasets that they name."""
+    """Create the table `clips` with the clips of the requests, read from their datasets."""
     kind = sql_type_of(RESOLVED_COLUMNS["clip"])
     connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, clip_key VARCHAR, clip {kind})")
-    found = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
-    for (url,) in found.fetchall():
+    uris = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
+    for (url,) in uris.fetchall():
         relation = Ledger(Storage(url), "clip_id").relation(connection)
         if not relation:
             continue
-        there = _columns(connection, relation)
-        # Clips that `ingest` wrote have no keypoints yet, and those that failed in `prepare` may have none.
-        pose_key = "stage_keys['pose']" if "stage_keys" in there else "NULL::VARCHAR"
-        values = {field.name: field.name if field.name in there else "NULL" for field in RESOLVED_COLUMNS["clip"]}
+        columns = column_names(connection, relation)
+        # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
+        pose_key = "stage_keys['pose']" if "stage_keys" in columns else "NULL::VARCHAR"
+        values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
         values["keypoints_file"] = f"CASE WHEN {pose_key} IS NOT NULL THEN filename END"
         packed = ", ".join(f"{name} := {value}" for name, value in values.items())
         parts = ("status", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps")
@@ -234,12 +237,8 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
-    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
-
-
 def absolute_uri(uri: str) -> str:
-    """`uri`, with a local path made to start at the root."""
+    """Make a local path absolute; URIs with a scheme are returned unchanged."""
     return uri if "://" in uri else str(Path(uri).absolute())
 
 

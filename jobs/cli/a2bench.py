@@ -1,4 +1,4 @@
-"""The command line of A²Bench: `zoetrope a2bench`."""
+"""Command line of A²Bench: `zoetrope a2bench`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from jobs.cli.options import Json, Out, finish
 
 a2bench_app = typer.Typer(
-    help="A²Bench, the benchmark of Animate-X: its requests, a stand-in of it, scores.",
+    help="A²Bench, the benchmark of Animate-X: requests, a puppet stand-in, scores.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -19,20 +19,22 @@ a2bench_app = typer.Typer(
 @a2bench_app.command()
 def requests(
     benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="Folder with images, videos and saved_pkl, joined by name.")
+        str, typer.Argument(metavar="BENCHMARK", help="Folder with images, videos and saved_pkl, matched by file name.")
     ],
     out: Out,
     setting: Annotated[
         str,
-        typer.Option("--setting", help="self-driven: skeletons as they are; rescaled: with a random human's shape."),
+        typer.Option(
+            "--setting", help="self-driven: original skeletons; rescaled: with the body shape of a random human."
+        ),
     ] = "self-driven",
     humans: Annotated[
-        str | None, typer.Option("--humans", help="Prepared clips of people who lend shapes [the stand-in's own].")
+        str | None, typer.Option("--humans", help="Prepared clips of humans, for rescaled [those of the stand-in].")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of who lends to whom.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the choice of humans.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a request for `animate` of every character: OUT/requests.parquet, and OUT/poses, which it names."""
+    """Write a request for `animate` for every character: OUT/requests.parquet, with driving clips in OUT/poses."""
     from jobs.verbs.a2bench import requests as run
 
     finish(
@@ -44,15 +46,16 @@ def requests(
 @a2bench_app.command()
 def draw(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
-    characters: Annotated[int, typer.Option("--characters", min=1, help="How many.")] = 100,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Of the first of them.")] = 0,
-    size: Annotated[
-        tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
-    ] = (192, 192),
+    characters: Annotated[int, typer.Option("--characters", min=1, help="Number of characters.")] = 100,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first character.")] = 0,
+    size: Annotated[tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Frame size in pixels.")] = (
+        192,
+        192,
+    ),
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 8.0,
     seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 2.0,
 ) -> None:
-    """Draw a stand-in: anthropomorphic puppets that no training has seen, with ground truth, in the same layout."""
+    """Draw a stand-in: held-out anthropomorphic puppets with ground truth, in the layout of A²Bench."""
     from jobs.verbs.a2bench import StandInConfig, draw_stand_in
 
     config = StandInConfig(
@@ -63,15 +66,15 @@ def draw(
         duration_seconds=seconds,
     )
     draw_stand_in(out, config)
-    typer.echo(f"{characters} characters in {out}, their truth in {out}/truth")
+    typer.echo(f"{characters} characters in {out}, ground truth in {out}/truth")
 
 
 @a2bench_app.command()
 def scores(
-    results: Annotated[str, typer.Argument(metavar="RESULTS", help="What animate wrote of the requests.")],
+    results: Annotated[str, typer.Argument(metavar="RESULTS", help="Dataset that animate wrote for the requests.")],
     as_json: Json = False,
 ) -> None:
-    """Compare animations with the characters' own videos: PSNR, and keypoints where they are known."""
+    """Score animations against the characters' videos: PSNR, and keypoints if ground truth exists."""
     from jobs.evaluation.a2bench_scores import scores as run
 
     finish(lambda console: run(results, console=console), as_json)

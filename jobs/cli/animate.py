@@ -1,4 +1,4 @@
-"""The command line of animations: `zoetrope pair` and `zoetrope animate`."""
+"""Command line of animations: `zoetrope pair` and `zoetrope animate`."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 def pair(
     references: Annotated[
         list[str],
-        typer.Argument(metavar="REFERENCES... CLIPS", help="Pictures, and last the prepared clips or videos."),
+        typer.Argument(metavar="REFERENCES... CLIPS", help="Pictures, followed by the prepared clips or videos."),
     ],
-    out: Annotated[str, typer.Option("--out", help="The table of requests to write (.parquet).")],
+    out: Annotated[str, typer.Option("--out", help="Table of requests to write (.parquet).")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Animation model [animate-anyone-puppets]; repeatable: each does every pair."),
+        typer.Option("--model", help="Animation model [animate-anyone-puppets]; repeatable, for requests to several."),
     ] = None,
     seed: Seed = None,
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N pairs, spread over both.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N pairs, a fixed sample.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make requests to animate every picture by every clip."""
+    """Write requests to animate every picture with every clip."""
     from jobs.verbs.pair import pair as run
 
     if len(references) < 2:
-        raise typer.BadParameter("expected pictures, and last the clips", param_hint="REFERENCES... CLIPS")
+        raise typer.BadParameter("expected pictures, followed by the clips", param_hint="REFERENCES... CLIPS")
     *pictures, clips = references
     settings = _request_settings(None, seed, steps, guidance, size)
     finish(
@@ -65,8 +65,8 @@ def animate(
     requests: Annotated[
         str | None, typer.Argument(metavar="[REQUESTS]", help="Table of requests (folder, .parquet or .csv).")
     ] = None,
-    reference: Annotated[str | None, typer.Option("--reference", help="Instead of a table: one picture.")] = None,
-    driving: Annotated[str | None, typer.Option("--driving", help="The video that it is to move like.")] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="One picture, in place of REQUESTS.")] = None,
+    driving: Annotated[str | None, typer.Option("--driving", help="Driving video for --reference.")] = None,
     model: Model = None,
     preset: Preset = None,
     weights: WeightsFolder = None,
@@ -76,16 +76,16 @@ def animate(
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
-    keep_audio: Annotated[bool, typer.Option("--keep-audio", help="With the sound of the driving video.")] = False,
+    keep_audio: Annotated[bool, typer.Option("--keep-audio", help="Copy the sound of the driving video.")] = False,
     config: ConfigFile = None,
     set_: Set = None,
     *,
     options: Options,
     as_json: bool,
 ) -> None:
-    """Make pictures move like videos. Run again, it makes what is missing or stale.
+    """Animate pictures with the motion of videos. Run again, it does what is missing or stale.
 
-    Model, seed, steps, guidance and size are for requests that leave them open.
+    Model, seed, steps, guidance and size apply to requests that leave them empty.
     """
     from jobs.engine import config as configuration
     from jobs.verbs.animate import animate as run
@@ -115,8 +115,8 @@ def animate(
 def _request_settings(
     model: str | None, seed: int | None, steps: int | None, guidance: float | None, size: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """The columns of requests that the options name."""
+    """Request columns set by the options."""
     width, height = size or (None, None)
-    named = {"model": model, "seed": seed, "num_steps": steps, "guidance_scale": guidance}
-    named |= {"width_px": width, "height_px": height}
-    return {name: value for name, value in named.items() if value is not None}
+    values = {"model": model, "seed": seed, "num_steps": steps, "guidance_scale": guidance}
+    values |= {"width_px": width, "height_px": height}
+    return {name: value for name, value in values.items() if value is not None}

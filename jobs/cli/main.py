@@ -1,4 +1,4 @@
-"""The command line: `zoetrope VERB`."""
+"""Command line: `zoetrope VERB`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ClickError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="zoetrope",
-    help="Turn videos into character animations, in bulk.",
+    help="Batch pipeline from videos to character animations.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -65,7 +65,7 @@ def ingest(
     options: Options,
     as_json: bool,
 ) -> None:
-    """Probe videos, find their shots, cut them into clips: OUT/videos and OUT/clips."""
+    """Probe videos, detect shots, cut clips: OUT/videos and OUT/clips."""
     from jobs.engine import config as configuration
     from jobs.verbs.ingest import ingest as run
 
@@ -76,9 +76,7 @@ def ingest(
 @app.command()
 @job_options()
 def prepare(
-    clips: Annotated[
-        str, typer.Argument(metavar="CLIPS", help="The clips that ingest wrote (folder, .parquet or .csv).")
-    ],
+    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="Clips that ingest wrote (folder, .parquet or .csv).")],
     out: Out,
     preset: Preset = None,
     weights: WeightsFolder = None,
@@ -108,18 +106,18 @@ app.command()(animate)
 @app.command()
 @job_options(without=("limit",))
 def retry(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
     reason: Annotated[
-        list[str] | None, typer.Option("--reason", help="Only rows that failed for this; repeatable.")
+        list[str] | None, typer.Option("--reason", help="Only rows that failed with this reason; repeatable.")
     ] = None,
     stage: Annotated[
-        list[str] | None, typer.Option("--stage", help="Only rows that failed in this; repeatable.")
+        list[str] | None, typer.Option("--stage", help="Only rows that failed in this stage; repeatable.")
     ] = None,
     *,
     options: Options,
     as_json: bool,
 ) -> None:
-    """Run a dataset's failed rows again, with the manifest and the settings of its last job."""
+    """Run the failed rows of a dataset again, with the manifest and settings of its last job."""
     from jobs.verbs.maintenance import retry as run
     from pipelines.engine.plan import Retry
 
@@ -131,12 +129,12 @@ def retry(
 @app.command()
 @job_options(without=("dry_run", "limit", "max_failed", "ray_address"))
 def report(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
     *,
     options: Options,
     as_json: bool,
 ) -> None:
-    """Write a dataset's HTML report anew. No row is run."""
+    """Write the HTML report of a dataset again, without running rows."""
     from jobs.verbs.maintenance import report as run
 
     finish(lambda console: run(dataset, options=options, console=console), as_json)
@@ -144,10 +142,10 @@ def report(
 
 @app.command()
 def compact(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset that a job wrote.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Merge committed rows into data files. Jobs do this themselves; after a crash the next one does."""
+    """Merge committed rows into data files, as every job does at its end."""
     from jobs.verbs.maintenance import compact as run
 
     finish(lambda console: run(dataset, console=console), as_json)
@@ -156,23 +154,26 @@ def compact(
 @app.command()
 def puppets(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
-    videos: Annotated[int, typer.Option("--videos", min=1, help="How many.")] = 8,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same videos.")] = 0,
-    held_out: Annotated[bool, typer.Option("--held-out", help="Characters and motions kept out of training.")] = False,
+    videos: Annotated[int, typer.Option("--videos", min=1, help="Number of videos.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Characters and motions held out from training.")
+    ] = False,
     only_humans: Annotated[bool, typer.Option("--only-humans", help="Characters of human proportions only.")] = False,
     improvised: Annotated[
-        float, typer.Option("--improvised", min=0, max=1, help="Share of the videos that show random poses.")
+        float, typer.Option("--improvised", min=0, max=1, help="Share of videos with random poses.")
     ] = 0.0,
     alone: Annotated[
-        bool, typer.Option("--alone", help="Whole figures facing a camera that stands still, without objects.")
+        bool, typer.Option("--alone", help="Whole figures, facing a static camera, without objects.")
     ] = False,
-    size: Annotated[
-        tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Of the pictures, in pixels.")
-    ] = (320, 448),
+    size: Annotated[tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Frame size in pixels.")] = (
+        320,
+        448,
+    ),
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 16.0,
     seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 4.0,
 ) -> None:
-    """Draw videos of cartoon characters, with exact ground truth beside them."""
+    """Draw videos of cartoon characters with exact ground truth."""
     from jobs.verbs.puppets import write_puppets
 
     width, height = size
@@ -188,15 +189,15 @@ def puppets(
         improvised_share=improvised,
         alone=alone,
     )
-    typer.echo(f"{videos} videos in {out}/videos, their truth in {out}/truth, object prompts in {out}/objects.parquet")
+    typer.echo(f"{videos} videos in {out}/videos, ground truth in {out}/truth, object prompts in {out}/objects.parquet")
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("demo"),
-    videos: Annotated[int, typer.Option("--videos", min=1, help="How many puppets to draw.")] = 6,
+    videos: Annotated[int, typer.Option("--videos", min=1, help="Number of puppet videos.")] = 6,
 ) -> None:
-    """Draw puppets, prepare them, let people in pictures dance like others, and say where to look."""
+    """Draw puppets, prepare them, animate pictures of characters, and print where the results are."""
     from jobs.verbs.demo import demo as run
 
     finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
@@ -210,7 +211,7 @@ def main() -> None:
     except _ClickError as error:
         _fail(error.format_message(), error)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("stopped; what was done is committed, and the same command continues", code=130)
+        _fail("interrupted; finished work is committed, and the same command continues", code=130)
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("ZOETROPE_LOG") == "DEBUG":
             raise

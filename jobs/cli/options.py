@@ -1,4 +1,4 @@
-"""Command-line options shared by verbs, and the exit of a verb."""
+"""Command-line options shared by verbs, and common handling of results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from jobs.engine.console import Console
 
 Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, as key.key=value; may be repeated.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows by id.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as key.key=value; repeatable.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows, by id.")]
 MaxFailed = Annotated[
     str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")
 ]
@@ -26,7 +26,9 @@ TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [sqlite:///mlflow.db].")
 ]
 Experiment = Annotated[str, typer.Option("--experiment", envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment.")]
-RayAddress = Annotated[str | None, typer.Option("--ray-address", help="A running cluster [one is started here].")]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="Address of a running Ray cluster [a local one].")
+]
 
 _JOB_PARAMETERS = {
     "dry_run": (DryRun, False),
@@ -42,22 +44,24 @@ _JOB_PARAMETERS = {
 WeightsFolder = Annotated[
     str | None,
     typer.Option(
-        "--weights", envvar="ZOETROPE_WEIGHTS", help="Folder of published weights [only the Hugging Face cache]."
+        "--weights", envvar="ZOETROPE_WEIGHTS", help="Folder of published weights [the Hugging Face cache only]."
     ),
 ]
 AllowTorchScript = Annotated[
     bool, typer.Option("--allow-torchscript", help="Open TorchScript files, which can run code of their own.")
 ]
-Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in the README [embedded].")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch weights that are missing.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [embedded].")]
+Download = Annotated[bool, typer.Option("--download", help="Download missing weights.")]
 
 Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone-puppets].")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the noise [0].")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the noise [0].")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps [the model's].")]
 Guidance = Annotated[float | None, typer.Option("--guidance", min=0, help="Guidance scale [the model's].")]
 Size = Annotated[
     tuple[int, int] | None,
-    typer.Option("--size", metavar="WIDTH HEIGHT", help="In pixels [the model's, in the picture's shape]."),
+    typer.Option(
+        "--size", metavar="WIDTH HEIGHT", help="Video size in pixels [the model's, with the picture's aspect ratio]."
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The command line of training: `zoetrope train MODEL`, and the networks that ship."""
+"""Command line of training: `zoetrope train MODEL`, and the embedded networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _TrainGroup(TyperGroup):
-    """Offers `train_model` under the name of every model."""
+    """Command group with `train_model` under the name of every model."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*model_names(), *(name for name in super().list_commands(ctx) if name != MODEL_COMMAND)]
@@ -36,15 +36,14 @@ class _TrainGroup(TyperGroup):
 
 train_app = typer.Typer(
     cls=_TrainGroup,
-    help="Train a model on prepared data, or the networks that ship on puppets.",
+    help="Train a model on prepared data, or the embedded networks on puppets.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 MODEL_COMMAND = "MODEL"
 
-
-Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="The dataset that prepare wrote.")]
+Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="Dataset that prepare wrote.")]
 StartFrom = Annotated[
     str | None,
     typer.Option(
@@ -57,15 +56,13 @@ NumWorkers = Annotated[
 ]
 Recipe = Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")]
 
-Work = Annotated[
-    Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and the state to continue from.")
-]
-CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Where the checkpoints go [those that ship].")]
+Work = Annotated[Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and training states.")]
+CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Folder for the checkpoints [that of the package].")]
 CheckpointsIn = Annotated[
-    Path | None, typer.Option("--start-from", help="Folder of checkpoints to begin with [random weights].")
+    Path | None, typer.Option("--start-from", help="Folder of initial checkpoints [random weights].")
 ]
-Videos = Annotated[int, typer.Option("--videos", min=1, help="Puppet videos to draw frames from.")]
-FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")]
+Videos = Annotated[int, typer.Option("--videos", min=1, help="Number of puppet videos.")]
+FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first puppet video.")]
 
 
 @train_app.command(MODEL_COMMAND, hidden=True)
@@ -76,7 +73,7 @@ def train_model(
     out: Out,
     stage: Annotated[
         int | None,
-        typer.Option("--stage", min=1, help="Training stage of systems that have several [1]."),
+        typer.Option("--stage", min=1, help="Training stage, for systems with several [1]."),
     ] = None,
     start_from: StartFrom = None,
     num_workers: NumWorkers = None,
@@ -86,7 +83,7 @@ def train_model(
     options: Options,
     as_json: bool,
 ) -> None:
-    """Train the model on prepared clips. Killed, it continues with the same command."""
+    """Train the model on prepared clips. The same command resumes an interrupted run."""
     from jobs.training.config import load
     from jobs.verbs.train import train
 
@@ -112,11 +109,11 @@ def perception(
     ] = None,
     figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
     object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its highest value [0.002].")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate [0.002].")] = None,
     videos: Videos = 4000,
     first_seed: FirstSeed = 0,
 ) -> None:
-    """Train the embedded perception networks on puppets. Killed, it continues with the same command."""
+    """Train the embedded perception networks on puppets. The same command resumes an interrupted run."""
     from jobs.training.perception import TrainPerceptionConfig, from_command_line
     from jobs.training.puppet_networks import puppet_network_recipe
     from models.perception.shipped import CHECKPOINTS
@@ -125,7 +122,7 @@ def perception(
         work=work,
         out=CHECKPOINTS if out is None else out,
         start_from=start_from,
-        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked there
+        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked by the class
         figure=puppet_network_recipe(steps=figure_steps),
         object=puppet_network_recipe(steps=object_steps),
         num_videos=videos,
@@ -145,9 +142,9 @@ def appearance(
     ] = 600,
     videos: Videos = 4000,
     first_seed: FirstSeed = 20_000,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Cores to work with.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Number of compute threads.")] = 1,
 ) -> None:
-    """Train the embedded VAE and image encoder on puppets. Killed, it continues with the same command."""
+    """Train the embedded VAE and image encoder on puppets. The same command resumes an interrupted run."""
     from jobs.training.appearance import TrainAppearanceConfig, from_command_line
     from models.appearance.vae import CHECKPOINTS
 
@@ -167,28 +164,28 @@ def appearance(
 @train_app.command()
 def publish(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The --out of a run of a model that ships, or a .safetensors file.")
+        str, typer.Argument(metavar="RUN", help="The --out of a run of an embedded model, or a .safetensors file.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The checkpoint to write (.safetensors) [the one that ships].")
+        Path | None, typer.Option("--out", help="Checkpoint to write (.safetensors) [that of the package].")
     ] = None,
-    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Held-out pairs of puppets to measure it on.")] = 40,
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, help="Number of held-out pairs of puppets for the scores.")
+    ] = 40,
     compare: Annotated[
         list[str] | None,
-        typer.Option(
-            "--compare", metavar="NAME=RUN", help="Another run, beside it in the card, in all settings; repeatable."
-        ),
+        typer.Option("--compare", metavar="NAME=RUN", help="Another run to compare with in the card; repeatable."),
     ] = None,
 ) -> None:
-    """Make a run the checkpoint of its model that ships: half precision, scores on held-out puppets, a card."""
+    """Publish a run as the embedded checkpoint of its model: half precision, held-out scores, model card."""
     from jobs.evaluation.heldout import HeldoutConfig
     from jobs.training.publish import publish as publish_run
 
-    others = {}
+    compared = {}
     for text in compare or ():
         name, separator, other = text.partition("=")
-        if not (name and separator and other) or name in others:
+        if not (name and separator and other) or name in compared:
             raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
-        others[name] = other
-    scores = publish_run(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=others)
+        compared[name] = other
+    scores = publish_run(run, out, heldout=HeldoutConfig(num_pairs=pairs), compare=compared)
     typer.echo(json.dumps(scores, indent=1))

@@ -1,4 +1,4 @@
-"""The command line of published weights: `zoetrope weights`, `zoetrope doctor`."""
+"""Command line of published weights: `zoetrope weights`, `zoetrope doctor`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typer
 from jobs.cli.options import AllowTorchScript, Json, WeightsFolder, finish
 
 weights_app = typer.Typer(
-    help="Published weights: what there is, where it is, fetching and checking it.",
+    help="Published weights: list, locate, download and verify.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="As `zoetrope weights list` shows them.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names shown by `zoetrope weights list`.")]
 
 
 @weights_app.command("list")
 def list_(weights: WeightsFolder = None, as_json: Json = False) -> None:
-    """Every weight that can be used: publisher, size, licence, and whether it is here."""
+    """List all supported weights: publisher, size, licence, and whether they are present."""
     from jobs.verbs.weights import list_weights as run
 
     finish(lambda console: run(_path(weights), console=console), as_json)
@@ -28,7 +28,7 @@ def list_(weights: WeightsFolder = None, as_json: Json = False) -> None:
 
 @weights_app.command()
 def where(names: Names, weights: WeightsFolder = None, as_json: Json = False) -> None:
-    """Where files are, or where to put them. The exit code is 1 if one is missing."""
+    """Print the paths of files, or where to put missing ones. The exit code is 1 if one is missing."""
     from jobs.verbs.weights import where as run
 
     finish(lambda console: run(names, _path(weights), console=console), as_json)
@@ -38,7 +38,7 @@ def where(names: Names, weights: WeightsFolder = None, as_json: Json = False) ->
 def fetch(
     names: Names, weights: WeightsFolder = None, allow_torchscript: AllowTorchScript = False, as_json: Json = False
 ) -> None:
-    """Download what is missing, into the folder of weights or else the Hugging Face cache, and check it."""
+    """Download missing files to the folder of weights or the Hugging Face cache, and verify them."""
     from jobs.verbs.weights import fetch_weights as run
 
     finish(lambda console: run(names, _path(weights), allow_torchscript=allow_torchscript, console=console), as_json)
@@ -46,18 +46,18 @@ def fetch(
 
 @weights_app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="[all that are here]")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="[all that are present]")] = None,
     weights: WeightsFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Read files and compare them with the catalogue: whole, and of the published digest. Nothing in them is run."""
+    """Compare the size and digest of files with the catalogue. Files are read as bytes, never executed."""
     from jobs.verbs.weights import verify as run
 
     finish(lambda console: run(names or [], _path(weights), console=console), as_json)
 
 
 def doctor(weights: WeightsFolder = None, allow_torchscript: AllowTorchScript = False, as_json: Json = False) -> None:
-    """Say what of this machine and of the weights is ready for which job."""
+    """Print which jobs this machine and its weights are ready for."""
     from jobs.verbs.doctor import doctor as run
 
     finish(lambda console: run(_path(weights), allow_torchscript=allow_torchscript, console=console), as_json)

@@ -15,6 +15,7 @@ from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
 from jobs.report.videos import ShownVideo, videos_to_show
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.tables import column_names
 from stages.io.storage import VIDEOS
 from stages.outcome import BadRow, Status
 from stages.prepare.decode import DecodeStage
@@ -112,7 +113,7 @@ def _summary_rows(ledger: Ledger, uri: str) -> Iterator[dict[str, Any]]:
         relation = ledger.relation(connection)
         if not relation:
             return
-        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        present = column_names(connection, relation)
         columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in present]
         # Ordered by id, for reproducible examples.
         query = f"SELECT {uri}, {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608

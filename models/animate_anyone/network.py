@@ -47,7 +47,7 @@ class ClipConditions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferenceConditions:
-    """What the denoiser reads of R references, the same for all steps and windows. `blocks`: one per transformer."""
+    """Conditions from R references, the same for all steps and windows. `blocks`: one per transformer."""
 
     blocks: Sequence[BlockConditions]
 

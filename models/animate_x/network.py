@@ -63,10 +63,10 @@ class ClipFeatures:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowConditions:
-    """What the denoiser reads besides the noise, row by row; unconditional rows have zeros.
+    """Inputs of the denoiser besides the noise, per row; zeros in unconditional rows.
 
-    `context_BLD`: text and image tokens. `motion_tokens_BGQD`: of each frame; None without a pose indicator.
-    `reference_frame_BCHW`: stands before the frames. `concat_BCFHW`: features concatenated to the latents.
+    `context_BLD`: text and image tokens. `motion_tokens_BGQD`: motion tokens of each frame; None without a pose
+    indicator. `reference_frame_BCHW`: prepended to the frames. `concat_BCFHW`: features concatenated to the latents.
     """
 
     context_BLD: Tensor  # noqa: N815

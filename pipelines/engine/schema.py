@@ -123,7 +123,7 @@ MODEL_SPEC = pa.struct(
         ("message", pa.string()),
     ]
 )
-"""What the stages read of a request's model; where it cannot be used, `reason` and `message` say why."""
+"""Model description that stages read; `reason` and `message` are set if the model cannot be used."""
 
 RESOLVED_COLUMNS: dict[str, pa.DataType] = {
     "reference_stamp": pa.string(),

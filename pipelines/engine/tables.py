@@ -34,3 +34,8 @@ def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None
     name = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
     if not is_local(fs) and name not in connection.list_filesystems():
         connection.register_filesystem(fs)
+
+
+def column_names(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
+    """Names of the columns of a SQL relation (`Ledger.relation`)."""
+    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608

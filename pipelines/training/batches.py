@@ -23,8 +23,8 @@ from pipelines.training.samples import SampleMaker, TrainingDataConfig, Unusable
 from pipelines.training.stored_features import StoredFeatures
 
 _BLOCK_BYTES = 16 << 20
-"""Target size of a block of samples: large samples are computed by several workers at once, small ones share a block,
-because a block costs Ray some ten milliseconds."""
+"""Target size of a block of samples. Small samples share a block, because Ray's overhead is about 10 ms per block;
+large ones have blocks of their own, computed in parallel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class SampleSource:
 
 
 def micro_batch_indices(recipe: TrainingRecipe, *, rank: int, world_size: int, first_step: int) -> Iterator[range]:
-    """Numbers of the samples of a worker's micro-batches, from step `first_step` (0 first) to the recipe's last."""
+    """Sample numbers of each micro-batch of a worker, from step `first_step` (0-based) to the last."""
     micro = recipe.micro_batch(world_size)
     for step in range(first_step, recipe.steps):
         for part in range(recipe.accumulation):
@@ -66,21 +66,20 @@ def micro_batch_indices(recipe: TrainingRecipe, *, rank: int, world_size: int, f
 
 
 def local_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Iterator[SampleBatch]:
-    """One batch for each of `numbers`, computed ahead by a thread of this process.
+    """One batch per item of `numbers`, prefetched by a thread of this process.
 
     Raises:
-        UnusableClipError: naming the clip.
+        UnusableClipError: a clip cannot be used; the message names it.
     """
     maker = source.maker()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="samples") as thread:
         try:
-            coming: deque[Future[SampleBatch]] = deque(
+            pending: deque[Future[SampleBatch]] = deque(
                 thread.submit(maker.batch, part) for part in islice(numbers, source.config.prefetch_batches)
             )
-            while coming:
-                ready = coming.popleft()
-                batch = ready.result()
-                coming.extend(thread.submit(maker.batch, part) for part in islice(numbers, 1))
+            while pending:
+                batch = pending.popleft().result()
+                pending.extend(thread.submit(maker.batch, part) for part in islice(numbers, 1))
                 yield batch
         finally:
             thread.shutdown(cancel_futures=True)
@@ -88,7 +87,7 @@ def local_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Ite
 
 
 def ray_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Iterator[SampleBatch]:
-    """As `local_batches`, by workers of a Ray cluster that this process is connected to."""
+    """As `local_batches`, computed by Ray Data on the connected cluster."""
     for first in numbers:
         size = len(first)
         rest = max(source.config.samples_per_round // size - 1, 0)
@@ -97,29 +96,30 @@ def ray_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Itera
 
 def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Iterator[SampleBatch]:
     config = source.config
-    wanted = np.concatenate([np.asarray(part) for part in parts])
+    samples = np.concatenate([np.asarray(part) for part in parts])
     rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source.sampling), size))
-    dataset = ray.data.from_arrow([pa.table({"number": wanted[i : i + rows]}) for i in range(0, len(wanted), rows)])
+    dataset = ray.data.from_arrow([pa.table({"number": samples[i : i + rows]}) for i in range(0, len(samples), rows)])
     dataset = dataset.map_batches(
         _Samples,
         fn_constructor_args=(source,),
         batch_size=None,
         batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=min(config.workers, -(-len(wanted) // rows))),
+        compute=ray.data.ActorPoolStrategy(size=min(config.workers, -(-len(samples) // rows))),
         num_cpus=config.cpus,
     )
-    # A sample that cannot be computed ends the run: it is neither left out nor replaced.
+    # A sample that cannot be computed ends the run.
     dataset.context.max_errored_blocks = 0
     dataset.context.execution_options.preserve_order = True
     batches = dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=config.prefetch_batches)
-    made = 0
+    first = 0
     for columns in _named(batches):
         batch = SampleBatch.from_columns(columns)
-        if not np.array_equal(batch.samples_B, wanted[made : made + size]):
+        expected = samples[first : first + size]
+        if not np.array_equal(batch.samples_B, expected):
             raise RuntimeError(
-                f"Ray Data gave the samples {batch.samples_B.tolist()}, expected {wanted[made : made + size].tolist()}"
+                f"Ray Data returned the samples {batch.samples_B.tolist()}, expected {expected.tolist()}"
             )
-        made += size
+        first += size
         yield batch
 
 

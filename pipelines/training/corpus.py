@@ -1,4 +1,4 @@
-"""The clips of the dataset `prepared` that a training run learns from."""
+"""Selection of the prepared clips that a training run uses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.training.recipe import SamplingConfig
 from pipelines.engine.keys import digest
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.tables import column_names
 from pipelines.training.pose_pool import pose_pool
 from stages.io.storage import Storage
 from stages.outcome import Status
@@ -23,18 +24,18 @@ CLIP_COLUMNS = (
 
 
 class TrainingDataError(ValueError):
-    """The dataset cannot be trained on as it is; the message says why and what to do."""
+    """The dataset cannot be used for training. The message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
-    """The clips of a prepared dataset that can be trained on, as they were when the run was started.
+    """Snapshot of the usable clips of a prepared dataset, taken at the start of a run.
 
     Args:
-        url: of the dataset.
-        clips: of `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
-        num_too_short: prepared clips left out because they have not enough frames.
-        anchors: see `pose_pool`; None where skeletons are not changed.
+        url: URL of the dataset.
+        clips: table with `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
+        num_too_short: number of clips left out because they have too few frames.
+        anchors: skeletons for augmentation (`pose_pool`); None without augmentation.
     """
 
     url: str
@@ -44,24 +45,24 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Fingerprint of the snapshot: of every clip's id and of all that its row was made from."""
+        """Digest of the snapshot: of the ids and work keys of all clips."""
         return digest([self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()])
 
 
 def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None) -> Corpus:
-    """The clips of the dataset at `url` whose status is ok and that are long enough for a sample.
+    """Open the clips of a prepared dataset that have status ok and enough frames for a sample.
 
-    `limit`: only the first by id.
+    `limit`: use only the first clips by id.
 
     Raises:
-        TrainingDataError: no dataset there, a column missing, no such clip.
+        TrainingDataError: there is no dataset, it lacks a column, or it has no such clip.
     """
     ledger = Ledger(Storage(url), "clip_id")
     with duckdb.connect() as connection:
         relation = ledger.relation(connection)
         if not relation:
             raise TrainingDataError(f"{url} holds no prepared clips; give the folder that `zoetrope prepare` wrote to")
-        present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+        present = column_names(connection, relation)
         if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status") if name not in present]:
             raise TrainingDataError(
                 f"{url} lacks the columns {missing}; expected the dataset that `zoetrope prepare` writes"
@@ -74,7 +75,7 @@ def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None)
     if limit is not None:
         clips = clips.slice(0, limit)
     if not len(clips):
-        raise TrainingDataError(f"{url} has no clip whose status is ok; its report says what became of them")
+        raise TrainingDataError(f"{url} has no clip with status ok; its report lists the reasons")
     lengths = clips["num_frames"].to_numpy()
     long_enough = lengths >= sampling.span
     if not long_enough.any():

@@ -1,4 +1,4 @@
-"""Ground-truth keypoints of puppets in prepared clips, in place of predicted ones."""
+"""Ground-truth keypoints of prepared puppet clips, in place of predicted ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
 
 MAX_SECONDS_APART = 1e-3
-"""Tolerance between a frame and its truth; containers round times."""
+"""Maximum time between a frame and its ground truth, since containers round timestamps."""
 
 
 def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
-    """(T, 133, 3) in pixels of the working size, scored 1 where the character has them.
+    """Ground-truth keypoints (T, 133, 3) in pixels of the working size; score 1 for keypoints that the character has.
 
-    `truth`: the folder of the files, which are named as the videos are. `row`: a clip that was prepared, with `uri`,
-    `frame_seconds` and its working size.
+    `truth`: folder of ground-truth files, named after the videos. `row`: a prepared clip, with `uri`, `frame_seconds`
+    and its working size.
 
     Raises:
-        BadRow: NotFound, there is no truth of the clip's video; InvalidRow, it is of another video or damaged.
+        BadRow: NotFound, if the video has no file; InvalidRow, if the file is damaged or of another video.
     """
     name = f"{PurePosixPath(row['uri']).stem}.npz"
     try:
@@ -35,11 +35,17 @@ def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
     except FileNotFoundError:
         raise BadRow(Reason.NOT_FOUND, f"{truth.url_of(name)} does not exist") from None
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} is no truth of a puppet video: {error}") from error
-    wanted = np.asarray(row["frame_seconds"], np.float64)
-    nearest = np.abs(truth_of_video.frame_seconds[None] - wanted[:, None]).argmin(axis=1)
-    apart = np.abs(truth_of_video.frame_seconds[nearest] - wanted).max()
-    if apart > MAX_SECONDS_APART:
-        raise BadRow(Reason.INVALID_ROW, f"{truth.url_of(name)} has no frame within {apart:.3f} s of one of the clip")
+        raise BadRow(
+            Reason.INVALID_ROW, f"{truth.url_of(name)} is no ground truth of a puppet video: {error}"
+        ) from error
+    seconds = np.asarray(row["frame_seconds"], np.float64)
+    nearest = np.abs(truth_of_video.frame_seconds[None] - seconds[:, None]).argmin(axis=1)
+    gap_seconds = np.abs(truth_of_video.frame_seconds[nearest] - seconds).max()
+    if gap_seconds > MAX_SECONDS_APART:
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"a frame of the clip is {gap_seconds:.3f} s from the nearest in {truth.url_of(name)}, expected at most "
+            f"{MAX_SECONDS_APART} s; give the ground truth of this video",
+        )
     keypoints = np.stack([truth_as_detections(frame) for frame in truth_of_video.keypoints[nearest]])
     return scale_keypoints(keypoints, truth_of_video.size_px, (row["work_height_px"], row["work_width_px"]))

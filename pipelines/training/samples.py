@@ -1,8 +1,8 @@
 """Training samples from the dataset `prepared`, in an order that depends only on the seed.
 
-A run's samples are numbered 0, 1, 2, …; every step takes the next `batch_size` of them, and each worker its share.
-Sample n is a function of the seed, n and the dataset (`models.training.sample_spec`), whichever worker computes it.
-`pipelines.training.batches` computes samples ahead of the steps, by Ray Data or by a thread.
+Samples of a run are numbered 0, 1, 2, …. Every step takes the next `batch_size`, divided among the workers. Sample n is
+a function of the seed, n and the dataset (`models.training.sample_spec`). `pipelines.training.batches` prefetches
+samples in a thread or with Ray Data.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class TrainingDataConfig:
     """How samples are computed.
 
     Args:
-        decode: allowed sources and bounds of the decoder. The size is set by the recipe.
-        keep_gib: memory of each worker for decoded frames and stored features. If the whole corpus fits, clips are read
-            once and kept; otherwise each sample decodes only the frames that it needs.
+        decode: allowed sources and limits of the decoder. The size is set by the recipe.
+        keep_gib: cache of each worker for decoded frames and stored features. If the whole corpus fits, clips are read
+            once; otherwise each sample decodes only the frames that it needs.
         prefetch_batches: batches computed ahead of the training step.
-        workers: sample workers per training worker. `cpus`: of each.
+        workers: sample workers per training worker. `cpus`: CPUs of each.
         samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.
         truth: folder or URL with the ground truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`); its
             keypoints replace the predicted ones. Noisy keypoints make the model average over positions, which blurs
@@ -89,9 +89,9 @@ class UnusableClipError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Clip:
-    """A whole clip, or the frames of one sample, the reference first.
+    """Keypoints, features and frames of a whole clip, or of one sample (reference first).
 
-    `frames`: None, or those of the reference alone, where stored features replace pictures.
+    `frames`: None, or only the frame of the reference, if stored features replace pictures.
     """
 
     keypoints: NDArray[np.float32]
@@ -99,24 +99,24 @@ class _Clip:
     embeddings: NDArray[np.float16] | None
     frames: NDArray[np.uint8] | None = None
 
-    def at(self, wanted: list[int]) -> _Clip:
-        """Some frames of it."""
+    def at(self, indices: list[int]) -> _Clip:
+        """Selection of frames by index."""
         return _Clip(
-            keypoints=self.keypoints[wanted],
-            latents=None if self.latents is None else self.latents[wanted],
-            embeddings=None if self.embeddings is None else self.embeddings[wanted],
-            frames=None if self.frames is None else self.frames[wanted],
+            keypoints=self.keypoints[indices],
+            latents=None if self.latents is None else self.latents[indices],
+            embeddings=None if self.embeddings is None else self.embeddings[indices],
+            frames=None if self.frames is None else self.frames[indices],
         )
 
 
 class SampleMaker:
-    """Samples by number. Holds a decoder process and the clips that it keeps; for one thread at a time.
+    """Computes samples by number. Owns a decoder process and a cache of clips. Not thread-safe.
 
     Args:
         preset: key of `models.pose.pose_map.PRESETS`.
-        seed: of the run.
-        stored: features that replace pictures; None: samples have pictures.
-        signals: signals of the system's own, computed for every sample.
+        seed: seed of the run.
+        stored: stored features that replace pictures; None: samples have pictures.
+        signals: system-specific signals to compute, by name.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class SampleMaker:
         self.sampling, self.seed = sampling, seed
         self._stored = stored
         self._signals_of_system = dict(signals or {})
-        # Decoded frames of a sample, the reference first; None: all.
+        # Number of decoded frames per sample, the reference first; None: all.
         self._num_pictures = None if stored is None else int(stored.reference_pictures)
         self._clips, self._anchors = corpus.clips, corpus.anchors
         self._preset = PRESETS[preset]
@@ -145,26 +145,26 @@ class SampleMaker:
         self._kept: dict[int, _Clip] = {}
 
     def batch(self, numbers: Sequence[int]) -> SampleBatch:
-        """The samples of these numbers.
+        """Compute the samples with the given numbers.
 
         Raises:
-            UnusableClipError: naming the clip.
+            UnusableClipError: a clip cannot be used; the message names it.
         """
         return SampleBatch.of([self._sample(number) for number in numbers])
 
     def beginning(self, clip: int, *, num_frames: int) -> SampleBatch:
-        """The first frames of a clip, or all if it is shorter, with the very first as reference.
+        """Sample with up to `num_frames` first frames of a clip as targets and the first of them as reference.
 
         Raises:
-            UnusableClipError: naming the clip.
+            UnusableClipError: the clip cannot be used; the message names it.
         """
         row = self._row(clip)
         frames = range(min(num_frames, row["num_frames"]))
         spec = SampleSpec(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
-        return self._made(-1, clip, row, spec, UNCHANGED)
+        return self._assemble(-1, clip, row, spec, UNCHANGED)
 
     def close(self) -> None:
-        """End the reader."""
+        """Close the reader."""
         self._reader.close()
 
     def _row(self, clip: int) -> Row:
@@ -175,7 +175,7 @@ class SampleMaker:
         clip = self._order[number]
         row = self._row(clip)
         spec = sample_spec(row["num_frames"], self.sampling, stream(self.seed, SPEC, number))
-        return self._made(number, clip, row, spec, self._change(number))
+        return self._assemble(number, clip, row, spec, self._change(number))
 
     def _change(self, number: int) -> PoseChange:
         config = self.sampling.explicit_indicator
@@ -183,19 +183,19 @@ class SampleMaker:
             return UNCHANGED
         return sample_change(stream(self.seed, POSE_AUGMENT, number), config, pool_size=len(self._anchors))
 
-    def _made(self, number: int, clip: int, row: Row, spec: SampleSpec, change: PoseChange) -> SampleBatch:
+    def _assemble(self, number: int, clip: int, row: Row, spec: SampleSpec, change: PoseChange) -> SampleBatch:
         try:
-            wanted = self._wanted(clip, row, spec)
+            source = self._frames_of_sample(clip, row, spec)
         except BadRow as error:
             raise UnusableClipError(
                 f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
                 "put its video back or prepare the clips again, and run the same command"
             ) from error
-        frames, keypoints, work_size_px = wanted.frames, wanted.keypoints, (row["work_height_px"], row["work_width_px"])
+        frames, keypoints, work_size_px = source.frames, source.keypoints, (row["work_height_px"], row["work_width_px"])
         pictures = None if frames is None else cut_frames(frames[: self._num_pictures], spec, self.sampling)
-        # The pose indicator reads the keypoints as they are; only the drawn ones are augmented.
-        drawn = np.concatenate([keypoints[:1], self._changed(keypoints[1:], change, row)])
-        found, drawn = (
+        # Only the drawn keypoints of the targets are augmented.
+        drawn = np.concatenate([keypoints[:1], self._augmented(keypoints[1:], change, row)])
+        keypoints, drawn = (
             cut_keypoints(
                 points,
                 spec,
@@ -214,14 +214,14 @@ class SampleMaker:
             poses_BFHWC=poses[None, 1:],
             references_BHWC=None if pictures is None else pictures[:1],
             reference_poses_BHWC=poses[:1],
-            keypoints_BGK3=found[None],
+            keypoints_BGK3=keypoints[None],
             pose_keypoints_BFK3=drawn[None, 1:],
             target_frames_BF=np.array([spec.targets]),
             reference_frames_B=np.array([spec.reference]),
             mirrored_B=np.array([spec.mirrored]),
-            latents_BGCHW=None if wanted.latents is None else wanted.latents[None],
-            embeddings_BGE=None if wanted.embeddings is None else wanted.embeddings[None],
-            signals=self._own_signals(row, pictures, poses, found, drawn),
+            latents_BGCHW=None if source.latents is None else source.latents[None],
+            embeddings_BGE=None if source.embeddings is None else source.embeddings[None],
+            signals=self._own_signals(row, pictures, poses, keypoints, drawn),
         )
 
     def _own_signals(
@@ -246,22 +246,22 @@ class SampleMaker:
             raise UnusableClipError(f"clip {row['clip_id']}: {error}") from error
         return {name: array[None] for name, array in signals.items()}
 
-    def _changed(self, keypoints: NDArray[np.float32], change: PoseChange, row: Row) -> NDArray[np.float32]:
+    def _augmented(self, keypoints: NDArray[np.float32], change: PoseChange, row: Row) -> NDArray[np.float32]:
         anchor = None
         if self._anchors is not None and change.anchor is not None:
             anchor = self._anchors[change.anchor].copy()
             anchor[:, :2] *= row["work_height_px"]
         return apply_change(keypoints, change, anchor)
 
-    def _wanted(self, clip: int, row: Row, spec: SampleSpec) -> _Clip:
-        """The stored part of the reference and the targets."""
-        wanted = [spec.reference, *spec.targets]
+    def _frames_of_sample(self, clip: int, row: Row, spec: SampleSpec) -> _Clip:
+        """Keypoints, features and frames of the reference and the targets."""
+        indices = [spec.reference, *spec.targets]
         if self._keep:
             if clip not in self._kept:
                 frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
                 self._kept[clip] = replace(self._signals(row), frames=frames)
-            return self._kept[clip].at(wanted)
-        signals = self._signals(row).at(wanted)
+            return self._kept[clip].at(indices)
+        signals = self._signals(row).at(indices)
         if self._num_pictures == 0:
             return signals
         parts = [self._frames(row, spec.reference, 1, 1)]
@@ -282,25 +282,25 @@ class SampleMaker:
         return frames
 
     def _signals(self, row: Row) -> _Clip:
-        """Keypoints and stored features of a clip, from the dataset."""
+        """Read keypoints and stored features of a clip from the dataset."""
         features: dict[str, tuple[int, ...]] = {}
         if self._stored is not None:
             features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
         times = [] if self._truth is None else ["frame_seconds"]
         columns = ["work_key", "keypoints", *times, *features]
-        found = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
-        if found is None or found["work_key"] != row["work_key"]:
-            raise BadRow(Reason.SOURCE_CHANGED, "its row was written anew after training began")
+        stored = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
+        if stored is None or stored["work_key"] != row["work_key"]:
+            raise BadRow(Reason.SOURCE_CHANGED, "its row was rewritten after the start of training")
         for name in ("keypoints", *features):
-            if len(found[name]) != row["num_frames"]:
-                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(found[name])}")
+            if len(stored[name]) != row["num_frames"]:
+                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(stored[name])}")
         try:
-            unpacked = {name: unpack(found[name], shape) for name, shape in features.items()}
+            unpacked = {name: unpack(stored[name], shape) for name, shape in features.items()}
         except ValueError as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
-        keypoints = np.asarray(found["keypoints"], np.float32)
+        keypoints = np.asarray(stored["keypoints"], np.float32)
         if self._truth is not None:
-            keypoints = true_keypoints(self._truth, {**row, **found})
+            keypoints = true_keypoints(self._truth, {**row, **stored})
         return _Clip(
             keypoints=keypoints,
             latents=unpacked.get("vae_latents"),

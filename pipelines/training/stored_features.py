@@ -1,7 +1,7 @@
 """Decision whether a training run reads the VAE latents and image embeddings that `prepare` stored.
 
-Both or none, for all samples of a run. Features are of whole pictures: a VAE's latent at one place depends on all of a
-picture (attention, norms), so that a part of the latents is not the latents of a part.
+A run reads both or neither, for all samples. Stored features are of whole pictures and cannot be cropped: attention and
+normalisation make each latent of a VAE depend on the whole picture.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from stages.io.storage import Storage
 class StoredFeatures:
     """Shapes of the columns `vae_latents` and `clip_embeddings`, which replace pictures.
 
-    `latent_shape`, `embedding_shape`: of one frame. `reference_pictures`: the network reads reference pictures, which
-    are therefore decoded; targets are not.
+    `latent_shape`, `embedding_shape`: shapes per frame. `reference_pictures`: whether reference pictures are decoded in
+    addition, for networks that read them.
     """
 
     latent_shape: tuple[int, ...]
@@ -39,12 +39,12 @@ def stored_features(
     reference_pictures: bool,
     signals: Iterable[Signal] = (),
 ) -> StoredFeatures | str:
-    """The features that every clip of the corpus has for such samples, or the reason why they cannot be read.
+    """Shapes of the stored features of the corpus, or the reason why they cannot be used.
 
     Args:
         frozen_digests: digests of the files of the run's VAE and image encoder; called last.
         reference_pictures: whether the network reads reference pictures.
-        signals: of the system's own.
+        signals: system-specific signals.
     """
     if any(signal.reads_frames for signal in signals):
         return "the system computes signals from the frames"
@@ -62,7 +62,7 @@ def stored_features(
             return "the dataset has no columns for them"
     for latent_shape, embedding_shape, height_px, width_px, _ in kinds:
         if latent_shape is None or embedding_shape is None:
-            return "the dataset lacks them; prepare.vae_latents.enabled and prepare.clip_embeddings.enabled make them"
+            return "the dataset lacks them; prepare.vae_latents.enabled and prepare.clip_embeddings.enabled add them"
         if (height_px, width_px) != (sampling.height_px, sampling.width_px):
             return (
                 f"clips were prepared at {height_px} x {width_px} px (height x width), the recipe's pictures are "

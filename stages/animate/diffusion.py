@@ -1,4 +1,4 @@
-"""Animation by the model that each request names."""
+"""Stage that runs the animation model of each request."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from models.animation.animator import Animator
 
 PROGRESS = "_jobs/progress"
-"""Folder of a dataset for the progress of long rows."""
+"""Folder in a dataset for progress files of running rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnimateConfig:
-    """How models are run.
+    """Inference settings.
 
     Args:
-        device: `auto` is the GPU if the worker has one.
-        dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
+        device: `auto`: the GPU if the worker has one, else the CPU.
+        dtype: `auto`: bfloat16 on a GPU, float32 on a CPU.
         compile: compile the networks; the first row of each size takes longer, the others are faster.
         weights: folder of published weights.
         progress_seconds: interval at which a worker publishes its progress.
     """
 
-    # Where and how fast; the digest of the weights is a column of the row.
+    # Not in the key: they do not change the result. The digest of the weights is a column of the row.
     device: str = field(default="auto", metadata={"in_key": False})
     dtype: Dtype = "auto"
     compile: bool = field(default=False, metadata={"in_key": False})
@@ -48,21 +48,21 @@ class AnimateConfig:
 
 
 class LoadableModel(Protocol):
-    """See `models.animation.system.Model`."""
+    """Interface of `models.animation.system.Model`."""
 
     def load(self, options: LoadOptions) -> Animator:
-        """The model, ready to animate."""
+        """Load the model."""
         ...
 
 
 class AnimateStage(Stage[AnimateConfig]):
-    """Reference and skeletons to `animation_frames`, (T, H, W, 3) uint8 RGB.
+    """Animates the reference: `animation_frames`, (T, H, W, 3) uint8 RGB.
 
-    A worker holds one model. Rows come in the order of their models, so that each is loaded once.
+    A worker holds one model at a time. Jobs sort rows by model, so that each is loaded once.
 
     Args:
-        models: by name, those that requests may name.
-        progress: where the progress of long rows is published.
+        models: models of the requests, by name.
+        progress: storage for progress files of long rows; None: no progress files.
     """
 
     name = "animate"
@@ -83,11 +83,11 @@ class AnimateStage(Stage[AnimateConfig]):
         self.progress = progress
 
     def open(self) -> None:
-        """Choose the device. The model is loaded with the first row that names it."""
+        """Select the device. Models are loaded on demand, by `load`."""
         import torch
 
-        # The same request gives the same bits: cuBLAS needs a workspace for that (read when it starts), and cuDNN must
-        # not choose its algorithms by stopwatch.
+        # For bitwise reproducible results, cuBLAS needs a fixed workspace (read at its start), and cuDNN must not
+        # select algorithms by timing them.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
@@ -97,13 +97,13 @@ class AnimateStage(Stage[AnimateConfig]):
         self._animator: Animator | None = None
 
     def load(self, row: Row) -> bool:
-        """Load the row's model, unless it is loaded."""
+        """Load the model of the row, unless it is loaded. Returns whether it was loaded now."""
         import torch
 
-        wanted = (row["model"], row["model_digest"])
-        if self._loaded == wanted:
+        model = (row["model"], row["model_digest"])
+        if self._loaded == model:
             return False
-        # The old one first: both together may not fit.
+        # Release the previous model first: both may not fit into memory.
         self.close()
         gc.collect()
         if self.device == "cuda":
@@ -114,14 +114,14 @@ class AnimateStage(Stage[AnimateConfig]):
             self._animator = self.models[row["model"]].load(options)
         except torch.OutOfMemoryError as error:
             raise BadRow(Reason.OUT_OF_MEMORY, f"{row['model']} does not fit in memory: {error}") from error
-        self._loaded = wanted
+        self._loaded = model
         return True
 
     def process(self, row: Row) -> Row:
-        """The frames of the request.
+        """`animation_frames`, `fallbacks` and `device`.
 
         Raises:
-            BadRow: OutOfMemory, when even the most economical memory plan does not fit.
+            BadRow: OutOfMemory, if even the last memory plan does not fit.
         """
         import torch
 
@@ -146,7 +146,8 @@ class AnimateStage(Stage[AnimateConfig]):
             progress.close()
         if animation.frames_THWC.shape != inputs.pose_THWC.shape:
             raise RuntimeError(
-                f"{row['model']} made frames {animation.frames_THWC.shape} of {inputs.pose_THWC.shape} skeletons"
+                f"{row['model']} returned frames of shape {animation.frames_THWC.shape}, expected "
+                f"{inputs.pose_THWC.shape}"
             )
         return {
             "animation_frames": animation.frames_THWC,
@@ -160,7 +161,7 @@ class AnimateStage(Stage[AnimateConfig]):
 
 
 class _StepLog:
-    """Publishes the progress of a row as a small file of the dataset, at most every few seconds."""
+    """Publishes the progress of a row as a small file in the dataset, at most every `every_seconds`."""
 
     def __init__(self, storage: Storage | None, request_id: str, every_seconds: float) -> None:
         self.storage = storage
@@ -177,14 +178,14 @@ class _StepLog:
         state = {"request_id": self.request_id, "step": step, "num_steps": total}
         try:
             self.storage.publish(self._name, json.dumps(state).encode())
-        except OSError:  # progress is optional; the row's own commit reports what is wrong with the storage
+        except OSError:  # progress is optional; the commit of the row reports errors of the storage
             self.storage = None
         else:
             self.published = True
 
     def close(self) -> None:
         if self.published and self.storage is not None:
-            with contextlib.suppress(OSError):  # the driver removes what is left
+            with contextlib.suppress(OSError):  # the driver deletes leftovers
                 self.storage.delete(self._name)
 
     @property

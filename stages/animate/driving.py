@@ -1,4 +1,4 @@
-"""Frames of the driving clip."""
+"""Stage that decodes the driving video or clip."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stages.outcome import BadRow, Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrivingConfig:
-    """How driving videos are read.
+    """Settings for driving videos.
 
     Args:
-        decode: how they are decoded; its size is what perception sees.
-        max_fps: frames are stepped over so that the rate is at most about this; None: every frame of the video.
-        max_frames: a longer part is refused rather than cut.
-        keep_audio: the animation has the sound of the driving part, if there is any.
+        decode: decoder settings; its size is the input size of perception.
+        max_fps: approximate maximum frame rate, reached by skipping frames; None: all frames.
+        max_frames: maximum number of frames; a longer part is an error.
+        keep_audio: copy the sound of the driving part, if it has any, to the animation.
     """
 
     decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(short_side_px=384))
@@ -33,10 +33,10 @@ class DrivingConfig:
 
 
 class DrivingStage(Stage[DrivingConfig]):
-    """A part of a video, or a prepared clip, to its frames: (T, H, W, 3) uint8 RGB.
+    """Decodes a part of a video, or a prepared clip: `driving_frames`, (T, H, W, 3) uint8 RGB.
 
-    Frame i is the one on display i / fps seconds after the start, so that an animation at `fps` keeps the video's
-    timing, an unsteady frame rate's too.
+    Frame i is the one displayed i / fps seconds after the start, so that an animation at `fps` keeps the timing of the
+    video, even with a variable frame rate.
     """
 
     name = "driving"
@@ -50,11 +50,11 @@ class DrivingStage(Stage[DrivingConfig]):
     transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio"})
 
     def open(self) -> None:
-        """Start the reader."""
+        """Create the reader."""
         self.reader = ClipReader(self.config.decode)
 
     def process(self, row: Row) -> Row:
-        """The frames of the row's clip, or of its part of `driving_uri`."""
+        """Frames, size, timing and sound of the clip, or of the part of `driving_uri`."""
         clip = row["clip"]
         if clip is None:
             clip = part_of_video(
@@ -85,7 +85,7 @@ class DrivingStage(Stage[DrivingConfig]):
         }
 
     def close(self) -> None:
-        """End the reader."""
+        """Close the reader."""
         self.reader.close()
 
 
@@ -97,7 +97,7 @@ def part_of_video(
     duration_seconds: float | None = None,
     max_fps: float | None = None,
 ) -> Row:
-    """A part of a video as a clip, with the columns that `ClipReader.frames` reads.
+    """Describe a part of a video as a clip, with the columns that `ClipReader.frames` reads.
 
     Raises:
         BadRow: the video cannot be opened, or ends before `start_seconds`.
@@ -107,7 +107,7 @@ def part_of_video(
     spacing_seconds = step / facts["fps"]
     offset_seconds = start_seconds or 0.0
     rest_seconds = facts["duration_seconds"] - offset_seconds
-    # The first frame has a duration; a thousandth of a frame allows for rounding.
+    # Tolerance of a thousandth of a frame for rounding.
     if rest_seconds <= spacing_seconds * 1e-3:
         raise BadRow(
             Reason.INVALID_ROW,

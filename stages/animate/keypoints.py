@@ -1,4 +1,4 @@
-"""Keypoints of a request's reference picture and of its driving frames."""
+"""Stages for keypoints of the reference picture and of the driving frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stages.prepare.pose import PoseConfig, PoseStage
 
 
 class ReferencePoseStage(Stage[PoseConfig]):
-    """The reference picture to `reference_keypoints`, (133, 3) float32 in its pixels."""
+    """Estimates `reference_keypoints`, (133, 3) float32 in pixels of the reference picture."""
 
     name = "reference_pose"
     reads: ClassVar[frozenset[str]] = frozenset({"reference_image"})
@@ -26,7 +26,7 @@ class ReferencePoseStage(Stage[PoseConfig]):
         self.pose = PoseStage(config)
 
     def weights(self) -> Mapping[str, str]:
-        """Digest of the checkpoint."""
+        """Digests of the checkpoints."""
         return self.pose.weights()
 
     def open(self) -> None:
@@ -34,12 +34,14 @@ class ReferencePoseStage(Stage[PoseConfig]):
         self.pose.open()
 
     def process(self, row: Row) -> Row:
-        """Keypoints of `reference_image`. A picture without a skeleton is accepted: retargeting has rules for it."""
+        """`reference_keypoints`. A picture without a skeleton is accepted, since retargeting has rules for it."""
         return {"reference_keypoints": self.pose.process({"frames": row["reference_image"][None]})["keypoints"][0]}
 
 
 class DrivingPoseStage(Stage[PoseConfig]):
-    """Driving frames to `driving_keypoints`, (T, 133, 3) float32 in their pixels; those of a prepared clip are read."""
+    """`driving_keypoints`, (T, 133, 3) float32 in pixels of the driving frames: estimated, or read from a prepared
+    clip.
+    """
 
     name = "driving_pose"
     reads: ClassVar[frozenset[str]] = frozenset({"driving_frames", "clip", "clip_id"})
@@ -52,20 +54,20 @@ class DrivingPoseStage(Stage[PoseConfig]):
         self._is_open = False
 
     def weights(self) -> Mapping[str, str]:
-        """Digest of the checkpoint."""
+        """Digests of the checkpoints."""
         return self.pose.weights()
 
     def process(self, row: Row) -> Row:
         """`driving_keypoints`.
 
         Raises:
-            BadRow: NoPerson, if no frame shows one; SourceChanged or NotFound for a prepared clip.
+            BadRow: NoPerson, if no frame shows a person; SourceChanged or NotFound for a prepared clip.
         """
         clip = row["clip"]
         if clip is not None and clip["keypoints_file"] is not None:
             keypoints = read_prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
         else:
-            if not self._is_open:  # a job on prepared clips never needs the network
+            if not self._is_open:  # loaded on demand: jobs on prepared clips do not need the network
                 self.pose.open()
                 self._is_open = True
             keypoints = self.pose.process({"frames": row["driving_frames"]})["keypoints"]
@@ -74,6 +76,6 @@ class DrivingPoseStage(Stage[PoseConfig]):
             raise BadRow(
                 Reason.NO_PERSON,
                 f"none of the {len(keypoints)} driving frames shows a person ({MIN_PERSON_KEYPOINTS} body keypoints "
-                f"that score {CONFIDENT_SCORE:g} or more); at most {num_visible.max()} keypoints were found",
+                f"that score {CONFIDENT_SCORE:g} or more); at most {num_visible.max()} keypoints were detected",
             )
         return {"driving_keypoints": keypoints}

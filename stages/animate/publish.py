@@ -1,4 +1,4 @@
-"""The animation as files of the dataset."""
+"""Stage that encodes the animation and publishes it in the dataset."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from stages.outcome import OutputRefusedError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishAnimationConfig:
-    """How videos are written.
+    """Encoder settings.
 
     Args:
-        crf: x264's quality of the animation, 0 (lossless) to 51.
-        preset: x264's speed of the animation.
-        side_by_side_crf: quality of the video of reference, driving frames and animation beside one another.
-        min_side_by_side_px, max_side_by_side_px: bounds of its height, which is otherwise the animation's.
+        crf: x264 CRF of the animation, 0 (lossless) to 51.
+        preset: x264 preset of the animation.
+        side_by_side_crf: CRF of the side-by-side video of reference, driving frames and animation.
+        min_side_by_side_px, max_side_by_side_px: bounds of the height of the side-by-side video, which is otherwise
+            that of the animation.
     """
 
     crf: int = 18
@@ -48,9 +49,9 @@ class PublishAnimationConfig:
 
 
 class PublishAnimationStage(Stage[PublishAnimationConfig]):
-    """Frames to two H.264 files, checked before they are published under a name made of the row's work key.
+    """Writes two H.264 files, checked before they are published; their names contain the work key of the row.
 
-    `video_uri` and `side_by_side_uri` are relative to the dataset's folder, which may move.
+    `video_uri` and `side_by_side_uri` are relative to the folder of the dataset.
     """
 
     name = "publish"
@@ -67,10 +68,10 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         self.storage = storage
 
     def process(self, row: Row) -> Row:
-        """The names of the files.
+        """`video_uri`, `side_by_side_uri` and `video_bytes`.
 
         Raises:
-            OutputRefusedError: there is no room for them.
+            OutputRefusedError: the storage refused a file.
         """
         config = self.config
         name = f"{VIDEOS}/{row['request_id']}.{row['work_key']}"
@@ -106,7 +107,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         preset: str,
         audio: Samples | None = None,
     ) -> int:
-        """Encode, check, publish; returns the size in bytes."""
+        """Encode, check and publish a video; returns its size in bytes."""
         rest = iter(frames)
         first = next(rest)
         try:
@@ -117,7 +118,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
                 data = path.read_bytes()
             self.storage.publish(name, data)
         except OSError as error:
-            # No fault of the row's: its frames are there, and the file was ours alone.
+            # Not an error of the row: only writing its output failed.
             code = errno.errorcode.get(error.errno or 0, type(error).__name__)
             raise OutputRefusedError(f"{code}: {error}") from error
         return len(data)

@@ -1,4 +1,4 @@
-"""The picture of the character to animate."""
+"""Stage that reads the reference picture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from stages.outcome import BadRow, Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferenceConfig:
-    """How reference pictures are read.
+    """Settings for reference pictures.
 
     Args:
-        background_rgb: laid under transparent pixels, and around a padded picture.
-        fit: when the output has another shape than the picture: `crop` keeps its middle, `pad` keeps all of it.
-        max_pixels, max_bytes: of the file.
-        max_side_px: longest side of an output.
+        background_rgb: background of transparent pixels and colour of padding.
+        fit: how a picture with another aspect ratio than the output is fitted: `crop` to its centre, or `pad`.
+        max_pixels, max_bytes: limits of the file.
+        max_side_px: maximum side of the output.
         allowed_schemes: schemes of URIs that may be opened.
     """
 
@@ -44,10 +44,10 @@ class ReferenceConfig:
 
 
 class ReferenceStage(Stage[ReferenceConfig]):
-    """A picture file to `reference_image`, (H, W, 3) uint8 RGB at the output size, which is decided here.
+    """Reads `reference_image`, (H, W, 3) uint8 RGB, and determines the output size.
 
-    A side that the request does not give follows the shape of the picture; if it gives neither, the shorter is the
-    model's own. Both are multiples of what the model needs.
+    A side that the request leaves empty follows from the aspect ratio of the picture. If both are empty, the shorter is
+    the model's `short_side_px`. Derived sides are multiples of the model's `size_multiple`.
     """
 
     name = "reference"
@@ -58,12 +58,12 @@ class ReferenceStage(Stage[ReferenceConfig]):
     transient: ClassVar[frozenset[str]] = frozenset({"reference_image"})
 
     def open(self) -> None:
-        """Prepare to read files."""
+        """Create the cache of source files."""
         limits = MediaLimits(max_bytes=self.config.max_bytes)
         self.sources = SourceFiles(self.config.allowed_schemes, limits=limits, max_files=16)
 
     def process(self, row: Row) -> Row:
-        """The picture of `reference_uri`."""
+        """`reference_image`, its fingerprint, and the output size."""
         config, uri = self.config, row["reference_uri"]
         source = self.sources.open(uri)
         if source.size_bytes > config.max_bytes:
@@ -87,18 +87,20 @@ class ReferenceStage(Stage[ReferenceConfig]):
         }
 
     def close(self) -> None:
-        """Delete what was fetched."""
+        """Delete fetched files."""
         self.sources.close()
 
     def _output_size(self, row: Row, picture_size: tuple[int, int]) -> tuple[int, int]:
         spec = row["model_spec"]
-        asked = (row["width_px"], row["height_px"])
-        scales = [side / of_picture for side, of_picture in zip(asked, picture_size, strict=True) if side is not None]
+        requested = (row["width_px"], row["height_px"])
+        scales = [
+            side / of_picture for side, of_picture in zip(requested, picture_size, strict=True) if side is not None
+        ]
         scale = scales[0] if scales else spec["short_side_px"] / min(picture_size)
         multiple = spec["size_multiple"]
         width, height = (
             side if side is not None else max(1, round(of_picture * scale / multiple)) * multiple
-            for side, of_picture in zip(asked, picture_size, strict=True)
+            for side, of_picture in zip(requested, picture_size, strict=True)
         )
         if max(width, height) > self.config.max_side_px:
             text = f"the output would be {width} x {height} pixels, {self.config.max_side_px} a side are allowed"

@@ -1,4 +1,4 @@
-"""Validation of a request before anything is read."""
+"""Stage that validates a request before files are read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_GUIDANCE = 100.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestConfig:
-    """`max_side_px`: longest side of an output."""
+    """`max_side_px`: maximum side of the output."""
 
-    # It decides whether there is a result, not which.
+    # Not in the key: it decides whether there is a result, and does not change it.
     max_side_px: int = field(default=2048, metadata={"in_key": False})
 
 
@@ -36,10 +36,10 @@ class RequestStage(Stage[RequestConfig]):
     writes: ClassVar[frozenset[str]] = frozenset()
 
     def process(self, row: Row) -> Row:
-        """No column.
+        """Validate the row; returns no columns.
 
         Raises:
-            BadRow: UnknownModel, MissingWeights, NotFound (a clip), or InvalidRow.
+            BadRow: UnknownModel, MissingWeights, NotFound (for a clip), or InvalidRow.
         """
         _check_model(row)
         _check_driving(row)

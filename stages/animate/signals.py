@@ -1,4 +1,4 @@
-"""Signals of a request: the arrays that its model reads besides the reference picture and the poses."""
+"""Stage that computes the signals of a request: model inputs besides the reference picture and pose maps."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class SignalsConfig:
 
 
 class SignalsStage(Stage[SignalsConfig]):
-    """`signals`: name to array, those that the row's model needs and no others.
+    """Computes `signals`, name -> array: those that the model of the row needs.
 
     Args:
-        own: signals of the requested systems' own. Their versions are part of the digests of the models.
+        own: system-specific signals, by name. Their versions are part of the digests of the models.
     """
 
     name = "signals"
@@ -47,10 +47,10 @@ class SignalsStage(Stage[SignalsConfig]):
         self.own = dict(own or {})
 
     def process(self, row: Row) -> Row:
-        """The signals of `model_spec.signals`.
+        """`signals`, for the names in `model_spec.signals`.
 
         Raises:
-            BadRow: InvalidRow, where the clip does not allow a signal.
+            BadRow: InvalidRow, if a signal cannot be computed from the clip.
         """
         spec = row["model_spec"]
         needs = list(spec["signals"])

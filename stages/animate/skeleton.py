@@ -1,4 +1,4 @@
-"""The driving motion, retargeted to the reference and drawn."""
+"""Stage that retargets the driving motion to the reference and draws pose maps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from stages.base import Row, Stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkeletonConfig:
-    """`rule`: the retargeting rule (`models.pose.retarget`) of requests that name none; where it does not apply, a
-    coarser one is used.
-    """
+    """`rule`: default retargeting rule (`models.pose.retarget`). If it does not apply, a coarser one is used."""
 
     rule: Rule = "limbs"
 
@@ -24,8 +22,8 @@ class SkeletonConfig:
 
 
 class SkeletonStage(Stage[SkeletonConfig]):
-    """Driving keypoints to `skeleton_keypoints`, (T, 133, 3) in pixels of the output, and `skeleton_frames`,
-    (T, H, W, 3) uint8, their drawings in the model's preset.
+    """Retargets `skeleton_keypoints`, (T, 133, 3) in pixels of the output, and draws `skeleton_frames`, (T, H, W, 3)
+    uint8, in the preset of the model.
     """
 
     name = "skeleton"
@@ -40,10 +38,10 @@ class SkeletonStage(Stage[SkeletonConfig]):
     transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames"})
 
     def process(self, row: Row) -> Row:
-        """The drawings, and the rule that applied."""
+        """`skeleton_keypoints`, `skeleton_frames`, and `retarget_rule`, the rule that applied."""
         preset = PRESETS[row["model_spec"]["pose_preset"]]
         height, width = row["video_height_px"], row["video_width_px"]
-        moved = retarget(
+        retargeted = retarget(
             row["driving_keypoints"],
             row["reference_keypoints"],
             driving_size_px=(row["driving_height_px"], row["driving_width_px"]),
@@ -51,7 +49,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
             rule=row["retarget"] or self.config.rule,
         )
         return {
-            "skeleton_keypoints": moved.keypoints,
-            "skeleton_frames": draw_poses(moved.keypoints, height_px=height, width_px=width, preset=preset),
-            "retarget_rule": moved.rule,
+            "skeleton_keypoints": retargeted.keypoints,
+            "skeleton_frames": draw_poses(retargeted.keypoints, height_px=height, width_px=width, preset=preset),
+            "retarget_rule": retargeted.rule,
         }

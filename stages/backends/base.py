@@ -1,4 +1,4 @@
-"""Networks behind a signal: which there are, where their weights come from, and a stage that runs one of them."""
+"""Interchangeable networks of a signal: table entry, configuration, weights, and the stage that runs one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_IN_KEY = MappingProxyType({"in_key": False})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loading:
-    """What a backend is loaded with. `paths`: of its weights, in the order in which `Backend.models` names them."""
+    """Arguments of `Backend.load`. `paths`: paths of its weights, in the order of `Backend.models`."""
 
     paths: tuple[Path, ...]
     device: str
@@ -32,11 +32,11 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backend(Generic[NetworkT]):
-    """One way to a signal.
+    """One implementation of a signal.
 
-    `models`: what a job file may ask for, the default first, and the entries of the weights catalogue that each is made
-    of; empty for what ships with this project.
-    `load`: the network. It imports what it needs when it is called.
+    `load`: loads the network, importing its dependencies when called.
+    `models`: model name in job files -> entries of the weights catalogue, with the default first; empty for embedded
+      networks.
     """
 
     load: Callable[[Loading], NetworkT]
@@ -45,19 +45,19 @@ class Backend(Generic[NetworkT]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackendConfig:
-    """Which network, and from where. What is made with it knows the digests of its weights.
+    """Choice of a network and its weights. Keys contain the digests of the weights.
 
     Args:
-        backend: its name.
-        model: which of the backend's models, by name in the weights catalogue; None: its default.
-        weights: folder of published weights; the Hugging Face cache is looked in after it.
-        device: `auto` is the GPU if the worker has one.
-        allow_torchscript: open TorchScript files, which can run code of their own.
-        download: fetch weights that are missing.
+        backend: name of the backend.
+        model: name of one of the backend's models; None: the default.
+        weights: folder of published weights, searched before the Hugging Face cache.
+        device: `auto`: the GPU if the worker has one, else the CPU.
+        allow_torchscript: open TorchScript files, which can execute code.
+        download: download missing weights.
     """
 
     backend: str = EMBEDDED
-    # The digests of the weights name the model; where and how they were found changes nothing.
+    # Not in the key: the digests of the weights identify the model, and the other settings do not change results.
     model: str | None = field(default=None, metadata=NOT_IN_KEY)
     weights: str | None = field(default=None, metadata=NOT_IN_KEY)
     device: str = field(default="auto", metadata=NOT_IN_KEY)
@@ -81,7 +81,7 @@ class BackendConfig:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names in the weights catalogue of what the chosen model is made of."""
+        """Entries of the weights catalogue that the model consists of."""
         models = self.backends[self.backend].models
         return models[self.model or next(iter(models))] if models else ()
 
@@ -90,7 +90,7 @@ ConfigT = TypeVar("ConfigT", bound=BackendConfig)
 
 
 class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
-    """A stage around the network that its configuration names."""
+    """Base of stages that run the configured network."""
 
     backend: NetworkT
 
@@ -99,36 +99,37 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         self._digests: dict[str, str] | None = None
 
     def weights(self) -> Mapping[str, str]:
-        """Digests of the files.
+        """Digests of the weights files, verified against the catalogue.
 
         Raises:
-            CheckpointError: a file is missing, damaged, not the one that was published, or TorchScript, which is not
-                allowed.
+            CheckpointError: a file is missing, damaged, not the published one, or TorchScript without
+                `allow_torchscript`.
         """
         if self._digests is None:
             for name in self.config.parts:
                 check_allowed(entry(name), allow_torchscript=self.config.allow_torchscript)
-            found = self._find()
-            for weights in found:
+            resolved = self._find()
+            for weights in resolved:
                 weights.verify()
-            self._digests = self._read_digests(found)
+            self._digests = self._read_digests(resolved)
         return self._digests
 
     def open(self) -> None:
         """Load the network.
 
         Raises:
-            CheckpointError: this machine has no such files, or others than the machine that planned the job.
+            CheckpointError: files are missing on this machine, or differ from those of the machine that planned the
+            job.
         """
-        found = self._find()
-        planned, own = self.weights(), self._read_digests(found)
+        resolved = self._find()
+        planned, own = self.weights(), self._read_digests(resolved)
         if planned != own:
             name = next(name for name, digest in planned.items() if own[name] != digest)
             raise CheckpointError(f"{name} on this worker is not the file that the job was planned with")
         config = self.config
         loading = Loading(
-            paths=tuple(weights.path for weights in found),
-            device=chosen_device(config.device) if found else "cpu",
+            paths=tuple(weights.path for weights in resolved),
+            device=chosen_device(config.device) if resolved else "cpu",
             allow_torchscript=config.allow_torchscript,
         )
         self.backend = config.backends[config.backend].load(loading)
@@ -138,20 +139,20 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         folder = Path(config.weights) if config.weights is not None else None
         return [find(entry(name), folder, download=config.download) for name in config.parts]
 
-    def _read_digests(self, found: list[ResolvedWeights]) -> dict[str, str]:
-        if not found:
+    def _read_digests(self, resolved: list[ResolvedWeights]) -> dict[str, str]:
+        if not resolved:
             return embedded_weights(self.config.signal.replace(" ", "-"))
-        return {name: digest for weights in found for name, digest in weights.digests().items()}
+        return {name: digest for weights in resolved for name, digest in weights.digests().items()}
 
     @abstractmethod
     def process(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The new columns."""
+        """Compute the new columns."""
 
 
 def chosen_device(device: str) -> str:
-    """`auto` as the device that this process has."""
+    """Resolve `auto` to the device of this process."""
     if device != "auto":
         return device
-    import torch  # late: planning a job needs no tensors
+    import torch  # imported late: planning needs no torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

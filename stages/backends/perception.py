@@ -1,4 +1,4 @@
-"""The backends of each signal of `prepare`. Each imports its networks when it is loaded."""
+"""Backends of the signals of `prepare`. Networks are imported when a backend is loaded."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 
 
 class PoseBackend(Protocol):
-    """What finds keypoints."""
+    """Pose estimator."""
 
     def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, 133, 3): x, y in pixels of the frames, score 0–1."""
+        """Keypoints (T, 133, 3): x, y in pixels of the frames, score 0–1."""
 
 
 @runtime_checkable
 class PeopleBackend(PoseBackend, Protocol):
-    """What finds keypoints and, unlike a network that looks for one character, counts everybody in view."""
+    """Pose estimator that detects persons and so can count them."""
 
     def people(self, frames_THWC: NDArray[np.uint8]) -> ClipPeople:
-        """The character's keypoints, and the number of persons."""
+        """Keypoints of the main character, and the number of persons."""
 
 
 class DepthBackend(Protocol):
-    """What estimates depth."""
+    """Depth estimator."""
 
     def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(T, H, W), near is small, one scale for the whole clip."""
+        """Depth (T, H, W), smaller is nearer, with one scale for the whole clip."""
 
 
 class CharacterMaskBackend(Protocol):
-    """What masks the character."""
+    """Segmentation of the character."""
 
     def character_mask(self, frames_THWC: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(T, H, W) bool."""
+        """Mask (T, H, W) bool of the character with these keypoints."""
 
 
 class ObjectMaskBackend(Protocol):
-    """What follows prompted objects through a clip."""
+    """Tracker of prompted objects."""
 
     def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
-        """(N, T, H, W) bool: the masks of N objects, each of which several prompts may point at."""
+        """Masks (N, T, H, W) bool of N objects, each with one or more prompts."""
 
 
 def _alone(*names: str) -> Mapping[str, tuple[str, ...]]:
-    """Models of one entry of the catalogue each."""
+    """Models that consist of one entry of the catalogue."""
     return MappingProxyType({name: (name,) for name in names})
 
 
@@ -127,7 +127,7 @@ def _objects_by(tracker: Callable[[Path, str], VideoTracker], loading: Loading) 
     return TrackedObjects(tracker(path, loading.device))
 
 
-# One network for the character and the objects, where both are masked in one process.
+# Cached, so that character and object masks in one process share a network.
 @lru_cache(maxsize=1)
 def _sam2(path: Path, device: str) -> VideoTracker:
     from models.perception.sam2.tracker import Sam2Tracker
@@ -143,7 +143,7 @@ def _sam2_official(path: Path, device: str) -> VideoTracker:
 
 
 _PERSON_DETECTOR = "dwpose-detector"
-"""It also says where Sapiens has to look."""
+"""Person detector of DWPose, also used for Sapiens."""
 _SAPIENS_POSE = (
     *(f"sapiens-pose-133-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
     *(f"sapiens-pose-308-{size}" for size in ("1b", "0.3b", "0.6b")),

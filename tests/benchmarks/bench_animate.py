@@ -50,7 +50,7 @@ from models.sampling.windows import blend_weights, windows
 
 GUIDANCE_SCALE = 3.5
 MAX_DIFFERENCE = 2
-"""Of 255, between frames of the two: sums of other orders, and rounding to whole numbers."""
+"""Maximum difference between frames, out of 255: order of summation, and rounding to integers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ def flops(run: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def released_flops() -> dict[str, float]:
-    """Of one step of one window of Moore-AnimateAnyone, 24 frames of 512 x 768 with guidance."""
+    """GFLOP of one step of one window of Moore-AnimateAnyone, 24 frames of 512 x 768 with guidance."""
     with torch.device("meta"):
         network = AnimateAnyone(MOORE).to("meta")
         latents, frames = torch.empty(1, 4, 96, 64), torch.empty(2, 4, 24, 96, 64)

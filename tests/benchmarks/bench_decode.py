@@ -32,8 +32,8 @@ from models.video.window import ClipWindow
 WIDTH, HEIGHT, FPS, NUM_FRAMES, KEYFRAME_EVERY = 1080, 1920, 30, 600, 60
 NUMBER_BITS = 10
 MAX_DIFFERENCE = 3.0
-"""Of 255, to the reference. Decoders differ in how they average and bring up colour; a wrong frame differs by ten
-times this.
+"""Maximum mean difference from the reference, out of 255. Decoders differ in averaging and chroma upsampling; a wrong
+frame differs by ten times this.
 """
 
 Decode = Callable[[str, list[int], tuple[int, int]], np.ndarray]

@@ -40,11 +40,11 @@ SCALE = min(detector.SIDE_PX / HEIGHT, detector.SIDE_PX / WIDTH)
 NUM_CANDIDATES = 40
 """Cells of the detector that see the person."""
 MAX_DIFFERENCE_PX = 1.0
-"""Between keypoints of the two: OpenCV 5 warps differently than OpenCV 4, which ours keeps to; a bin is 0.9 px here."""
+"""Tolerance between keypoints: OpenCV 5 warps differently from OpenCV 4, which ours follows; a bin is 0.9 px here."""
 
 
 class Networks:
-    """What the two networks would give: one person that walks; all keypoints in its box, noise elsewhere."""
+    """Simulated outputs of the two networks: one walking person with all keypoints in its box, noise elsewhere."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)

@@ -36,10 +36,10 @@ SIZES = ((64, 256, 16), (320, 32, 32), (1280, 16, 32))
 """Width of the layer, sequences, frames: the embedded size at 16 x 16 latent pixels; the released widths at fewer."""
 FRAMES = (16, 32, 64, 128, 256)
 WIDTH, SIDE = 320, 6
-"""Of the layers over more and more frames: channels, and latent pixels a side."""
+"""Channels and side in latent pixels for the series over frames."""
 STATE = 16
 TOLERANCE = 1e-4
-"""Of the largest number, between gradients of the two in single precision."""
+"""Maximum difference between the gradients in float32, relative to the largest."""
 
 Run = Callable[[], Tensor]
 

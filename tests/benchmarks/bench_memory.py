@@ -21,7 +21,7 @@ SAMPLE_SECONDS = 0.5
 
 
 def proportional_bytes(process: psutil.Process) -> int:
-    """Of a process; 0 if it is gone."""
+    """Proportional set size of a process; 0 if it has ended."""
     try:
         return int(process.memory_full_info().pss)
     except psutil.Error:

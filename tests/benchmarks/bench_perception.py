@@ -84,7 +84,7 @@ def sapiens_pose(num_keypoints: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def sapiens_crop(frames: np.ndarray) -> np.ndarray:
-    """What of Sapiens' pose is the CPU's beside a GPU."""
+    """CPU work of Sapiens' pose estimation beside a GPU."""
     boxes = np.tile(np.array([100, 50, 400, 850], np.float32), (len(frames), 1))
     return Crops.around(boxes, width_px=INPUT_PX[1], height_px=INPUT_PX[0]).cut(frames)
 

@@ -44,7 +44,7 @@ KEPT_GIB = {"kept": 1.0, "decoded anew": 0.0}
 
 
 def ours(prepared: Path, out: Path, config: TrainConfig) -> tuple[dict[str, Any], list[float]]:
-    """What the job says of its second half, which knows no start-up, and the loss of every step."""
+    """Summary of the job, whose rates exclude the start-up, and the loss of every step."""
     result = train(str(prepared), str(out), config=config, options=options(out.parent), console=Console(json_only=True))
     assert result.exit_code == 0, result.summary
     losses: list[float] = pq.read_table(out / "curves.parquet")["loss"].to_pylist()
@@ -107,11 +107,11 @@ def main() -> None:
             peers, rates, waits = [], [], []
             for repeat in range(arguments.repeats):
                 peer, expected = in_memory(prepared, config)
-                told, losses = ours(prepared, root / f"{name} {repeat}".replace(" ", "-"), config)
+                summary, losses = ours(prepared, root / f"{name} {repeat}".replace(" ", "-"), config)
                 np.testing.assert_allclose(losses, expected, rtol=1e-4)
                 peers.append(peer)
-                rates.append(told["samples_per_second"])
-                waits.append(told["data_wait_share"])
+                rates.append(summary["samples_per_second"])
+                waits.append(summary["data_wait_share"])
             found[name] = {
                 "samples_per_second": [round(rate, 2) for rate in rates],
                 "in_memory_samples_per_second": [round(rate, 2) for rate in peers],

@@ -16,7 +16,7 @@ WORKERS = dict.fromkeys(STAGE_NAMES, Workers())
 GPU_WORKERS = {**WORKERS, "animate": Workers(gpus=1.0)}
 
 
-def test_the_list_holds_together_and_every_column_has_a_type(tmp_path: Path) -> None:
+def test_pipeline_is_valid_and_every_column_has_a_type(tmp_path: Path) -> None:
     made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={})
     assert tuple(step.stage.name for step in made) == STAGE_NAMES
     check(made, [*REQUEST_COLUMNS, *RESOLVED_COLUMNS, "work_key"])
@@ -26,7 +26,7 @@ def test_the_list_holds_together_and_every_column_has_a_type(tmp_path: Path) -> 
     assert len(fuse(steps(AnimationConfig(), GPU_WORKERS, Storage(str(tmp_path)), models={}))) == 3
 
 
-def test_a_worker_without_a_gpu_keeps_off_those_of_others(tmp_path: Path) -> None:
+def test_a_worker_without_a_gpu_uses_the_cpu(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
 
     def device(workers: dict[str, Workers], config: AnimationConfig | None = None) -> str:
@@ -38,7 +38,7 @@ def test_a_worker_without_a_gpu_keeps_off_those_of_others(tmp_path: Path) -> Non
     assert device(WORKERS, AnimationConfig(animate=AnimateConfig(device="cuda:1"))) == "cuda:1"
 
 
-def test_where_and_how_fast_make_nothing_stale(tmp_path: Path) -> None:
+def test_device_and_compile_settings_are_not_in_keys(tmp_path: Path) -> None:
     def keys(config: AnimationConfig) -> dict[str, str]:
         return stage_keys([step.stage for step in steps(config, WORKERS, Storage(str(tmp_path)), models={})])
 
@@ -49,12 +49,12 @@ def test_where_and_how_fast_make_nothing_stale(tmp_path: Path) -> None:
     assert {name for name in plain if plain[name] != changed[name]} == {"animate", "publish"}
 
 
-def test_where_a_clip_lies_is_no_part_of_its_work() -> None:
+def test_location_of_a_clip_is_not_in_its_key() -> None:
     assert {"clip_key", "driving_uri", "reference_stamp", "model_digest", "seed", "retarget"} <= set(KEY_COLUMNS)
     assert not {"clip", "clips_uri", "request_id", "model_spec"} & set(KEY_COLUMNS)
 
 
-def test_the_steps_travel_to_workers(tmp_path: Path) -> None:
+def test_steps_can_be_pickled(tmp_path: Path) -> None:
     made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={"toy": toy_model()}, publish_progress=True)
     there = ray.cloudpickle.loads(ray.cloudpickle.dumps([step.stage for step in made]))
     assert there[-2].progress.url == str(tmp_path)

@@ -41,7 +41,7 @@ CLIP: dict[str, Any] = {
 
 
 def prepared(root: Path, rows: dict[str, dict[str, Any]]) -> str:
-    """A dataset as `prepare` writes it, without the heavy columns."""
+    """Dataset of `prepare` without the large columns."""
     ledger = Ledger(Storage(str(root)), "clip_id")
     schema = dataset_schema("prepare", pa.schema(list(CLIP_COLUMNS.items())), PREPARED_COLUMNS)
     for number, (clip_id, changes) in enumerate(rows.items()):
@@ -65,13 +65,13 @@ def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str
         reference_schemes=SCHEMES,
         driving_schemes=SCHEMES,
     )
-    # As the job reads it back.
+    # Read back as by a job.
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return sorted(pq.read_table(buffer).to_pylist(), key=lambda row: str(row["request_id"]))
 
 
-def test_what_requests_leave_open_is_filled_in(tmp_path: Path) -> None:
+def test_defaults_fill_empty_columns(tmp_path: Path) -> None:
     path = requests(
         tmp_path / "r.parquet",
         {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model": None, "seed": None},
@@ -84,7 +84,7 @@ def test_what_requests_leave_open_is_filled_in(tmp_path: Path) -> None:
     assert (a["model_digest"], b["model_digest"]) == ("sha256:t", None)
 
 
-def test_relative_uris_start_at_the_manifest_and_files_leave_their_stamp(tmp_path: Path) -> None:
+def test_relative_uris_are_resolved_and_files_stamped(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     row = {"request_id": "a", "reference_uri": "a.png", "driving_uri": "sub/a.mp4"}
     path = requests(tmp_path / "r.parquet", row, {**row, "request_id": "b", "reference_uri": "s3://bucket/a.png"})
@@ -98,14 +98,14 @@ def test_relative_uris_start_at_the_manifest_and_files_leave_their_stamp(tmp_pat
     assert resolved(path)[0]["reference_stamp"] != a["reference_stamp"]
 
 
-def test_a_csv_with_columns_of_its_own_will_do(tmp_path: Path) -> None:
+def test_csv_with_additional_columns(tmp_path: Path) -> None:
     table = pa.table({"request_id": ["a"], "reference_uri": ["/a.png"], "driving_uri": ["/a.mp4"], "label": ["wave"]})
     pa.csv.write_csv(table, tmp_path / "r.csv")
     (row,) = resolved(tmp_path / "r.csv")
     assert (row["label"], row["seed"]) == ("wave", 0)
 
 
-def test_clips_are_joined_and_known_by_what_they_are(tmp_path: Path) -> None:
+def test_clips_are_joined_and_keyed_by_content(tmp_path: Path) -> None:
     rows = {
         "good": {},
         "bad": {"status": "failed", "stage_keys": {}, "work_width_px": None},
@@ -128,7 +128,7 @@ def test_clips_are_joined_and_known_by_what_they_are(tmp_path: Path) -> None:
     assert good["keypoints_file"] == f"{url}/rows-000000.parquet"
     assert (by_id["bad"]["clip"]["status"], by_id["bad"]["clip"]["keypoints_file"]) == ("failed", None)
     assert (by_id["nowhere"]["clip"], by_id["nowhere"]["clip_key"]) == (None, None)
-    # The same clip with keypoints from elsewhere is other work; the same clip in another place is not.
+    # Other keypoints change the key of a clip; another location of the same clip does not.
     assert by_id["good"]["clip_key"] != by_id["other-pose"]["clip_key"]
     prepared(tmp_path / "moved", {"good": {"uri": "/elsewhere/v.mp4"}})
     moved = requests(
@@ -151,12 +151,12 @@ def _bytes(rows: list[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_was_resolved_before_is_resolved_anew(tmp_path: Path) -> None:
+def test_resolved_columns_are_recomputed(tmp_path: Path) -> None:
     row = {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model_digest": "old"}
     assert resolved(requests(tmp_path / "r.parquet", row), toy="new")[0]["model_digest"] == "new"
 
 
-def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_rejects_an_invalid_table(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"lacks the columns \['reference_uri'\]"):
         resolved(requests(tmp_path / "r.parquet", {"request_id": "a"}))
     bad = {"request_id": "a", "reference_uri": "/a.png", "seed": "many"}
@@ -164,7 +164,7 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
         resolved(requests(tmp_path / "r.parquet", bad))
 
 
-def test_one_request_starts_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_request_resolves_paths_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (row,) = one_request("a.png", "s3://bucket/b.mp4").to_pylist()
     assert (row["reference_uri"], row["driving_uri"]) == (str(tmp_path / "a.png"), "s3://bucket/b.mp4")
@@ -194,7 +194,7 @@ def make(pictures: Path, clips: object, **rest: Any) -> list[dict[str, Any]]:
     return list(table.to_pylist())
 
 
-def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Path) -> None:
+def test_pairs_every_picture_with_every_ok_clip(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {"a": {}, "b": {}, "c": {"status": "rejected"}})
     made = make(pictures, url, settings={"seed": 4, "num_steps": 9}, models=["toy"])
     assert len(made) == 4
@@ -208,7 +208,7 @@ def test_every_picture_meets_every_clip_that_is_ok(pictures: Path, tmp_path: Pat
     assert len({row["request_id"] for row in made}) == 4
 
 
-def test_each_of_several_models_does_every_pair(pictures: Path, tmp_path: Path) -> None:
+def test_several_models_have_a_request_for_each_pair(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {f"c{i:02d}": {} for i in range(12)})
     one = make(pictures, url, models=["toy"], limit=3)
     both = make(pictures, url, models=["toy", "other", "toy"], limit=3)
@@ -219,7 +219,7 @@ def test_each_of_several_models_does_every_pair(pictures: Path, tmp_path: Path) 
         assert all({**other, "request_id": "", "model": ""} == {**row, "request_id": "", "model": ""} for other in same)
 
 
-def test_videos_drive_too(pictures: Path, tmp_path: Path) -> None:
+def test_pairs_with_videos(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "v.mp4").write_bytes(b"")
     made = make(pictures, tmp_path / "videos")
@@ -227,7 +227,7 @@ def test_videos_drive_too(pictures: Path, tmp_path: Path) -> None:
     assert made == make(pictures, tmp_path / "videos" / "v.mp4")
 
 
-def test_a_limit_spreads_over_both_and_stays_the_same(pictures: Path, tmp_path: Path) -> None:
+def test_limit_is_a_stable_sample_of_both(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {f"c{i:02d}": {} for i in range(12)})
     made = make(pictures, url, limit=8)
     assert made == make(pictures, url, limit=8)
@@ -236,7 +236,7 @@ def test_a_limit_spreads_over_both_and_stays_the_same(pictures: Path, tmp_path: 
     assert len({row["clip_id"] for row in made}) > 4
 
 
-def test_nothing_to_pair_is_said(pictures: Path, tmp_path: Path) -> None:
+def test_nothing_to_pair_is_an_error(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError, match="no picture found in"):
         make(tmp_path / "empty", tmp_path)

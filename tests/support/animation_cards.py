@@ -1,4 +1,4 @@
-"""What the metadata of an animation system's checkpoint say, with numbers that tell where in a card they stand."""
+"""Checkpoint metadata of an animation system with distinct scores, which identify their cells in a card."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scores(first: float) -> dict[str, float]:
 
 
 def metadata() -> dict[str, Any]:
-    """Of one run, with scores from 0, 100 and 200 on in the settings that every card has."""
+    """Metadata of one run, with scores from 0, 100 and 200 on in the settings that every card has."""
     return {
         "runs": [RUN],
         "scores": {"exact": scores(0), "retargeted": scores(100), "anthropomorphic": scores(200)},

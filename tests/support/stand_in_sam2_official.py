@@ -47,7 +47,7 @@ SPELLINGS = (
     (r"\.proj_in\.", ".layers.0."),
     (r"\.mlp\.proj_out\.", ".mlp.layers.1."),
 )  # fmt: skip
-"""What transformers calls it -> what its publisher does; applied in this order."""
+"""Name in transformers -> published name, applied in this order."""
 
 
 def published_name(name: str) -> str:

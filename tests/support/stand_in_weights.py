@@ -25,7 +25,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "depth-anything-v2": save_depth_anything,
     "sam2.1-hiera": save_sam2,
 }
-"""What makes the file, or where the catalogue has several, the folder; by the beginning of the entry's name."""
+"""Prefix of an entry's name -> function that writes its file, or its folder if it has several files."""
 
 
 def fill(folder: Path, names: Iterable[str]) -> None:

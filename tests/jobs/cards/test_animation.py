@@ -25,14 +25,14 @@ def compared(name: str, first: float) -> dict[str, Any]:
     return {"name": name, "training": "toy 14", "clips": 3, "scores": found}
 
 
-def test_a_checkpoint_that_was_compared_with_none_has_no_such_table(tmp_path: Path) -> None:
+def test_no_comparison_section_without_comparison(tmp_path: Path) -> None:
     assert "## Comparison" not in card(tmp_path)
     text = card(tmp_path, comparison=[])
     assert "## Comparison" not in text
     assert TEXT.comparison not in text
 
 
-def test_runs_say_of_which_system_they_were_and_how_they_went_on(tmp_path: Path) -> None:
+def test_runs_name_their_system_and_initialisation(tmp_path: Path) -> None:
     grown = {**RUN, "stage": 2, "model": {"name": "other", "partial_start": True}}
     text = card(tmp_path, runs=[RUN, grown])
     assert "| toy | 1 | 7 |" in text
@@ -41,7 +41,7 @@ def test_runs_say_of_which_system_they_were_and_how_they_went_on(tmp_path: Path)
     assert "- other, stage 2 (initialised with the tensors of the run before" in text
 
 
-def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) -> None:
+def test_comparison_has_a_row_per_run_and_all_settings(tmp_path: Path) -> None:
     text = card(tmp_path, comparison=[compared("this checkpoint", 0), compared("w/o pose", 100)])
     assert "on 17 pairs of held-out puppets in each setting" in text
     heads = "retargeted: PSNR, dB | retargeted: keypoints | misfit: PSNR, dB | misfit: keypoints | rescaled: PSNR, dB |"
@@ -53,7 +53,7 @@ def test_what_was_compared_has_a_line_each_with_every_setting(tmp_path: Path) ->
     assert "| the true frames |  |  |  | 5.00 |  | 15.00 |  | 25.00 |" in text
 
 
-def test_the_card_tells_scores_runs_and_file(tmp_path: Path) -> None:
+def test_card_has_scores_runs_and_file(tmp_path: Path) -> None:
     path = tmp_path / "network.safetensors"
     save_checkpoint({"weight": torch.zeros(2)}, path, metadata=metadata())
     write_card(path, CardText(title="Toy", command="make", corpus="nothing", promised={"psnr_gain_db": "3"}))

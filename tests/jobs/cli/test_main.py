@@ -87,7 +87,7 @@ USAGE = [
         ["animate", "CLIPS", "--out", "OUT", "--set", "animate.skeleton.rules=box"],
         "animate.skeleton.rules: no such key; did you mean rule?",
     ),
-    (["pair", "EMPTY", "--out", "r.parquet"], "expected pictures, and last the clips"),
+    (["pair", "EMPTY", "--out", "r.parquet"], "expected pictures, followed by the clips"),
     (["pair", "EMPTY", "CLIPS", "--out", "r.txt"], "expected the name of a file that ends in .parquet"),
     (["pair", "EMPTY", "CLIPS", "--out", "r.parquet"], "no picture found in"),
     (["retry", "EMPTY"], "was not written by a zoetrope job"),

@@ -30,7 +30,7 @@ def save(store: CheckpointStore, step: int, *, keep: int = 2) -> None:
     store.save(replace(STATE, step=step), facts={"recipe_key": "k"}, metadata={"about": "this"}, keep=keep)
 
 
-def test_what_was_saved_is_loaded(store: CheckpointStore) -> None:
+def test_load_returns_the_saved_state(store: CheckpointStore) -> None:
     assert store.latest() is None
     save(store, 5)
     record = store.latest()
@@ -51,8 +51,8 @@ def test_the_last_few_are_kept(store: CheckpointStore) -> None:
     assert left == {FOLDER, "step-00000010", "step-01000000"}
 
 
-def test_a_checkpoint_without_its_record_is_not_there_and_is_swept(store: CheckpointStore) -> None:
-    """Killed between the files and the record, whichever of them were written."""
+def test_checkpoint_without_record_is_ignored_and_swept(store: CheckpointStore) -> None:
+    """Simulates a kill between the files and the record, with any subset of files written."""
     save(store, 5)
     save(store, 10)
     store.storage.delete(f"{FOLDER}/step-00000010.json")
@@ -65,9 +65,7 @@ def test_a_checkpoint_without_its_record_is_not_there_and_is_swept(store: Checkp
     assert store.load(record).step == 5
 
 
-def test_a_write_that_fails_leaves_the_checkpoint_before_it(
-    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_previous_checkpoint(store: CheckpointStore, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, 5)
 
     def full(*_: object, **__: object) -> None:

@@ -20,7 +20,7 @@ from models.weights.resolve import MissingWeightsError
 ANYONE, X = "animate-anyone-puppets", "animate-x-puppets"
 
 
-def test_defaults_go_with_the_model_and_the_stage() -> None:
+def test_defaults_depend_on_model_and_stage() -> None:
     embedded = [load(ANYONE, None, stage=stage).recipe for stage in (1, 2)]
     assert [recipe.sampling.num_frames for recipe in embedded] == [4, 16]
     assert {(recipe.sampling.height_px, recipe.sampling.width_px) for recipe in embedded} == {(192, 144)}
@@ -31,7 +31,7 @@ def test_defaults_go_with_the_model_and_the_stage() -> None:
     assert (moore.recipe.sampling.num_frames, moore.recipe.precision) == (24, "bfloat16")
 
 
-def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
+def test_recipe_overrides_defaults(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("recipe: {stage: 2, loss: {snr_gamma: null}, sampling: {frame_step: 2}, frozen: [denoiser.mid]}\n")
     config = load(ANYONE, path, ["recipe.steps=7", "workers.num=2", "recipe.sampling.num_frames=8"])
@@ -43,12 +43,12 @@ def test_a_recipe_says_what_differs(tmp_path: Path) -> None:
     assert config.recipe.frozen == ("denoiser.mid",)
     assert (config.recipe.steps, config.workers.num) == (7, 2)
     assert load(ANYONE, path, stage=1).recipe.stage == 1
-    # What MLflow gets is a recipe that says everything, and reads back as the same.
+    # The recipe logged to MLflow is complete and loads as the same configuration.
     path.write_text(yaml.safe_dump(resolved(config)))
     assert load(ANYONE, path) == config
 
 
-def test_animate_x_learns_as_the_paper_says_and_the_embedded_one_at_one_rate() -> None:
+def test_animate_x_recipe_is_the_papers_and_the_embedded_one_has_one_learning_rate() -> None:
     embedded = load(X, None)
     assert embedded.model.network == SMALL_ANIMATE_X
     assert embedded.recipe.optimizer.lr_multipliers == {}
@@ -100,7 +100,7 @@ CHANGES = ExplicitIndicatorConfig()
         ),
     ],
 )
-def test_an_ablation_is_a_line_of_a_recipe_and_changes_what_it_says_and_nothing_else(
+def test_an_ablation_is_one_setting_and_changes_nothing_else(
     tmp_path: Path, recipe: str, network: AnimateXConfig | None, changes: ExplicitIndicatorConfig | None
 ) -> None:
     assert recipe in (animate_x.__doc__ or "") or "legs" in recipe
@@ -110,12 +110,12 @@ def test_an_ablation_is_a_line_of_a_recipe_and_changes_what_it_says_and_nothing_
     assert found.model == replace(full.model, network=network or SMALL_ANIMATE_X)
     expected = replace(full.recipe.sampling, explicit_indicator=changes)
     assert found.recipe == replace(full.recipe, sampling=expected)
-    # What is given to MLflow reads back as the same.
+    # The recipe logged to MLflow loads as the same configuration.
     path.write_text(yaml.safe_dump(resolved(found)))
     assert load(X, path) == found
 
 
-def test_published_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_published_weights_are_named(tmp_path: Path) -> None:
     for name, words in (
         ("animate-x", "v2-1_512-ema-pruned.ckpt"),
         ("animate-anyone", "sd-vae-ft-mse"),
@@ -125,7 +125,7 @@ def test_published_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
             config.model.load_encoders()
 
 
-def test_the_model_is_named_once() -> None:
+def test_rejects_a_conflicting_model_name() -> None:
     with pytest.raises(ConfigError, match=r"model\.name is 'musepose', but the command trains animate-x-puppets"):
         load(X, None, ["model.name=musepose"])
     with pytest.raises(UnknownModelError, match="did you mean animate-x"):
@@ -151,7 +151,7 @@ def test_the_model_is_named_once() -> None:
         ("data: {workers: 0}", "expected workers"),
     ],
 )
-def test_a_bad_recipe_is_refused_by_its_key(tmp_path: Path, text: str, words: str) -> None:
+def test_invalid_recipe_error_names_the_key(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:

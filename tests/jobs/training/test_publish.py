@@ -20,7 +20,7 @@ HELDOUT = HeldoutConfig(num_pairs=2, size_px=(128, 128), duration_seconds=0.5)
 
 
 class Repeat:
-    """Shows the reference again and again, and keeps what it was given."""
+    """Animator that repeats the reference and records its inputs."""
 
     def __init__(self) -> None:
         self.given: list[AnimationInputs] = []
@@ -35,7 +35,7 @@ def animations() -> list[HeldoutAnimation]:
     return list(animate_heldout(Repeat(), find_model("animate-anyone-puppets"), HELDOUT))
 
 
-def test_a_pair_is_given_as_animate_gives_it(animations: list[HeldoutAnimation]) -> None:
+def test_heldout_inputs_equal_those_of_animate(animations: list[HeldoutAnimation]) -> None:
     again = Repeat()
     first = next(animate_heldout(again, find_model("animate-anyone-puppets"), HELDOUT))
     assert np.array_equal(first.truth_THWC, animations[0].truth_THWC)
@@ -45,14 +45,14 @@ def test_a_pair_is_given_as_animate_gives_it(animations: list[HeldoutAnimation])
     (inputs,) = again.given
     reference_pose = inputs.signals["reference_pose"]
     assert reference_pose.any()
-    # The skeleton that moves has the reference's proportions and place: it begins where the reference's is.
+    # The retargeted skeleton has the reference's proportions and starts at its position.
     drawn, reference = first.skeletons_THWC[0].max(2) > 0, reference_pose.max(2) > 0
     (y, x), (reference_y, reference_x) = (np.argwhere(mask).mean(0) for mask in (drawn, reference))
     assert abs(y - reference_y) < 6
     assert abs(x - reference_x) < 6
 
 
-def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[HeldoutAnimation]) -> None:
+def test_scores_of_ground_truth_exceed_those_of_the_repeated_reference(animations: list[HeldoutAnimation]) -> None:
     figure = EmbeddedFigure()
     repeated = animation_scores(iter(animations), figure)
     assert repeated["psnr_gain_db"] == 0
@@ -65,7 +65,7 @@ def test_scores_tell_the_truth_from_the_reference_repeated(animations: list[Held
     assert animation_scores((replace(one, animation_THWC=noise) for one in animations), figure)["keypoints"] < 0.5
 
 
-def test_every_system_has_a_recipe_and_every_model_that_ships_a_card() -> None:
+def test_every_system_has_a_recipe_and_every_embedded_model_a_card() -> None:
     assert RECIPES.keys() == SYSTEMS.keys()
     for system in SYSTEMS.values():
         if any(variant.ships for variant in system.variants.values()):
@@ -73,7 +73,7 @@ def test_every_system_has_a_recipe_and_every_model_that_ships_a_card() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in model_names() if find_model(name).variant.ships])
-def test_the_card_that_ships_is_of_the_checkpoint_that_ships(name: str, tmp_path: Path) -> None:
+def test_cards_match_their_checkpoints(name: str, tmp_path: Path) -> None:
     model = find_model(name)
     checkpoint, card = shipped_path(model.variant.weights), RECIPES[model.system.name].card
     assert card is not None
@@ -88,16 +88,16 @@ def scores_of(name: str, config: HeldoutConfig) -> dict[str, float]:
 
 
 @pytest.mark.nightly
-def test_the_checkpoint_that_ships_animates_puppets_that_it_has_never_seen() -> None:
-    """Other pairs, and fewer of them, than its card is about."""
+def test_embedded_checkpoint_animates_held_out_puppets() -> None:
+    """Uses fewer pairs than the card, and other ones."""
     scores = scores_of("animate-anyone-puppets", HeldoutConfig(setting="exact", num_pairs=4, first_seed=300))
     assert scores["psnr_gain_db"] > 2.5
     assert scores["keypoints"] > max(0.85, scores["keypoints_repeat"])
 
 
 @pytest.mark.nightly
-def test_animate_x_animates_characters_by_skeletons_that_do_not_fit_them_where_animate_anyone_cannot() -> None:
-    """The paper's claim, on other pairs, and fewer of them, than its card is about."""
+def test_animate_x_outperforms_animate_anyone_on_misfit_skeletons() -> None:
+    """Tests the paper's claim on fewer pairs than the card, and other ones."""
     config = HeldoutConfig(setting="rescaled", num_pairs=4, first_seed=300)
     scores = scores_of("animate-x-puppets", config)
     assert scores["psnr_gain_db"] > 0.5

@@ -42,7 +42,7 @@ def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_run(path: Path, model_name: str, shape: Any, **model: Any) -> str:
-    """A run record as `jobs.training.worker.run_record` makes it, and random weights."""
+    """Write random weights with a run record like that of `jobs.training.worker.run_record`."""
     torch.manual_seed(0)
     network = find_model(model_name).system.implementation().new_network(shape)
     record = {
@@ -55,8 +55,8 @@ def write_run(path: Path, model_name: str, shape: Any, **model: Any) -> str:
 
 
 @pytest.mark.slow
-def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_with(tmp_path: Path) -> None:
-    # How many steps were the default when it was trained makes it no other network.
+def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
+    # A former default of num_steps does not make it another network.
     run = write_run(tmp_path / "x.safetensors", X, replace(TINY_ANIMATE_X, num_steps=7))
     compare = {
         "Animate Anyone": write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE),
@@ -74,14 +74,14 @@ def test_a_run_is_published_as_what_it_says_it_is_beside_what_it_is_compared_wit
     card = out.with_name("CARD.md").read_text()
     assert card.startswith("# Animate-X, trained on puppets")
     assert f"| w/o IPI | {X} 14 | 3 |" in card
-    # What was published is a run like any other.
+    # A published checkpoint can be read as a run.
     assert read_run(str(out)).model == read_run(run).model
-    # Others are sampled as what ships, too.
+    # Compared runs are sampled with the defaults of the embedded models, too.
     older = write_run(tmp_path / "older.safetensors", ANYONE, replace(TINY_ANIMATE_ANYONE, num_steps=7))
     assert read_run(older).model == read_run(compare["Animate Anyone"]).model
 
 
-def test_weights_that_are_not_of_what_ships_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+def test_rejects_weights_of_other_models_before_scoring(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
     with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
@@ -100,7 +100,7 @@ def test_weights_that_are_not_of_what_ships_are_refused_before_anything_is_measu
 
 
 @pytest.mark.parametrize("compare", [["w/o IPI"], ["=run"], ["a=run", "a=other"]])
-def test_runs_to_compare_with_have_a_name_each(
+def test_compared_runs_need_unique_names(
     compare: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [part for text in compare for part in ("--compare", text)]
@@ -111,18 +111,18 @@ def test_runs_to_compare_with_have_a_name_each(
     assert f"--compare {compare[-1]}: expected NAME=RUN" in capsys.readouterr().err
 
 
-def test_a_record_from_before_models_had_names_is_of_the_small_model(tmp_path: Path) -> None:
+def test_records_without_model_names_are_of_the_embedded_model(tmp_path: Path) -> None:
     old = write_run(tmp_path / "old.safetensors", X, TINY_ANIMATE_X, name="animate-x", size="embedded")
     assert read_run(old).model.name == X
 
 
-def test_every_model_that_ships_has_its_own_file() -> None:
+def test_every_embedded_model_has_its_own_file() -> None:
     shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
     assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 2
 
 
 class Recording(ToyAnimator):
-    """Shows the skeletons, and keeps what it was given."""
+    """Animator that returns the skeletons and records its inputs."""
 
     given: AnimationInputs
 
@@ -132,7 +132,7 @@ class Recording(ToyAnimator):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting: Any) -> None:
+def test_skeletons_are_retargeted_only_in_retargeted_settings(setting: Any) -> None:
     animator = Recording("toy")
     heldout = replace(HELDOUT, setting=setting, first_seed=5)
     (made,) = animate_heldout(animator, ToyModel(), heldout)
@@ -145,7 +145,7 @@ def test_skeletons_fit_where_they_are_to_and_stay_where_the_character_is(setting
     right, present, _ = correct(reference[None], made.truth_keypoints[:1], share=0.02)
     assert (right[present].mean() == 1) == (setting == "exact")
     if setting in ("misfit", "rescaled"):
-        # Left alone, a skeleton is drawn where it was found, as far as that is in the picture.
+        # Without retargeting, a skeleton stays in place, as far as it is inside the picture.
         found = driving[0]
         drawn = np.argwhere(made.skeletons_THWC[0].max(2) > 0)[:, ::-1]
         seen = found[found[:, 2] > CONFIDENT_SCORE, :2].clip(0, made.truth_THWC.shape[1] - 1)

@@ -53,7 +53,7 @@ def test_training_reduces_the_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 17, 60])
-def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path, stop_at: int) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int) -> None:
     unbroken = run(tmp_path / "unbroken.pt")
     with pytest.raises(KilledError):
         run(tmp_path / "killed.pt", stop_at=stop_at)

@@ -36,7 +36,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`zoetrope a2bench …` in this process: its exit code, stdout and stderr."""
+    """Runs `zoetrope a2bench …` in this process; returns exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["zoetrope", "a2bench", *(str(argument) for argument in arguments)])
@@ -53,7 +53,7 @@ SMALL = ("--size", 64, 64, "--seconds", 0.5, "--characters", 3)
 
 @pytest.fixture
 def bench(run: Run, tmp_path: Path) -> Path:
-    # The middle one is an orange, with neither shoulders nor hips.
+    # The middle character is an orange without shoulders and hips.
     assert run("draw", tmp_path / "bench", *SMALL)[0] == 0
     return tmp_path / "bench"
 
@@ -67,7 +67,7 @@ def keypoints(poses: Path) -> dict[str, np.ndarray]:
     return {name: np.array(row["keypoints"], np.float32) for name, row in rows(poses, "clip_id").items()}
 
 
-def test_the_stand_in_is_of_held_out_characters_and_can_be_drawn_again(run: Run, bench: Path, tmp_path: Path) -> None:
+def test_stand_in_is_held_out_and_reproducible(run: Run, bench: Path, tmp_path: Path) -> None:
     names = [path.stem for path in sorted((bench / "videos").iterdir())]
     assert names == ["puppet-000000", "puppet-000001", "puppet-000002"]
     for seed, name in enumerate(names):
@@ -93,7 +93,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_skeletons_stay_or_take_a_humans_shape(run: Run, bench: Path, tmp_path: Path) -> None:
+def test_settings_self_driven_and_rescaled(run: Run, bench: Path, tmp_path: Path) -> None:
     code, out, _ = run("requests", bench, "--out", tmp_path / "self", "--json")
     assert (code, json.loads(out)["requests"], json.loads(out)["malformed"]) == (0, 3, {})
     code, out, err = run("requests", bench, "--out", tmp_path / "rescaled", "--setting", "rescaled", "--json")
@@ -114,11 +114,11 @@ def test_skeletons_stay_or_take_a_humans_shape(run: Run, bench: Path, tmp_path: 
     assert shapes["puppet-000001"] is None
     for name in ("puppet-000000", "puppet-000002"):
         human = np.array(people[shapes[name]]["keypoints"][0], np.float32)
-        # Torso and shoulders of the frame that was compared: all frames have them, at their own foreshortening.
+        # Torso and shoulders, compared in the same frame because foreshortening varies.
         assert any(abs(_torso(frame) - _torso(human)) < 0.05 for frame in lent[name])
         assert not any(abs(_torso(frame) - _torso(human)) < 0.05 for frame in own[name])
 
-    # The same arguments give the same; another seed lets others lend; a prepared dataset may.
+    # Reproducible; the choice of humans depends on the seed; a prepared dataset is accepted.
     run("requests", bench, "--out", tmp_path / "again", "--setting", "rescaled")
     assert _digests(tmp_path / "again" / "poses") == _digests(tmp_path / "rescaled" / "poses")
     code, _, _ = run(
@@ -138,7 +138,7 @@ def test_skeletons_stay_or_take_a_humans_shape(run: Run, bench: Path, tmp_path: 
 
 
 def _torso(frame: np.ndarray) -> float:
-    """From the middle of the shoulders to that of the hips, in pixels."""
+    """Distance between the centres of shoulders and hips in pixels."""
     return float(np.linalg.norm(frame[5:7, :2].mean(0) - frame[11:13, :2].mean(0)))
 
 
@@ -148,7 +148,7 @@ def animated(requests: Path, out: Path) -> JobResult:
                    console=Console(json_only=True))  # fmt: skip
 
 
-def test_requests_are_animated_scored_and_run_again_where_skeletons_change(
+def test_requests_are_animated_scored_and_rerun_for_changed_skeletons(
     ray_cluster: None, run: Run, bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SYSTEMS, "toys", ToySystem((toy_model(),)))
@@ -158,7 +158,7 @@ def test_requests_are_animated_scored_and_run_again_where_skeletons_change(
     made = rows(results, "request_id")
     assert {row["retarget_rule"] for row in made.values()} == {"frame"}
     assert {row["num_frames"] for row in made.values()} == {4}
-    # Self-driven, the one whose skeletons are as before is not made again.
+    # In the self-driven setting, the character with unchanged skeletons is not run again.
     run("requests", bench, "--out", tmp_path / "rescaled", "--setting", "self-driven")
     assert animated(requests, results).summary["rows_run"] == 2
     again = rows(results, "request_id")
@@ -170,7 +170,7 @@ def test_requests_are_animated_scored_and_run_again_where_skeletons_change(
     assert (code, found["pairs"], found["short_side_px"]) == (0, 3, 64)
     assert found["psnr_db"] < found["psnr_repeat_db"] < 40  # a toy lays skeletons and noise over the reference
     assert 0 < found["keypoints"] <= 1
-    # Where nobody knows the keypoints, pixels are compared.
+    # Without ground truth, only pixels are compared.
     shutil.rmtree(bench / "truth")
     code, out, _ = run("scores", results)
     assert code == 0
@@ -194,7 +194,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no poses": (lambda b: (b / "saved_pkl/puppet-000001.pkl").unlink(), "saved_pkl; expected puppet-000001 with"),
     "two pictures": (
         lambda b: shutil.copy(b / "images/puppet-000001.png", b / "images/puppet-000001.jpg"),
-        "images/puppet-000001.png have one name; expected one file of it in images",
+        "images/puppet-000001.png have the same name; expected one file per name in images",
     ),
     "other poses": (
         lambda b: shutil.copy(b / "longer/saved_pkl/puppet-000001.pkl", b / "saved_pkl"),
@@ -209,7 +209,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("wrong", MALFORMED)
-def test_a_malformed_item_is_one_error_and_the_others_go_on(run: Run, bench: Path, tmp_path: Path, wrong: str) -> None:
+def test_malformed_items_are_reported_and_left_out(run: Run, bench: Path, tmp_path: Path, wrong: str) -> None:
     if wrong == "other poses":
         run("draw", bench / "longer", *SMALL[:4], 1, "--characters", 2)
     if wrong == "poses of another size":
@@ -251,7 +251,7 @@ def test_wrong_usage_is_one_line(run: Run, bench: Path, tmp_path: Path, argument
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_results_of_other_requests_are_not_scored(run: Run, tmp_path: Path) -> None:
+def test_rejects_results_of_other_requests(run: Run, tmp_path: Path) -> None:
     ledger = Ledger(Storage(str(tmp_path / "results")), "request_id")
     row = {"request_id": "a", "status": "ok", "video_uri": "_videos/a.mp4", "work_key": "0", "committed_at": 0}
     requests = pa.schema([*REQUEST_COLUMNS.items(), *RESOLVED_COLUMNS.items()])

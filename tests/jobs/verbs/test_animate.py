@@ -48,7 +48,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The models of these tests; the log of what was loaded."""
+    """Registers the models of these tests; returns the path of the log of loads."""
     log = tmp_path / "loads"
     toys = (
         toy_model(log=log, notice="toy: for tests, not for people"),
@@ -80,7 +80,7 @@ def run(requests: str, out: Path, *settings: str, **how: Any) -> JobResult:
 
 
 def rows_of(dataset: Path) -> Rows:
-    # As any reader: the folder, of which it takes what it may.
+    # Reads the folder like any Parquet reader.
     table = pyarrow.dataset.dataset(dataset).to_table()
     return {row["request_id"]: row for row in table.to_pylist(maps_as_pydicts="strict")}
 
@@ -143,7 +143,7 @@ def test_each_bad_request_is_one_failed_row_with_its_reason(ray_cluster: None, m
     logged = [path.name for path in (tmp_path / "mlruns").rglob("*.mp4")]
     assert sorted(logged) == sorted(f"{name}.mp4" for name in good)
 
-    # The same command again has nothing to do; what was missing and has come is new.
+    # Run again, only requests whose missing inputs now exist are pending.
     assert run(requests, tmp_path / "results").summary["rows_run"] == 0
     before = videos_of(tmp_path / "results")
     (tmp_path / "weights").mkdir()
@@ -154,9 +154,7 @@ def test_each_bad_request_is_one_failed_row_with_its_reason(ray_cluster: None, m
     assert {name: after[name] for name in before} == before
 
 
-def test_the_same_request_gives_the_same_bytes_whatever_goes_with_it(
-    ray_cluster: None, media: Path, tmp_path: Path
-) -> None:
+def test_results_do_not_depend_on_other_requests(ray_cluster: None, media: Path, tmp_path: Path) -> None:
     few = {"m": {}, "n": {"seed": 2}}
     many = {"a": {"model": "second"}, "b": {"seed": 9}, **few, "z": {"seed": 4}}
     run(write_requests(tmp_path / "few.parquet", media, few), tmp_path / "alone")
@@ -190,7 +188,7 @@ def test_retry_report_and_compact(
     rows = {"a": {}, "b": {"model": "sick"}}
     done = run(write_requests(tmp_path / "requests.parquet", media, rows), tmp_path / "results")
     assert (done.summary["ok"], done.summary["reasons"]) == (1, {"UnexpectedError": 1})
-    # Mended, with the same weights.
+    # Repaired, with the same weights.
     monkeypatch.setitem(SYSTEMS, "sick", ToySystem((toy_model("sick"),)))
     quiet, how = Console(json_only=True), options(tmp_path, retry=Retry(reasons=("UnexpectedError",)))
     again = retry(str(tmp_path / "results"), options=how, console=quiet)
@@ -203,7 +201,7 @@ def test_retry_report_and_compact(
     assert compact(str(tmp_path / "results"), console=quiet).summary["rows"] == 0
 
 
-def test_pictures_meet_prepared_clips(corpus: Corpus, media: Path, tmp_path: Path, models: Path) -> None:
+def test_pair_and_animate_with_prepared_clips(corpus: Corpus, media: Path, tmp_path: Path, models: Path) -> None:
     quiet = Console(json_only=True)
     made = pair(
         [str(media / "a.png"), str(media / "b.png")],
@@ -223,11 +221,11 @@ def test_pictures_meet_prepared_clips(corpus: Corpus, media: Path, tmp_path: Pat
         assert row["num_frames"] == clip["num_frames"]
         assert row["fps"] == pytest.approx(clip["fps"] / clip["frame_step"])
         assert row["driving_fingerprint"] == clip["fingerprint"]
-    # Prepared anew with other keypoints, a clip would be another; as it is, there is nothing to do.
+    # Unchanged keypoints keep the key, so there is nothing to do.
     assert run(str(tmp_path / "requests.parquet"), tmp_path / "results").summary["rows_run"] == 0
 
 
-def test_nothing_is_run_dry(media: Path, tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(media: Path, tmp_path: Path) -> None:
     requests = write_requests(tmp_path / "requests.parquet", media, {"a": {}})
     done = run(requests, tmp_path / "results", dry_run=True)
     assert done.summary == {"verb": "animate", "rows": 1, "pending": 1, "dry_run": True}
@@ -251,14 +249,14 @@ main()
 
 
 def command(*arguments: object, seconds_per_step: float = 0.0) -> list[str]:
-    """`zoetrope`, with a toy model registered."""
+    """Runs `zoetrope` with a toy model registered."""
     return [
         *(sys.executable, "-c", COMMAND, str(toy_animation.__file__), str(seconds_per_step)),
         *(str(argument) for argument in arguments),
     ]
 
 
-def test_one_picture_and_one_video_as_a_user(media: Path, tmp_path: Path) -> None:
+def test_one_picture_and_one_video_by_command_line(media: Path, tmp_path: Path) -> None:
     arguments = ["animate", "--reference", media / "a.png", "--driving", media / "a.mp4", "--model", "toy"]
     arguments += ["--out", tmp_path / "out", "--size", 64, 96, "--steps", 2, "--seed", 5, "--keep-audio", "--json"]
     arguments += ["--set", "workers.default.actors=1", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
@@ -276,7 +274,7 @@ def test_one_picture_and_one_video_as_a_user(media: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_driver_killed_while_it_animates_goes_on_to_the_same_videos(media: Path, tmp_path: Path) -> None:
+def test_a_killed_driver_resumes_to_the_same_videos(media: Path, tmp_path: Path) -> None:
     requests = write_requests(
         tmp_path / "requests.parquet", media, {f"r{i}": {"seed": i, "num_steps": 3} for i in range(6)}
     )

@@ -47,7 +47,7 @@ def test_published_networks_get_the_gpu_of_this_machine() -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-def test_what_a_person_says_counts() -> None:
+def test_explicit_workers_take_precedence() -> None:
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.pose.gpus=0.5")[0]) == ["pose"]
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.default.cpus=2")[0]) == []
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "prepare.device=cpu")[0]) == []
@@ -57,7 +57,7 @@ def test_what_a_person_says_counts() -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-def test_poses_of_requests_are_found_on_the_gpu_of_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poses_are_estimated_on_the_gpu_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -73,7 +73,7 @@ def test_poses_of_requests_are_found_on_the_gpu_of_their_model(monkeypatch: pyte
     assert on_gpu("animate.preset=dwpose-sam2", "workers.animate.cpus=2") == []
 
 
-def test_a_worker_without_a_gpu_leaves_those_of_others_alone() -> None:
+def test_a_worker_without_a_gpu_uses_the_cpu() -> None:
     config = configuration.load(
         None, ["prepare.preset=dwpose-sam2", "prepare.depth.device=cuda", "workers.pose.gpus=1"]
     )
@@ -84,7 +84,7 @@ def test_a_worker_without_a_gpu_leaves_those_of_others_alone() -> None:
     assert devices == {"pose": "auto", "depth": "cuda", "character_mask": "cpu"}
 
 
-def test_networks_without_a_gpu_are_said_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notice_for_published_networks_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "_has_gpu", lambda: False)
     _, (notice,) = workers_and_notices("prepare.preset=sapiens2-depthanything-sam2")
     assert notice.startswith("NO GPU for pose, depth, character_mask, object_masks: ")
@@ -94,7 +94,7 @@ def test_networks_without_a_gpu_are_said_loudly(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("gpu")
-def test_an_onnxruntime_without_cuda_is_said_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notice_for_onnxruntime_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])

@@ -23,7 +23,7 @@ def _digests(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_videos_truth_and_tables_fit_together(tmp_path: Path) -> None:
+def test_videos_ground_truth_and_tables_agree(tmp_path: Path) -> None:
     corpus = write_puppets(tmp_path, num_videos=6, seed=3, num_processes=1, **SMALL)
     puppets = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
     prompts = pq.read_table(tmp_path / "objects.parquet").to_pylist()
@@ -65,7 +65,7 @@ def test_the_split_and_the_body_are_kept(tmp_path: Path) -> None:
     assert {(row["split"], row["body"]) for row in rows} == {("heldout", "human")}
 
 
-def test_only_humans_are_drawn_where_the_command_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_humans_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = ["--size", "64", "64", "--fps", "4", "--seconds", "0.5"]
     monkeypatch.setattr(sys, "argv", ["zoetrope", "puppets", str(tmp_path), "--videos", "2", "--only-humans", *size])
     with pytest.raises(SystemExit) as left:
@@ -74,7 +74,7 @@ def test_only_humans_are_drawn_where_the_command_line_says_so(tmp_path: Path, mo
     assert pq.read_table(tmp_path / "puppets.parquet")["body"].to_pylist() == ["human", "human"]
 
 
-def test_those_alone_have_no_objects_and_one_shot(tmp_path: Path) -> None:
+def test_alone_option_draws_no_objects_and_one_shot(tmp_path: Path) -> None:
     corpus = write_puppets(tmp_path, num_videos=6, seed=5, size_px=(64, 64), fps=4, seconds=1.0, alone=True)
     assert corpus.num_object_prompts == 0
     assert pq.read_table(tmp_path / "puppets.parquet").column("num_shots").to_pylist() == [1] * 6
@@ -83,7 +83,7 @@ def test_those_alone_have_no_objects_and_one_shot(tmp_path: Path) -> None:
     ).num_object_prompts
 
 
-def test_the_asked_share_improvises_whatever_the_body(tmp_path: Path) -> None:
+def test_improvised_share_holds_for_every_body(tmp_path: Path) -> None:
     write_puppets(tmp_path, num_videos=16, seed=2, num_processes=1, improvised_share=0.5, **(SMALL | {"seconds": 0.25}))
     rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
     improvised = [row for row in rows if row["motion"] == "improvise"]
@@ -111,7 +111,7 @@ def test_the_asked_share_improvises_whatever_the_body(tmp_path: Path) -> None:
         ({"num_processes": 0}, "num_processes is 0"),
     ],
 )
-def test_wrong_numbers_are_named(tmp_path: Path, options: dict[str, object], message: str) -> None:
+def test_invalid_numbers_are_named(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         write_puppets(tmp_path / "out", **{"num_videos": 1, "seed": 0, **SMALL, **options})
     assert not (tmp_path / "out").exists()

@@ -76,9 +76,7 @@ def losses(out: Path) -> list[float]:
     return found
 
 
-def test_stage_two_begins_with_the_weights_of_stage_one(
-    tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
-) -> None:
+def test_stage_two_starts_from_stage_one(tmp_path: Path, appearance: Path, run: Callable[..., JobResult]) -> None:
     recipe = tiny_recipe(appearance)
     recipe["sample_videos"] = {"every_steps": 8, "num_videos": 1, "num_frames": 4}
     first = run("one", recipe)
@@ -107,7 +105,7 @@ def test_stage_two_begins_with_the_weights_of_stage_one(
     assert all(".motion_modules." in name for name in moved)
 
 
-def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_from(
+def test_animate_x_is_trained_and_resumed_with_sample_skeletons(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
 ) -> None:
     recipe = tiny_recipe(appearance, network=TINY_ANIMATE_X, num_frames=4)
@@ -133,7 +131,7 @@ def test_animate_x_is_trained_continued_and_shown_with_the_skeletons_it_learns_f
     assert not (tmp_path / "plain" / "samples" / "changed-skeletons.png").exists()
 
 
-def test_the_command_line_plans_a_run_of_animate_x_and_refuses_what_it_does_not_know(
+def test_command_line_plans_animate_x_and_rejects_unknown_settings(
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -181,9 +179,7 @@ def test_mlflow_has_curves_recipe_dataset_and_videos(
     assert len(found.inputs.dataset_inputs) == 1
 
 
-def test_a_finished_run_is_made_longer_and_nothing_else_is_mixed_in(
-    tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
-) -> None:
+def test_a_finished_run_can_only_be_extended(tmp_path: Path, appearance: Path, run: Callable[..., JobResult]) -> None:
     recipe = tiny_recipe(appearance)
     unbroken = run("unbroken", recipe)
     run("out", recipe, "recipe.steps=5")
@@ -208,7 +204,7 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, appearance: Path, run: Callabl
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A learning rate that no network survives."""
+    """Uses a learning rate at which every network diverges."""
     recipe = tiny_recipe(appearance, optimizer={"learning_rate": 1e12, "warmup_steps": 0, "max_grad_norm": 1e12})
     recipe["checkpoints"]["every_steps"] = 1
     result = run("out", recipe)
@@ -221,7 +217,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(
     assert all(bool(value.isfinite().all()) for value in kept.values())
 
 
-def test_weights_that_are_not_there_or_of_another_network_are_refused(
+def test_rejects_missing_weights_and_those_of_another_network(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult]
 ) -> None:
     with pytest.raises(ValueError, match="is no run with a checkpoint; give"):
@@ -232,7 +228,7 @@ def test_weights_that_are_not_there_or_of_another_network_are_refused(
         run("out", tiny_recipe(appearance), start_from=str(appearance / "vae.safetensors"))
 
 
-def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_for_it(
+def test_partial_start_loads_matching_tensors(
     tmp_path: Path, appearance: Path, run: Callable[..., JobResult], caplog: pytest.LogCaptureFixture
 ) -> None:
     first = read_tensors(Path(run("one", tiny_recipe(appearance, steps=1)).summary["weights"]))
@@ -254,10 +250,10 @@ def test_weights_of_another_network_are_taken_where_they_are_alike_if_one_asks_f
 
 
 @pytest.mark.slow
-def test_killed_at_any_step_it_goes_on_with_the_losses_of_the_unbroken_run(
+def test_a_killed_run_resumes_with_the_same_losses(
     tmp_path: Path, prepared: Path, appearance: Path, run: Callable[..., JobResult]
 ) -> None:
-    """SIGKILL at two moments, then to the end, by the command line."""
+    """Command line with SIGKILL at two moments, then a run to the end."""
     recipe = tiny_recipe(appearance, steps=16, ema_decay=0.9)
     run("unbroken", recipe)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))

@@ -29,7 +29,7 @@ READ, COMPUTED = "latents and image embeddings: read", "latents and image embedd
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`prepared`, and the same rows in `plain`, but without features."""
+    """Datasets `prepared`, and `plain` with the same rows without features."""
     folder = tmp_path_factory.mktemp("corpus")
     prepared = write_prepared(folder, num_clips=3, features=True)
     rows = pq.read_table(prepared / "rows-000000.parquet")
@@ -43,10 +43,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(prepared: Path, out: Path, name: str = ANYONE, *assignments: str) -> list[float]:
-    """The losses of all steps."""
+    """Losses of all steps."""
     path = out.parent / "recipe.yaml"
     path.write_text(yaml.safe_dump(RECIPES[name]))
-    # What is mirrored half of the time, as the embedded size's defaults have it, would have to be computed.
+    # Mirroring, a default of the embedded model, would need features to be computed.
     config = load(name, path, ["recipe.sampling.mirror_share=0", *assignments])
     result = train(str(prepared), str(out), config=config, options=options(out.parent), console=Console())
     assert result.exit_code == 0, result.summary
@@ -55,7 +55,7 @@ def trained(prepared: Path, out: Path, name: str = ANYONE, *assignments: str) ->
 
 
 @pytest.mark.parametrize("name", [ANYONE, X])
-def test_losses_are_those_of_pictures_but_for_half_precision(
+def test_losses_equal_those_of_pictures_within_half_precision(
     tmp_path: Path, corpus: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     computed = trained(corpus / "plain", tmp_path / "computed", name)
@@ -66,11 +66,11 @@ def test_losses_are_those_of_pictures_but_for_half_precision(
     assert read == pytest.approx(computed, rel=1e-3)
 
 
-def test_a_run_goes_on_as_it_began(tmp_path: Path, corpus: Path) -> None:
-    """With the losses of the unbroken run; and never with features read before and computed after."""
+def test_a_run_resumes_with_the_same_feature_source(tmp_path: Path, corpus: Path) -> None:
+    """Losses equal those of an uninterrupted run, and changing the feature source is an error."""
     unbroken = trained(corpus / "prepared", tmp_path / "unbroken")
     trained(corpus / "prepared", tmp_path / "out", ANYONE, "recipe.steps=2")
-    # Rows of the same work keys: the same snapshot, as far as that tells.
+    # Rows with the same work keys, so the same snapshot digest.
     with pytest.raises(ValueError, match=r"was begun with features read .* give this one another --out"):
         trained(corpus / "plain", tmp_path / "out")
     assert trained(corpus / "prepared", tmp_path / "out") == unbroken

@@ -39,7 +39,7 @@ def put(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
-def test_the_list_says_licence_and_what_is_here(run: Any, tmp_path: Path) -> None:
+def test_list_has_licences_and_presence(run: Any, tmp_path: Path) -> None:
     put(tmp_path, "dwpose-pose", b"onnx")
     code, out, _ = run("weights", "list", "--weights", str(tmp_path))
     assert code == 0
@@ -54,7 +54,7 @@ def test_the_list_says_licence_and_what_is_here(run: Any, tmp_path: Path) -> Non
     assert described["dwpose-pose"]["files"][0]["sha256"].startswith("724f4ff2")
 
 
-def test_where_names_the_place_of_what_is_missing(run: Any, tmp_path: Path) -> None:
+def test_where_prints_the_path_of_missing_files(run: Any, tmp_path: Path) -> None:
     path = put(tmp_path, "dwpose-pose", b"onnx")
     assert run("weights", "where", "dwpose-pose", "--weights", str(tmp_path)) == (0, f"{path}\n", "")
     code, out, _ = run("weights", "where", "dwpose-detector", "--weights", str(tmp_path))
@@ -67,7 +67,7 @@ def test_where_names_the_place_of_what_is_missing(run: Any, tmp_path: Path) -> N
     assert (code, err) == (2, f"error: no weights are named 'dwpse'; `zoetrope weights list` shows {len(CATALOGUE)}\n")
 
 
-def test_verify_tells_whole_wrong_and_missing_apart(run: Any, tmp_path: Path) -> None:
+def test_verify_distinguishes_valid_wrong_and_missing_files(run: Any, tmp_path: Path) -> None:
     put(tmp_path, "sapiens-depth-1b", b"PK\x03\x04 cut")
     wrong = put(tmp_path, "dwpose-pose", b"another network")
     code, out, err = run("weights", "verify", "--weights", str(tmp_path), "--json")
@@ -83,7 +83,7 @@ def test_verify_tells_whole_wrong_and_missing_apart(run: Any, tmp_path: Path) ->
     assert run("weights", "verify", "dwpose-pose", "--weights", str(tmp_path))[0] == 1
 
 
-def test_fetching_without_a_network_is_one_line(run: Any, tmp_path: Path) -> None:
+def test_fetch_without_network_is_a_one_line_error(run: Any, tmp_path: Path) -> None:
     code, _, err = run("weights", "fetch", "dwpose-pose", "--weights", str(tmp_path))
     assert code == 2
     assert err.startswith("error: cannot download https://huggingface.co/yzd-v/DWPose")
@@ -92,7 +92,7 @@ def test_fetching_without_a_network_is_one_line(run: Any, tmp_path: Path) -> Non
     assert (code, "--allow-torchscript" in err) == (2, True)
 
 
-def test_doctor_says_what_each_job_needs(run: Any, tmp_path: Path) -> None:
+def test_doctor_lists_the_needs_of_each_job(run: Any, tmp_path: Path) -> None:
     for name in ("dwpose-pose", "dwpose-detector"):
         put(tmp_path, name, b"onnx")
     code, out, _ = run("doctor", "--weights", str(tmp_path), "--json")
@@ -111,7 +111,7 @@ def test_doctor_says_what_each_job_needs(run: Any, tmp_path: Path) -> None:
     assert "prepare, preset embedded: ready" in out
 
 
-def test_a_gpu_that_onnxruntime_does_not_see_is_said_loudly(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_warns_of_a_gpu_without_onnxruntime_support(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
     from jobs.verbs import doctor

@@ -70,7 +70,7 @@ class Vision(nn.Module):
 
 
 class Published(nn.Module):
-    """What the file is saved from."""
+    """Module with the tensors of the published file."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_prepared(tmp_path_factory.mktemp("prepared"), num_clips=5, failed=1)
 
 
-def test_only_clips_that_are_ok_and_long_enough_are_trained_on(prepared: Path) -> None:
+def test_corpus_has_ok_and_long_enough_clips_only(prepared: Path) -> None:
     corpus = open_corpus(str(prepared), SAMPLING)
     assert corpus.clips["clip_id"].to_pylist() == [f"clip-{index:03d}" for index in range(4)]
     assert corpus.num_too_short == 0
@@ -26,7 +26,7 @@ def test_only_clips_that_are_ok_and_long_enough_are_trained_on(prepared: Path) -
         open_corpus(str(prepared), replace(SAMPLING, num_frames=7))
 
 
-def test_the_digest_is_that_of_the_clips_and_of_what_made_them(prepared: Path, tmp_path: Path) -> None:
+def test_digest_depends_on_clip_ids_and_work_keys(prepared: Path, tmp_path: Path) -> None:
     digest = open_corpus(str(prepared), SAMPLING).digest
     assert open_corpus(str(prepared), replace(SAMPLING, num_frames=1)).digest == digest
     assert open_corpus(str(prepared), SAMPLING, limit=3).digest != digest
@@ -34,12 +34,12 @@ def test_the_digest_is_that_of_the_clips_and_of_what_made_them(prepared: Path, t
 
 
 @pytest.mark.parametrize("what", ["nothing", "no_ok", "no_keypoints"])
-def test_a_dataset_that_cannot_be_trained_on_says_why(tmp_path: Path, what: str) -> None:
+def test_unusable_dataset_is_an_error_with_a_reason(tmp_path: Path, what: str) -> None:
     if what == "nothing":
         with pytest.raises(TrainingDataError, match="holds no prepared clips; give the folder"):
             open_corpus(str(tmp_path), SAMPLING)
     elif what == "no_ok":
-        with pytest.raises(TrainingDataError, match="no clip whose status is ok"):
+        with pytest.raises(TrainingDataError, match="no clip with status ok"):
             open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
     else:
         import pyarrow.parquet as pq

@@ -18,7 +18,7 @@ FPS = 8.0
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
-    """A folder with the truth of `dance.mp4`, five frames of 64 × 48, and its keypoints."""
+    """Folder with the ground truth of `dance.mp4`, five frames of 64 × 48, and its keypoints."""
     folder = tmp_path_factory.mktemp("truth")
     spec = sample_spec(3, size_px=(64, 48), num_shots=1, duration_seconds=1.0)
     frames = list(render(spec, FPS, 5))
@@ -33,7 +33,7 @@ def clip(**changes: Any) -> dict[str, Any]:
     return {**row, "work_height_px": 64, "work_width_px": 48, **changes}
 
 
-def test_keypoints_are_those_of_the_clips_frames_scored_where_there_are_any(truth: tuple[Path, np.ndarray]) -> None:
+def test_keypoints_match_frames_and_score_presence(truth: tuple[Path, np.ndarray]) -> None:
     folder, keypoints = truth
     found = true_keypoints(Storage(str(folder)), clip())
     assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
@@ -44,19 +44,21 @@ def test_keypoints_are_those_of_the_clips_frames_scored_where_there_are_any(trut
 def test_keypoints_are_in_pixels_of_the_working_size(truth: tuple[Path, np.ndarray]) -> None:
     folder, keypoints = truth
     found = true_keypoints(Storage(str(folder)), clip(work_height_px=128, work_width_px=96))
-    # The middle of a pixel of 1 px is at the corner of two of half a pixel.
+    # The centre of a pixel lies at the corner of pixels of half the size.
     np.testing.assert_allclose(found[..., :2], 2 * keypoints[[2, 4], :, :2] + 0.5, atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"uri": "videos/absent.mp4"}, r"NotFound.*absent\.npz does not exist"),
-        ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no truth of a puppet video"),
-        ({"frame_seconds": [0.25, 0.6]}, r"InvalidRow.*has no frame within 0\.100 s of one of the clip"),
+        ({"uri": "videos/broken.mp4"}, r"InvalidRow.*broken\.npz is no ground truth of a puppet video"),
+        ({"frame_seconds": [0.25, 0.6]}, r"InvalidRow.*a frame of the clip is 0\.100 s from the nearest"),
     ],
 )
-def test_another_truth_is_refused(truth: tuple[Path, np.ndarray], changes: dict[str, Any], said: str) -> None:
+def test_rejects_ground_truth_of_another_video(
+    truth: tuple[Path, np.ndarray], changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(BadRow) as error:
         true_keypoints(Storage(str(truth[0])), clip(**changes))
-    assert re.search(said, f"{error.value.reason}: {error.value.message}")
+    assert re.search(message, f"{error.value.reason}: {error.value.message}")

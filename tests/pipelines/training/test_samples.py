@@ -47,8 +47,8 @@ def equal(one: SampleBatch, other: SampleBatch) -> bool:
     return all(np.array_equal(value, other.columns()[name]) for name, value in one.columns().items())
 
 
-def test_a_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
-    """Clips kept in memory or decoded in parts, alone or in a batch, first or last."""
+def test_a_sample_depends_only_on_its_number(prepared: Path) -> None:
+    """Covers cached and partially decoded clips, single samples and batches, and any order."""
     kept, parts = source(prepared).maker(), source(prepared, keep_gib=0.0).maker()
     batch = kept.batch(range(3, 9))
     assert equal(parts.batch(range(3, 9)), batch)
@@ -64,8 +64,8 @@ def test_a_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
         maker.close()
 
 
-def test_the_truth_stands_in_for_what_was_found(prepared: Path, tmp_path: Path) -> None:
-    """Truth that is told a few pixels away from where the corpus says it was found."""
+def test_ground_truth_replaces_predicted_keypoints(prepared: Path, tmp_path: Path) -> None:
+    """Uses ground truth shifted by three pixels from the keypoints of the corpus."""
     plain = replace(SAMPLING, min_crop_share=1.0, mirror_share=0.0)
     for index in range(5):
         spec = sample_spec(index, size_px=(64, 64), num_shots=1, duration_seconds=1.0, still_camera=True)
@@ -89,7 +89,7 @@ def test_the_truth_stands_in_for_what_was_found(prepared: Path, tmp_path: Path) 
 
 
 def test_skeletons_are_drawn_over_their_own_frames(prepared: Path) -> None:
-    """The puppet stands out from a still background: where it moves between two frames, skeletons are near."""
+    """The background is static, so skeletons must be near the pixels that change between two frames."""
     maker = replace(source(prepared), sampling=replace(SAMPLING, min_crop_share=1.0, mirror_share=0.0)).maker()
     batch = maker.batch(range(8))
     maker.close()
@@ -111,7 +111,7 @@ def changed_source(prepared: Path, **config: object) -> SampleSource:
     return replace(source(prepared, **config), corpus=open_corpus(str(prepared), CHANGED), sampling=CHANGED)
 
 
-def test_the_explicit_indicator_changes_what_is_drawn_of_the_targets_and_nothing_else(prepared: Path) -> None:
+def test_explicit_indicator_changes_drawn_targets_only(prepared: Path) -> None:
     plain, changing = source(prepared).maker(), changed_source(prepared).maker()
     before, after = plain.batch(range(12)).columns(), changing.batch(range(12)).columns()
     for name, value in before.items():
@@ -125,7 +125,7 @@ def test_the_explicit_indicator_changes_what_is_drawn_of_the_targets_and_nothing
     changing.close()
 
 
-def test_a_changed_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> None:
+def test_an_augmented_sample_depends_only_on_its_number(prepared: Path) -> None:
     one, other = changed_source(prepared).maker(), changed_source(prepared, keep_gib=0.0).maker()
     batch = one.batch(range(3, 9))
     assert equal(SampleBatch.of([other.batch([number]) for number in (3, 4, 5, 6, 7, 8)]), batch)
@@ -135,8 +135,8 @@ def test_a_changed_sample_is_the_same_whoever_makes_it_when(prepared: Path) -> N
         maker.close()
 
 
-def test_keypoints_lie_where_they_are_drawn(prepared: Path) -> None:
-    """Of the reference first, then of the targets, cut and mirrored with the pictures."""
+def test_keypoints_agree_with_drawn_skeletons(prepared: Path) -> None:
+    """Keypoints are ordered reference first, and cropped and mirrored with the pictures."""
     maker = source(prepared).maker()
     batch = maker.batch(range(6))
     maker.close()
@@ -147,7 +147,7 @@ def test_keypoints_lie_where_they_are_drawn(prepared: Path) -> None:
     assert np.array_equal(drawn, np.stack(expected))
 
 
-def test_the_beginning_of_a_clip_is_shown_whole_and_unmirrored(prepared: Path) -> None:
+def test_beginning_is_uncropped_and_unmirrored(prepared: Path) -> None:
     maker = source(prepared).maker()
     clip = maker.beginning(2, num_frames=5)
     assert clip.target_frames_BF.tolist() == [[0, 1, 2, 3, 4]]
@@ -195,7 +195,7 @@ def test_samples_with_stored_features_are_the_same_without_pictures_of_targets(
     decoded.close()
 
 
-def test_no_video_is_opened_for_samples_of_stored_features_alone(tmp_path: Path) -> None:
+def test_samples_of_stored_features_open_no_video(tmp_path: Path) -> None:
     prepared = write_prepared(tmp_path, num_clips=1, features=True)
     (tmp_path / "videos" / "0.mp4").unlink()
     maker = stored_source(prepared, reference_pictures=False).maker()
@@ -235,7 +235,7 @@ def test_workers_share_each_step_without_gap_or_overlap() -> None:
         assert together == list(range(12 + 12 * step, 24 + 12 * step))
 
 
-def test_a_thread_makes_the_batches_in_order(prepared: Path) -> None:
+def test_local_batches_are_in_order(prepared: Path) -> None:
     maker = source(prepared).maker()
     made = list(local_batches(source(prepared), iter([range(4), range(4, 8), range(8, 12)])))
     assert [batch.samples_B.tolist() for batch in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
@@ -243,8 +243,8 @@ def test_a_thread_makes_the_batches_in_order(prepared: Path) -> None:
     maker.close()
 
 
-def test_ray_data_makes_the_same_batches_in_order(ray_cluster: None, prepared: Path) -> None:
-    """In several rounds, each of several blocks, by two workers."""
+def test_ray_batches_equal_local_batches(ray_cluster: None, prepared: Path) -> None:
+    """Uses several rounds of several blocks, and two workers."""
     settings = source(prepared, workers=2, samples_per_round=20)
     numbers = [range(4 * i, 4 * i + 4) for i in range(12)]
     maker = settings.maker()
@@ -256,7 +256,7 @@ def test_ray_data_makes_the_same_batches_in_order(ray_cluster: None, prepared: P
 
 
 @pytest.mark.parametrize("by_ray", [False, True])
-def test_a_clip_that_is_gone_ends_the_run_by_name(request: pytest.FixtureRequest, tmp_path: Path, by_ray: bool) -> None:
+def test_a_missing_clip_is_an_error_naming_it(request: pytest.FixtureRequest, tmp_path: Path, by_ray: bool) -> None:
     if by_ray:
         request.getfixturevalue("ray_cluster")
     prepared = write_prepared(tmp_path, num_clips=2)
@@ -267,7 +267,7 @@ def test_a_clip_that_is_gone_ends_the_run_by_name(request: pytest.FixtureRequest
         list(batches)
 
 
-def test_a_row_that_was_written_anew_is_not_mixed_in(tmp_path: Path) -> None:
+def test_a_rewritten_row_is_an_error(tmp_path: Path) -> None:
     prepared = write_prepared(tmp_path, num_clips=1)
     settings = source(prepared)
     ledger = Ledger(Storage(str(prepared)), "clip_id")

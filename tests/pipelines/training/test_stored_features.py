@@ -19,7 +19,7 @@ SAMPLING = SamplingConfig(height_px=64, width_px=64, num_frames=3, sample_margin
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One clip with features; another failed, and has none."""
+    """Dataset of one clip with features, and one that failed and has none."""
     folder = tmp_path_factory.mktemp("prepared")
     prepared = write_prepared(folder, num_clips=2, num_frames=4, failed=1, features=True)
     path = prepared / "rows-000000.parquet"
@@ -37,13 +37,13 @@ def not_asked_for() -> frozenset[str]:
     raise AssertionError("gigabytes are read for digests although nothing depends on them")
 
 
-def test_features_of_whole_pictures_by_the_same_networks_are_read(prepared: Path) -> None:
+def test_stored_features_of_the_same_networks_are_read(prepared: Path) -> None:
     corpus = open_corpus(str(prepared), SAMPLING)
     found = stored_features(corpus, SAMPLING, embedded_digests, reference_pictures=True)
     assert found == StoredFeatures(latent_shape=(16, 8, 8), embedding_shape=(64,), reference_pictures=True)
 
 
-def test_features_by_other_networks_are_not(prepared: Path) -> None:
+def test_features_of_other_networks_are_not_read(prepared: Path) -> None:
     corpus = open_corpus(str(prepared), SAMPLING)
     one = next(iter(embedded_digests()))
     found = stored_features(corpus, SAMPLING, lambda: frozenset({one, "sha256:other"}), reference_pictures=True)
@@ -58,21 +58,19 @@ def test_features_by_other_networks_are_not(prepared: Path) -> None:
         ({"width_px": 48}, "prepared at 64 x 64 px (height x width), the recipe's pictures are 64 x 48"),
     ],
 )
-def test_features_of_other_pictures_than_the_recipes_are_not(
-    prepared: Path, changes: dict[str, float], words: str
-) -> None:
+def test_features_of_other_sizes_or_crops_are_not_read(prepared: Path, changes: dict[str, float], words: str) -> None:
     sampling = replace(SAMPLING, **changes)  # type: ignore[arg-type]  # of whichever field the case is about
     found = stored_features(open_corpus(str(prepared), sampling), sampling, not_asked_for, reference_pictures=True)
     assert isinstance(found, str)
     assert words in found
 
 
-def test_a_dataset_without_features_says_how_it_gets_them(tmp_path: Path) -> None:
+def test_reason_names_the_settings_that_add_features(tmp_path: Path) -> None:
     prepared = write_prepared(tmp_path, num_clips=1, num_frames=4)
     corpus = open_corpus(str(prepared), SAMPLING)
     found = stored_features(corpus, SAMPLING, not_asked_for, reference_pictures=True)
     assert isinstance(found, str)
-    assert "prepare.vae_latents.enabled and prepare.clip_embeddings.enabled make them" in found
+    assert "prepare.vae_latents.enabled and prepare.clip_embeddings.enabled add them" in found
     path = prepared / "rows-000000.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["vae_latents", "vae_latent_shape"]), path)
     found = stored_features(corpus, SAMPLING, not_asked_for, reference_pictures=True)

@@ -43,13 +43,13 @@ def run(stage: AnimateStage, one: Row) -> Row:
     return run_row(one, [stage], {"animate": "k"})
 
 
-def test_a_request_becomes_frames_and_says_what_was_done() -> None:
+def test_process_returns_frames_fallbacks_and_device() -> None:
     done = run(opened({"toy": toy_model()}), row())
     assert done["animation_frames"].shape == (4, 16, 8, 3)
     assert (done["fallbacks"], done["device"]) == (["window_batch=1"], "cpu")
 
 
-def test_the_same_request_gives_the_same_frames_whatever_ran_before() -> None:
+def test_results_do_not_depend_on_earlier_requests() -> None:
     models = {"toy": toy_model(), "other": toy_model("other")}
     alone = run(opened(models), row())["animation_frames"]
     stage = opened(models)
@@ -83,18 +83,18 @@ def test_settings_reach_the_model(tmp_path: Path) -> None:
     assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
 
 
-def test_a_model_is_loaded_once_and_its_time_counted_apart(tmp_path: Path) -> None:
+def test_a_model_is_loaded_once_and_timed_separately(tmp_path: Path) -> None:
     log = tmp_path / "log"
     stage = opened({name: toy_model(name, log=log) for name in ("a", "b")})
     done = [run(stage, row(str(i), model=name)) for i, name in enumerate("aaabb")]
     assert log.read_text().split("\n") == ["a cpu auto", "b cpu auto", ""]
     assert ["animate.load" in one["seconds_by_stage"] for one in done] == [True, False, False, True, False]
-    # New weights under the same name are another model.
+    # New weights under the same name count as another model.
     run(stage, row("z", model="b", model_digest="sha256:new"))
     assert log.read_text().count("b cpu") == 2
 
 
-def test_what_does_not_fit_in_memory_is_the_rows_own_end() -> None:
+def test_out_of_memory_fails_only_the_row() -> None:
     models = {"toy": toy_model(), "failing": failing_model(lambda: torch.OutOfMemoryError("CUDA out of memory"))}
     stage = opened(models)
     done = run(stage, row(model="failing"))
@@ -103,7 +103,7 @@ def test_what_does_not_fit_in_memory_is_the_rows_own_end() -> None:
     assert run(stage, row())["status"] == "ok"
 
 
-def test_frames_that_are_too_few_are_a_fault() -> None:
+def test_wrong_number_of_frames_is_an_error() -> None:
     class Short(ToyAnimator):
         def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
             return Animation(frames_THWC=inputs.pose_THWC[:-1])
@@ -111,10 +111,10 @@ def test_frames_that_are_too_few_are_a_fault() -> None:
     model = ToyModel(animator=Short)
     done = run(opened({"toy": model}), row())
     assert done["reason"] == "UnexpectedError"
-    assert "toy made frames (3, 16, 8, 3) of (4, 16, 8, 3) skeletons" in done["message"]
+    assert "toy returned frames of shape (3, 16, 8, 3), expected (4, 16, 8, 3)" in done["message"]
 
 
-def test_progress_is_told_now_and_then_and_taken_back(tmp_path: Path) -> None:
+def test_progress_is_published_and_deleted(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     seen: list[dict[str, Any]] = []
 
@@ -137,6 +137,6 @@ def test_progress_is_told_now_and_then_and_taken_back(tmp_path: Path) -> None:
     assert seen == []
 
 
-def test_an_unknown_dtype_is_refused() -> None:
+def test_rejects_an_unknown_dtype() -> None:
     with pytest.raises(ValueError, match="unknown dtype 'float8', expected one of auto, float32"):
         AnimateConfig(dtype="float8")  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def with_config(config: DrivingConfig, row: Row) -> Row:
         stage.close()
 
 
-def test_a_whole_video_at_its_own_timing(stage: DrivingStage, driving: Path) -> None:
+def test_whole_video_keeps_its_timing(stage: DrivingStage, driving: Path) -> None:
     row = stage(request(driving))
     assert row["driving_frames"].shape == (NUM_FRAMES, *SIZE_PX, 3)
     assert (row["num_frames"], row["fps"]) == (NUM_FRAMES, FPS)
@@ -49,7 +49,7 @@ def test_a_whole_video_at_its_own_timing(stage: DrivingStage, driving: Path) -> 
 def test_a_part_of_a_video(stage: DrivingStage, driving: Path) -> None:
     row = stage(request(driving, 0.25, 0.375))
     assert row["frame_seconds"] == pytest.approx([2 / FPS, 3 / FPS, 4 / FPS])
-    # Longer than what is there is what is there; shorter than a frame is one frame.
+    # A duration beyond the end is truncated; one shorter than a frame gives one frame.
     assert stage(request(driving, 0.5, 100.0))["num_frames"] == 2
     assert stage(request(driving, 0.0, 0.001))["num_frames"] == 1
     with pytest.raises(BadRow, match=r"InvalidRow: start_seconds is 9, but .* lasts 0.75 s"):
@@ -62,7 +62,7 @@ def test_a_video_of_one_frame(stage: DrivingStage, tmp_path: Path) -> None:
     assert row["fps"] > 0
 
 
-def test_an_unsteady_frame_rate_keeps_its_timing(stage: DrivingStage, tmp_path: Path) -> None:
+def test_variable_frame_rate_keeps_its_timing(stage: DrivingStage, tmp_path: Path) -> None:
     stamps = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
     frames = [np.full((32, 32, 3), 30 * i, np.uint8) for i in range(len(stamps))]
     write_h264(tmp_path / "a.mp4", frames, fps=10, timestamps_seconds=stamps.tolist())
@@ -73,7 +73,7 @@ def test_an_unsteady_frame_rate_keeps_its_timing(stage: DrivingStage, tmp_path: 
     assert row["num_frames"] / row["fps"] == pytest.approx(1.0, abs=0.15)
 
 
-def test_a_clip_is_used_as_it_is(stage: DrivingStage, driving: Path) -> None:
+def test_prepared_clip_is_read_unchanged(stage: DrivingStage, driving: Path) -> None:
     clip = {
         "uri": str(driving),
         "fingerprint": "sha256:0",
@@ -90,14 +90,14 @@ def test_a_clip_is_used_as_it_is(stage: DrivingStage, driving: Path) -> None:
         stage(request(driving, clip={**clip, "size_bytes": 5}))
 
 
-def test_frames_are_stepped_over_and_long_parts_refused(driving: Path) -> None:
+def test_max_fps_skips_frames_and_long_parts_fail(driving: Path) -> None:
     row = with_config(DrivingConfig(max_fps=4.0), request(driving))
     assert (row["num_frames"], row["fps"]) == (NUM_FRAMES // 2, FPS / 2)
     with pytest.raises(BadRow, match=r"TooLarge: the driving part has 6 frames, 4 are allowed"):
         with_config(DrivingConfig(max_frames=4), request(driving))
 
 
-def test_sound_of_the_part_if_asked(driving: Path, tmp_path: Path) -> None:
+def test_keep_audio_returns_the_sound_of_the_part(driving: Path, tmp_path: Path) -> None:
     config = DrivingConfig(keep_audio=True)
     row = with_config(config, request(driving, 0.25, 0.375))
     assert row["driving_audio"].shape == (round(0.375 * SAMPLE_RATE_HZ), 2)
@@ -108,7 +108,7 @@ def test_sound_of_the_part_if_asked(driving: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "NotFound"), (b"<html>", "NotAVideo"), (b"", "NotAVideo")])
-def test_what_is_no_video_is_refused(stage: DrivingStage, tmp_path: Path, content: Any, reason: str) -> None:
+def test_files_that_are_no_video_fail(stage: DrivingStage, tmp_path: Path, content: Any, reason: str) -> None:
     if content is not None:
         (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(BadRow, match=reason):

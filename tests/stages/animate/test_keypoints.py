@@ -16,7 +16,7 @@ from stages.outcome import BadRow
 from stages.prepare.pose import PoseConfig
 
 
-def test_a_reference_has_its_keypoints() -> None:
+def test_keypoints_of_a_reference() -> None:
     stage = ReferencePoseStage(PoseConfig())
     stage.open()
     found = stage({"reference_image": puppet_frames(3, num_frames=1)[0]})["reference_keypoints"]
@@ -36,12 +36,12 @@ def row(clip: Row | None = None, num_frames: int = 2) -> Row:
     return {"driving_frames": puppet_frames(8, num_frames=num_frames), "clip": clip, "clip_id": "c"}
 
 
-def test_a_video_is_looked_at(stage: DrivingPoseStage) -> None:
+def test_keypoints_of_a_video_are_estimated(stage: DrivingPoseStage) -> None:
     found = stage(row())["driving_keypoints"]
     assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
 
 
-def test_a_video_without_anybody_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
+def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
     driving = DrivingStage(DrivingConfig())
     driving.open()
     scenery = write_scenery(tmp_path / "a.mp4")
@@ -67,16 +67,16 @@ def test_keypoints_of_a_prepared_clip_are_read_and_scaled(stage: DrivingPoseStag
     keypoints[..., 0] = 47  # the centre of the last column
     keypoints[..., 1] = 0
     found = stage(row(prepared(tmp_path / "rows.parquet", keypoints)))["driving_keypoints"]
-    # Twice the size: the last of 48 columns covers the columns 94 and 95.
+    # At twice the size, the last of 48 columns covers the columns 94 and 95.
     np.testing.assert_allclose(found[0, 0], [94.5, 0.5, 0.9], rtol=1e-6)
 
 
-def test_an_unprepared_clip_is_looked_at(stage: DrivingPoseStage) -> None:
+def test_keypoints_of_an_unprepared_clip_are_estimated(stage: DrivingPoseStage) -> None:
     found = stage(row({"keypoints_file": None, "work_width_px": None, "work_height_px": None}))
     assert found["driving_keypoints"].shape == (2, 133, 3)
 
 
-def test_a_prepared_clip_that_is_gone_or_changed_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
+def test_missing_or_changed_prepared_clip_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
     clip = prepared(tmp_path / "rows.parquet", np.full((2, 133, 3), 0.9, np.float32))
     with pytest.raises(BadRow, match=r"SourceChanged: .*keypoints \(2, 133, 3\) of c, but 3 frames"):
         stage(row(clip, num_frames=3))

@@ -33,7 +33,7 @@ def row() -> Row:
     }
 
 
-def test_two_videos_under_the_works_name_at_the_drivers_timing(row: Row, tmp_path: Path) -> None:
+def test_publishes_two_videos_named_by_work_key(row: Row, tmp_path: Path) -> None:
     made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
     assert made["video_uri"] == "_videos/a.0123abc.mp4"
     assert made["side_by_side_uri"] == "_videos/a.0123abc.side-by-side.mp4"
@@ -51,7 +51,7 @@ def test_two_videos_under_the_works_name_at_the_drivers_timing(row: Row, tmp_pat
     with av.open(str(tmp_path / made["side_by_side_uri"])) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(pictures) == 6
-    # The height at least, the driving frames in their own shape.
+    # The minimum height; driving frames keep their aspect ratio.
     assert pictures[0].shape == (256, 256 + GAP_PX + 192 + GAP_PX + 256, 3)
     left, right = pictures[3][:, :256].astype(int), pictures[3][:, -256:].astype(int)
     assert np.abs(left - pictures[0][:, :256]).mean() < 3
@@ -66,7 +66,7 @@ def test_the_same_row_gives_the_same_bytes(row: Row, tmp_path: Path) -> None:
     assert len(contents) == 1
 
 
-def test_sound_goes_into_the_animation(row: Row, tmp_path: Path) -> None:
+def test_sound_is_copied_to_the_animation(row: Row, tmp_path: Path) -> None:
     tone = np.full((round(6 * 1001 / 30000 * SAMPLE_RATE_HZ), 2), 1000, np.int16)
     made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))({**row, "driving_audio": tone})
     with av.open(str(tmp_path / made["video_uri"])) as container:
@@ -80,7 +80,7 @@ def test_one_frame_is_a_video(row: Row, tmp_path: Path) -> None:
         assert len(list(container.decode(video=0))) == 1
 
 
-def test_a_full_disk_is_no_outcome_of_the_row(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_not_an_outcome_of_the_row(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -90,7 +90,7 @@ def test_a_full_disk_is_no_outcome_of_the_row(row: Row, tmp_path: Path, monkeypa
     assert not list((tmp_path / "_videos").iterdir())
 
 
-def test_what_does_not_decode_is_not_published(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undecodable_video_is_not_published(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short_write(path: Path, frames: Any, **options: Any) -> int:
         return publish_animation_write(path, list(frames)[:-1], **options) + 1
 
@@ -102,6 +102,6 @@ def test_what_does_not_decode_is_not_published(row: Row, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("bad", [{"crf": 60}, {"min_side_by_side_px": 255}, {"max_side_by_side_px": 64}])
-def test_nonsense_settings_are_refused(bad: dict[str, Any]) -> None:
+def test_rejects_invalid_settings(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="got"):
         PublishAnimationConfig(**bad)

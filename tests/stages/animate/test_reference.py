@@ -50,7 +50,7 @@ def run() -> Iterator[Any]:
         ((8, None), (8, 8)),  # at least one multiple
     ],
 )
-def test_the_output_size_is_what_was_asked_and_follows_the_picture(
+def test_output_size_follows_the_request_and_the_picture(
     run: Any, wide: Path, asked: tuple[int | None, int | None], made: tuple[int, int]
 ) -> None:
     row = run(wide, asked)
@@ -60,7 +60,7 @@ def test_the_output_size_is_what_was_asked_and_follows_the_picture(
     assert row["reference_fingerprint"] == f"sha256:{hashlib.sha256(wide.read_bytes()).hexdigest()}"
 
 
-def test_a_picture_of_another_shape_is_cropped_or_padded(run: Any, wide: Path) -> None:
+def test_other_aspect_ratios_are_cropped_or_padded(run: Any, wide: Path) -> None:
     middle = run(wide, (64, 64))["reference_image"]
     assert (middle[:, 4:-4] == (0, 255, 0)).all()
     whole = run(wide, (96, 96), fit="pad", background_rgb=(7, 8, 9))["reference_image"]
@@ -69,7 +69,7 @@ def test_a_picture_of_another_shape_is_cropped_or_padded(run: Any, wide: Path) -
     assert whole[48, -8].tolist() == [0, 0, 255]
 
 
-def test_what_cannot_be_read_is_refused(run: Any, wide: Path, tmp_path: Path) -> None:
+def test_unreadable_pictures_fail(run: Any, wide: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(wide.read_bytes()[:50])
     for uri, reason in (
         (tmp_path / "nowhere.png", "NotFound"),
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_refused(run: Any, wide: Path, tmp_path: Path) ->
         run(wide, max_side_px=128)
 
 
-def test_nonsense_settings_are_refused() -> None:
+def test_rejects_invalid_settings() -> None:
     with pytest.raises(ValueError, match="unknown fit 'stretch'"):
         ReferenceConfig(fit="stretch")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="three values from 0 to 255"):

@@ -39,7 +39,7 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
         {"retarget": "frame"},
     ],
 )
-def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
+def test_valid_request_passes(changes: dict[str, Any]) -> None:
     assert RequestStage(RequestConfig()).process({**GOOD, **changes}) == {}
 
 
@@ -66,7 +66,7 @@ def test_a_sound_request_passes(changes: dict[str, Any]) -> None:
         ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
     ],
 )
-def test_what_is_wrong_with_a_request_is_said(changes: dict[str, Any], reason: str, message: str) -> None:
+def test_invalid_request_fails_with_a_reason(changes: dict[str, Any], reason: str, message: str) -> None:
     with pytest.raises(BadRow) as raised:
         RequestStage(RequestConfig()).process({**GOOD, **changes})
     assert raised.value.reason == reason

@@ -32,7 +32,7 @@ def signals(one: Row, **own: Signal) -> dict[str, Any]:
     return SignalsStage(SignalsConfig(), own)(one)["signals"]  # type: ignore[no-any-return]
 
 
-def test_a_model_gets_the_signals_that_it_needs_and_no_others() -> None:
+def test_only_needed_signals_are_computed() -> None:
     assert signals(row()) == {}
     one = row("driving_frames", "pose_keypoints")
     made = signals(one)
@@ -41,7 +41,7 @@ def test_a_model_gets_the_signals_that_it_needs_and_no_others() -> None:
     np.testing.assert_array_equal(made["pose_keypoints"], one["skeleton_keypoints"])
 
 
-def test_the_references_skeleton_is_drawn_in_the_models_preset() -> None:
+def test_reference_pose_is_drawn_in_the_preset_of_the_model() -> None:
     drawn = {
         preset: signals(row("reference_pose", preset=preset))["reference_pose"] for preset in ("embedded", "moore")
     }
@@ -50,7 +50,7 @@ def test_the_references_skeleton_is_drawn_in_the_models_preset() -> None:
     assert (drawn["moore"] != drawn["embedded"]).any()
 
 
-def test_a_signal_of_the_systems_own_is_computed_for_models_that_need_it() -> None:
+def test_system_specific_signals_are_computed_if_needed() -> None:
     brightness = Signal(compute=lambda base: base["driving_frames"].mean(axis=(1, 2, 3)))
     one = row("brightness")
     made = signals(one, brightness=brightness)
@@ -58,7 +58,7 @@ def test_a_signal_of_the_systems_own_is_computed_for_models_that_need_it() -> No
     assert signals(row(), brightness=brightness) == {}
 
 
-def test_a_clip_that_does_not_allow_a_signal_is_the_rows_own_end() -> None:
+def test_signal_error_fails_only_the_row() -> None:
     def refuse(_: object) -> Any:
         raise ValueError("no face in 3 of 3 frames")
 

@@ -32,20 +32,20 @@ def test_the_driving_motion_is_drawn_at_the_output_size(row: Row) -> None:
     assert made["retarget_rule"] == "limbs"
 
 
-def test_a_reference_without_a_skeleton_takes_a_coarser_rule(row: Row) -> None:
+def test_reference_without_skeleton_uses_a_coarser_rule(row: Row) -> None:
     blank = np.zeros((133, 3), np.float32)
     made = SkeletonStage(SkeletonConfig())({**row, "reference_keypoints": blank})
     assert made["retarget_rule"] == "frame"
     assert made["skeleton_frames"].any()
 
 
-def test_a_request_may_name_its_rule(row: Row) -> None:
+def test_the_request_overrides_the_rule(row: Row) -> None:
     stage = SkeletonStage(SkeletonConfig())
     made = stage({**row, "retarget": "frame"})
     assert made["retarget_rule"] == "frame"
     assert not np.array_equal(made["skeleton_frames"], stage(row)["skeleton_frames"])
 
 
-def test_an_unknown_rule_is_refused() -> None:
+def test_rejects_an_unknown_rule() -> None:
     with pytest.raises(ValueError, match="unknown rule 'magic', expected one of limbs"):
         SkeletonConfig(rule="magic")  # type: ignore[arg-type]
