@@ -55,9 +55,7 @@ class AnimateXImplementation(Implementation[AnimateX, ClipConditions]):
             keypoints = torch.from_numpy(_indicator_keypoints(clip)).to(encoder.device, encoder.dtype)
         pose = None
         if config.reference != "picture":
-            if REFERENCE_POSE not in clip.signals:
-                raise ValueError(f"reference '{config.reference}' reads the signal {REFERENCE_POSE}")
-            pose = unit_images(clip.signals[REFERENCE_POSE], encoder.device, encoder.dtype)
+            pose = unit_images(clip.signal(REFERENCE_POSE), encoder.device, encoder.dtype)
         return ClipConditions(
             image_embeds_BE=embeds,
             text_tokens_1LD=text,
@@ -103,21 +101,20 @@ class AnimateXImplementation(Implementation[AnimateX, ClipConditions]):
 
 def _indicator_keypoints(clip: ClipBatch) -> NDArray[np.float32]:
     """(B, F + 1, 36): the references' joints, then those of the driving frames."""
-    if DRIVING_KEYPOINTS not in clip.signals:
-        raise ValueError(f"the pose indicator reads the signal {DRIVING_KEYPOINTS}, got {sorted(clip.signals)}")
-    height, width = clip.poses_BFHWC.shape[2:4]
-    if DRIVING_FRAMES in clip.signals:
-        driving_height, driving_width = clip.signals[DRIVING_FRAMES].shape[2:4]
-    else:  # embeddings are stored; the keypoints are in pixels of the poses
-        driving_height, driving_width = height, width
-    rows = []
-    for row, keypoints in enumerate(clip.signals[DRIVING_KEYPOINTS]):
-        driving = indicator_keypoints(keypoints, height_px=driving_height, width_px=driving_width)
-        # As in the public code, the first driving frame replaces a missing reference skeleton.
-        reference = driving[:1]
-        if REFERENCE_KEYPOINTS in clip.signals:
-            reference = indicator_keypoints(
-                clip.signals[REFERENCE_KEYPOINTS][row][None], height_px=height, width_px=width
+    height, width = driving_height, driving_width = clip.poses_BFHWC.shape[2:4]
+    if (
+        DRIVING_FRAMES in clip.signals
+    ):  # absent where their embeddings are stored; keypoints are then in the poses' pixels
+        driving_height, driving_width = clip.signal(DRIVING_FRAMES).shape[2:4]
+    rows = zip(clip.signal(REFERENCE_KEYPOINTS), clip.signal(DRIVING_KEYPOINTS), strict=True)
+    return np.stack(
+        [
+            np.concatenate(
+                [
+                    indicator_keypoints(reference[None], height_px=height, width_px=width),
+                    indicator_keypoints(driving, height_px=driving_height, width_px=driving_width),
+                ]
             )
-        rows.append(np.concatenate([reference, driving]))
-    return np.stack(rows)
+            for reference, driving in rows
+        ]
+    )

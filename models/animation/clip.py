@@ -36,6 +36,16 @@ class ClipBatch:
             raise ValueError("the network reads reference pictures, and the clips have none")
         return self.references_BHWC
 
+    def signal(self, name: str) -> NDArray[Any]:
+        """(B, …) a signal.
+
+        Raises:
+            ValueError: the clips lack it.
+        """
+        if name not in self.signals:
+            raise ValueError(f"the network reads the signal {name}, got {sorted(self.signals)}")
+        return self.signals[name]
+
 
 class ClipEncoder(Protocol):
     """The frozen encoders applied to a `ClipBatch`: computed, cached, or read from the dataset.

@@ -41,13 +41,10 @@ class Draft:
     """
 
     def __init__(self, clip: ClipBatch, *, keep_lengths: bool, batch: int) -> None:
-        for name in (REFERENCE_KEYPOINTS, POSE_KEYPOINTS):
-            if name not in clip.signals:
-                raise ValueError(f"the draft needs the signal {name}, got {sorted(clip.signals)}")
         self._batch = batch
         self._references = clip.pictures_BHWC
-        self._keypoints = clip.signals[REFERENCE_KEYPOINTS]
-        self._poses = clip.signals[POSE_KEYPOINTS]
+        self._keypoints = clip.signal(REFERENCE_KEYPOINTS)
+        self._poses = clip.signal(POSE_KEYPOINTS)
         if keep_lengths:
             rows = zip(self._poses, self._keypoints, strict=True)
             self._poses = np.stack([realigned(poses, reference) for poses, reference in rows])

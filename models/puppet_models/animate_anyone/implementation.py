@@ -33,7 +33,7 @@ class PuppetAnimateAnyoneImplementation(AnimateAnyoneImplementation):
             image_tokens_BLD=conditions.image_tokens_BLD,
             reference_latents_BCHW=conditions.reference_latents_BCHW,
             poses_BFHWC=conditions.poses_BFHWC,
-            reference_pose_B3HW=unit_images(clip.signals[REFERENCE_POSE], encoder.device, encoder.dtype),
+            reference_pose_B3HW=unit_images(clip.signal(REFERENCE_POSE), encoder.device, encoder.dtype),
             draft_BCFHW=draft.latents(encoder),
             draft=draft,
         )
