@@ -104,5 +104,5 @@ def test_detail_is_added_where_a_frame_agrees_with_the_lossy_picture() -> None:
 @pytest.mark.parametrize("signal", [REFERENCE_KEYPOINTS, POSE_KEYPOINTS])
 def test_a_missing_signal_is_named(clip: ClipBatch, signal: str) -> None:
     signals = {name: array for name, array in clip.signals.items() if name != signal}
-    with pytest.raises(ValueError, match=f"the draft needs the signal {signal}, got"):
+    with pytest.raises(ValueError, match=f"the network reads the signal {signal}, got"):
         Draft(replace(clip, signals=signals), keep_lengths=False, batch=2)
