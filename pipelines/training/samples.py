@@ -7,9 +7,8 @@ samples in a thread or with Ray Data.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from models.animation.signals import (
     Signal,
     collect_signals,
 )
-from models.appearance.packing import STORED, unpack
 from models.pose.pose_augment import UNCHANGED, PoseChange, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
@@ -34,21 +32,18 @@ from models.training.sample_spec import (
     SPEC,
     ClipOrder,
     SampleSpec,
-    covering_short_side,
     cut_frames,
     cut_keypoints,
     sample_spec,
     stream,
 )
-from models.video.window import working_size
-from pipelines.engine.ledger import Ledger
+from pipelines.training.clip_source import ClipSource, num_pictures
 from pipelines.training.corpus import Corpus
-from pipelines.training.ground_truth import true_keypoints
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
-from stages.io.clip_reader import ClipReader, DecodeConfig
+from stages.io.clip_reader import DecodeConfig
 from stages.io.storage import Storage
-from stages.outcome import BadRow, Reason
+from stages.outcome import BadRow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,28 +82,6 @@ class UnusableClipError(RuntimeError):
     """A prepared clip can no longer be read, or does not allow a signal."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Clip:
-    """Keypoints, features and frames of a whole clip, or of one sample (reference first).
-
-    `frames`: None, or only the frame of the reference, if stored features replace pictures.
-    """
-
-    keypoints: NDArray[np.float32]
-    latents: NDArray[np.float16] | None
-    embeddings: NDArray[np.float16] | None
-    frames: NDArray[np.uint8] | None = None
-
-    def at(self, indices: list[int]) -> _Clip:
-        """Selection of frames by index."""
-        return _Clip(
-            keypoints=self.keypoints[indices],
-            latents=None if self.latents is None else self.latents[indices],
-            embeddings=None if self.embeddings is None else self.embeddings[indices],
-            frames=None if self.frames is None else self.frames[indices],
-        )
-
-
 class SampleMaker:
     """Computes samples by number. Owns a decoder process and a cache of clips. Not thread-safe.
 
@@ -132,17 +105,19 @@ class SampleMaker:
     ) -> None:
         self.sampling, self.seed = sampling, seed
         self._stored = stored
+        self._num_pictures = num_pictures(stored)
         self._signals_of_system = dict(signals or {})
-        # Number of decoded frames per sample, the reference first; None: all.
-        self._num_pictures = None if stored is None else int(stored.reference_pictures)
         self._clips, self._anchors = corpus.clips, corpus.anchors
         self._preset = PRESETS[preset]
         self._order = ClipOrder(len(corpus.clips), seed)
-        self._ledger = Ledger(Storage(corpus.url), "clip_id")
-        self._reader = ClipReader(config.decode)
-        self._truth = None if config.truth is None else Storage(config.truth)
-        self._keep = _clips_bytes(corpus, sampling, stored) <= config.keep_gib * 2**30
-        self._kept: dict[int, _Clip] = {}
+        self._source = ClipSource(
+            corpus,
+            sampling,
+            stored=stored,
+            decode=config.decode,
+            truth=None if config.truth is None else Storage(config.truth),
+            keep_bytes=config.keep_gib * 2**30,
+        )
 
     def batch(self, numbers: Sequence[int]) -> SampleBatch:
         """Compute the samples with the given numbers.
@@ -164,8 +139,8 @@ class SampleMaker:
         return self._assemble(-1, clip, row, spec, UNCHANGED)
 
     def close(self) -> None:
-        """Close the reader."""
-        self._reader.close()
+        """Close the decoder."""
+        self._source.close()
 
     def _row(self, clip: int) -> Row:
         row: Row = self._clips.slice(clip, 1).to_pylist()[0]
@@ -185,13 +160,13 @@ class SampleMaker:
 
     def _assemble(self, number: int, clip: int, row: Row, spec: SampleSpec, change: PoseChange) -> SampleBatch:
         try:
-            source = self._frames_of_sample(clip, row, spec)
+            data = self._source.read(clip, row, spec)
         except BadRow as error:
             raise UnusableClipError(
                 f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
                 "put its video back or prepare the clips again, and run the same command"
             ) from error
-        frames, keypoints, work_size_px = source.frames, source.keypoints, (row["work_height_px"], row["work_width_px"])
+        frames, keypoints, work_size_px = data.frames, data.keypoints, (row["work_height_px"], row["work_width_px"])
         pictures = None if frames is None else cut_frames(frames[: self._num_pictures], spec, self.sampling)
         # Only the drawn keypoints of the targets are augmented.
         drawn = np.concatenate([keypoints[:1], self._augmented(keypoints[1:], change, row)])
@@ -219,8 +194,8 @@ class SampleMaker:
             target_frames_BF=np.array([spec.targets]),
             reference_frames_B=np.array([spec.reference]),
             mirrored_B=np.array([spec.mirrored]),
-            latents_BGCHW=None if source.latents is None else source.latents[None],
-            embeddings_BGE=None if source.embeddings is None else source.embeddings[None],
+            latents_BGCHW=None if data.latents is None else data.latents[None],
+            embeddings_BGE=None if data.embeddings is None else data.embeddings[None],
             signals=self._own_signals(row, pictures, poses, keypoints, drawn),
         )
 
@@ -252,78 +227,3 @@ class SampleMaker:
             anchor = self._anchors[change.anchor].copy()
             anchor[:, :2] *= row["work_height_px"]
         return apply_change(keypoints, change, anchor)
-
-    def _frames_of_sample(self, clip: int, row: Row, spec: SampleSpec) -> _Clip:
-        """Keypoints, features and frames of the reference and the targets."""
-        indices = [spec.reference, *spec.targets]
-        if self._keep:
-            if clip not in self._kept:
-                frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
-                self._kept[clip] = replace(self._signals(row), frames=frames)
-            return self._kept[clip].at(indices)
-        signals = self._signals(row).at(indices)
-        if self._num_pictures == 0:
-            return signals
-        parts = [self._frames(row, spec.reference, 1, 1)]
-        if self._num_pictures is None:
-            step = spec.targets[1] - spec.targets[0] if len(spec.targets) > 1 else 1
-            parts.append(self._frames(row, spec.targets[0], len(spec.targets), step))
-        return replace(signals, frames=np.concatenate(parts))
-
-    def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
-        window = {
-            "start_seconds": row["start_seconds"] + first * row["frame_step"] / row["fps"],
-            "num_frames": num_frames,
-            "frame_step": row["frame_step"] * step,
-        }
-        short_side_px = covering_short_side((row["height_px"], row["width_px"]), self.sampling)
-        clip = self._reader.frames({**row, **window}, short_side_px=short_side_px, multiple=_DECODED_MULTIPLE)
-        frames: NDArray[np.uint8] = clip.frames
-        return frames
-
-    def _signals(self, row: Row) -> _Clip:
-        """Read keypoints and stored features of a clip from the dataset."""
-        features: dict[str, tuple[int, ...]] = {}
-        if self._stored is not None:
-            features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
-        times = [] if self._truth is None else ["frame_seconds"]
-        columns = ["work_key", "keypoints", *times, *features]
-        stored = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
-        if stored is None or stored["work_key"] != row["work_key"]:
-            raise BadRow(Reason.SOURCE_CHANGED, "its row was rewritten after the start of training")
-        for name in ("keypoints", *features):
-            if len(stored[name]) != row["num_frames"]:
-                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(stored[name])}")
-        try:
-            unpacked = {name: unpack(stored[name], shape) for name, shape in features.items()}
-        except ValueError as error:
-            raise BadRow(Reason.INVALID_ROW, str(error)) from error
-        keypoints = np.asarray(stored["keypoints"], np.float32)
-        if self._truth is not None:
-            keypoints = true_keypoints(self._truth, {**row, **stored})
-        return _Clip(
-            keypoints=keypoints,
-            latents=unpacked.get("vae_latents"),
-            embeddings=unpacked.get("clip_embeddings"),
-        )
-
-
-_DECODED_MULTIPLE = 2
-"""Decoded frames are cropped to size afterwards; a coarser multiple would change their aspect."""
-
-
-def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
-    """Memory of the pictures and features of all clips, in bytes."""
-    frame_bytes = 0
-    if stored is not None:
-        frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
-        if not stored.reference_pictures:
-            return float(corpus.clips["num_frames"].to_numpy().sum() * frame_bytes)
-    heights, widths, counts = (corpus.clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
-    sizes, which = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
-    areas = []
-    for height, width in sizes.T.tolist():
-        short = covering_short_side((height, width), sampling)
-        work_width, work_height = working_size(width, height, short_side_px=short, multiple=_DECODED_MULTIPLE)
-        areas.append(work_width * work_height)
-    return float(((np.array(areas)[which] * 3 + frame_bytes) * counts).sum())

@@ -280,6 +280,6 @@ def test_a_rewritten_row_is_an_error(tmp_path: Path) -> None:
     ledger.commit({**row, "work_key": "newer", "committed_at": 1}, schema)
     ledger.compact()
     maker = settings.maker()
-    with pytest.raises(UnusableClipError, match=r"clip-000 .*\(SourceChanged: its row was written anew"):
+    with pytest.raises(UnusableClipError, match=r"clip-000 .*\(SourceChanged: its row was rewritten"):
         maker.batch([0])
     maker.close()

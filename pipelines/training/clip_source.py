@@ -1,0 +1,160 @@
+"""Keypoints, stored features and frames of prepared clips for training samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.appearance.packing import STORED, unpack
+from models.training.recipe import SamplingConfig
+from models.training.sample_spec import SampleSpec, covering_short_side
+from models.video.window import working_size
+from pipelines.engine.ledger import Ledger
+from pipelines.training.corpus import Corpus
+from pipelines.training.ground_truth import true_keypoints
+from pipelines.training.stored_features import StoredFeatures
+from stages.base import Row
+from stages.io.clip_reader import ClipReader, DecodeConfig
+from stages.io.storage import Storage
+from stages.outcome import BadRow, Reason
+
+_DECODED_MULTIPLE = 2
+"""Decoded frames are cropped to size afterwards; a coarser multiple would change their aspect."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipData:
+    """Keypoints, features and frames of a whole clip, or of one sample (reference first).
+
+    `frames`: None, or only the frame of the reference, if stored features replace pictures.
+    """
+
+    keypoints: NDArray[np.float32]
+    latents: NDArray[np.float16] | None
+    embeddings: NDArray[np.float16] | None
+    frames: NDArray[np.uint8] | None = None
+
+    def select(self, indices: list[int]) -> ClipData:
+        """Select frames by index."""
+        return ClipData(
+            keypoints=self.keypoints[indices],
+            latents=None if self.latents is None else self.latents[indices],
+            embeddings=None if self.embeddings is None else self.embeddings[indices],
+            frames=None if self.frames is None else self.frames[indices],
+        )
+
+
+class ClipSource:
+    """Reads the clips of a corpus, and caches them if all fit into `keep_bytes`. Owns a decoder process.
+
+    Args:
+        stored: stored features that replace pictures; None: all frames of a sample are decoded.
+        decode: decoder settings.
+        truth: folder with the ground truth of puppet videos; None: keypoints of the dataset.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        sampling: SamplingConfig,
+        *,
+        stored: StoredFeatures | None,
+        decode: DecodeConfig,
+        truth: Storage | None,
+        keep_bytes: float,
+    ) -> None:
+        self._sampling, self._stored, self._truth = sampling, stored, truth
+        self._num_pictures = num_pictures(stored)
+        self._ledger = Ledger(Storage(corpus.url), "clip_id")
+        self._reader = ClipReader(decode)
+        self._keep = _clips_bytes(corpus, sampling, stored) <= keep_bytes
+        self._kept: dict[int, ClipData] = {}
+
+    def close(self) -> None:
+        """Close the reader."""
+        self._reader.close()
+
+    def read(self, clip: int, row: Row, spec: SampleSpec) -> ClipData:
+        """Read the reference and the targets of a sample.
+
+        `clip`: index of the clip in the corpus. `row`: its row.
+
+        Raises:
+            BadRow: the clip can no longer be read.
+        """
+        indices = [spec.reference, *spec.targets]
+        if self._keep:
+            if clip not in self._kept:
+                frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
+                self._kept[clip] = replace(self._signals(row), frames=frames)
+            return self._kept[clip].select(indices)
+        signals = self._signals(row).select(indices)
+        if self._num_pictures == 0:
+            return signals
+        parts = [self._frames(row, spec.reference, 1, 1)]
+        if self._num_pictures is None:
+            step = spec.targets[1] - spec.targets[0] if len(spec.targets) > 1 else 1
+            parts.append(self._frames(row, spec.targets[0], len(spec.targets), step))
+        return replace(signals, frames=np.concatenate(parts))
+
+    def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
+        window = {
+            "start_seconds": row["start_seconds"] + first * row["frame_step"] / row["fps"],
+            "num_frames": num_frames,
+            "frame_step": row["frame_step"] * step,
+        }
+        short_side_px = covering_short_side((row["height_px"], row["width_px"]), self._sampling)
+        clip = self._reader.frames({**row, **window}, short_side_px=short_side_px, multiple=_DECODED_MULTIPLE)
+        frames: NDArray[np.uint8] = clip.frames
+        return frames
+
+    def _signals(self, row: Row) -> ClipData:
+        """Read keypoints and stored features of a clip from the dataset."""
+        features: dict[str, tuple[int, ...]] = {}
+        if self._stored is not None:
+            features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
+        times = [] if self._truth is None else ["frame_seconds"]
+        columns = ["work_key", "keypoints", *times, *features]
+        stored = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
+        if stored is None or stored["work_key"] != row["work_key"]:
+            raise BadRow(Reason.SOURCE_CHANGED, "its row was rewritten after the start of training")
+        for name in ("keypoints", *features):
+            if len(stored[name]) != row["num_frames"]:
+                raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(stored[name])}")
+        try:
+            unpacked = {name: unpack(stored[name], shape) for name, shape in features.items()}
+        except ValueError as error:
+            raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        keypoints = np.asarray(stored["keypoints"], np.float32)
+        if self._truth is not None:
+            keypoints = true_keypoints(self._truth, {**row, **stored})
+        return ClipData(
+            keypoints=keypoints,
+            latents=unpacked.get("vae_latents"),
+            embeddings=unpacked.get("clip_embeddings"),
+        )
+
+
+def num_pictures(stored: StoredFeatures | None) -> int | None:
+    """Number of decoded frames per sample, the reference first; None: all."""
+    return None if stored is None else int(stored.reference_pictures)
+
+
+def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
+    """Memory of the pictures and features of all clips, in bytes."""
+    frame_bytes = 0
+    if stored is not None:
+        frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
+        if not stored.reference_pictures:
+            return float(corpus.clips["num_frames"].to_numpy().sum() * frame_bytes)
+    heights, widths, counts = (corpus.clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
+    sizes, which = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
+    areas = []
+    for height, width in sizes.T.tolist():
+        short = covering_short_side((height, width), sampling)
+        work_width, work_height = working_size(width, height, short_side_px=short, multiple=_DECODED_MULTIPLE)
+        areas.append(work_width * work_height)
+    return float(((np.array(areas)[which] * 3 + frame_bytes) * counts).sum())
