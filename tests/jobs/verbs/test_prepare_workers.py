@@ -31,7 +31,7 @@ def on_gpu(workers: dict[str, Any]) -> list[str]:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
-    monkeypatch.setattr(job, "_has_gpu", lambda: True)
+    monkeypatch.setattr(job, "has_gpu", lambda: True)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
 
 
@@ -66,7 +66,7 @@ def test_poses_are_estimated_on_the_gpu_of_the_model(monkeypatch: pytest.MonkeyP
         workers = animation._workers(configuration.load(None, assignments), LOCAL)
         return [name for name, wanted in workers.items() if wanted.gpus]
 
-    together = ["reference_pose", "driving", "driving_pose", "skeleton", "animate"]
+    together = ["reference_pose", "driving", "driving_pose", "skeleton", "signals", "animate"]
     assert on_gpu() == ["animate"]
     assert on_gpu("animate.preset=dwpose-sam2") == together
     assert on_gpu("animate.preset=dwpose-sam2", "workers.driving_pose.cpus=2") == ["animate"]
@@ -85,7 +85,7 @@ def test_a_worker_without_a_gpu_uses_the_cpu() -> None:
 
 
 def test_notice_for_published_networks_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "_has_gpu", lambda: False)
+    monkeypatch.setattr(job, "has_gpu", lambda: False)
     _, (notice,) = workers_and_notices("prepare.preset=sapiens2-depthanything-sam2")
     assert notice.startswith("NO GPU for pose, depth, character_mask, object_masks: ")
     assert "workers: {pose: {gpus: 1}}" in notice

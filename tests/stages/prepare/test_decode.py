@@ -68,14 +68,14 @@ def test_what_is_wrong_with_the_row_is_the_outcome(stage, row, change, reason):
 
 def test_a_file_that_kills_the_decoder_costs_one_row(stage, row):
     stage(row)
-    pid = stage.decoder.pid
+    pid = stage.reader.decoder.pid
     os.kill(pid, signal.SIGSTOP)  # so that the kill comes in the middle of the call
     threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(BadRow) as caught:
         stage(row)
     assert caught.value.reason == Reason.CRASH
     assert stage(row)["frames"].shape == (6, 32, 48, 3)
-    assert stage.decoder.pid != pid
+    assert stage.reader.decoder.pid != pid
 
 
 @pytest.mark.parametrize("change", [{"short_side_px": 4}, {"multiple": 0}, {"decoder": "ffmpeg"}])

@@ -144,5 +144,5 @@ for norm in ("per_frame", "pooled"):
 
 
 def test_more_frames_than_places_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"9 frames.*places for 8"):
+    with pytest.raises(ValueError, match=r"9 frames.*positions for 8"):
         layer(TemporalConfig(max_frames=PLACES, num_heads=2))(torch.zeros(9, WIDTH, 2, 2), 9)
