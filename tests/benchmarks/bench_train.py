@@ -37,7 +37,7 @@ from jobs.training.start import new_task
 from jobs.verbs.train import train
 from models.training.parallel import World
 from models.training.trainer import Trainer
-from pipelines.training.batches import SampleSource, local_batches, shares
+from pipelines.training.batches import SampleSource, local_batches, micro_batch_indices
 from pipelines.training.corpus import open_corpus
 
 KEPT_GIB = {"kept": 1.0, "decoded anew": 0.0}
@@ -61,7 +61,7 @@ def in_memory(prepared: Path, config: TrainConfig) -> tuple[float, list[float]]:
         preset=config.model.shape.pose_preset,
         seed=recipe.seed,
     )
-    batches = list(local_batches(source, shares(recipe, rank=0, world_size=1, first_step=0)))
+    batches = list(local_batches(source, micro_batch_indices(recipe, rank=0, world_size=1, first_step=0)))
     task, _ = new_task(config, start_from=None, device=torch.device("cpu"))
     trainer = Trainer(task, recipe, World())
     losses = []

@@ -58,4 +58,4 @@ def test_steps_can_be_pickled(tmp_path: Path) -> None:
     made = steps(AnimationConfig(), WORKERS, Storage(str(tmp_path)), models={"toy": toy_model()}, publish_progress=True)
     there = ray.cloudpickle.loads(ray.cloudpickle.dumps([step.stage for step in made]))
     assert there[-2].progress.url == str(tmp_path)
-    assert there[-2].models["toy"].short_side_px == 64
+    assert there[-2].models["toy"].variant.short_side_px == 64

@@ -31,7 +31,7 @@ def on_gpu(workers: dict[str, Any]) -> list[str]:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
-    monkeypatch.setattr(job, "_has_gpu", lambda: True)
+    monkeypatch.setattr(job, "has_gpu", lambda: True)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
 
 
@@ -85,7 +85,7 @@ def test_a_worker_without_a_gpu_uses_the_cpu() -> None:
 
 
 def test_notice_for_published_networks_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "_has_gpu", lambda: False)
+    monkeypatch.setattr(job, "has_gpu", lambda: False)
     _, (notice,) = workers_and_notices("prepare.preset=sapiens2-depthanything-sam2")
     assert notice.startswith("NO GPU for pose, depth, character_mask, object_masks: ")
     assert "workers: {pose: {gpus: 1}}" in notice
