@@ -66,7 +66,7 @@ def test_poses_are_estimated_on_the_gpu_of_the_model(monkeypatch: pytest.MonkeyP
         workers = animation._workers(configuration.load(None, assignments), LOCAL)
         return [name for name, wanted in workers.items() if wanted.gpus]
 
-    together = ["reference_pose", "driving", "driving_pose", "skeleton", "animate"]
+    together = ["reference_pose", "driving", "driving_pose", "skeleton", "signals", "animate"]
     assert on_gpu() == ["animate"]
     assert on_gpu("animate.preset=dwpose-sam2") == together
     assert on_gpu("animate.preset=dwpose-sam2", "workers.driving_pose.cpus=2") == ["animate"]
