@@ -145,7 +145,7 @@ def compact(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Merge committed rows into data files, as every job does at its end."""
+    """Merge committed rows into data files. Jobs do this at their end; after a crash, the next job does."""
     from jobs.verbs.maintenance import compact as run
 
     finish(lambda console: run(dataset, console=console), as_json)

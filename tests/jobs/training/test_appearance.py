@@ -49,7 +49,7 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(
     card = (out / "CARD.md").read_text()
     assert f"| {scores['vae_psnr_db']:.2f} |" in card
     assert all(file_digest(out / name) in card for name in ("vae.safetensors", "image_encoder.safetensors"))
-    assert "on 6 frames of held-out puppets" in card
+    assert "of 6 frames of held-out puppets" in card
 
     frames = rendered(FRAMES, tmp_path / "work" / "frames", processes=1)
     with torch.no_grad():

@@ -202,7 +202,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "poses of another size": (
         lambda b: shutil.copy(b / "larger/saved_pkl/puppet-000001.pkl", b / "saved_pkl"),
-        "of frames of 96 x 96 pixels, expected those of ",
+        "for frames of 96 x 96 pixels, expected the size of ",
     ),
     "name": (lambda b: (b / "images/a b.png").write_bytes(b""), "a b.png: a name is 1 to 128 letters, digits"),
 }
