@@ -70,9 +70,9 @@ class AnimationAndTruth:
     retargeted keypoints, or None if they are not scored.
     """
 
-    reference_HWC: NDArray[np.uint8]  # noqa: N815
-    animation_THWC: NDArray[np.uint8]  # noqa: N815
-    truth_THWC: NDArray[np.uint8]  # noqa: N815
+    reference_HWC: NDArray[np.uint8]
+    animation_THWC: NDArray[np.uint8]
+    truth_THWC: NDArray[np.uint8]
     truth_keypoints: NDArray[np.float32] | None = None
     skeleton_keypoints: NDArray[np.float32] | None = None
 
@@ -81,8 +81,8 @@ class AnimationAndTruth:
 class HeldoutAnimation(AnimationAndTruth):
     """Animation of one held-out pair. `driving_THWC`, `skeletons_THWC`: uint8 (T, H, W, 3)."""
 
-    driving_THWC: NDArray[np.uint8]  # noqa: N815
-    skeletons_THWC: NDArray[np.uint8]  # noqa: N815
+    driving_THWC: NDArray[np.uint8]
+    skeletons_THWC: NDArray[np.uint8]
 
 
 def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
@@ -121,9 +121,9 @@ def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> 
 class _HeldoutClip:
     """Input and ground truth of a held-out animation."""
 
-    truth_THWC: NDArray[np.uint8]  # noqa: N815
+    truth_THWC: NDArray[np.uint8]
     truth_keypoints: NDArray[np.float32]
-    driving_THWC: NDArray[np.uint8]  # noqa: N815
+    driving_THWC: NDArray[np.uint8]
     driving_keypoints: NDArray[np.float32]
     reference_keypoints: NDArray[np.float32]
     pose_keypoints: NDArray[np.float32]

@@ -30,9 +30,9 @@ class ClipConditions:
     `poses_BFHWC`: uint8 skeleton drawings, which the pose guider reads a few frames at a time.
     """
 
-    image_tokens_BLD: Tensor  # noqa: N815
-    reference_latents_BCHW: Tensor  # noqa: N815
-    poses_BFHWC: NDArray[np.uint8]  # noqa: N815
+    image_tokens_BLD: Tensor
+    reference_latents_BCHW: Tensor
+    poses_BFHWC: NDArray[np.uint8]
 
     def rows(self, index: Sequence[int]) -> Self:
         """Some of the clips."""

@@ -34,14 +34,14 @@ class ClipConditions:
     `keypoints_BGK`, `features_BGE`: input of the pose indicator, the reference first; None without an indicator.
     """
 
-    image_embeds_BE: Tensor  # noqa: N815
-    text_tokens_1LD: Tensor  # noqa: N815
-    reference_B3HW: Tensor  # noqa: N815
-    reference_latents_BCHW: Tensor  # noqa: N815
-    reference_pose_B3HW: Tensor | None  # noqa: N815
-    poses_BFHWC: NDArray[np.uint8]  # noqa: N815
-    keypoints_BGK: Tensor | None = None  # noqa: N815
-    features_BGE: Tensor | None = None  # noqa: N815
+    image_embeds_BE: Tensor
+    text_tokens_1LD: Tensor
+    reference_B3HW: Tensor
+    reference_latents_BCHW: Tensor
+    reference_pose_B3HW: Tensor | None
+    poses_BFHWC: NDArray[np.uint8]
+    keypoints_BGK: Tensor | None = None
+    features_BGE: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +54,11 @@ class ClipFeatures:
     """
 
     clips: ClipConditions
-    context_BLD: Tensor  # noqa: N815
-    unconditional_context_1LD: Tensor  # noqa: N815
-    frame_features_BFCHW: Tensor  # noqa: N815
-    picture_BC1HW: Tensor | None  # noqa: N815
-    reference_frame_BCHW: Tensor | None  # noqa: N815
+    context_BLD: Tensor
+    unconditional_context_1LD: Tensor
+    frame_features_BFCHW: Tensor
+    picture_BC1HW: Tensor | None
+    reference_frame_BCHW: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,10 +69,10 @@ class WindowConditions:
     indicator. `reference_frame_BCHW`: prepended to the frames. `concat_BCFHW`: features concatenated to the latents.
     """
 
-    context_BLD: Tensor  # noqa: N815
-    motion_tokens_BGQD: Tensor | None  # noqa: N815
-    reference_frame_BCHW: Tensor  # noqa: N815
-    concat_BCFHW: Tensor  # noqa: N815
+    context_BLD: Tensor
+    motion_tokens_BGQD: Tensor | None
+    reference_frame_BCHW: Tensor
+    concat_BCFHW: Tensor
 
     @classmethod
     def stack(cls, rows: Sequence[WindowConditions]) -> WindowConditions:

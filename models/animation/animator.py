@@ -41,8 +41,8 @@ class AnimationInputs:
     `signals`: name (see `models.animation.signals`) to array, at least those that the model needs.
     """
 
-    reference_HWC: NDArray[np.uint8]  # noqa: N815
-    pose_THWC: NDArray[np.uint8]  # noqa: N815
+    reference_HWC: NDArray[np.uint8]
+    pose_THWC: NDArray[np.uint8]
     seed: int
     num_steps: int | None = None
     guidance_scale: float | None = None
@@ -72,7 +72,7 @@ class Animation:
     `fallbacks`: measures taken for lack of memory, in order: `window_batch=2`, `vae_tiled`, `offloaded`.
     """
 
-    frames_THWC: NDArray[np.uint8]  # noqa: N815
+    frames_THWC: NDArray[np.uint8]
     fallbacks: tuple[str, ...] = ()
 
 

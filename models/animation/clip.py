@@ -21,8 +21,8 @@ class ClipBatch:
     `signals`: name (see `models.animation.signals`) to an array (B, …).
     """
 
-    poses_BFHWC: NDArray[np.uint8]  # noqa: N815
-    references_BHWC: NDArray[np.uint8] | None = None  # noqa: N815
+    poses_BFHWC: NDArray[np.uint8]
+    references_BHWC: NDArray[np.uint8] | None = None
     signals: Mapping[str, NDArray[Any]]
 
     @property
@@ -55,7 +55,7 @@ class ClipEncoder(Protocol):
 
     device: torch.device
     dtype: torch.dtype
-    text_tokens_1LD: Tensor | None  # noqa: N815
+    text_tokens_1LD: Tensor | None
 
     def reference_latents(self) -> Tensor:
         """(B, C, h, w) VAE latents of the references."""

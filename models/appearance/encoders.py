@@ -44,7 +44,7 @@ class FrozenEncoders:
 
     vae: Vae
     image_encoder: ImageEncoder
-    text_tokens_1LD: Tensor | None = None  # noqa: N815
+    text_tokens_1LD: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

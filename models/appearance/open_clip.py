@@ -73,7 +73,7 @@ class OpenClip:
     """
 
     image_encoder: ImageEncoder
-    empty_text_1LD: Tensor  # noqa: N815
+    empty_text_1LD: Tensor
 
 
 def load_open_clip(path: Path, config: OpenClipConfig | None = None) -> OpenClip:

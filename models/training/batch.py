@@ -31,19 +31,19 @@ class SampleBatch:
     `signals`: system-specific signals (`models.animation.signals`) by name, each (B, …).
     """
 
-    samples_B: NDArray[np.int64]  # noqa: N815
-    clips_B: NDArray[np.int64]  # noqa: N815
-    poses_BFHWC: NDArray[np.uint8]  # noqa: N815
-    reference_poses_BHWC: NDArray[np.uint8]  # noqa: N815
-    keypoints_BGK3: NDArray[np.float32]  # noqa: N815
-    pose_keypoints_BFK3: NDArray[np.float32]  # noqa: N815
-    target_frames_BF: NDArray[np.int64]  # noqa: N815
-    reference_frames_B: NDArray[np.int64]  # noqa: N815
-    mirrored_B: NDArray[np.bool_]  # noqa: N815
-    targets_BFHWC: NDArray[np.uint8] | None = None  # noqa: N815
-    references_BHWC: NDArray[np.uint8] | None = None  # noqa: N815
-    latents_BGCHW: NDArray[np.float16] | None = None  # noqa: N815
-    embeddings_BGE: NDArray[np.float16] | None = None  # noqa: N815
+    samples_B: NDArray[np.int64]
+    clips_B: NDArray[np.int64]
+    poses_BFHWC: NDArray[np.uint8]
+    reference_poses_BHWC: NDArray[np.uint8]
+    keypoints_BGK3: NDArray[np.float32]
+    pose_keypoints_BFK3: NDArray[np.float32]
+    target_frames_BF: NDArray[np.int64]
+    reference_frames_B: NDArray[np.int64]
+    mirrored_B: NDArray[np.bool_]
+    targets_BFHWC: NDArray[np.uint8] | None = None
+    references_BHWC: NDArray[np.uint8] | None = None
+    latents_BGCHW: NDArray[np.float16] | None = None
+    embeddings_BGE: NDArray[np.float16] | None = None
     signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -24,12 +24,12 @@ class NoisyBatch:
     `weights_B`: float32 weights of the rows' losses.
     """
 
-    noisy_BCFHW: Tensor  # noqa: N815
-    target_BCFHW: Tensor  # noqa: N815
-    t_B: Tensor  # noqa: N815
-    conditional_B: Tensor  # noqa: N815
-    kept_BP: Tensor  # noqa: N815
-    weights_B: Tensor  # noqa: N815
+    noisy_BCFHW: Tensor
+    target_BCFHW: Tensor
+    t_B: Tensor
+    conditional_B: Tensor
+    kept_BP: Tensor
+    weights_B: Tensor
 
     def row_losses(self, prediction_BCFHW: Tensor) -> Tensor:
         """(B) float32: weighted mean squared error of each row."""

@@ -57,8 +57,8 @@ MAX_DIFFERENCE = 2
 class PublicConditions:
     """Input of a transformer in the public code: tokens and features, not projected."""
 
-    context_RLD: Tensor  # noqa: N815
-    reference_RLD: Tensor  # noqa: N815
+    context_RLD: Tensor
+    reference_RLD: Tensor
 
 
 class PublicBlock(TransformerBlock):

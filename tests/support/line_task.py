@@ -31,8 +31,8 @@ class LineNet(nn.Module):
 
 @dataclass(frozen=True)
 class LineBatch:
-    x_BD: Tensor  # noqa: N815
-    conditional_B: Tensor  # noqa: N815
+    x_BD: Tensor
+    conditional_B: Tensor
 
 
 class LineTask:

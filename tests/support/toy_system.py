@@ -55,9 +55,9 @@ def face_crops(base: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToyConditions:
-    reference_BCHW: Tensor  # noqa: N815
-    poses_BF3HW: Tensor  # noqa: N815
-    faces_BF3HW: Tensor  # noqa: N815
+    reference_BCHW: Tensor
+    poses_BF3HW: Tensor
+    faces_BF3HW: Tensor
 
 
 class ToyNetwork(nn.Module):

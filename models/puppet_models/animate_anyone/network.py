@@ -24,8 +24,8 @@ from models.puppet_models.draft_features import DraftFeatures
 class PuppetClipConditions(ClipConditions):
     """`reference_pose_B3HW`: drawings of the references' skeletons, 0–1. `draft_BCFHW`: latents of the draft."""
 
-    reference_pose_B3HW: Tensor  # noqa: N815
-    draft_BCFHW: Tensor  # noqa: N815
+    reference_pose_B3HW: Tensor
+    draft_BCFHW: Tensor
     draft: Draft
 
     def rows(self, index: Sequence[int]) -> Self:
@@ -42,7 +42,7 @@ class PuppetClipConditions(ClipConditions):
 class PuppetReferenceConditions(ReferenceConditions):
     """`concat_RCHW`: the references' latents and pose features, concatenated to the noise of every frame."""
 
-    concat_RCHW: Tensor  # noqa: N815
+    concat_RCHW: Tensor
 
 
 class PuppetDenoiser(Denoiser):

@@ -17,7 +17,7 @@ from models.puppet_models.draft_features import DraftFeatures
 class PuppetClipConditions(ClipConditions):
     """`draft_BCFHW`: latents of the draft."""
 
-    draft_BCFHW: Tensor  # noqa: N815
+    draft_BCFHW: Tensor
     draft: Draft
 
 
