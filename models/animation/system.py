@@ -154,6 +154,8 @@ class Model:
             "system": [self.system.name, self.system.version],
             "config": dataclasses.asdict(self.variant.config),
             "encoders": self.variant.encoders,
+            "short_side_px": self.variant.short_side_px,
+            "needs": sorted(self.variant.needs),
             "signals": signals,
             "files": files,
         }

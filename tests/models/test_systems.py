@@ -136,8 +136,9 @@ def test_a_default_and_a_version_in_code_are_part_of_a_models_digest() -> None:
             changed(windows=replace(model.variant.config.windows, overlap=5)),
             changed(pose_preset="moore"),
             replace(model, system=replace(model.system, version=model.system.version + 1)),
+            replace(model, variant=replace(model.variant, short_side_px=256)),
         )
     }
-    assert len(digests) == 6
+    assert len(digests) == 7
     # Where it is drawn and what a person is told of it are no part of what it computes.
     assert replace(model, variant=replace(model.variant, notice="other")).digest(None) == model.digest(None)
