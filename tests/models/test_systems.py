@@ -1,8 +1,7 @@
-"""Models as they are registered: found by name, loaded from their files, known by their digests."""
+"""Registered models: loading from files. Names, digests and entries: `tests/models/animation/test_systems.py`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -12,40 +11,15 @@ import torch
 from tiny_animate_x import TINY
 
 from models.animate_x.network import AnimateX
-from models.animation.system import LoadOptions, Model
+from models.animation.system import LoadOptions
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.open_clip import OpenClip
 from models.appearance.vae import PUPPETS_VAE, Vae
-from models.systems import (
-    DEFAULT_MODEL,
-    FORMER_NAMES,
-    SYSTEMS,
-    UnknownModelError,
-    find_model,
-    former_name_notice,
-    model_names,
-)
+from models.systems import find_model, model_names
 from models.weights import resolve
 from models.weights.resolve import MissingWeightsError, place, shipped_path
 
 SHIPPED = [name for name in model_names() if find_model(name).variant.ships]
-
-
-def test_names_lead_to_models_and_former_names_to_todays() -> None:
-    assert find_model(DEFAULT_MODEL).variant.ships
-    for former, name in FORMER_NAMES.items():
-        assert find_model(former).name == name
-        assert name in str(former_name_notice(former))
-    assert former_name_notice(DEFAULT_MODEL) is None
-    with pytest.raises(UnknownModelError, match=r"no model is called 'animate-y'; did you mean animate-x\?"):
-        find_model("animate-y")
-    with pytest.raises(UnknownModelError, match="there are animate-anyone, animate-anyone-puppets"):
-        find_model("zzz")
-
-
-def test_names_of_models_are_of_one_system_each() -> None:
-    assert len(set(model_names())) == len(model_names())
-    assert all(name == system.name for name, system in SYSTEMS.items())
 
 
 @pytest.mark.parametrize("name", ["animate-x", "unianimate"])
@@ -118,27 +92,3 @@ def test_each_file_of_a_model_that_ships_is_part_of_its_digest(
     shipped_path(model.variant.weights).unlink()
     with pytest.raises(MissingWeightsError, match="it is part of this project"):
         model.digest(None)
-
-
-def test_a_default_and_a_version_in_code_are_part_of_a_models_digest() -> None:
-    model = find_model(DEFAULT_MODEL)
-
-    def changed(**config: Any) -> Model:
-        variant = replace(model.variant, config=replace(model.variant.config, **config))
-        return replace(model, variant=variant)
-
-    digests = {
-        each.digest(None)
-        for each in (
-            model,
-            changed(num_steps=model.variant.config.num_steps + 1),
-            changed(guidance_scale=2.0),
-            changed(windows=replace(model.variant.config.windows, overlap=5)),
-            changed(pose_preset="moore"),
-            replace(model, system=replace(model.system, version=model.system.version + 1)),
-            replace(model, variant=replace(model.variant, short_side_px=256)),
-        )
-    }
-    assert len(digests) == 7
-    # Where it is drawn and what a person is told of it are no part of what it computes.
-    assert replace(model, variant=replace(model.variant, notice="other")).digest(None) == model.digest(None)

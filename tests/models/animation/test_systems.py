@@ -68,6 +68,7 @@ def test_a_digest_depends_on_configuration_version_and_encoders(model: Model, tm
             ),
         ),
         replace(model, system=replace(model.system, version=model.system.version + 1)),
+        replace(model, variant=replace(model.variant, short_side_px=model.variant.short_side_px + 8)),
     ]
     digests = [other.digest(folder) for other in others]
     assert len({digest, *digests}) == 1 + len(digests)
