@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.cards.tables import file_table, run_list
 from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
-from models.perception.shipped import KNOWS_PUPPETS_ONLY
+from models.perception.shipped import PUPPETS_ONLY_NOTICE
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("pck", f"keypoints within {PCK_SHARE} of the character's size (PCK), all that are in the frame", "0.90"),
@@ -41,7 +41,7 @@ def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))
     text = f"""# Embedded perception
 
-{KNOWS_PUPPETS_ONLY}
+{PUPPETS_ONLY_NOTICE}
 
 `figure.safetensors` predicts 133 keypoints (COCO-WholeBody), relative depth and the mask of one character in a frame;
 `object.safetensors` predicts the mask of the object at a box or at points. Both are `PerceptionNet`s

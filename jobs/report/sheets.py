@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.depth.structured import decode_depth
 from models.masks import rle
 from models.pose.overlay import draw_skeleton
+from models.pose.skeleton import scale_keypoints
 
 Image = NDArray[np.uint8]
 
@@ -146,21 +147,17 @@ def _check_size(got: tuple[int, ...], size: tuple[int, int], label: str) -> None
 
 def _thumbnail(image: Image) -> Image:
     """Resize an image to `THUMBNAIL_PIXELS`, up or down."""
-    scale = _scale(image)
+    scale = float(np.sqrt(THUMBNAIL_PIXELS / (image.shape[0] * image.shape[1])))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     return small
 
 
-def _scale(image: Image) -> float:
-    return float(np.sqrt(THUMBNAIL_PIXELS / (image.shape[0] * image.shape[1])))
-
-
 def _skeleton(frame: Image, keypoints: NDArray[np.float32]) -> Image:
-    # Drawn on the thumbnail, to keep lines sharp. Pixel centres have integer coordinates at both sizes.
-    scaled = keypoints.copy()
-    scaled[:, :2] = (keypoints[:, :2] + 0.5) * _scale(frame) - 0.5
-    return draw_skeleton(cv2.convertScaleAbs(_thumbnail(frame), alpha=0.85), scaled)
+    # Drawn on the thumbnail, to keep lines sharp.
+    thumbnail = _thumbnail(frame)
+    scaled = scale_keypoints(keypoints, frame.shape[:2], thumbnail.shape[:2])
+    return draw_skeleton(cv2.convertScaleAbs(thumbnail, alpha=0.85), scaled)
 
 
 def _depth_colours(depth: NDArray[np.float32]) -> Image:

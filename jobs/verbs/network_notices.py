@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jobs.verbs.doctor import onnx_warnings
 from models.catalogue import entry
-from models.perception.shipped import KNOWS_PUPPETS_ONLY
+from models.perception.shipped import PUPPETS_ONLY_NOTICE
 from models.weights.entry import Loader
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig
@@ -26,7 +26,7 @@ def has_gpu() -> bool:
 
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:
     """Notices for the networks of a job, given by stage name."""
-    notices = [KNOWS_PUPPETS_ONLY] if any(config.backend == EMBEDDED for config in networks.values()) else []
+    notices = [PUPPETS_ONLY_NOTICE] if any(config.backend == EMBEDDED for config in networks.values()) else []
     gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
     if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.common.digest import file_digest
 
-KNOWS_PUPPETS_ONLY = (
+PUPPETS_ONLY_NOTICE = (
     "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
     "people, animals or photographs are unreliable."
 )

@@ -16,8 +16,8 @@ from models.perception.scores import figure_scores, object_scores
 from models.perception.shipped import (
     CHECKPOINTS,
     FIGURE_CHECKPOINT,
-    KNOWS_PUPPETS_ONLY,
     OBJECT_CHECKPOINT,
+    PUPPETS_ONLY_NOTICE,
     embedded_weights,
 )
 from models.puppets import PuppetFrame, render_frame, sample_spec
@@ -45,7 +45,7 @@ def test_shipped_checkpoints_are_small_and_described() -> None:
     assert {FIGURE_CHECKPOINT, OBJECT_CHECKPOINT} == set(files)
     assert sum(file.stat().st_size for file in files) <= 10_000_000
     card = (CHECKPOINTS / "CARD.md").read_text()
-    assert KNOWS_PUPPETS_ONLY in card
+    assert PUPPETS_ONLY_NOTICE in card
     digests = {digest for signal in ("pose", "object-masks") for digest in embedded_weights(signal).values()}
     assert all(digest in card for digest in digests), "the card is of other checkpoints: run the evaluation again"
 
