@@ -102,9 +102,8 @@ class AnimateXImplementation(Implementation[AnimateX, ClipConditions]):
 def _indicator_keypoints(clip: ClipBatch) -> NDArray[np.float32]:
     """(B, F + 1, 36): the references' joints, then those of the driving frames."""
     height, width = driving_height, driving_width = clip.poses_BFHWC.shape[2:4]
-    if (
-        DRIVING_FRAMES in clip.signals
-    ):  # absent where their embeddings are stored; keypoints are then in the poses' pixels
+    # Where embeddings are stored, there are no driving frames, and keypoints are in the poses' pixels.
+    if DRIVING_FRAMES in clip.signals:
         driving_height, driving_width = clip.signal(DRIVING_FRAMES).shape[2:4]
     rows = zip(clip.signal(REFERENCE_KEYPOINTS), clip.signal(DRIVING_KEYPOINTS), strict=True)
     return np.stack(

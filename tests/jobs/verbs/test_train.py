@@ -285,7 +285,7 @@ def test_a_killed_run_resumes_with_the_same_losses(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "strategy"),
-    [(ANYONE, "ddp"), (ANYONE, "fsdp"), (X, "fsdp")],
+    [(ANYONE, "ddp"), pytest.param(ANYONE, "fsdp", marks=pytest.mark.nightly), (X, "fsdp")],
 )
 def test_two_workers_of_ray_train_equal_one(
     ray_cluster: None,

@@ -125,13 +125,11 @@ def task_conditions(batch: SampleBatch) -> ClipConditions:
     return calls[0]
 
 
-def test_a_reference_without_keypoints_has_those_of_the_first_driving_frame() -> None:
+def test_missing_reference_keypoints_are_named() -> None:
     clip = sample_clip(sample_batch(NUM_FRAMES, (0,)))
     signals = {name: value for name, value in clip.signals.items() if name != REFERENCE_KEYPOINTS}
-    keypoints = conditions(replace(clip, signals=signals)).keypoints_BGK
-    assert keypoints is not None
-    assert torch.equal(keypoints[0, 0], keypoints[0, 1])
-    assert not torch.equal(keypoints[0, 1], keypoints[0, 2])
+    with pytest.raises(ValueError, match=REFERENCE_KEYPOINTS):
+        conditions(replace(clip, signals=signals))
 
 
 def test_keypoints_are_shares_of_the_driving_frames_size() -> None:
