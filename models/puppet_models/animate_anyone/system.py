@@ -61,9 +61,8 @@ SYSTEM = System(
             needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS}),
             short_side_px=192,
             reads_reference_picture=True,
-            notice=f"{NAME} was trained on drawn puppets of human proportions at 192 pixels. It shows that the "
-            "pipeline works; on people and photographs its results are poor. --model animate-anyone, with "
-            "published weights, is for those",
+            notice=f"{NAME} was trained on drawn puppets of human proportions at 192 pixels; on people and photographs "
+            "its results are poor. For those, use --model animate-anyone with published weights.",
         )
     },
     implementation=_implementation,

@@ -80,9 +80,8 @@ SYSTEM = System(
             needs=frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS, DRIVING_FRAMES, DRIVING_KEYPOINTS}),
             short_side_px=192,
             reads_reference_picture=True,
-            notice=f"{NAME} was trained on drawn puppets at 192 pixels. It shows how a character of any "
-            "proportions takes on a motion; on people and photographs its results are poor. --model animate-x, "
-            "with published weights, is for those",
+            notice=f"{NAME} was trained on drawn puppets at 192 pixels; on people and photographs its results are "
+            "poor. For those, use --model animate-x with published weights.",
         )
     },
     implementation=_implementation,
