@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.cli.options import Out, Set, finish, job_options
-from models.systems import FORMER_NAMES, former_name_notice, model_names
+from models.systems import FORMER_NAMES, find_model, former_name_notice, model_names
 
 if TYPE_CHECKING:
     from jobs.engine.console import Console
@@ -31,6 +31,7 @@ class _TrainGroup(TyperGroup):
         command = copy.copy(super().get_command(ctx, MODEL_COMMAND))
         assert command is not None
         command.name, command.hidden = cmd_name, False
+        command.short_help = f"Train {find_model(cmd_name).system.title} on prepared clips."
         return command
 
 
