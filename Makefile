@@ -10,7 +10,8 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/zoetrope demo demo
 
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# A worker and its Ray cluster take up to 4 GB of memory.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 PYTEST_ARGS ?=
 
 test: $(INSTALLED)

@@ -21,15 +21,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest workers share the cores
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Number of pytest workers of `-n auto`.
-
-    One more than cores, since tests of jobs mostly wait for processes to start; at most 4, since a worker and its Ray
-    cluster take up to 4 GB of memory.
-    """
-    return min(4, len(os.sched_getaffinity(0)) + 1)
-
-
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Runs a test on one PyTorch thread: small networks are many times slower on two threads of busy cores."""

@@ -14,6 +14,7 @@ import pytest
 import ray.cloudpickle
 import toy_system
 from puppet_media import write_driving, write_reference
+from small_jobs import tracking_uri
 from small_prepared import write_prepared
 
 from jobs.cli.main import main
@@ -35,7 +36,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def zoetrope(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
     def run(*arguments: object, tracked: bool = True) -> tuple[int, str]:
-        tracking = ("--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}") if tracked else ()
+        tracking = ("--tracking-uri", tracking_uri(tmp_path / "mlflow.db")) if tracked else ()
         monkeypatch.setattr(sys, "argv", ["zoetrope", *map(str, arguments), *tracking])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_jobs import Corpus, options, small_config
+from small_jobs import Corpus, options, small_config, tracking_uri
 
 from jobs.engine.console import Console
 from jobs.verbs.ingest import ingest
@@ -26,7 +26,7 @@ SETTINGS = ("prepare.decode.short_side_px=64", "workers.default.actors=1", "limi
 
 def command(clips: Path, out: Path, *more: str) -> list[str]:
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    tracking = f"sqlite:///{out.parent / 'mlflow.db'}"
+    tracking = tracking_uri(out.parent / "mlflow.db")
     return [ZOETROPE, "prepare", str(clips), "--out", str(out), "--tracking-uri", tracking, "--json", *settings, *more]
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import toy_animation
 from puppet_media import write_driving, write_reference, write_scenery
-from small_jobs import Corpus, options, small_config
+from small_jobs import Corpus, options, small_config, tracking_uri
 from toy_animation import ToySystem, failing_model, published_model, toy_model
 
 from jobs.engine.console import Console
@@ -257,7 +257,7 @@ def command(*arguments: object, seconds_per_step: float = 0.0) -> list[str]:
 def test_one_picture_and_one_video_by_command_line(media: Path, tmp_path: Path) -> None:
     arguments = ["animate", "--reference", media / "a.png", "--driving", media / "a.mp4", "--model", "toy"]
     arguments += ["--out", tmp_path / "out", "--size", 64, 96, "--steps", 2, "--seed", 5, "--keep-audio", "--json"]
-    arguments += ["--set", "workers.default.actors=1", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    arguments += ["--set", "workers.default.actors=1", "--tracking-uri", tracking_uri(tmp_path / "mlflow.db")]
     done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] == 1
@@ -271,6 +271,7 @@ def test_one_picture_and_one_video_by_command_line(media: Path, tmp_path: Path) 
         assert container.streams.audio[0].codec_context.name == "aac"
 
 
+@pytest.mark.nightly  # tests/pipelines/engine/test_driver_killed.py kills drivers of a cheaper pipeline
 @pytest.mark.slow
 def test_a_killed_driver_resumes_to_the_same_videos(media: Path, tmp_path: Path) -> None:
     requests = write_requests(
@@ -278,7 +279,7 @@ def test_a_killed_driver_resumes_to_the_same_videos(media: Path, tmp_path: Path)
     )
 
     def start(out: Path, seconds_per_step: float) -> subprocess.Popen[bytes]:
-        arguments = ["animate", requests, "--out", out, "--tracking-uri", f"sqlite:///{out}.db"]
+        arguments = ["animate", requests, "--out", out, "--tracking-uri", tracking_uri(out.with_suffix(".db"))]
         arguments += ["--set", "workers.default.actors=1"]
         return subprocess.Popen(
             command(*arguments, seconds_per_step=seconds_per_step),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from small_jobs import options
+from small_jobs import options, tracking_uri
 from small_prepared import write_prepared
 from tiny_animate_anyone import TINY, tiny_recipe, write_appearance
 from tiny_animate_x import TINY as TINY_ANIMATE_X
@@ -260,7 +260,7 @@ def test_a_killed_run_resumes_with_the_same_losses(
     out = tmp_path / "killed"
     command = [
         *(sys.executable, "-m", "jobs.cli", "train", ANYONE, str(prepared), "--out", str(out)),
-        *("--config", str(tmp_path / "recipe.yaml"), "--tracking-uri", f"sqlite:///{tmp_path / 'killed.db'}", "--json"),
+        *("--config", str(tmp_path / "recipe.yaml"), "--tracking-uri", tracking_uri(tmp_path / "killed.db"), "--json"),
     ]
     for seen in ("step-00000003.json", "step-00000009.json"):
         process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
