@@ -44,6 +44,7 @@ finally:
 """
 
 
+@pytest.mark.nightly  # takes a minute to start its nodes; tests/pipelines/engine/test_runner.py kills single workers
 @pytest.mark.slow
 def test_a_node_dies_and_every_row_is_there(corpus: Corpus, tmp_path: Path) -> None:
     import pyarrow as pa

@@ -35,6 +35,7 @@ def ids_of(dataset: Path) -> list[str]:
     return sorted(names)
 
 
+@pytest.mark.nightly  # the test below and those of `dataset_lock` refuse a second job in one process
 @pytest.mark.slow
 def test_the_second_job_is_refused_and_later_does_the_rest(corpus: Corpus, tmp_path: Path) -> None:
     table = pq.read_table(corpus.clips)

@@ -16,6 +16,7 @@ from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from pipelines.prepare import steps
 from stages.outcome import Reason
 
 NUM_MUTATED = 12
@@ -52,8 +53,15 @@ def end_of(row: dict[str, Any]) -> str:
     return str(row["reason"]) if row["status"] == "failed" else "ok"
 
 
+# Only `decode` reads files; the networks after it take a minute.
+@pytest.mark.parametrize(
+    "num_stages", [pytest.param(1, id="decode"), pytest.param(None, id="all", marks=pytest.mark.nightly)]
+)
 @pytest.mark.slow
-def test_each_file_ends_as_one_row_with_its_reason(ray_cluster: None, tmp_path: Path) -> None:
+def test_each_file_ends_as_one_row_with_its_reason(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_stages: int | None
+) -> None:
+    monkeypatch.setattr("jobs.verbs.prepare.steps", lambda *arguments: steps(*arguments)[:num_stages])
     (tmp_path / "media").mkdir()
     cases = media.cases(tmp_path / "media")
     expected = {case.name: case.expected for case in cases}

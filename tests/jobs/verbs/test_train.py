@@ -285,7 +285,8 @@ def test_a_killed_run_resumes_with_the_same_losses(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "strategy"),
-    [(ANYONE, "ddp"), pytest.param(ANYONE, "fsdp", marks=pytest.mark.nightly), (X, "fsdp")],
+    # tests/models/training/test_parallel.py compares FSDP without Ray.
+    [(ANYONE, "ddp"), *(pytest.param(name, "fsdp", marks=pytest.mark.nightly) for name in (ANYONE, X))],
 )
 def test_two_workers_of_ray_train_equal_one(
     ray_cluster: None,
