@@ -178,6 +178,7 @@ def test_rows_are_grouped_so_that_a_worker_loads_each_model_once(
     assert sorted(loaded) == ["second", "toy"]
 
 
+@pytest.mark.nightly  # tests/jobs/verbs/test_prepare.py runs the same verbs
 def test_retry_report_and_compact(
     ray_cluster: None, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
