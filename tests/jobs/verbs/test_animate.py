@@ -255,6 +255,7 @@ def command(*arguments: object, seconds_per_step: float = 0.0) -> list[str]:
     ]
 
 
+@pytest.mark.nightly  # tests/docs/test_pages.py runs the command, in `docs/animate.md`
 def test_one_picture_and_one_video_by_command_line(media: Path, tmp_path: Path) -> None:
     arguments = ["animate", "--reference", media / "a.png", "--driving", media / "a.mp4", "--model", "toy"]
     arguments += ["--out", tmp_path / "out", "--size", 64, 96, "--steps", 2, "--seed", 5, "--keep-audio", "--json"]
