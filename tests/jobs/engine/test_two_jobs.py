@@ -35,7 +35,7 @@ def ids_of(dataset: Path) -> list[str]:
     return sorted(names)
 
 
-@pytest.mark.nightly  # the test below and those of `dataset_lock` refuse a second job in one process
+@pytest.mark.nightly  # the test below and tests/pipelines/engine/test_lock.py refuse a second job without running one
 @pytest.mark.slow
 def test_the_second_job_is_refused_and_later_does_the_rest(corpus: Corpus, tmp_path: Path) -> None:
     table = pq.read_table(corpus.clips)
