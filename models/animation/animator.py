@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.animation.clip import ClipBatch
 from models.animation.implementation import Implementation
-from models.animation.signals import DRIVING_FRAMES, REFERENCE_KEYPOINTS, REFERENCE_POSE
+from models.animation.signals import DRIVING_FRAMES, PER_CLIP_SIGNALS
 from models.appearance.encoders import FrozenEncoders
 from models.appearance.vae import LATENT_PX, to_images
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
@@ -27,7 +27,6 @@ OnStep = Callable[[int, int], None]
 """Called after each denoising step with the number of steps done and the total."""
 
 GPU_WINDOW_BATCH = 8
-_PER_CLIP_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +55,7 @@ class AnimationInputs:
             return np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)]) if missing else frames
 
         signals = {
-            name: (array if name in _PER_CLIP_SIGNALS else extended(array))[None]
-            for name, array in self.signals.items()
+            name: (array if name in PER_CLIP_SIGNALS else extended(array))[None] for name, array in self.signals.items()
         }
         return ClipBatch(
             references_BHWC=self.reference_HWC[None], poses_BFHWC=extended(self.pose_THWC)[None], signals=signals
@@ -176,7 +174,7 @@ class Animator:
             raise ValueError(f"skeleton drawings must be (T, {height}, {width}, 3) with T >= 1, got {poses.shape}")
         if missing := sorted(self.needs - inputs.signals.keys()):
             raise ValueError(f"{self.name} reads the signals {missing}, got {sorted(inputs.signals)}")
-        for name in self.needs - _PER_CLIP_SIGNALS:
+        for name in self.needs - PER_CLIP_SIGNALS:
             if len(inputs.signals[name]) != len(poses):
                 raise ValueError(
                     f"{self.name}: {len(poses)} skeleton drawings go with as many {name}, got "

@@ -26,8 +26,25 @@ DRIVING_FRAMES = "driving_frames"
 DRIVING_KEYPOINTS = "driving_keypoints"
 """float32 (T, 133, 3): keypoints of the driving frames in their pixels, not retargeted."""
 
+REFERENCE_MASK = "reference_mask"
+"""bool (H, W): the character's pixels in the reference."""
+SCENE_FRAMES = "scene_frames"
+"""uint8 (T, H, W, 3): frames of the video whose scene and objects stay, of the output's size."""
+AGNOSTIC_MASK = "agnostic_mask"
+"""bool (T, H, W): shape-agnostic area around the video's own character; a network sees the scene outside it."""
+OBJECT_FRAMES = "object_frames"
+"""uint8 (T, H, W, 3): pixels of the objects that stay, black elsewhere."""
+OBJECT_MASK = "object_mask"
+"""bool (T, H, W): visible pixels of these objects; empty without objects."""
+STRUCTURED_DEPTH = "structured_depth"
+"""uint8 (T, H, W): depth along the drawn skeleton, 1 (farthest in the clip) to 255 (nearest); 0 off the skeleton."""
+
 BASE_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS, DRIVING_FRAMES, DRIVING_KEYPOINTS})
 """Signals that the pipeline provides for every system."""
+SCENE_SIGNALS = frozenset({SCENE_FRAMES, AGNOSTIC_MASK, OBJECT_FRAMES, OBJECT_MASK, STRUCTURED_DEPTH})
+"""Signals of a model that sets the character into the driving video: its output is a frame of that video."""
+PER_CLIP_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, REFERENCE_MASK})
+"""Signals without a frame axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

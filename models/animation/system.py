@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from models.animation.signals import Signal
+from models.animation.signals import SCENE_SIGNALS, Signal
 from models.appearance.encoders import ENCODER_SETS, EncoderSet, FrozenEncoders
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.weights.entry import Hub, Weights
@@ -71,6 +71,11 @@ class Variant:
     def ships(self) -> bool:
         """Whether the network's weights are part of the project."""
         return self.weights.hub is Hub.PACKAGE
+
+    @property
+    def keeps_scene(self) -> bool:
+        """Whether the output is the driving video with another character, not the reference picture in motion."""
+        return bool(self.needs & SCENE_SIGNALS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

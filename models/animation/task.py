@@ -34,8 +34,8 @@ class DiffusionTask:
     Args:
         encoders: frozen; moved to `device`, on which the network is trained.
         stages: that the system is trained in.
-        keep_bytes: memory for the encodings of pictures, each computed once. Not used where the recipe crops at random:
-            no picture is then drawn twice.
+        keep_bytes: memory for the encodings of pictures, each computed once. Not used where the recipe crops or
+            recomposes at random: no picture is then drawn twice.
 
     Raises:
         ValueError: an unknown stage, or a recipe that the network cannot be trained with.
@@ -66,7 +66,7 @@ class DiffusionTask:
         self._implementation = implementation
         for frozen in (encoders.vae, encoders.image_encoder):
             frozen.eval().requires_grad_(False).to(device)
-        keep_bytes = keep_bytes if recipe.sampling.min_crop_share == 1 else 0
+        keep_bytes = keep_bytes if recipe.sampling.repeats_pictures else 0
         self._encoders, self._device = encoders, device
         self._latents = Encodings(encoders.vae.encode, device=device, keep_bytes=keep_bytes)
         self._embeds = Encodings(encoders.image_encoder, device=device, keep_bytes=keep_bytes)

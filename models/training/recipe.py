@@ -106,6 +106,43 @@ class LossConfig:
             )
 
 
+SceneMask = Literal["agnostic", "box", "exact"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneSamplingConfig:
+    """Samples in which a character is set into its scene (Animate Anyone 2, arXiv 2502.06145, §3.2 and §4.1).
+
+    Args:
+        mask: area without the scene: "agnostic", with numbers of blocks k_h and k_w drawn for every sample; or, for
+            ablations, the character's "box" or its "exact" mask.
+        scale_share: share of samples in which the character and its objects are enlarged and set back into the clip, so
+            that the mask, which is that of the original size, is too small. The paper gives no rate.
+        max_scale: largest scale; scales are uniform from 1. The paper gives no range.
+        known_share: share of samples whose first `known_frames` frames are given whole, with an empty mask, as the
+            last frames of the clip before are when a long video is made clip by clip.
+        known_frames: see `known_share`.
+    """
+
+    mask: SceneMask = "agnostic"
+    scale_share: float = 0.5
+    max_scale: float = 1.25
+    known_share: float = 0.0
+    known_frames: int = 1
+
+    def __post_init__(self) -> None:
+        if self.mask not in get_args(SceneMask):
+            raise ValueError(f"unknown mask '{self.mask}', expected one of {', '.join(get_args(SceneMask))}")
+        if not (0 <= self.scale_share <= 1 and 0 <= self.known_share <= 1):
+            raise ValueError(
+                f"expected 0 <= scale_share <= 1 and 0 <= known_share <= 1, got {self.scale_share}, {self.known_share}"
+            )
+        if self.max_scale < 1 or self.known_frames < 1:
+            raise ValueError(
+                f"expected max_scale >= 1 and known_frames >= 1, got {self.max_scale} and {self.known_frames}"
+            )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingConfig:
     """Training sample cut from a clip: target frames, their skeletons, and a reference frame.
@@ -120,6 +157,7 @@ class SamplingConfig:
         mirror_share: share of samples flipped horizontally.
         pose_preset: key of `models.pose.pose_map.PRESETS`; None: the model's own.
         explicit_indicator: augmentation of the target skeletons before they are drawn; None disables it.
+        scene: signals of the scene, for systems that set the character into a video; None: the samples have none.
     """
 
     height_px: int = 768
@@ -131,6 +169,7 @@ class SamplingConfig:
     mirror_share: float = 0.0
     pose_preset: str | None = None
     explicit_indicator: ExplicitIndicatorConfig | None = None
+    scene: SceneSamplingConfig | None = None
 
     def __post_init__(self) -> None:
         if self.height_px < 8 or self.width_px < 8 or self.height_px % 8 or self.width_px % 8:
@@ -145,6 +184,11 @@ class SamplingConfig:
                 "expected 0 < min_crop_share <= 1 and 0 <= mirror_share <= 1, got "
                 f"{self.min_crop_share} and {self.mirror_share}"
             )
+
+    @property
+    def repeats_pictures(self) -> bool:
+        """Whether a frame of a clip is the same picture in every sample."""
+        return self.min_crop_share == 1 and self.scene is None
 
     @property
     def span(self) -> int:

@@ -48,8 +48,8 @@ def stored_features(
     """
     if any(signal.reads_frames for signal in signals):
         return "the system computes signals from the frames"
-    if sampling.min_crop_share < 1 or sampling.mirror_share > 0:
-        return "the recipe crops at random or mirrors"
+    if not sampling.repeats_pictures or sampling.mirror_share > 0:
+        return "the recipe recomposes, crops at random or mirrors"
     ledger = Ledger(Storage(corpus.url), "clip_id")
     with duckdb.connect() as connection:
         connection.register("corpus", corpus.clips.select(["clip_id"]))
