@@ -57,8 +57,9 @@ def sample_interaction(
 ) -> PuppetVideoSpec:
     """Sample a single-shot video of a whole human character and the objects that it handles or meets. Deterministic.
 
-    The camera is static. `kind` is sampled if None; naming the sampled kind changes nothing. Other arguments as in `sample_spec`. Of the motion, an interaction
-    keeps what it does not need itself: a walk keeps the arms, a throw the legs.
+    The camera is static. `kind` is sampled if None; naming the sampled kind changes nothing. Other arguments as in
+    `sample_spec`. Of the motion, an interaction keeps what it does not need itself: a walk keeps the arms, a throw the
+    legs.
 
     Raises:
         ValueError: the kind is unknown, or as in `sample_spec`.
