@@ -66,7 +66,7 @@ def train(
     with dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
         store.sweep()
-        corpus = open_corpus(prepared, recipe.sampling, limit=options.limit)
+        corpus = open_corpus(prepared, recipe.sampling, limit=options.limit, truth=config.data.truth is not None)
         latest = store.latest()
         stored = stored_features(
             corpus,

@@ -60,6 +60,16 @@ def decode(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
     return np.ascontiguousarray(masks.transpose(0, 2, 1))
 
 
+def areas(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    """Number of pixels (T) of the masks of one clip, without decoding them.
+
+    Raises:
+        ValueError: a code is damaged; the message names the frame.
+        TypeError: `counts` is not bytes.
+    """
+    return np.array([_run_lengths(code["counts"], t)[1::2].sum() for t, code in enumerate(codes)], np.int64)
+
+
 def _size(code: Mapping[str, Any], t: int) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in code["size"])

@@ -12,15 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.masks.resize import resize_masks
 from models.pose.skeleton import mirror_keypoints
 from models.training.recipe import SamplingConfig
 
 # Separate random streams: an additional draw in one does not change the numbers of another.
-ORDER, SPEC, NOISE, POSE_AUGMENT = range(4)
+ORDER, SPEC, NOISE, POSE_AUGMENT, SCENE = range(5)
 
 
 def stream(seed: int, name: int, number: int) -> np.random.Generator:
-    """Random generator of the stream `name` (`ORDER`, `SPEC`, `NOISE`, `POSE_AUGMENT`) for one epoch or sample."""
+    """Random generator of the stream `name` (`ORDER`, `SPEC`, …) for one epoch or sample."""
     return np.random.default_rng([seed, name, number])
 
 
@@ -57,17 +58,27 @@ class SampleSpec:
     mirrored: bool
 
 
-def sample_spec(num_frames: int, config: SamplingConfig, rng: np.random.Generator) -> SampleSpec:
+def sample_spec(
+    num_frames: int,
+    config: SamplingConfig,
+    rng: np.random.Generator,
+    *,
+    references_T: NDArray[np.bool_] | None = None,
+) -> SampleSpec:
     """Draw frames and crop at random from a clip of `num_frames`.
 
+    `references_T`: frames that may be the reference; None: all.
+
     Raises:
-        ValueError: the clip is shorter than the span of the targets.
+        ValueError: the clip is shorter than the span of the targets, or no frame may be the reference.
     """
     if num_frames < config.span:
         raise ValueError(f"a clip of {num_frames} frames is too short, targets span {config.span}")
     first = int(rng.integers(num_frames - config.span + 1))
     last = first + config.span - 1
-    frames = np.arange(num_frames)
+    frames = np.arange(num_frames) if references_T is None else np.flatnonzero(references_T)
+    if not len(frames):
+        raise ValueError(f"expected at least one of {num_frames} frames that may be the reference, got none")
     distance = np.maximum(first - frames, frames - last)
     far = (
         frames[distance >= config.sample_margin]
@@ -96,8 +107,17 @@ def cut_frames(frames_THWC: NDArray[np.uint8], spec: SampleSpec, config: Samplin
             part = cv2.resize(
                 part, (config.width_px, config.height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
             )
-        picture[:] = part[:, ::-1] if spec.mirrored else part
+        picture[:] = cv2.flip(part, 1) if spec.mirrored else part
     return out
+
+
+def cut_masks(masks_THW: NDArray[np.bool_], spec: SampleSpec, config: SamplingConfig) -> NDArray[np.bool_]:
+    """Masks (T, height_px, width_px) of the output of `cut_frames`, of masks of the frames' size."""
+    top, left, height, width = _part(masks_THW.shape[1:3], spec, config)
+    part = resize_masks(masks_THW[:, top : top + height, left : left + width], (config.height_px, config.width_px))
+    if not spec.mirrored:
+        return np.ascontiguousarray(part)
+    return np.stack([cv2.flip(np.ascontiguousarray(mask).view(np.uint8), 1) for mask in part]).view(np.bool_)
 
 
 def cut_keypoints(

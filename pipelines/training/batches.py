@@ -146,4 +146,6 @@ class _Samples:
 
 
 def _sample_bytes(sampling: SamplingConfig) -> int:
-    return (2 * sampling.num_frames + 1) * sampling.height_px * sampling.width_px * 3
+    # A scene adds two videos, two masks and a depth.
+    frame_bytes = 6 if sampling.scene is None else 15
+    return (frame_bytes * sampling.num_frames + 3) * sampling.height_px * sampling.width_px

@@ -1,4 +1,4 @@
-"""Keypoints, stored features and frames of prepared clips for training samples."""
+"""Keypoints, stored features, scenes and frames of prepared clips for training samples."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from models.training.recipe import SamplingConfig
 from models.training.sample_spec import SampleSpec, covering_short_side
 from models.video.window import working_size
 from pipelines.engine.ledger import Ledger
-from pipelines.training.corpus import Corpus
-from pipelines.training.ground_truth import true_keypoints
+from pipelines.training.clip_scene import ClipScene, CodedScene
+from pipelines.training.corpus import Corpus, scene_columns
+from pipelines.training.ground_truth import true_keypoints, true_keypoints_and_scene
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
 from stages.io.clip_reader import ClipReader, DecodeConfig
@@ -27,15 +28,17 @@ _DECODED_MULTIPLE = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipData:
-    """Keypoints, features and frames of a whole clip, or of one sample (reference first).
+    """Keypoints, features, scene and frames of a whole clip, or of one sample (reference first).
 
-    `frames`: None, or only the frame of the reference, if stored features replace pictures.
+    `frames`: None, or only the frame of the reference, if stored features replace pictures; None in a clip whose frames
+    are not kept. `scene`: with masks of the frames' size; coded in a clip whose frames are not kept.
     """
 
     keypoints: NDArray[np.float32]
     latents: NDArray[np.float16] | None
     embeddings: NDArray[np.float16] | None
     frames: NDArray[np.uint8] | None = None
+    scene: ClipScene | CodedScene | None = None
 
     def select(self, indices: list[int]) -> ClipData:
         """Select frames by index."""
@@ -44,6 +47,7 @@ class ClipData:
             latents=None if self.latents is None else self.latents[indices],
             embeddings=None if self.embeddings is None else self.embeddings[indices],
             frames=None if self.frames is None else self.frames[indices],
+            scene=None if self.scene is None else self.scene.select(indices),
         )
 
 
@@ -53,7 +57,7 @@ class ClipSource:
     Args:
         stored: stored features that replace pictures; None: all frames of a sample are decoded.
         decode: decoder settings.
-        truth: folder with the ground truth of puppet videos; None: keypoints of the dataset.
+        truth: folder with the ground truth of puppet videos; None: keypoints and scene of the dataset.
     """
 
     def __init__(
@@ -77,28 +81,36 @@ class ClipSource:
         """Close the reader."""
         self._reader.close()
 
-    def read(self, clip: int, row: Row, spec: SampleSpec) -> ClipData:
-        """Read the reference and the targets of a sample.
+    def open(self, clip: int, row: Row) -> ClipData:
+        """Read a whole clip, for `read`; without frames unless they are kept.
 
         `clip`: index of the clip in the corpus. `row`: its row.
 
         Raises:
             BadRow: the clip can no longer be read.
         """
-        indices = [spec.reference, *spec.targets]
-        if self._keep:
-            if clip not in self._kept:
-                frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
-                self._kept[clip] = replace(self._signals(row), frames=frames)
-            return self._kept[clip].select(indices)
-        signals = self._signals(row).select(indices)
-        if self._num_pictures == 0:
-            return signals
+        if not self._keep:
+            return self._signals(row)
+        if clip not in self._kept:
+            signals = self._signals(row)
+            frames = None if self._num_pictures == 0 else self._frames(row, 0, row["num_frames"], 1)
+            self._kept[clip] = _with_frames(signals, frames)
+        return self._kept[clip]
+
+    def read(self, data: ClipData, row: Row, spec: SampleSpec) -> ClipData:
+        """Select the reference and the targets of a sample from a clip (`open`), and decode their frames if not kept.
+
+        Raises:
+            BadRow: the clip can no longer be read.
+        """
+        selected = data.select([spec.reference, *spec.targets])
+        if self._keep or self._num_pictures == 0:
+            return selected
         parts = [self._frames(row, spec.reference, 1, 1)]
         if self._num_pictures is None:
             step = spec.targets[1] - spec.targets[0] if len(spec.targets) > 1 else 1
             parts.append(self._frames(row, spec.targets[0], len(spec.targets), step))
-        return replace(signals, frames=np.concatenate(parts))
+        return _with_frames(selected, np.concatenate(parts))
 
     def _frames(self, row: Row, first: int, num_frames: int, step: int) -> NDArray[np.uint8]:
         window = {
@@ -112,12 +124,14 @@ class ClipSource:
         return frames
 
     def _signals(self, row: Row) -> ClipData:
-        """Read keypoints and stored features of a clip from the dataset."""
+        """Read keypoints, stored features and scene of a clip from the dataset, or from the ground truth."""
         features: dict[str, tuple[int, ...]] = {}
         if self._stored is not None:
             features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
-        times = [] if self._truth is None else ["frame_seconds"]
-        columns = ["work_key", "keypoints", *times, *features]
+        more = [] if self._truth is None else ["frame_seconds"]
+        if self._sampling.scene is not None:
+            more += scene_columns(truth=self._truth is not None)
+        columns = ["work_key", "keypoints", *more, *features]
         stored = self._ledger.read_row(row["file"], row["clip_id"], columns=columns)
         if stored is None or stored["work_key"] != row["work_key"]:
             raise BadRow(Reason.SOURCE_CHANGED, "its row was rewritten after the start of training")
@@ -126,16 +140,33 @@ class ClipSource:
                 raise BadRow(Reason.INVALID_ROW, f"{row['num_frames']} frames, but {name} of {len(stored[name])}")
         try:
             unpacked = {name: unpack(stored[name], shape) for name, shape in features.items()}
+            keypoints, scene = self._keypoints_and_scene({**row, **stored})
         except ValueError as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
-        keypoints = np.asarray(stored["keypoints"], np.float32)
-        if self._truth is not None:
-            keypoints = true_keypoints(self._truth, {**row, **stored})
         return ClipData(
             keypoints=keypoints,
             latents=unpacked.get("vae_latents"),
             embeddings=unpacked.get("clip_embeddings"),
+            scene=scene,
         )
+
+    def _keypoints_and_scene(self, row: Row) -> tuple[NDArray[np.float32], ClipScene | CodedScene | None]:
+        if self._truth is None:
+            scene = None if self._sampling.scene is None else CodedScene.of(row)
+            return np.asarray(row["keypoints"], np.float32), scene
+        if self._sampling.scene is None:
+            return true_keypoints(self._truth, row), None
+        return true_keypoints_and_scene(self._truth, row)
+
+
+def _with_frames(data: ClipData, frames: NDArray[np.uint8] | None) -> ClipData:
+    """Clip with its frames, and with its scene at their size."""
+    if data.scene is None or frames is None:
+        return replace(data, frames=frames)
+    try:
+        return replace(data, frames=frames, scene=data.scene.at((frames.shape[1], frames.shape[2])))
+    except (TypeError, ValueError) as error:
+        raise BadRow(Reason.INVALID_ROW, str(error)) from error
 
 
 def num_pictures(stored: StoredFeatures | None) -> int | None:
@@ -144,7 +175,7 @@ def num_pictures(stored: StoredFeatures | None) -> int | None:
 
 
 def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatures | None) -> float:
-    """Memory of the pictures and features of all clips, in bytes."""
+    """Memory of the pictures, masks and features of all clips, in bytes."""
     frame_bytes = 0
     if stored is not None:
         frame_bytes = STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
@@ -157,4 +188,6 @@ def _clips_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeature
         short = covering_short_side((height, width), sampling)
         work_width, work_height = working_size(width, height, short_side_px=short, multiple=_DECODED_MULTIPLE)
         areas.append(work_width * work_height)
-    return float(((np.array(areas)[which] * 3 + frame_bytes) * counts).sum())
+    # Three bytes of colour, and one for each of the two masks.
+    pixel_bytes = 3 if sampling.scene is None else 5
+    return float(((np.array(areas)[which] * pixel_bytes + frame_bytes) * counts).sum())

@@ -49,10 +49,15 @@ class Corpus:
         return digest([self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()])
 
 
-def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None) -> Corpus:
+def scene_columns(*, truth: bool) -> list[str]:
+    """Columns that samples with a scene read besides keypoints; beside ground truth, the prompts of its objects."""
+    return ["objects"] if truth else ["character_mask", "object_masks", "depth_png", "depth_min", "depth_max"]
+
+
+def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None, truth: bool = False) -> Corpus:
     """Open the clips of a prepared dataset that have status ok and enough frames for a sample.
 
-    `limit`: use only the first clips by id.
+    `limit`: use only the first clips by id. `truth`: whether ground truth replaces predicted signals.
 
     Raises:
         TrainingDataError: there is no dataset, it lacks a column, or it has no such clip.
@@ -63,7 +68,8 @@ def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None)
         if not relation:
             raise TrainingDataError(f"{url} holds no prepared clips; give the folder that `zoetrope prepare` wrote to")
         present = column_names(connection, relation)
-        if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status") if name not in present]:
+        scene = [] if sampling.scene is None else scene_columns(truth=truth)
+        if missing := [name for name in (*CLIP_COLUMNS, "keypoints", "status", *scene) if name not in present]:
             raise TrainingDataError(
                 f"{url} lacks the columns {missing}; expected the dataset that `zoetrope prepare` writes"
             )

@@ -7,7 +7,8 @@ samples in a thread or with Ray Data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig
 from models.training.sample_spec import (
     POSE_AUGMENT,
+    SCENE,
     SPEC,
     ClipOrder,
     SampleSpec,
@@ -37,8 +39,11 @@ from models.training.sample_spec import (
     sample_spec,
     stream,
 )
-from pipelines.training.clip_source import ClipSource, num_pictures
+from models.training.scene_spec import SceneSpec, scene_spec
+from pipelines.training.clip_scene import MIN_REFERENCE_PX, ClipScene
+from pipelines.training.clip_source import ClipData, ClipSource, num_pictures
 from pipelines.training.corpus import Corpus
+from pipelines.training.scene_samples import PosedPictures, scene_sample
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
 from stages.io.clip_reader import DecodeConfig
@@ -80,6 +85,15 @@ class TrainingDataConfig:
 
 class UnusableClipError(RuntimeError):
     """A prepared clip can no longer be read, or does not allow a signal."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Draws:
+    """Random draws of one sample."""
+
+    spec: SampleSpec
+    change: PoseChange = UNCHANGED
+    scene: SceneSpec = field(default_factory=SceneSpec)
 
 
 class SampleMaker:
@@ -130,13 +144,22 @@ class SampleMaker:
     def beginning(self, clip: int, *, num_frames: int) -> SampleBatch:
         """Sample with up to `num_frames` first frames of a clip as targets and the first of them as reference.
 
+        With a scene, the reference is the first frame of the clip with a character, and masks follow the rule of
+        inference.
+
         Raises:
             UnusableClipError: the clip cannot be used; the message names it.
         """
         row = self._row(clip)
-        frames = range(min(num_frames, row["num_frames"]))
-        spec = SampleSpec(targets=tuple(frames), reference=0, crop_share=1.0, crop_place=(0.5, 0.5), mirrored=False)
-        return self._assemble(-1, clip, row, spec, UNCHANGED)
+        data = self._open(clip, row)
+        spec = SampleSpec(
+            targets=tuple(range(min(num_frames, row["num_frames"]))),
+            reference=0 if data.scene is None else int(data.scene.references_T.argmax()),
+            crop_share=1.0,
+            crop_place=(0.5, 0.5),
+            mirrored=False,
+        )
+        return self._assemble(-1, clip, row, data, _Draws(spec=spec))
 
     def close(self) -> None:
         """Close the decoder."""
@@ -149,8 +172,27 @@ class SampleMaker:
     def _sample(self, number: int) -> SampleBatch:
         clip = self._order[number]
         row = self._row(clip)
-        spec = sample_spec(row["num_frames"], self.sampling, stream(self.seed, SPEC, number))
-        return self._assemble(number, clip, row, spec, self._change(number))
+        data = self._open(clip, row)
+        spec = sample_spec(
+            row["num_frames"],
+            self.sampling,
+            stream(self.seed, SPEC, number),
+            references_T=None if data.scene is None else data.scene.references_T,
+        )
+        scene, config = SceneSpec(), self.sampling.scene
+        if config is not None:
+            scene = scene_spec(self.sampling.num_frames, config, stream(self.seed, SCENE, number))
+        return self._assemble(number, clip, row, data, _Draws(spec=spec, change=self._change(number), scene=scene))
+
+    def _open(self, clip: int, row: Row) -> ClipData:
+        with _readable(row):
+            data = self._source.open(clip, row)
+        if data.scene is not None and not data.scene.references_T.any():
+            raise UnusableClipError(
+                f"clip {row['clip_id']} shows its character in no frame: each mask has fewer than {MIN_REFERENCE_PX} "
+                "pixels; leave its video out, or let prepare reject such clips"
+            )
+        return data
 
     def _change(self, number: int) -> PoseChange:
         config = self.sampling.explicit_indicator
@@ -158,18 +200,14 @@ class SampleMaker:
             return UNCHANGED
         return sample_change(stream(self.seed, POSE_AUGMENT, number), config, pool_size=len(self._anchors))
 
-    def _assemble(self, number: int, clip: int, row: Row, spec: SampleSpec, change: PoseChange) -> SampleBatch:
-        try:
-            data = self._source.read(clip, row, spec)
-        except BadRow as error:
-            raise UnusableClipError(
-                f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
-                "put its video back or prepare the clips again, and run the same command"
-            ) from error
+    def _assemble(self, number: int, clip: int, row: Row, data: ClipData, draws: _Draws) -> SampleBatch:
+        spec = draws.spec
+        with _readable(row):
+            data = self._source.read(data, row, spec)
         frames, keypoints, work_size_px = data.frames, data.keypoints, (row["work_height_px"], row["work_width_px"])
         pictures = None if frames is None else cut_frames(frames[: self._num_pictures], spec, self.sampling)
         # Only the drawn keypoints of the targets are augmented.
-        drawn = np.concatenate([keypoints[:1], self._augmented(keypoints[1:], change, row)])
+        drawn = np.concatenate([keypoints[:1], self._augmented(keypoints[1:], draws.change, row)])
         keypoints, drawn = (
             cut_keypoints(
                 points,
@@ -180,6 +218,19 @@ class SampleMaker:
             )
             for points in (keypoints, drawn)
         )
+        scene_signals: dict[str, NDArray[Any]] = {}
+        if pictures is not None and isinstance(data.scene, ClipScene):
+            sample = PosedPictures(pictures_GHWC=pictures, keypoints_GK3=keypoints, drawn_GK3=drawn)
+            sample, scene_signals = scene_sample(
+                sample,
+                data,
+                data.scene,
+                work_size_px=work_size_px,
+                sampling=self.sampling,
+                spec=spec,
+                scene_spec=draws.scene,
+            )
+            pictures, keypoints, drawn = sample.pictures_GHWC, sample.keypoints_GK3, sample.drawn_GK3
         height_px, width_px = self.sampling.height_px, self.sampling.width_px
         poses = draw_poses(drawn, height_px=height_px, width_px=width_px, preset=self._preset)
         return SampleBatch(
@@ -196,7 +247,10 @@ class SampleMaker:
             mirrored_B=np.array([spec.mirrored]),
             latents_BGCHW=None if data.latents is None else data.latents[None],
             embeddings_BGE=None if data.embeddings is None else data.embeddings[None],
-            signals=self._own_signals(row, pictures, poses, keypoints, drawn),
+            signals={
+                **self._own_signals(row, pictures, poses, keypoints, drawn),
+                **{name: array[None] for name, array in scene_signals.items()},
+            },
         )
 
     def _own_signals(
@@ -227,3 +281,15 @@ class SampleMaker:
             anchor = self._anchors[change.anchor].copy()
             anchor[:, :2] *= row["work_height_px"]
         return apply_change(keypoints, change, anchor)
+
+
+@contextmanager
+def _readable(row: Row) -> Iterator[None]:
+    """Make an `UnusableClipError` of the `BadRow` of a clip."""
+    try:
+        yield
+    except BadRow as error:
+        raise UnusableClipError(
+            f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
+            "put its video back or prepare the clips again, and run the same command"
+        ) from error

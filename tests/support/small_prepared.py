@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from models.masks.rle import encode
 from models.puppets import render, sample_spec
+from models.puppets.render import PuppetFrame
+from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import CLIP_COLUMNS, OUTCOME_COLUMNS, PREPARED_COLUMNS, PROVENANCE_COLUMNS
@@ -16,6 +20,7 @@ from stages.base import Stage
 from stages.io.storage import Storage
 from stages.prepare.decode import DecodeConfig, DecodeStage
 from stages.prepare.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
+from stages.prepare.structured_depth import StructuredDepthConfig, StructuredDepthStage
 
 COLUMNS = {**CLIP_COLUMNS, **PREPARED_COLUMNS, **OUTCOME_COLUMNS, **PROVENANCE_COLUMNS}
 FPS = 12.0
@@ -29,9 +34,11 @@ def write_prepared(
     size_px: tuple[int, int] = (64, 64),
     failed: int = 0,
     features: bool = False,
+    scene: bool = False,
 ) -> Path:
     """`num_clips` clips of one shot each, the last `failed` of them with an outcome other than ok. `features`: with
-    what the embedded VAE and image encoder make of their frames.
+    what the embedded VAE and image encoder make of their frames. `scene`: with true masks and structured depth, and
+    their ground truth in the folder `truth` beside the dataset.
     """
     ledger = Ledger(Storage(str(folder / "prepared")), "clip_id")
     (folder / "videos").mkdir(parents=True, exist_ok=True)
@@ -47,6 +54,7 @@ def write_prepared(
     for index in range(num_clips):
         spec = sample_spec(index, size_px=size_px, num_shots=1, duration_seconds=num_frames / FPS, still_camera=True)
         frames = list(render(spec, FPS, num_frames))
+        seconds = [number / FPS for number in range(num_frames)]
         path = folder / "videos" / f"{index}.mp4"
         write_h264(path, (frame.rgb for frame in frames), fps=FPS)
         keypoints = np.stack([frame.keypoints for frame in frames])
@@ -64,13 +72,17 @@ def write_prepared(
             "frame_step": 1,
             "work_width_px": size_px[1],
             "work_height_px": size_px[0],
-            "frame_seconds": [number / FPS for number in range(num_frames)],
+            "frame_seconds": seconds,
             "keypoints": keypoints,
             "status": "ok" if index < num_clips - failed else "rejected",
             "work_key": f"key-{index}",
             "committed_at": 0,
             "weights": {name: digest for stage in stages for name, digest in stage.weights().items()},
         }
+        if scene:
+            row |= _scene(frames, keypoints)
+            (folder / "truth").mkdir(exist_ok=True)
+            write_truth(folder / "truth" / f"{index}.npz", frames, frame_seconds=seconds, shot_starts_seconds=[0.0])
         for stage in stages:
             row = stage(row)
         row.pop("frames", None)
@@ -79,3 +91,16 @@ def write_prepared(
         stage.close()
     ledger.compact()
     return folder / "prepared"
+
+
+def _scene(frames: list[PuppetFrame], keypoints: NDArray[np.float32]) -> dict[str, Any]:
+    """Columns of masks, prompted objects and structured depth."""
+    depth = np.stack([frame.depth for frame in frames])
+    coded = StructuredDepthStage(StructuredDepthConfig()).process({"keypoints": keypoints, "depth": depth})
+    objects = {name: np.stack([frame.object_masks[name] for frame in frames]) for name in frames[0].object_masks}
+    return {
+        **coded,
+        "character_mask": encode(np.stack([frame.character_mask for frame in frames])),
+        "object_masks": [{"object_id": name, "masks": encode(masks)} for name, masks in objects.items()],
+        "objects": [{"object_id": name, "seconds": 0.0} for name in objects],
+    }
