@@ -51,7 +51,8 @@ def standing_yaw(item: ObjectSpec, interaction: InteractionSpec | None, seconds:
 
 def _turning(interaction: InteractionSpec, yaw: float, seconds: float) -> float | None:
     """Yaw during the turn towards `yaw`, None after it."""
-    if seconds >= interaction.turn_seconds:
+    # A throw begins before the clip does: `seconds` may be negative.
+    if interaction.turn_seconds == 0 or seconds >= interaction.turn_seconds:
         return None
     share = ramp(seconds / interaction.turn_seconds)
     return interaction.turn_from + (yaw - interaction.turn_from) * share
