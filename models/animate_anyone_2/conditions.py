@@ -70,26 +70,39 @@ class WindowConditions:
     @property
     def num_bytes(self) -> int:
         """Memory of the tensors."""
-        return sum(tensor.nbytes for tensor in (self.pose_BCFHW, self.concat_BCFHW, *self.objects, *self.presence))
+        alone = [value for value in self._values().values() if isinstance(value, Tensor)]
+        return sum(tensor.nbytes for tensor in (*alone, *self.objects, *self.presence))
 
-    def rows(self, index: Sequence[int]) -> WindowConditions:
+    def rows(self, index: Sequence[int]) -> Self:
         """Some of the windows."""
         rows = list(index)
-        return WindowConditions(
-            pose_BCFHW=self.pose_BCFHW[rows],
-            concat_BCFHW=self.concat_BCFHW[rows],
+        selected: dict[str, Any] = {
+            name: value[rows] for name, value in self._values().items() if isinstance(value, Tensor)
+        }
+        return replace(
+            self,
+            **selected,
             objects=tuple(level[rows] for level in self.objects),
             presence=tuple(level[rows] for level in self.presence),
             conditional=tuple(self.conditional[row] for row in rows),
         )
 
     @classmethod
-    def stack(cls, windows: Sequence[WindowConditions]) -> WindowConditions:
+    def stack(cls, windows: Sequence[Self]) -> Self:
         """Windows of several batches as one."""
-        return cls(
-            pose_BCFHW=torch.cat([window.pose_BCFHW for window in windows]),
-            concat_BCFHW=torch.cat([window.concat_BCFHW for window in windows]),
+        first = windows[0]
+        joined: dict[str, Any] = {
+            name: torch.cat([getattr(window, name) for window in windows])
+            for name, value in first._values().items()
+            if isinstance(value, Tensor)
+        }
+        return replace(
+            first,
+            **joined,
             objects=tuple(torch.cat(levels) for levels in zip(*(window.objects for window in windows), strict=True)),
             presence=tuple(torch.cat(levels) for levels in zip(*(window.presence for window in windows), strict=True)),
             conditional=tuple(row for window in windows for row in window.conditional),
         )
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -50,31 +50,38 @@ class Denoiser(UNet):
         `windows`: unconditional rows first. `reference`: of the conditional rows, or of one for all of them; None where
         there are none.
         """
+        hidden_NCHW = self.hidden(latents_BCFHW, t_B, windows, reference)
+        return by_clip(self.conv_out(hidden_NCHW), latents_BCFHW.shape[2])
+
+    def hidden(
+        self,
+        latents_BCFHW: Tensor,
+        t_B: Tensor,
+        windows: WindowConditions,
+        reference: Sequence[BlockConditions] | None,
+    ) -> Tensor:
+        """Input of the last convolution, (N, C, H, W)."""
         num_frames = latents_BCFHW.shape[2]
-        x = self.conv_in(_by_frame(torch.cat([latents_BCFHW, windows.concat_BCFHW], 1)))
+        x = self.conv_in(by_frame(torch.cat([latents_BCFHW, windows.concat_BCFHW], 1)))
         objects = None
         if windows.objects:
             objects = ObjectFeatures(
-                levels=[_by_frame(level) for level in windows.objects],
-                presence=[_by_frame(level) for level in windows.presence],
+                levels=[by_frame(level) for level in windows.objects],
+                presence=[by_frame(level) for level in windows.presence],
             )
         x = self.forward_features(
-            x + _by_frame(windows.pose_BCFHW),
+            x + by_frame(windows.pose_BCFHW),
             t_B.repeat_interleave(num_frames),
             reference,
             objects=objects,
             num_frames=num_frames,
             num_unconditional=windows.conditional.count(False),
         )
-        predicted: Tensor = self.conv_out(functional.silu(self.conv_norm_out(x)))
-        return _by_clip(predicted, num_frames)
+        return functional.silu(self.conv_norm_out(x))
 
 
 class AnimateAnyone2(nn.Module):
     """Everything that is trained, without image encoder and VAE."""
-
-    windows_depend_on_reference = False
-    """Whether `window_conditions` differ between conditional and unconditional rows."""
 
     def __init__(self, config: AnimateAnyone2Config) -> None:
         super().__init__()
@@ -90,7 +97,11 @@ class AnimateAnyone2(nn.Module):
         self.object_guider = (
             ObjectGuider(unet.in_channels + config.mask_channels, unet.widths) if config.objects == "blending" else None
         )
-        self.denoiser = Denoiser(config)
+        self.denoiser = self.new_denoiser()
+
+    def new_denoiser(self) -> Denoiser:
+        """The denoiser of this configuration, with random weights."""
+        return Denoiser(self.config)
 
     def reference_conditions(self, clips: ClipConditions) -> list[BlockConditions]:
         """Image tokens and ReferenceNet features, as keys and values of the denoiser's transformers.
@@ -138,10 +149,10 @@ class AnimateAnyone2(nn.Module):
         for chunk in _chunks(frames):
             drawings_BF3HW = unit_images(clips.poses_BFHWC[:, chunk], like.device, like.dtype)
             features = self.pose_guider(drawings_BF3HW.flatten(0, 1))
-            pose.append(_by_clip(features, len(chunk)))
+            pose.append(by_clip(features, len(chunk)))
             if self.pose_modulation is not None:
                 depth_BF1HW = unit_images(clips.depth_BFHW[:, chunk, ..., None], like.device, like.dtype)
-                merged.append(_by_clip(self.pose_modulation.merge(features, depth_BF1HW.flatten(0, 1)), len(chunk)))
+                merged.append(by_clip(self.pose_modulation.merge(features, depth_BF1HW.flatten(0, 1)), len(chunk)))
         pose_BCFHW = torch.cat(pose, 2)
         if self.pose_modulation is None:
             return pose_BCFHW
@@ -178,23 +189,23 @@ class AnimateAnyone2(nn.Module):
         if self.object_guider is None:
             return (), ()
         num_frames = mask_B1FHW.shape[2]
-        levels: list[Tensor] = self.object_guider(_by_frame(objects_BCFHW))
-        mask_N1HW = _by_frame(mask_B1FHW)
+        levels: list[Tensor] = self.object_guider(by_frame(objects_BCFHW))
+        mask_N1HW = by_frame(mask_B1FHW)
         if self.config.object_extent == "frame":
             mask_N1HW = mask_N1HW.amax((2, 3), keepdim=True).expand_as(mask_N1HW)
         presence = [functional.adaptive_max_pool2d(mask_N1HW, level.shape[2:]) for level in levels]
         return (
-            tuple(_by_clip(level, num_frames) for level in levels),
-            tuple(_by_clip(level, num_frames) for level in presence),
+            tuple(by_clip(level, num_frames) for level in levels),
+            tuple(by_clip(level, num_frames) for level in presence),
         )
 
 
-def _by_frame(x_BCFHW: Tensor) -> Tensor:
+def by_frame(x_BCFHW: Tensor) -> Tensor:
     """(B · F, C, H, W) in channels-last memory order."""
     return x_BCFHW.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _by_clip(x_NCHW: Tensor, num_frames: int) -> Tensor:
+def by_clip(x_NCHW: Tensor, num_frames: int) -> Tensor:
     """(B, C, F, H, W) of B · F frames."""
     return x_NCHW.reshape(-1, num_frames, *x_NCHW.shape[1:]).transpose(1, 2)
 
