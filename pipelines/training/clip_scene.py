@@ -15,8 +15,8 @@ from models.masks.resize import resize_masks
 from models.masks.rle import areas, decode, encode
 from stages.base import Row
 
-MIN_REFERENCE_PX = 64
-"""Least area of a character, in pixels of its mask, for a frame to be a reference."""
+MIN_REFERENCE_SHARE = 0.0025
+"""Least area of a character, relative to its frame, for the frame to be a reference."""
 
 Codes = Sequence[Mapping[str, Any]]
 
@@ -75,7 +75,8 @@ class CodedScene:
             raise ValueError(f"masks, depth and keypoints must have equal numbers of frames, got {sorted(lengths)}")
         keypoints = np.asarray(row["keypoints"], np.float32)
         return cls(
-            references_T=areas(row["character_mask"]) >= MIN_REFERENCE_PX,
+            references_T=areas(row["character_mask"])
+            >= MIN_REFERENCE_SHARE * np.prod([code["size"] for code in row["character_mask"]], axis=1),
             character=row["character_mask"],
             objects=objects,
             depth=CodedDepth(png=row["depth_png"], minimum=row["depth_min"], maximum=row["depth_max"]),
@@ -94,7 +95,7 @@ class CodedScene:
     ) -> CodedScene:
         """Scene of masks, depth (NaN where there is none) and keypoints, all of one size."""
         return cls(
-            references_T=character_THW.sum(axis=(1, 2)) >= MIN_REFERENCE_PX,
+            references_T=character_THW.mean(axis=(1, 2)) >= MIN_REFERENCE_SHARE,
             character=encode(character_THW),
             objects=[encode(masks) for masks in objects],
             depth=CodedDepth(png=[b""] * len(character_THW), minimum=0.0, maximum=0.0),

@@ -152,7 +152,7 @@ class ClipSource:
         try:
             unpacked = {name: unpack(stored[name], shape) for name, shape in features.items()}
             keypoints, scene = self._keypoints_and_scene({**row, **stored})
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
         return ClipData(
             keypoints=keypoints,
