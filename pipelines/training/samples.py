@@ -40,7 +40,7 @@ from models.training.sample_spec import (
     stream,
 )
 from models.training.scene_spec import SceneSpec, scene_spec
-from pipelines.training.clip_scene import MIN_REFERENCE_PX, ClipScene
+from pipelines.training.clip_scene import MIN_REFERENCE_SHARE, ClipScene
 from pipelines.training.clip_source import ClipData, ClipSource, num_pictures
 from pipelines.training.corpus import Corpus
 from pipelines.training.scene_samples import PosedPictures, scene_sample
@@ -57,14 +57,14 @@ class TrainingDataConfig:
 
     Args:
         decode: allowed sources and limits of the decoder. The size is set by the recipe.
-        keep_gib: cache of each worker for decoded frames and stored features. If the whole corpus fits, clips are read
-            once; otherwise each sample decodes only the frames that it needs.
+        keep_gib: cache of each worker. If the whole corpus fits, clips are read once; or else, if all but the frames
+            fits, each sample decodes only the frames that it needs; or else it reads everything.
         prefetch_batches: batches computed ahead of the training step.
         workers: sample workers per training worker. `cpus`: CPUs of each.
         samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.
         truth: folder or URL with the ground truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`); its
-            keypoints replace the predicted ones. Noisy keypoints make the model average over positions, which blurs
-            limbs.
+            keypoints replace the predicted ones, and its masks and depth those of samples with a scene. Noisy keypoints
+            make the model average over positions, which blurs limbs.
     """
 
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -189,8 +189,8 @@ class SampleMaker:
             data = self._source.open(clip, row)
         if data.scene is not None and not data.scene.references_T.any():
             raise UnusableClipError(
-                f"clip {row['clip_id']} shows its character in no frame: each mask has fewer than {MIN_REFERENCE_PX} "
-                "pixels; leave its video out, or let prepare reject such clips"
+                f"clip {row['clip_id']} shows its character in no frame: each mask covers less than "
+                f"{MIN_REFERENCE_SHARE:.2%} of its frame; leave its video out, or let prepare reject such clips"
             )
         return data
 
@@ -221,15 +221,16 @@ class SampleMaker:
         scene_signals: dict[str, NDArray[Any]] = {}
         if pictures is not None and isinstance(data.scene, ClipScene):
             sample = PosedPictures(pictures_GHWC=pictures, keypoints_GK3=keypoints, drawn_GK3=drawn)
-            sample, scene_signals = scene_sample(
-                sample,
-                data,
-                data.scene,
-                work_size_px=work_size_px,
-                sampling=self.sampling,
-                spec=spec,
-                scene_spec=draws.scene,
-            )
+            with _readable(row):
+                sample, scene_signals = scene_sample(
+                    sample,
+                    data,
+                    data.scene,
+                    work_size_px=work_size_px,
+                    sampling=self.sampling,
+                    spec=spec,
+                    scene_spec=draws.scene,
+                )
             pictures, keypoints, drawn = sample.pictures_GHWC, sample.keypoints_GK3, sample.drawn_GK3
         height_px, width_px = self.sampling.height_px, self.sampling.width_px
         poses = draw_poses(drawn, height_px=height_px, width_px=width_px, preset=self._preset)

@@ -30,6 +30,7 @@ from models.training.sample_spec import SampleSpec, cut_masks
 from models.training.scene_spec import SceneSpec, masks_without_scene
 from pipelines.training.clip_scene import ClipScene
 from pipelines.training.clip_source import ClipData
+from stages.outcome import BadRow, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,9 @@ def scene_sample(
 
     `sample`: as cut by `spec`. `data`: the same frames and keypoints, the latter in pixels of `work_size_px`, before
     that cut. `scene`: the scene of `data`.
+
+    Raises:
+        BadRow: the character is too thin to be seen in the reference.
     """
     assert sampling.scene is not None
     character, objects = (cut_masks(masks[1:], spec, sampling) for masks in (scene.character_THW, scene.objects_THW))
@@ -99,11 +103,17 @@ def _reference(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
     """Picture, keypoints and mask of the character on a random background, of the sample's size."""
     assert data.frames is not None
-    frame = data.frames[0]
+    frame, mask = data.frames[0], scene.character_THW[0]
+    if not mask.any():
+        raise BadRow(
+            Reason.INVALID_ROW,
+            f"at {frame.shape[1]} x {frame.shape[0]} pixels nothing is left of the character's mask in frame "
+            f"{spec.reference}, the reference",
+        )
     in_frame = scale_keypoints(data.keypoints[0], work_size_px, frame.shape[:2])
-    cropped = crop_to_character(frame, in_frame, size_px=size_px, mask_HW=scene.character_THW[0])
+    cropped = crop_to_character(frame, in_frame, size_px=size_px, mask_HW=mask)
+    assert cropped.mask_HW is not None
     picture, keypoints, mask = cropped.picture_HWC, cropped.keypoints_K3, cropped.mask_HW
-    assert mask is not None
     if spec.mirrored:
         picture, mask = picture[:, ::-1], np.ascontiguousarray(mask[:, ::-1])
         keypoints = mirror_keypoints(keypoints, width_px=size_px[1])

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scene_sources import ROWS, SAMPLING, samples, source
 from small_prepared import write_prepared
 
 from models.animation.signals import (
@@ -19,51 +20,20 @@ from models.animation.signals import (
     STRUCTURED_DEPTH,
 )
 from models.masks.agnostic import agnostic_masks
-from models.masks.rle import decode, encode
+from models.masks.rle import decode
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.skeleton import MIRROR
 from models.training.batch import SampleBatch
-from models.training.recipe import SamplingConfig, SceneSamplingConfig
-from pipelines.training.batches import SampleSource, ray_batches
-from pipelines.training.corpus import open_corpus
-from pipelines.training.samples import TrainingDataConfig, UnusableClipError
+from models.training.recipe import SceneSamplingConfig
+from pipelines.training.batches import ray_batches
+from pipelines.training.samples import UnusableClipError
 
-SAMPLING = SamplingConfig(
-    height_px=64,
-    width_px=48,
-    num_frames=3,
-    frame_step=2,
-    sample_margin=2,
-    min_crop_share=0.8,
-    mirror_share=0.5,
-    scene=SceneSamplingConfig(scale_share=0.5, max_scale=1.3, known_share=0.3),
-)
 WHOLE = replace(SAMPLING, width_px=64, min_crop_share=1.0, mirror_share=0.0, scene=SceneSamplingConfig(scale_share=0.0))
-ROWS = "rows-000000.parquet"
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_prepared(tmp_path_factory.mktemp("prepared"), num_clips=5, scene=True)
-
-
-def source(prepared: Path, sampling: SamplingConfig = SAMPLING, **config: object) -> SampleSource:
-    truth = config.get("truth")
-    return SampleSource(
-        corpus=open_corpus(str(prepared), sampling, truth=truth is not None),
-        sampling=sampling,
-        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]
-        preset="embedded",
-        seed=7,
-    )
-
-
-def samples(settings: SampleSource, numbers: range) -> SampleBatch:
-    maker = settings.maker()
-    try:
-        return maker.batch(numbers)
-    finally:
-        maker.close()
 
 
 def assert_equal(one: SampleBatch, other: SampleBatch) -> None:
@@ -98,10 +68,15 @@ def test_a_sample_has_every_signal_of_the_scene(prepared: Path) -> None:
 
 
 def test_a_sample_depends_only_on_its_number(prepared: Path) -> None:
-    """Covers cached and partially decoded clips, single samples and batches, and any order."""
+    """Covers cached, partly cached and uncached clips, single samples and batches, and any order."""
     kept, parts = source(prepared).maker(), source(prepared, keep_gib=0.0).maker()
     batch = kept.batch(range(3, 9))
     assert_equal(parts.batch(range(3, 9)), batch)
+    # The masks of all clips fit into this, and their frames do not.
+    without_frames = source(prepared, keep_gib=0.001).maker()
+    without_frames.batch(range(5))
+    assert_equal(without_frames.batch(range(3, 9)), batch)
+    without_frames.close()
     assert_equal(SampleBatch.of([parts.batch([number]) for number in (3, 4, 5, 6, 7, 8)]), batch)
     assert batch.mirrored_B.any()
     assert not batch.mirrored_B.all()
@@ -263,44 +238,3 @@ def test_beginning_follows_the_rule_of_inference(prepared: Path) -> None:
     assert np.array_equal(clip.signals[AGNOSTIC_MASK], agnostic_masks(masks[0])[None])
     assert np.array_equal(clip.signals[SCENE_FRAMES], clip.targets_BFHWC)
     assert clip.reference_frames_B.tolist() == [0]
-
-
-def without_character(prepared: Path, folder: Path, shown: list[int]) -> Path:
-    """The dataset with character masks in some frames only, and its first clip alone."""
-    table = pq.read_table(prepared / ROWS).slice(0, 1)
-    masks = decode(table["character_mask"][0].as_py())
-    masks[[t for t in range(len(masks)) if t not in shown]] = False
-    column = pa.array([encode(masks)], table.schema.field("character_mask").type)
-    index = table.schema.get_field_index("character_mask")
-    (folder / "prepared").mkdir()
-    pq.write_table(table.set_column(index, table.schema.field(index), column), folder / "prepared" / ROWS)
-    return folder / "prepared"
-
-
-def test_a_frame_without_the_character_is_no_reference(prepared: Path, tmp_path: Path) -> None:
-    some = without_character(prepared, tmp_path, [2, 9])
-    batch = samples(source(some), range(12))
-    assert set(batch.reference_frames_B) == {2, 9}
-    shown = np.isin(batch.target_frames_BF, [2, 9])
-    empty = ~batch.signals[AGNOSTIC_MASK].any(axis=(2, 3))
-    assert empty[~shown].all()
-    maker = source(some).maker()
-    assert maker.beginning(0, num_frames=3).reference_frames_B.tolist() == [2]
-    maker.close()
-
-
-def test_a_clip_without_the_character_is_an_error_naming_it(prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnusableClipError, match="clip clip-000 shows its character in no frame"):
-        samples(source(without_character(prepared, tmp_path, [])), range(1))
-
-
-def test_damaged_masks_are_an_error_naming_the_clip(prepared: Path, tmp_path: Path) -> None:
-    table = pq.read_table(prepared / ROWS).slice(0, 1)
-    codes = table["object_masks"][0].as_py()
-    codes[0]["masks"][3]["counts"] = b"oo"
-    index = table.schema.get_field_index("object_masks")
-    column = pa.array([codes], table.schema.field(index).type)
-    (tmp_path / "prepared").mkdir()
-    pq.write_table(table.set_column(index, table.schema.field(index), column), tmp_path / "prepared" / ROWS)
-    with pytest.raises(UnusableClipError, match=r"clip clip-000 .*InvalidRow: mask of frame 3"):
-        samples(source(tmp_path / "prepared"), range(1))
