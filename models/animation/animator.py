@@ -38,6 +38,8 @@ class AnimationInputs:
     `seed`: of the noise, which is drawn on the CPU: the same for every device, batch and worker.
     `num_steps`, `guidance_scale`: None is the model's default.
     `signals`: name (see `models.animation.signals`) to array, at least those that the model needs.
+    `long_video`: how more frames than a window holds are sampled: `windows` that overlap or, for models that keep the
+      scene, a `chain` of clips, each of which is given the last frames of the one before.
     """
 
     reference_HWC: NDArray[np.uint8]
@@ -46,6 +48,7 @@ class AnimationInputs:
     num_steps: int | None = None
     guidance_scale: float | None = None
     signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    long_video: str = "windows"
 
     def clip(self, num_frames: int) -> ClipBatch:
         """A batch of one clip of `num_frames` frames: where that is more than T, the last frame is repeated."""
