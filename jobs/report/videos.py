@@ -52,7 +52,7 @@ def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
         candidates = connection.execute(query, [Status.OK, count * _CANDIDATES_PER_VIDEO]).fetchall()
     shown: list[ShownVideo] = []
     for values in candidates:
-        row = dict.fromkeys(_COLUMNS) | dict(zip(columns, values, strict=True))
+        row: dict[str, Any] = {**dict.fromkeys(_COLUMNS), **dict(zip(columns, values, strict=True))}
         try:
             mp4 = ledger.storage.read(row["side_by_side_uri"])
         except OSError as error:  # deleted since
@@ -95,4 +95,4 @@ def _placement(row: dict[str, Any]) -> str | None:
         return None
     scale, x, y = row["character_scale"], row["offset_x"] or 0.0, row["offset_y"] or 0.0
     size = "" if scale is None else f", {scale:g} times as large"
-    return row["placement_rule"] + size + (f", moved by {x:g}, {y:g}" if x or y else "")
+    return f"{row['placement_rule']}{size}" + (f", moved by {x:g}, {y:g}" if x or y else "")

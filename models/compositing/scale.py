@@ -49,7 +49,8 @@ def ground_points(character_THW: NDArray[np.bool_]) -> NDArray[np.float32]:
         return np.tile(np.array([(width - 1) / 2, height - 1], np.float32), (num_frames, 1))
     points = np.stack([(columns[shown] @ np.arange(width)) / counts[shown], bottoms[shown] - 1], axis=1)
     nearest = np.abs(np.arange(num_frames)[:, None] - shown).argmin(axis=1)
-    return points[nearest].astype(np.float32)
+    on_ground: NDArray[np.float32] = points[nearest].astype(np.float32)
+    return on_ground
 
 
 def scale_about(

@@ -1,4 +1,4 @@
-"""Depth at the joints of a skeleton, and structured depth drawn from it along any skeleton, a retargeted one included."""
+"""Depth at the joints of a skeleton, and structured depth drawn from it, along a retargeted skeleton as well."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.depth.structured import LINE_WIDTH_SHARE
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.skeleton import BODY_LIMBS, FACE, FEET_LIMBS, LEFT_HAND_LIMBS, RIGHT_HAND_LIMBS
 
-LINE_WIDTH_SHARE = 0.02
-"""Width of a limb relative to the character's size, as in `stages.prepare.structured_depth`."""
 SEARCH_SHARE = 0.02
 """Distance within which a joint's depth is looked for, relative to the shorter side of the frame."""
 
 _THICK = np.array([*BODY_LIMBS, *FEET_LIMBS])
 _THIN = np.array([*LEFT_HAND_LIMBS, *RIGHT_HAND_LIMBS, *((k, k) for k in range(FACE.start, FACE.stop))])
 _LIMBS = np.concatenate([_THICK, _THIN])
-_LEVELS_PER_PIECE = 6
+_LEVELS_PER_PIECE = 8
 """Largest difference of drawn depth between neighbouring pieces of a limb that is long enough to be divided."""
 _PIECE_PX = 2.0
 """Least length of a piece of a limb."""
@@ -77,23 +76,29 @@ def draw_structured_depth(
         keypoints_TK3: (T, 133, 3) in pixels of the drawing; those below `min_score` are not visible.
         size_px: height and width of the drawing.
         line_width_share: width of a limb relative to the character's size.
+
+    Raises:
+        ValueError: a visible keypoint is not finite.
     """
     visible = keypoints_TK3[..., 2] >= min_score
+    if not np.isfinite(keypoints_TK3[visible]).all():
+        raise ValueError(f"keypoints that score at least {min_score} must have finite coordinates")
     levels = _levels(np.where(visible, joint_depth_TK, np.nan))
     starts, ends = _LIMBS.T
     first, last = levels[:, starts], levels[:, ends]
     first, last = np.where(np.isnan(first), last, first), np.where(np.isnan(last), first, last)
     frames, limbs = np.nonzero(visible[:, starts] & visible[:, ends] & ~np.isnan(first))
-    xy = np.clip(keypoints_TK3[..., :2], -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX).astype(np.float64)
-    values, which, from_xy, to_xy = _pieces(
+    keypoints = np.clip(keypoints_TK3, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX)
+    xy = keypoints[..., :2].astype(np.float64)
+    values, which, ends_px = _pieces(
         xy[frames, starts[limbs]], xy[frames, ends[limbs]], first[frames, limbs], last[frames, limbs]
     )
-    width_px = max(1.0, line_width_share * character_size_px(keypoints_TK3, min_score=min_score))
+    width_px = max(1.0, line_width_share * character_size_px(keypoints, min_score=min_score))
     widths = np.where(limbs < len(_THICK), max(1, round(width_px)), max(1, round(width_px / 2)))
     canvases = np.zeros((len(keypoints_TK3), *size_px), np.uint8)
-    drawn = (array.tolist() for array in (frames[which], from_xy, to_xy, values, widths[which]))
-    for t, start, end, value, width in zip(*drawn, strict=True):
-        cv2.line(canvases[t], start, end, value, width, cv2.LINE_8, _SUBPIXEL_BITS)
+    drawn = (array.tolist() for array in (frames[which], *ends_px.T, values, widths[which]))
+    for t, x0, y0, x1, y1, value, width in zip(*drawn, strict=True):
+        cv2.line(canvases[t], (x0, y0), (x1, y1), value, width, cv2.LINE_8, _SUBPIXEL_BITS)
     return canvases
 
 
@@ -103,7 +108,8 @@ def _levels(depth_TK: NDArray[np.floating]) -> NDArray[np.float64]:
     if not len(known):
         return np.full(depth_TK.shape, np.nan)
     near, far = known.min(), known.max()
-    return 255.0 - (depth_TK - near) * (254.0 / ((far - near) or 1.0))
+    levels: NDArray[np.float64] = 255.0 - (depth_TK - near) * (254.0 / ((far - near) or 1.0))
+    return levels
 
 
 def _pieces(
@@ -111,8 +117,8 @@ def _pieces(
     end_N2: NDArray[np.float64],
     first_N: NDArray[np.float64],
     last_N: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Divide limbs into pieces of one level each, the farthest first: level, limb, start and end in 1/16 pixel.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Divide limbs into pieces of one level each, the farthest first: level, limb, and x0, y0, x1, y1 in 1/16 pixel.
 
     Drawn in this order, nearer pieces cover farther ones.
     """
@@ -126,9 +132,8 @@ def _pieces(
     order = np.argsort(levels, kind="stable")
     along = (end_N2 - start_N2)[which] * (1 << _SUBPIXEL_BITS)
     origin = start_N2[which] * (1 << _SUBPIXEL_BITS)
-    from_xy = np.rint(origin + begin[:, None] * along).astype(int)
-    to_xy = np.rint(origin + (begin + step)[:, None] * along).astype(int)
-    return np.rint(levels).astype(int)[order], which[order], from_xy[order], to_xy[order]
+    ends_px = np.concatenate([origin + begin[:, None] * along, origin + (begin + step)[:, None] * along], axis=1)
+    return np.rint(levels).astype(int)[order], which[order], np.rint(ends_px).astype(int)[order]
 
 
 def _offsets(radius_px: int) -> list[tuple[int, int]]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.overlay import rasterise_skeleton
 
+LINE_WIDTH_SHARE = 0.02
+"""Width of a limb relative to the character's size: that of an OpenPose skeleton of a whole person."""
 STEPS = 65534
 """Number of steps between the nearest (value 1) and the farthest depth (value 65535) of a clip."""
 

@@ -107,7 +107,7 @@ def cut_frames(frames_THWC: NDArray[np.uint8], spec: SampleSpec, config: Samplin
             part = cv2.resize(
                 part, (config.width_px, config.height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
             )
-        picture[:] = part[:, ::-1] if spec.mirrored else part
+        picture[:] = cv2.flip(part, 1) if spec.mirrored else part
     return out
 
 
@@ -115,7 +115,9 @@ def cut_masks(masks_THW: NDArray[np.bool_], spec: SampleSpec, config: SamplingCo
     """Masks (T, height_px, width_px) of the output of `cut_frames`, of masks of the frames' size."""
     top, left, height, width = _part(masks_THW.shape[1:3], spec, config)
     part = resize_masks(masks_THW[:, top : top + height, left : left + width], (config.height_px, config.width_px))
-    return np.ascontiguousarray(part[:, :, ::-1] if spec.mirrored else part)
+    if not spec.mirrored:
+        return np.ascontiguousarray(part)
+    return np.stack([cv2.flip(np.ascontiguousarray(mask).view(np.uint8), 1) for mask in part]).view(np.bool_)
 
 
 def cut_keypoints(

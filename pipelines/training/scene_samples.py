@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,7 +82,7 @@ def scene_sample(
     return changed, {
         SCENE_FRAMES: scene_frames,
         AGNOSTIC_MASK: hidden,
-        OBJECT_FRAMES: targets * objects[..., None],
+        OBJECT_FRAMES: np.stack([cv2.copyTo(*pair) for pair in zip(targets, objects.view(np.uint8), strict=True)]),
         OBJECT_MASK: objects,
         STRUCTURED_DEPTH: draw_structured_depth(depths[:, MIRROR] if spec.mirrored else depths, drawn, size_px),
         REFERENCE_MASK: reference_mask,

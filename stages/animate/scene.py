@@ -47,7 +47,6 @@ class SceneStage(Stage[SceneConfig]):
         objects = row["driving_objects"]
         return {
             "scene_frames": scene,
-            # No pixel of the driving character may show, not even one that it covers in part.
             "agnostic_mask": agnostic_area(characters, placement_of(row)),
             "object_mask": np.zeros(scene.shape[:3], np.bool_) if objects is None else resize_masks(objects, size_px),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.depth.structured import encode_depth, skeleton_masks
+from models.depth.structured import LINE_WIDTH_SHARE, encode_depth, skeleton_masks
 from models.pose.extent import CONFIDENT_SCORE
 from stages.base import Row, Stage
 
@@ -14,8 +14,8 @@ from stages.base import Row, Stage
 class StructuredDepthConfig:
     """Rasterisation of the skeleton."""
 
-    line_width_share: float = 0.02
-    """Width of a limb relative to the character's size; 0.02 is that of an OpenPose skeleton of a whole person."""
+    line_width_share: float = LINE_WIDTH_SHARE
+    """Width of a limb relative to the character's size."""
     min_score: float = CONFIDENT_SCORE
     """Minimum score of drawn keypoints."""
 

@@ -92,3 +92,13 @@ def test_any_bytes_decode_to_a_complete_mask_or_are_refused(counts, height, widt
         return
     assert masks.shape == (1, height, width)
     assert np.array_equal(masks[0], coco.decode({"size": [height, width], "counts": counts}).astype(bool))
+
+
+@given(masks_thw)
+def test_areas_are_those_of_the_decoded_masks(masks):
+    assert rle.areas(rle.encode(masks)).tolist() == masks.sum(axis=(1, 2)).tolist()
+
+
+def test_areas_name_the_damaged_frame():
+    with pytest.raises(ValueError, match="mask of frame 1 is damaged"):
+        rle.areas([GOOD, {"size": [6, 6], "counts": b""}])

@@ -17,6 +17,7 @@ from models.training.sample_spec import (
     covering_short_side,
     cut_frames,
     cut_keypoints,
+    cut_masks,
     sample_spec,
     stream,
 )
@@ -94,6 +95,42 @@ def test_drawings_lie_over_the_pictures_they_are_of() -> None:
         spot, joint = (np.argwhere(image.max(axis=2) > 100).mean(axis=0) for image in (picture, drawing))
         # Drawings round down to whole pixels.
         assert np.abs(spot - joint).max() < 1.2, (seed, spec)
+
+
+@given(references=st.lists(st.booleans(), min_size=12, max_size=12), seed=st.integers(0, 1000))
+def test_the_reference_is_drawn_of_the_frames_that_may_be(references: list[bool], seed: int) -> None:
+    config = SamplingConfig(num_frames=3, sample_margin=4)
+    allowed = np.array(references)
+    if not allowed.any():
+        with pytest.raises(ValueError, match="at least one of 12 frames that may be the reference"):
+            sample_spec(12, config, stream(seed, SPEC, 0), references_T=allowed)
+        return
+    spec = sample_spec(12, config, stream(seed, SPEC, 0), references_T=allowed)
+    assert allowed[spec.reference]
+    away = [max(spec.targets[0] - t, t - spec.targets[-1]) for t in range(12)]
+    assert away[spec.reference] >= min(4, max(away[t] for t in np.flatnonzero(allowed)))
+    plain = sample_spec(12, config, stream(seed, SPEC, 0))
+    assert spec.targets == plain.targets
+    if allowed.all():
+        assert spec == plain
+
+
+@given(
+    size_px=st.sampled_from([(64, 64), (120, 160), (97, 61)]),
+    out_px=st.sampled_from([(64, 64), (64, 96), (32, 24)]),
+    seed=st.integers(0, 1000),
+)
+def test_masks_are_cut_as_frames_are(size_px: tuple[int, int], out_px: tuple[int, int], seed: int) -> None:
+    config = SamplingConfig(height_px=out_px[0], width_px=out_px[1], min_crop_share=0.6, mirror_share=0.5)
+    spec = sample_spec(1, config, stream(seed, SPEC, 0))
+    mask = np.zeros((2, *size_px), np.bool_)
+    mask[0, size_px[0] // 3 :, : size_px[1] // 2] = mask[1, :, size_px[1] // 4] = True
+    cut = cut_masks(mask, spec, config)
+    assert (cut.shape, cut.dtype) == ((2, *out_px), np.bool_)
+    pictures = cut_frames(np.repeat(mask[..., None] * np.uint8(255), 3, axis=3), spec, config)[..., 0]
+    # Cubic and linear interpolation differ near one half.
+    assert (cut[pictures > 160]).all()
+    assert not cut[pictures < 95].any()
 
 
 def test_mirrored_skeletons_change_sides() -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from small_prepared import write_prepared
 
-from models.training.recipe import SamplingConfig
+from models.training.recipe import SamplingConfig, SceneSamplingConfig
 from pipelines.training.corpus import TrainingDataError, open_corpus
 
 SAMPLING = SamplingConfig(height_px=64, width_px=48, num_frames=3, frame_step=2, sample_margin=2)
@@ -42,9 +43,19 @@ def test_unusable_dataset_is_an_error_with_a_reason(tmp_path: Path, what: str) -
         with pytest.raises(TrainingDataError, match="no clip with status ok"):
             open_corpus(str(write_prepared(tmp_path, num_clips=1, failed=1)), SAMPLING)
     else:
-        import pyarrow.parquet as pq
-
         path = write_prepared(tmp_path, num_clips=1) / "rows-000000.parquet"
         pq.write_table(pq.read_table(path).drop_columns("keypoints"), path)
         with pytest.raises(TrainingDataError, match=r"lacks the columns \['keypoints'\]"):
             open_corpus(str(path.parent), SAMPLING)
+
+
+def test_samples_with_scene_need_masks_objects_and_depth(tmp_path: Path) -> None:
+    path = write_prepared(tmp_path, num_clips=1) / "rows-000000.parquet"
+    table = pq.read_table(path)
+    sampling = replace(SAMPLING, scene=SceneSamplingConfig())
+    for without, truth in (("character_mask", False), ("depth_png", False), ("objects", True)):
+        pq.write_table(table.drop_columns(without), path)
+        with pytest.raises(TrainingDataError, match=rf"lacks the columns \['{without}'\]"):
+            open_corpus(str(path.parent), sampling, truth=truth)
+        open_corpus(str(path.parent), sampling, truth=not truth)
+        open_corpus(str(path.parent), SAMPLING, truth=truth)

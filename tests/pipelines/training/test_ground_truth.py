@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.pose.skeleton import INDEX
 from models.puppets import render, sample_spec
+from models.puppets.render import PuppetFrame
 from models.puppets.truth_file import write_truth
-from pipelines.training.ground_truth import true_keypoints
+from pipelines.training.ground_truth import true_keypoints, true_keypoints_and_scene
 from stages.io.storage import Storage
 from stages.outcome import BadRow
 
@@ -62,3 +64,42 @@ def test_rejects_ground_truth_of_another_video(
     with pytest.raises(BadRow) as error:
         true_keypoints(Storage(str(truth[0])), clip(**changes))
     assert re.search(message, f"{error.value.reason}: {error.value.message}")
+
+
+@pytest.fixture(scope="module")
+def with_objects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Storage, list[PuppetFrame]]:
+    """Ground truth of `box.mp4`, with a lamp and a box, and its frames."""
+    folder = tmp_path_factory.mktemp("objects")
+    spec = sample_spec(1, size_px=(64, 64), num_shots=1, duration_seconds=1.0, still_camera=True)
+    frames = list(render(spec, FPS, 5))
+    seconds = [index / FPS for index in range(5)]
+    write_truth(folder / "box.npz", frames, frame_seconds=seconds, shot_starts_seconds=[0.0])
+    return Storage(str(folder)), frames
+
+
+@pytest.mark.parametrize("named", [None, [], ["box"], ["lamp", "box"]])
+def test_the_scene_has_the_true_masks_of_the_named_objects(
+    with_objects: tuple[Storage, list[PuppetFrame]], named: list[str] | None
+) -> None:
+    truth, frames = with_objects
+    row = clip(
+        uri="box.mp4", work_width_px=32, work_height_px=32, objects=named and [{"object_id": name} for name in named]
+    )
+    keypoints, coded = true_keypoints_and_scene(truth, row)
+    scene = coded.at((64, 64))
+    np.testing.assert_array_equal(keypoints, true_keypoints(truth, row))
+    shown = [frames[2], frames[4]]
+    assert np.array_equal(scene.character_THW, np.stack([frame.character_mask for frame in shown]))
+    objects = np.stack([sum(frame.object_masks[name] for name in named or ("lamp", "box")) for frame in shown]) > 0
+    assert objects.any()
+    assert np.array_equal(scene.objects_THW, objects)
+    assert scene.references_T.all()
+    x, y, score = keypoints[0, INDEX["left_shoulder"]]
+    assert score == 1
+    depth = shown[0].depth[round(2 * y + 0.5), round(2 * x + 0.5)]
+    assert scene.joint_depths_TK[0, INDEX["left_shoulder"]] == pytest.approx(depth, abs=0.05)
+
+
+def test_rejects_objects_without_ground_truth(with_objects: tuple[Storage, list[PuppetFrame]]) -> None:
+    with pytest.raises(BadRow, match=r"has no object \['kite'\], it has \['box', 'lamp'\]"):
+        true_keypoints_and_scene(with_objects[0], clip(uri="box.mp4", objects=[{"object_id": "kite"}]))
