@@ -5,13 +5,23 @@ from __future__ import annotations
 import difflib
 
 from models.animate_anyone.system import SYSTEM as ANIMATE_ANYONE
+from models.animate_anyone_2.system import SYSTEM as ANIMATE_ANYONE_2
 from models.animate_x.system import SYSTEM as ANIMATE_X
 from models.animation.system import Model, System
 from models.puppet_models.animate_anyone.system import SYSTEM as ANIMATE_ANYONE_PUPPETS
+from models.puppet_models.animate_anyone_2.system import SYSTEM as ANIMATE_ANYONE_2_PUPPETS
 from models.puppet_models.animate_x.system import SYSTEM as ANIMATE_X_PUPPETS
 
 SYSTEMS: dict[str, System] = {
-    system.name: system for system in (ANIMATE_ANYONE, ANIMATE_X, ANIMATE_ANYONE_PUPPETS, ANIMATE_X_PUPPETS)
+    system.name: system
+    for system in (
+        ANIMATE_ANYONE,
+        ANIMATE_ANYONE_2,
+        ANIMATE_X,
+        ANIMATE_ANYONE_PUPPETS,
+        ANIMATE_ANYONE_2_PUPPETS,
+        ANIMATE_X_PUPPETS,
+    )
 }
 """By name. A new system is one line here."""
 

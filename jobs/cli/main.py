@@ -166,6 +166,12 @@ def puppets(
     alone: Annotated[
         bool, typer.Option("--alone", help="Whole figures, facing a static camera, without objects.")
     ] = False,
+    interacting: Annotated[
+        bool,
+        typer.Option(
+            "--interacting", help="Whole human figures that handle or meet objects, static camera. Not with --alone."
+        ),
+    ] = False,
     size: Annotated[tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Frame size in pixels.")] = (
         320,
         448,
@@ -188,6 +194,7 @@ def puppets(
         seconds=seconds,
         improvised_share=improvised,
         alone=alone,
+        interacting=interacting,
     )
     typer.echo(f"{videos} videos in {out}/videos, ground truth in {out}/truth, object prompts in {out}/objects.parquet")
 

@@ -29,7 +29,7 @@ class ModelConfig:
         encoders: folder with the VAE and the image encoder: `vae.safetensors` and `image_encoder.safetensors` for
             embedded models, published weights for others. None: the embedded encoders, or the Hugging Face cache.
         partial_start: accept weights of another network in `--start-from`: tensors with the same name and shape are
-            loaded, the others are initialised at random.
+            loaded, convolutions with other input channels in part, and the others are initialised at random.
     """
 
     name: str

@@ -123,8 +123,23 @@ def _published_file(model: ModelConfig) -> str | None:
 
 def _load_matching(network: nn.Module, path: Path) -> None:
     own = network.state_dict()
-    matching = {key: value for key, value in read_tensors(path).items() if key in own and value.shape == own[key].shape}
+    tensors = {key: _with_channels(value, own[key]) for key, value in read_tensors(path).items() if key in own}
+    matching = {key: value for key, value in tensors.items() if value is not None}
     if not matching:
         raise CheckpointError(f"{path} has no tensor with the name and shape of one of {type(network).__name__}")
     logger.warning("%d of %d tensors are loaded from %s, the others are random", len(matching), len(own), path)
     network.load_state_dict({**own, **matching})
+
+
+def _with_channels(tensor: torch.Tensor, own: torch.Tensor) -> torch.Tensor | None:
+    """A tensor in the shape of `own`: a convolution with another number of input channels takes the first ones, and
+    zeros for the rest. None where the shapes differ otherwise.
+    """
+    if tensor.shape == own.shape:
+        return tensor
+    if tensor.ndim != 4 or own.ndim != 4 or (*tensor.shape[:1], *tensor.shape[2:]) != (*own.shape[:1], *own.shape[2:]):
+        return None
+    channels = min(tensor.shape[1], own.shape[1])
+    resized = torch.zeros_like(own, dtype=tensor.dtype)
+    resized[:, :channels] = tensor[:, :channels]
+    return resized

@@ -16,7 +16,16 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from models.puppets import Body, PuppetFrame, PuppetVideoSpec, Split, render_frame, sample_figure, sample_spec
+from models.puppets import (
+    Body,
+    PuppetFrame,
+    PuppetVideoSpec,
+    Split,
+    render_frame,
+    sample_figure,
+    sample_interaction,
+    sample_spec,
+)
 from models.puppets.truth_file import write_truth
 from models.video.encode import write_h264
 from pipelines.engine.tables import publish_table
@@ -38,6 +47,7 @@ PUPPETS_SCHEMA = pa.schema(
         ("body", pa.string()),
         ("character", pa.string()),
         ("motion", pa.string()),
+        ("interaction", pa.string()),
         ("num_shots", pa.int32()),
     ]
 )
@@ -73,6 +83,7 @@ class _Task:
     num_frames: int
     improvised: bool
     alone: bool
+    interacting: bool
 
 
 def write_puppets(
@@ -88,12 +99,15 @@ def write_puppets(
     num_processes: int = 2,
     improvised_share: float = 0.0,
     alone: bool = False,
+    interacting: bool = False,
 ) -> PuppetCorpus:
     """Render `num_videos` puppet videos of `size_px` (height, width), with body type `body` or both in turn.
 
     `improvised_share`: share of the videos with random poses instead of a motion of the split, for training.
     `alone`: a whole figure that initially faces the camera, in one shot, without objects or camera motion
     (`models.puppets.sample_figure`): easier training data for animation.
+    `interacting`: a whole human figure that handles or meets objects, in one shot, without camera motion
+    (`models.puppets.sample_interaction`): training data for systems that keep the scene.
 
     Writes, under `out`:
 
@@ -102,13 +116,13 @@ def write_puppets(
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot in which at least 80% of
       the object's largest visible area shows, and its box (x0, y0, x1, y1), centres of its outermost pixels.
     - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (with `alone`,
-      `sample_figure`) recreates the spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if
-      the motion is `improvise`).
+      `sample_figure`; with `interacting`, `sample_interaction`, whose kind is the column `interaction`) recreates the
+      spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if the motion is `improvise`).
 
     Output is deterministic, so an interrupted call is completed by repeating it.
 
     Raises:
-        ValueError: an argument out of range, or an odd size.
+        ValueError: an argument out of range, an odd size, or options that exclude one another.
     """
     if not 1 <= num_videos <= _MAX_VIDEOS:
         raise ValueError(f"num_videos is {num_videos}, expected 1 to {_MAX_VIDEOS}")
@@ -121,6 +135,10 @@ def write_puppets(
         raise ValueError(f"{seconds} s at {fps} frames per second gives no frame, expected at least one")
     if not 0 <= improvised_share <= 1:
         raise ValueError(f"improvised_share is {improvised_share}, expected 0 to 1")
+    if alone and interacting:
+        raise ValueError("got alone and interacting, expected one of them: figures that are alone have no objects")
+    if interacting and body == "anthropomorphic":
+        raise ValueError(f"body is '{body}', expected 'human' or None with interacting: they all are human")
     if num_processes < 1:
         raise ValueError(f"num_processes is {num_processes}, expected 1 or more")
     out = Path(out)
@@ -132,12 +150,13 @@ def write_puppets(
             video_id=f"puppet-{split}-{seed}-{index:05d}",
             seed=seed * _MAX_VIDEOS + index,
             split=split,
-            body=body or _BODIES[index % len(_BODIES)],
+            body="human" if interacting else body or _BODIES[index % len(_BODIES)],
             size_px=size_px,
             fps=fps,
             num_frames=num_frames,
             improvised=random.Random(f"improvised-{seed}-{index}").random() < improvised_share,
             alone=alone,
+            interacting=interacting,
         )
         for index in range(num_videos)
     ]
@@ -167,15 +186,7 @@ def _draw_all(tasks: list[_Task], num_processes: int) -> Iterator[tuple[dict[str
 
 def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Render one video; returns its row and its object prompts."""
-    sample = sample_figure if task.alone else sample_spec
-    spec = sample(
-        task.seed,
-        split=task.split,
-        body=task.body,
-        size_px=task.size_px,
-        duration_seconds=task.num_frames / task.fps,
-        improvised=task.improvised,
-    )
+    spec = _spec(task)
     times = [index / task.fps for index in range(task.num_frames)]
     frames = [render_frame(spec, time) for time in times]
     uri = f"videos/{task.video_id}.mp4"
@@ -194,9 +205,31 @@ def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "body": spec.character.body,
         "character": spec.character.recipe,
         "motion": spec.motion.name,
+        "interaction": spec.interaction and spec.interaction.kind,
         "num_shots": len(spec.shots),
     }
     return row, [{"video_id": task.video_id, **prompt} for prompt in object_prompts(spec, frames, times)]
+
+
+def _spec(task: _Task) -> PuppetVideoSpec:
+    duration_seconds = task.num_frames / task.fps
+    if task.interacting:
+        return sample_interaction(
+            task.seed,
+            split=task.split,
+            size_px=task.size_px,
+            duration_seconds=duration_seconds,
+            improvised=task.improvised,
+        )
+    sample = sample_figure if task.alone else sample_spec
+    return sample(
+        task.seed,
+        split=task.split,
+        body=task.body,
+        size_px=task.size_px,
+        duration_seconds=duration_seconds,
+        improvised=task.improvised,
+    )
 
 
 def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list[float]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscrip
     for weights in chosen:
         check_allowed(weights, allow_torchscript=allow_torchscript)
     for weights in chosen:
-        if weights.commercial_use is not True:
+        if weights.commercial_use is not True and weights.hub is not Hub.TRAINING:
             console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")
         if weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")

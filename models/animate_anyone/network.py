@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.animate_anyone.config import AnimateAnyoneConfig
-from models.animate_anyone.pose_guider import PaperPoseGuider, ReleasedPoseGuider
 from models.animation.clip import unit_images
+from models.common.pose_guider import PaperPoseGuider, ReleasedPoseGuider
 from models.common.unet.config import UNetConfig
+from models.common.unet.reference_net import ReferenceNet
 from models.common.unet.transformer import BlockConditions
 from models.common.unet.unet import UNet
 
@@ -50,34 +51,6 @@ class ReferenceConditions:
     """Conditions from R references, the same for all steps and windows. `blocks`: one per transformer."""
 
     blocks: Sequence[BlockConditions]
-
-
-class ReferenceNet(UNet):
-    """A U-Net over the reference's latents, whose features every transformer of the denoiser attends to (§3.2)."""
-
-    def __init__(self, config: AnimateAnyoneConfig) -> None:
-        super().__init__(config.unet)
-        # Features end at the first norm of the last transformer; the layers after it are in the checkpoints, unused.
-        last = self.transformers[-1]
-        for module in (last.proj_out, last.block.attn1, last.block.attn2, last.block.ff):
-            module.requires_grad_(False)
-        for norm in (last.block.norm2, last.block.norm3):
-            norm.requires_grad_(False)
-
-    def forward(
-        self, latents_RCHW: Tensor, image_tokens_RLD: Tensor, pose_features_RCHW: Tensor | None = None
-    ) -> list[Tensor]:
-        """Features (R, H · W, C) of each transformer, in the order in which they run, at training step 0.
-
-        `pose_features_RCHW`: added to the output of `conv_in`.
-        """
-        features: list[Tensor] = []
-        t_R = torch.zeros(len(latents_RCHW), dtype=torch.long, device=latents_RCHW.device)
-        x = self.conv_in(latents_RCHW)
-        if pose_features_RCHW is not None:
-            x = x + pose_features_RCHW
-        self.forward_features(x, t_R, self.conditions(image_tokens_RLD), features=features)
-        return features
 
 
 class Denoiser(UNet):
@@ -145,7 +118,7 @@ class AnimateAnyone(nn.Module):
     def __init__(self, config: AnimateAnyoneConfig) -> None:
         super().__init__()
         self.config = config
-        self.reference_net = ReferenceNet(config)
+        self.reference_net = ReferenceNet(config.unet)
         self.pose_guider: ReleasedPoseGuider | PaperPoseGuider = (
             ReleasedPoseGuider(config.pose_widths, config.unet.widths[0])
             if config.pose_guider == "released"

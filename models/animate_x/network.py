@@ -74,6 +74,12 @@ class WindowConditions:
     reference_frame_BCHW: Tensor
     concat_BCFHW: Tensor
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the tensors."""
+        motion = 0 if self.motion_tokens_BGQD is None else self.motion_tokens_BGQD.nbytes
+        return motion + sum(x.nbytes for x in (self.context_BLD, self.reference_frame_BCHW, self.concat_BCFHW))
+
     @classmethod
     def stack(cls, rows: Sequence[WindowConditions]) -> WindowConditions:
         """Several rows as one batch."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +18,14 @@ from models.animation.signals import DRIVING_FRAMES, PER_CLIP_SIGNALS
 from models.appearance.encoders import FrozenEncoders
 from models.appearance.vae import LATENT_PX, to_images
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
+from models.sampling.chain import chain, sample_chain
 from models.sampling.config import WindowConfig
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
 from models.sampling.windows import padded_num_frames, windows
+
+LongVideo = Literal["windows", "chain"]
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the number of steps done and the total."""
@@ -38,8 +42,8 @@ class AnimationInputs:
     `seed`: of the noise, which is drawn on the CPU: the same for every device, batch and worker.
     `num_steps`, `guidance_scale`: None is the model's default.
     `signals`: name (see `models.animation.signals`) to array, at least those that the model needs.
-    `long_video`: how more frames than a window holds are sampled: `windows` that overlap or, for models that keep the
-      scene, a `chain` of clips, each of which is given the last frames of the one before.
+    `long_video`: how a clip longer than a window is made: in overlapping "windows" that are denoised together, or as a
+      "chain" of clips, each beginning with the last frames of the one before, where the system can.
     """
 
     reference_HWC: NDArray[np.uint8]
@@ -48,7 +52,7 @@ class AnimationInputs:
     num_steps: int | None = None
     guidance_scale: float | None = None
     signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    long_video: str = "windows"
+    long_video: LongVideo = "windows"
 
     def clip(self, num_frames: int) -> ClipBatch:
         """A batch of one clip of `num_frames` frames: where that is more than T, the last frame is repeated."""
@@ -152,18 +156,28 @@ class Animator:
         first = implementation.first_latents(
             noise, latents[0].float(), config, num_windows=len(covering), seed=inputs.seed
         )
+        sample_clip = partial(
+            sample,
+            schedule=self.schedule,
+            num_steps=inputs.num_steps or config.num_steps,
+            guidance_scale=config.guidance_scale if inputs.guidance_scale is None else inputs.guidance_scale,
+            blend=config.windows.blend,
+            window_batch=plan.window_batch,
+        )
         with on_device(self.network, device, plan):
-            sampled = sample(
-                implementation.denoiser(self.network, conditions),
-                first,
-                schedule=self.schedule,
-                num_steps=inputs.num_steps or config.num_steps,
-                guidance_scale=config.guidance_scale if inputs.guidance_scale is None else inputs.guidance_scale,
-                windows=covering,
-                blend=config.windows.blend,
-                window_batch=plan.window_batch,
-                on_step=on_step,
-            )
+            if inputs.long_video == "windows" or len(covering) == 1:
+                denoise = implementation.denoiser(self.network, conditions)
+                sampled = sample_clip(denoise, first, windows=covering, on_step=on_step)
+            else:
+                sampled = sample_chain(
+                    sample_clip,
+                    lambda known, latents: implementation.denoiser(
+                        self.network, implementation.with_known_frames(conditions, known, latents)
+                    ),
+                    first,
+                    chain(num_frames, config.windows),
+                    on_step=on_step,
+                )
         latents_TCHW = sampled[:, : len(inputs.pose_THWC)].transpose(0, 1).to(self.dtype)
         with on_device(vae, device, plan):
             return np.concatenate(list(implementation.decode(vae, latents_TCHW, conditions)))

@@ -83,6 +83,20 @@ class Implementation(ABC, Generic[NetworkT, ConditionsT]):
         """(C, F, H, W) latents at the first step: the noise itself, unless a system overrides it."""
         return noise_CFHW
 
+    def with_known_frames(
+        self,
+        conditions: ConditionsT,  # noqa: ARG002  (for those that override it)
+        frames: Sequence[int],  # noqa: ARG002
+        latents_CFHW: Tensor,  # noqa: ARG002
+    ) -> ConditionsT:
+        """Conditions of one clip in which some frames are given, as latents (C, len(frames), h, w): the last frames of
+        the clip before, where a long video is made clip by clip.
+
+        Raises:
+            ValueError: the system has no such condition.
+        """
+        raise ValueError(f"{type(self).__name__} makes long videos by windows only, got 'chain'")
+
     def decode(
         self,
         vae: Vae,

@@ -8,6 +8,7 @@ mask: part widths are those of an average build, so a limb may carry some backgr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -69,8 +70,16 @@ _PARTS = (
 class LimbWarp:
     """Warps a picture of a character to other poses."""
 
-    def __init__(self, picture_HWC: Picture, keypoints_K3: Keypoints, *, min_score: float = CONFIDENT_SCORE) -> None:
+    def __init__(
+        self,
+        picture_HWC: Picture,
+        keypoints_K3: Keypoints,
+        *,
+        mask_HW: NDArray[np.bool_] | None = None,
+        min_score: float = CONFIDENT_SCORE,
+    ) -> None:
         """`picture_HWC`: uint8 (H, W, 3). `keypoints_K3`: (133, 3), keypoints of its character in its pixels.
+        `mask_HW`: the character's pixels; None: each part is a whole strip.
 
         Raises:
             ValueError: a point that scores `min_score` or more is not finite.
@@ -78,7 +87,7 @@ class LimbWarp:
         self._picture, self._min_score = picture_HWC, min_score
         self._size_px = character_size_px(keypoints_K3[None], min_score=min_score)
         self._parts = _lines(*with_centres(keypoints_K3, min_score))
-        self._background = self._without_character()
+        self._mask = None if mask_HW is None else mask_HW.astype(np.uint8)
 
     def __call__(self, poses_TK3: Keypoints) -> Picture:
         """Warp the character to poses (T, 133, 3) in pixels of the picture; returns uint8 (T, H, W, 3).
@@ -88,28 +97,59 @@ class LimbWarp:
         Raises:
             ValueError: a point that scores `min_score` or more is not finite.
         """
-        warped = np.repeat(self._background[None], len(poses_TK3), axis=0)
-        for canvas, points, visible in zip(warped, *with_centres(poses_TK3, self._min_score), strict=True):
+        return self.onto(np.repeat(self._background[None], len(poses_TK3), axis=0), poses_TK3)
+
+    def onto(self, canvases_THWC: Picture, poses_TK3: Keypoints, *, scale: float = 1.0) -> Picture:
+        """Draw the character in poses (T, 133, 3) onto canvases, in place; returns them.
+
+        `scale`: size of the character on the canvases, relative to the picture.
+
+        Raises:
+            ValueError: as `__call__`.
+        """
+        for canvas, points, visible in zip(canvases_THWC, *with_centres(poses_TK3, self._min_score), strict=True):
             targets = _lines(points, visible)
             for part, line in self._parts.items():
-                self._draw_part(canvas, part, line, targets.get(part, line))
-        return warped
+                target = targets.get(part, line if scale == 1.0 else None)
+                if target is not None:
+                    self._draw_part(canvas, part, line, target, scale)
+        return canvases_THWC
 
-    def _draw_part(self, canvas: Picture, part: _Part, source: _Line, target: _Line) -> None:
+    def scale_to(self, poses_TK3: Keypoints) -> float:
+        """Size of a character in poses (T, 133, 3), relative to the picture's: the ratio of the summed lengths of all
+        parts that both have, median over frames; 1 where they have none in common.
+        """
+        ratios = []
+        for points, visible in zip(*with_centres(poses_TK3, self._min_score), strict=True):
+            targets = _lines(points, visible)
+            common = targets.keys() & self._parts.keys()
+            if common:
+                of_target, of_picture = (
+                    sum(lines[part].length_px for part in common) for lines in (targets, self._parts)
+                )
+                ratios.append(of_target / of_picture)
+        return float(np.median(ratios)) if ratios else 1.0
+
+    def _draw_part(self, canvas: Picture, part: _Part, source: _Line, target: _Line, scale: float) -> None:
         """Draw a part of the picture along its line in the target pose."""
-        strip = _strip(part, target, self._size_px, canvas.shape)
+        strip = _strip(part, target, self._size_px * scale, canvas.shape)
         if strip is None:
             return
         box, along, across, inside = strip
-        # A part is stretched between its ends, not beyond them.
+        # A part is stretched between its ends; beyond them it has the character's scale.
         share = np.clip(along / target.length_px, 0, 1)
-        along = along + share * (source.length_px - target.length_px)
+        beyond = along - np.clip(along, 0, target.length_px)
+        along = along + share * (source.length_px - target.length_px) + beyond * np.float32(1 / scale - 1)
+        across = across / np.float32(scale)
         x = source.start[0] + along * source.along[0] + across * source.across[0]
         y = source.start[1] + along * source.along[1] + across * source.across[1]
         moved = cv2.remap(self._picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if self._mask is not None:
+            inside = inside & (cv2.remap(self._mask, x, y, cv2.INTER_NEAREST) > 0)
         canvas[box][inside] = moved[inside]
 
-    def _without_character(self) -> Picture:
+    @cached_property
+    def _background(self) -> Picture:
         """The picture with the area of its character inpainted."""
         covered = np.zeros(self._picture.shape[:2], np.uint8)
         for part, line in self._parts.items():

@@ -5,6 +5,8 @@
     for frame in render(spec, fps=16, num_frames=64): ...
     spec = sample_figure(seed)                           # a single full-body character, static camera
     pair = sample_pair(seed)                             # such a character, and a second one that drives it
+    spec = sample_interaction(seed, kind="thrown")       # a human character that handles or meets objects
+    pair = sample_scene_pair(seed)                       # such a video, and the same scene with another character
 
 `sample_spec` samples all parameters and returns a frozen, hashable, picklable `PuppetVideoSpec`. Character recipes and
 motions of the split "heldout" do not occur in "train". `spec.shot_starts_seconds` are the true shot boundaries.
@@ -20,23 +22,30 @@ motions of the split "heldout" do not occur in "train". `spec.shot_starts_second
 - `limb_depths`: name in `models.pose.skeleton.LIMBS` -> mean depth of the limb's two keypoints, also if occluded.
 """
 
-from models.puppets.pairs import PuppetPair, sample_pair
+from models.puppets.interaction import sample_interaction
+from models.puppets.pairs import PuppetPair, ScenePair, sample_pair, sample_scene_pair
 from models.puppets.render import BACKGROUND_DEPTH, CAMERA_DISTANCE, PuppetFrame, render, render_frame
 from models.puppets.sampling import sample_spec
+from models.puppets.scene.interactions import INTERACTIONS
 from models.puppets.solo import sample_figure
-from models.puppets.spec import Body, PuppetVideoSpec, Split
+from models.puppets.spec import Body, Interaction, PuppetVideoSpec, Split
 
 __all__ = [
     "BACKGROUND_DEPTH",
     "CAMERA_DISTANCE",
+    "INTERACTIONS",
     "Body",
+    "Interaction",
     "PuppetFrame",
     "PuppetPair",
     "PuppetVideoSpec",
+    "ScenePair",
     "Split",
     "render",
     "render_frame",
     "sample_figure",
+    "sample_interaction",
     "sample_pair",
+    "sample_scene_pair",
     "sample_spec",
 ]

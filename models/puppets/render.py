@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.skeleton import LIMBS
-from models.puppets.character.body import Skeleton, solve
+from models.puppets.character.body import Skeleton, Wrists, solve
 from models.puppets.character.figure import draw_character
-from models.puppets.drawing.geometry import pitch_matrix, vector
+from models.puppets.drawing.geometry import Vector, pitch_matrix, vector
 from models.puppets.drawing.layers import CHARACTER, Drawing, darken
 from models.puppets.motion.catalogue import MOTIONS
 from models.puppets.motion.pose import Pose, mirror
 from models.puppets.scene.held import draw_held, hold
+from models.puppets.scene.interactions import grip_at, hands_on_objects, interact
 from models.puppets.scene.nearby import draw_nearby
 from models.puppets.scene.scenery import panorama, view
 from models.puppets.spec import PuppetVideoSpec, ShotSpec
@@ -62,7 +64,8 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
     pivot = (shot.centre_x * width, float(round(shot.floor_y * height)))
 
     walked = shot.pan * seconds
-    skeleton = solve(spec.character, pose, yaw=spec.motion.yaw + shot.yaw_offset, camera_pitch=shot.pitch)
+    carrying = _as_carried(spec)
+    skeleton = skeleton_at(spec, shot, seconds)
     drawing = Drawing(
         scale=scale,
         origin=(pivot[0] - camera_x * scale, pivot[1]),
@@ -74,9 +77,20 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
         drawing, spec.character, skeleton, pose, smile=spec.motion.smile, seconds=seconds + shot.motion_offset_seconds
     )
     camera = pitch_matrix(shot.pitch)
+    drawing.outline_colour = carrying.character.look.outline
     for owner, item in enumerate(spec.objects, start=CHARACTER + 1):
         if item.held:
-            draw_held(drawing, item, skeleton, spec.character, owner=owner, seconds=seconds)
+            grip = grip_at(item, spec.interaction, seconds, partial(skeleton_at, carrying, shot))
+            draw_held(
+                drawing,
+                item,
+                grip,
+                skeleton_at(carrying, shot, seconds),
+                carrying.character,
+                key=float(skeleton.pelvis[2]),
+                owner=owner,
+                seconds=seconds,
+            )
         else:
             draw_nearby(drawing, replace(item, x=item.x - walked), owner, camera)
 
@@ -115,7 +129,40 @@ def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
     for item in spec.objects:
         if item.held:
             pose = hold(pose, item, seconds)
-    return pose
+    return interact(pose, spec, seconds)
+
+
+def skeleton_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Skeleton:
+    """Skeleton of the character at a time within a shot, in seconds from the shot's start."""
+    wrists: Wrists = (None, None)
+    if spec.carrier is not None:
+        left, right = carried_wrists(spec, shot, seconds)
+        busy = hands_on_objects(spec)
+        wrists = (left if 0 in busy else None, right if 1 in busy else None)
+    return solve(
+        spec.character,
+        pose_at(spec, shot, seconds),
+        yaw=spec.motion.yaw + shot.yaw_offset,
+        camera_pitch=shot.pitch,
+        wrists=wrists,
+    )
+
+
+def carried_wrists(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> tuple[Vector, Vector]:
+    """Left and right wrist (3,) in camera space of the character that carries the objects.
+
+    Raises:
+        ValueError: it has no arms.
+    """
+    arms = skeleton_at(_as_carried(spec), shot, seconds).arms
+    if arms is None:
+        raise ValueError("the character that carries the objects has no arms")
+    return arms[0].wrist, arms[1].wrist
+
+
+def _as_carried(spec: PuppetVideoSpec) -> PuppetVideoSpec:
+    """Spec with the character that carries the objects in place of the drawn one."""
+    return spec if spec.carrier is None else replace(spec, character=spec.carrier, carrier=None)
 
 
 def _shadows(

@@ -33,8 +33,8 @@ _OBJECT_COLOURS: tuple[tuple[Colour, Colour], ...] = (
     ((196, 140, 90), (110, 160, 90)),
 )
 _LEAVES: Colour = (84, 156, 86)
-_HELD_SIZES = {"ball": 0.09, "flower": 0.07, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.11}
-_NEARBY_SIZES = {"box": 0.1, "chair": 0.12, "plant": 0.08, "ball": 0.07, "lamp": 0.09, "barrel": 0.1}
+HELD_SIZES = {"ball": 0.09, "flower": 0.07, "balloon": 0.1, "umbrella": 0.13, "guitar": 0.1, "book": 0.11}
+NEARBY_SIZES = {"box": 0.1, "chair": 0.12, "plant": 0.08, "ball": 0.07, "lamp": 0.09, "barrel": 0.1}
 _SPINNING = frozenset({"turn", "ballet", "walk_across"})
 
 
@@ -121,7 +121,7 @@ def _objects(rng: random.Random, character: CharacterSpec, motion: MotionSpec) -
         kind = rng.choice(HELD_KINDS)
         if kind != "guitar" or (not character.look.face_on_body and motion.name not in _SPINNING):
             hand = rng.choice((-1.0, 1.0))
-            objects.append(_object(rng, kind, _HELD_SIZES[kind], kind, held=True, x=hand))
+            objects.append(sample_object(rng, kind, HELD_SIZES[kind], kind, held=True, x=hand))
     for _ in range(rng.choice((0, 0, 1, 1, 2))):
         kind = rng.choice(NEARBY_KINDS)
         taken = [item.object_id for item in objects]
@@ -129,13 +129,14 @@ def _objects(rng: random.Random, character: CharacterSpec, motion: MotionSpec) -
         side = -math.copysign(1.0, objects[-1].x) if objects else rng.choice((-1.0, 1.0))
         depth = rng.uniform(0.2, 0.35) if rng.random() < 0.35 else rng.uniform(-0.5, -0.2)
         x = side * rng.uniform(0.2, 0.4)
-        objects.append(_object(rng, kind, _NEARBY_SIZES[kind], name, held=False, x=x, z=depth))
+        objects.append(sample_object(rng, kind, NEARBY_SIZES[kind], name, held=False, x=x, z=depth))
     return tuple(objects)
 
 
-def _object(
+def sample_object(
     rng: random.Random, kind: str, size: float, name: str, *, held: bool, x: float, z: float = 0.0
 ) -> ObjectSpec:
+    """Sample the colours of an object, and its size within -12% to 25% of `size`."""
     colour, second = rng.choice(_OBJECT_COLOURS)
     return ObjectSpec(
         object_id=name,

@@ -8,6 +8,7 @@ from typing import Literal
 Colour = tuple[int, int, int]
 Split = Literal["train", "heldout"]
 Body = Literal["human", "anthropomorphic"]
+Interaction = Literal["held", "thrown", "passed", "passed_around", "sat_on", "walked_behind", "walked_in_front"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +92,10 @@ class MotionSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectSpec:
-    """Object. Held objects follow a hand; the others stand on the floor at (x, z), in body heights."""
+    """Object. Held objects follow a hand, the left if `x` >= 0; the others stand on the floor at (x, z).
+
+    Lengths are in body heights.
+    """
 
     object_id: str
     kind: str
@@ -101,6 +105,18 @@ class ObjectSpec:
     held: bool
     x: float = 0.0
     z: float = 0.0
+    yaw: float = 0.0  # radians, of standing objects; 0 faces the camera
+    stretch: float = 1.0  # height of standing objects, relative to that of their kind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InteractionSpec:
+    """Interaction of a character with the objects."""
+
+    kind: Interaction
+    period_seconds: float  # of a throw with its catch, of a pass there and back, of a walk from side to side
+    phase: float  # periods
+    reach: float  # height of a throw, or half the length of a walk, in body heights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +149,11 @@ class ShotSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetVideoSpec:
-    """Puppet video. Rendering is deterministic."""
+    """Puppet video. Rendering is deterministic.
+
+    `carrier`: the character in whose hands the objects move, if it is not the one that is drawn; the drawn character
+    reaches for its wrists.
+    """
 
     seed: int
     split: Split
@@ -144,6 +164,8 @@ class PuppetVideoSpec:
     motion: MotionSpec
     objects: tuple[ObjectSpec, ...]
     shots: tuple[ShotSpec, ...]
+    interaction: InteractionSpec | None = None
+    carrier: CharacterSpec | None = None
 
     @property
     def shot_starts_seconds(self) -> tuple[float, ...]:

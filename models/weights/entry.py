@@ -18,6 +18,8 @@ class Hub(StrEnum):
     MODELSCOPE = "https://modelscope.cn/models"
     PACKAGE = "this project"
     """Shipped in this repository."""
+    TRAINING = "zoetrope train"
+    """Published by nobody: the user's own training makes them."""
 
 
 class Loader(StrEnum):
@@ -81,7 +83,8 @@ class Weights:
     @property
     def publisher(self) -> str:
         """Owner of the repository."""
-        return "Zoetrope" if self.hub is Hub.PACKAGE else self.repository.split("/")[0]
+        own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "nobody"}
+        return own.get(self.hub, self.repository.split("/")[0])
 
     @property
     def size_bytes(self) -> int | None:
@@ -90,7 +93,9 @@ class Weights:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def url(self, file: File) -> str:
-        """Download URL of a file."""
+        """Download URL of a file, or the command that makes it."""
+        if self.hub is Hub.TRAINING:
+            return f"{self.hub} {self.name}"
         return f"{self.hub}/{self.repository}/resolve/{'master' if self.hub is Hub.MODELSCOPE else 'main'}/{file.name}"
 
 
@@ -107,6 +112,21 @@ def shipped(name: str, system: str, part: str, path: str) -> Weights:
         commercial_use=True,
         loader=Loader.SAFETENSORS,
         hub=Hub.PACKAGE,
+    )
+
+
+def trained(name: str, system: str, part: str) -> Weights:
+    """A safetensors file that only training makes; `name` is that of the model."""
+    return Weights(
+        name=name,
+        system=system,
+        part=part,
+        repository=f"trained/{name}",
+        files=(File(name="network.safetensors"),),
+        licence="of the training data",
+        commercial_use=None,
+        loader=Loader.SAFETENSORS,
+        hub=Hub.TRAINING,
     )
 
 

@@ -147,6 +147,12 @@ def _missing_message(weights: Weights, missing: list[File], folder: Path | None)
         paths = ", ".join(str(CHECKOUT / weights.repository / file.name) for file in missing)
         return f"no checkpoint at {paths}; it is part of this project"
     root = folder or Path("DIR")
+    if weights.hub is Hub.TRAINING:
+        places = ", ".join(str(place(weights, file, root)) for file in missing)
+        return (
+            f"no weights of {weights.name} are published; train them with `zoetrope train {weights.name}`, put the "
+            f"run's checkpoint at {places}, and give --weights {root}"
+        )
     steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
     searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"
     if weights.hub is not Hub.HUGGING_FACE:

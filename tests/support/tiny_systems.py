@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tiny_animate_anyone
+import tiny_animate_anyone_2
 import tiny_animate_x
 import torch
 from numpy.typing import NDArray
@@ -17,11 +18,17 @@ from torch import nn
 
 from models.animation.animator import AnimationInputs, Animator
 from models.animation.signals import (
+    AGNOSTIC_MASK,
     DRIVING_FRAMES,
     DRIVING_KEYPOINTS,
+    OBJECT_FRAMES,
+    OBJECT_MASK,
     POSE_KEYPOINTS,
     REFERENCE_KEYPOINTS,
+    REFERENCE_MASK,
     REFERENCE_POSE,
+    SCENE_FRAMES,
+    STRUCTURED_DEPTH,
 )
 from models.animation.system import Model
 from models.animation.task import DiffusionTask
@@ -34,7 +41,7 @@ from models.puppets.solo import sample_figure
 from models.puppets.truth import truth_as_detections
 from models.systems import find_model
 from models.training.batch import SampleBatch
-from models.training.recipe import SamplingConfig, TrainingRecipe
+from models.training.recipe import SamplingConfig, SceneSamplingConfig, TrainingRecipe
 
 SIDE_PX = 64
 NUM_FRAMES = 3
@@ -44,7 +51,9 @@ CPU = torch.device("cpu")
 X = tiny_animate_x.TINY
 CONFIGS: Mapping[str, Any] = {
     "animate-anyone": tiny_animate_anyone.TINY,
+    "animate-anyone-2": tiny_animate_anyone_2.TINY,
     "animate-anyone-puppets": tiny_animate_anyone.TINY,
+    "animate-anyone-2-puppets": replace(tiny_animate_anyone_2.TINY, object_extent="mask"),
     "animate-x": X,
     "unianimate": tiny_animate_x.UNIANIMATE_TINY,
     "animate-x-puppets": replace(
@@ -99,7 +108,8 @@ def new_animator(model: Model, **options: Any) -> Animator:
 def new_recipe(model: Model, stage: int = 1, **changes: Any) -> TrainingRecipe:
     """Batches of two samples: single frames where the system has a second stage for clips, else clips."""
     num_frames = 1 if stage < len(model.system.stages) else NUM_FRAMES
-    sampling = SamplingConfig(height_px=SIDE_PX, width_px=SIDE_PX, num_frames=num_frames)
+    scene = SceneSamplingConfig() if model.variant.keeps_scene else None
+    sampling = SamplingConfig(height_px=SIDE_PX, width_px=SIDE_PX, num_frames=num_frames, scene=scene)
     return TrainingRecipe(**{"stage": stage, "steps": 300, "batch_size": 2, "sampling": sampling, **changes})
 
 
@@ -123,6 +133,24 @@ def puppet() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """(T, H, W, 3) frames and (T, 133, 3) keypoints of a dancing puppet."""
     frames = list(render(sample_figure(0, body="human", size_px=(SIDE_PX, SIDE_PX)), 8.0, MAX_FRAMES + 1))
     return np.stack([frame.rgb for frame in frames]), np.stack([truth_as_detections(f.keypoints) for f in frames])
+
+
+def scene_signals(targets: NDArray[np.int64] | slice) -> dict[str, NDArray[Any]]:
+    """Signals of the scene for frames of the puppet's clip: a box is missing, another one is an object."""
+    frames = puppet()[0][targets]
+    size = frames.shape[:-1]
+    missing, objects = np.zeros(size, bool), np.zeros(size, bool)
+    missing[..., 8:50, 16:48] = True
+    objects[..., 20:40, 40:60] = True
+    if len(size) == 3:
+        objects[-1] = False  # not visible in the last frame
+    return {
+        SCENE_FRAMES: frames,
+        AGNOSTIC_MASK: missing,
+        OBJECT_FRAMES: np.where(objects[..., None], frames, np.uint8(0)),
+        OBJECT_MASK: objects,
+        STRUCTURED_DEPTH: frames[..., 0] // 2,
+    }
 
 
 def skeletons(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -149,7 +177,19 @@ def sample_batch(num_frames: int, samples: tuple[int, ...] = (0, 1)) -> SampleBa
         target_frames_BF=targets,
         reference_frames_B=np.zeros(rows, np.int64),
         mirrored_B=np.zeros(rows, bool),
+        signals={**_stacked(targets), REFERENCE_MASK: _reference_mask()[None].repeat(rows, 0)},
     )
+
+
+def _stacked(targets_BF: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    rows = [scene_signals(targets) for targets in targets_BF]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _reference_mask() -> NDArray[np.bool_]:
+    mask = np.zeros((SIDE_PX, SIDE_PX), bool)
+    mask[4:60, 10:54] = True
+    return mask
 
 
 def request(num_frames: int = NUM_FRAMES, **changes: Any) -> AnimationInputs:
@@ -166,6 +206,8 @@ def request(num_frames: int = NUM_FRAMES, **changes: Any) -> AnimationInputs:
             POSE_KEYPOINTS: keypoints[targets],
             DRIVING_FRAMES: frames[targets],
             DRIVING_KEYPOINTS: keypoints[targets],
+            REFERENCE_MASK: _reference_mask(),
+            **scene_signals(targets),
         },
     )
     return replace(inputs, **changes)

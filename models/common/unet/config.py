@@ -50,6 +50,18 @@ class TemporalConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BlendingConfig:
+    """Spatial blending of object features in a U-Net's decoder (Animate Anyone 2, arXiv 2502.06145, §3.3).
+
+    `weights`: one weight α per place, or per place and channel; the paper leaves it open, and "place" is the lighter.
+    `middle`: blend after the middle transformer too; the paper's object guider has features of its width.
+    """
+
+    weights: Literal["place", "channel"] = "place"
+    middle: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UNetConfig:
     """Shape of a U-Net; the defaults are Stable Diffusion 1.5's.
 

@@ -17,7 +17,8 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.common.unet.config import TemporalConfig, UNetConfig
+from models.common.unet.blending import ObjectFeatures, SpatialBlending
+from models.common.unet.config import BlendingConfig, TemporalConfig, UNetConfig
 from models.common.unet.temporal import TemporalLayer, temporal_layer
 from models.common.unet.transformer import BlockConditions, SpatialTransformer
 
@@ -31,7 +32,12 @@ class Level(nn.Module):
     """Layers at one resolution (ResNet, spatial transformer, temporal layer), and up- or downsampling."""
 
     def __init__(
-        self, channels: Sequence[tuple[int, int]], config: UNetConfig, temporal: TemporalConfig | None, attention: bool
+        self,
+        channels: Sequence[tuple[int, int]],
+        config: UNetConfig,
+        temporal: TemporalConfig | None,
+        attention: bool,
+        blending: BlendingConfig | None = None,
     ) -> None:
         """`channels`: (in, out) of each ResNet."""
         super().__init__()
@@ -49,6 +55,7 @@ class Level(nn.Module):
             for width in widths
             if config.pose_attention is not None
         )
+        self.blendings = nn.ModuleList(SpatialBlending(width, blending) for width in widths if blending is not None)
         modelscope = temporal is not None and temporal.layout == "modelscope"
         self.temporal_convs = nn.ModuleList(_temporal_convs(after, config) for _, after in channels if modelscope)
         self.motion_modules = nn.ModuleList(
@@ -71,17 +78,23 @@ class Level(nn.Module):
         embedding: Tensor,
         conditions: BlockConditions | None,
         pose_conditions: BlockConditions | None,
+        objects: tuple[Tensor, Tensor] | None,
         num_frames: int,
         num_unconditional: int,
         temporal: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """Apply one layer; returns its output and the features of its transformer, if it has one."""
+        """Apply one layer; returns its output and the features of its transformer, if it has one.
+
+        `objects`: features of the objects and their presence, at this resolution.
+        """
         features = None
         x_NCHW = self.residual(index, x_NCHW, embedding, num_frames, temporal)
         if index < len(self.attentions):
             x_NCHW, features = self.attentions[index](
                 x_NCHW, conditions, num_frames=num_frames, num_unconditional=num_unconditional
             )
+        if index < len(self.blendings) and objects is not None:
+            x_NCHW = self.blendings[index](x_NCHW, *objects)
         if index < len(self.pose_attentions):
             x_NCHW, _ = self.pose_attentions[index](x_NCHW, pose_conditions, num_frames=num_frames)
         if temporal and index < len(self.motion_modules):
@@ -103,23 +116,26 @@ class DownLevel(Level):
 class UpLevel(Level):
     """Level of the decoder; each layer also reads a skip connection."""
 
-    def __init__(self, level: int, config: UNetConfig, temporal: TemporalConfig | None) -> None:
+    def __init__(
+        self, level: int, config: UNetConfig, temporal: TemporalConfig | None, blending: BlendingConfig | None
+    ) -> None:
         widths = config.widths
         width, below, above = widths[level], widths[min(level + 1, len(widths) - 1)], widths[max(level - 1, 0)]
         last = config.layers_per_block
         channels = [
             ((below if index == 0 else width) + (above if index == last else width), width) for index in range(last + 1)
         ]
-        super().__init__(channels, config, temporal, config.attention[level])
+        super().__init__(channels, config, temporal, config.attention[level], blending)
         self.upsamplers = nn.ModuleList([Upsample2D(width, use_conv=True)] if level else [])
 
 
 class MiddleLevel(Level):
     """ResNet, transformers and ResNet at the lowest resolution."""
 
-    def __init__(self, config: UNetConfig, temporal: TemporalConfig | None) -> None:
+    def __init__(self, config: UNetConfig, temporal: TemporalConfig | None, blending: BlendingConfig | None) -> None:
         width = config.widths[-1]
-        super().__init__([(width, width)], config, temporal, attention=True)
+        blending = blending if blending is not None and blending.middle else None
+        super().__init__([(width, width)], config, temporal, attention=True, blending=blending)
         last = ResnetBlock2D(
             in_channels=width,
             out_channels=width,
@@ -140,7 +156,10 @@ class UNet(nn.Module):
         gradient_checkpointing: whether the backward pass recomputes the activations of each layer.
     """
 
-    def __init__(self, config: UNetConfig, temporal: TemporalConfig | None = None) -> None:
+    def __init__(
+        self, config: UNetConfig, temporal: TemporalConfig | None = None, blending: BlendingConfig | None = None
+    ) -> None:
+        """`blending`: of object features in the decoder; None: no such layers."""
         super().__init__()
         self.config = config
         self.temporal = temporal is not None
@@ -155,13 +174,18 @@ class UNet(nn.Module):
         self.time_embedding = TimestepEmbedding(first, 4 * first)
         levels = range(len(config.widths))
         self.down_blocks = nn.ModuleList(DownLevel(level, config, temporal) for level in levels)
-        self.mid_block = MiddleLevel(config, temporal)
-        self.up_blocks = nn.ModuleList(UpLevel(level, config, temporal) for level in reversed(levels))
+        self.mid_block = MiddleLevel(config, temporal, blending)
+        self.up_blocks = nn.ModuleList(UpLevel(level, config, temporal, blending) for level in reversed(levels))
 
     @property
     def transformers(self) -> list[SpatialTransformer]:
         """All spatial transformers, in execution order."""
         return [module for level in self._levels for module in level.attentions]
+
+    @property
+    def num_encoder_transformers(self) -> int:
+        """Number of spatial transformers before the middle block."""
+        return sum(len(level.attentions) for level in self._levels[: len(self.down_blocks)])
 
     @property
     def pose_transformers(self) -> list[SpatialTransformer]:
@@ -179,8 +203,11 @@ class UNet(nn.Module):
             shards.extend([*level.resnets, *level.temporal_convs, *level.motion_modules])
         return shards
 
-    def conditions(self, context_RLD: Tensor, reference: Sequence[Tensor] | None = None) -> list[BlockConditions]:
-        """Conditioning inputs of every transformer, from context tokens and reference features, one (R, L, D) each.
+    def conditions(
+        self, context_RLD: Tensor, reference: Sequence[Tensor | None] | None = None
+    ) -> list[BlockConditions]:
+        """Conditioning inputs of every transformer, from context tokens and reference features, one (R, L, D) each, or
+        None for a transformer without.
 
         Raises:
             ValueError: the number of features is not that of transformers.
@@ -204,19 +231,21 @@ class UNet(nn.Module):
         conditions: Sequence[BlockConditions] | None,
         *,
         pose_conditions: Sequence[BlockConditions] | None = None,
+        objects: ObjectFeatures | None = None,
         num_frames: int = 1,
         num_unconditional: int = 0,
         features: list[Tensor] | None = None,
     ) -> Tensor:
         """From the output of `conv_in` (N, C, H, W) at timesteps (N,) to the input of an output layer.
 
+        `objects`: for a U-Net with blending layers; None leaves them out.
         `features`: list to which the features of each transformer are appended.
         """
         embedding = self.time_embedding(self.time_proj(t_N).to(x_NCHW.dtype))
         remaining = iter(conditions if conditions is not None else [None] * len(self.transformers))
         remaining_pose = iter(pose_conditions if pose_conditions is not None else [None] * len(self.pose_transformers))
 
-        def layer(level: nn.Module, index: int, x: Tensor) -> Tensor:
+        def layer(level: nn.Module, index: int, x: Tensor, of_objects: tuple[Tensor, Tensor] | None = None) -> Tensor:
             assert isinstance(level, Level)
             block = next(remaining) if index < len(level.attentions) else None
             pose_block = next(remaining_pose) if index < len(level.pose_attentions) else None
@@ -226,6 +255,7 @@ class UNet(nn.Module):
                 embedding,
                 block,
                 pose_block,
+                of_objects,
                 num_frames,
                 num_unconditional,
                 self.temporal,
@@ -248,11 +278,13 @@ class UNet(nn.Module):
             for downsample in level.downsamplers:  # type: ignore[union-attr]
                 x_NCHW = downsample(x_NCHW)
                 skips.append(x_NCHW)
-        x_NCHW = layer(self.mid_block, 0, x_NCHW)
+        lowest = len(self.down_blocks) - 1
+        x_NCHW = layer(self.mid_block, 0, x_NCHW, None if objects is None else objects.level(lowest))
         x_NCHW = self.mid_block.residual(1, x_NCHW, embedding, num_frames, self.temporal)
-        for level in self.up_blocks:
+        for above, level in enumerate(self.up_blocks):
+            of_level = None if objects is None else objects.level(lowest - above)
             for index in range(len(level.resnets)):  # type: ignore[arg-type]
-                x_NCHW = layer(level, index, torch.cat([x_NCHW, skips.pop()], 1))
+                x_NCHW = layer(level, index, torch.cat([x_NCHW, skips.pop()], 1), of_level)
             for upsample in level.upsamplers:  # type: ignore[union-attr]
                 # Doubling would not restore an odd size.
                 x_NCHW = upsample(x_NCHW, output_size=skips[-1].shape[2:])

@@ -67,8 +67,17 @@ class Skeleton:
     legs: tuple[Leg, Leg] | None
 
 
-def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: float) -> Skeleton:
-    """Joints of a character in a pose, rotated by `yaw`, for a camera tilted down by `camera_pitch` (radians)."""
+Wrists = tuple[Vector | None, Vector | None]
+"""Places in camera space for the left and the right wrist; None: the wrist is where the pose has it."""
+
+
+def solve(
+    character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: float, wrists: Wrists = (None, None)
+) -> Skeleton:
+    """Joints of a character in a pose, rotated by `yaw`, for a camera tilted down by `camera_pitch` (radians).
+
+    An arm that is too short for its place in `wrists` stretches towards it.
+    """
     p = character.proportions
     camera = pitch_matrix(camera_pitch)
     room = camera @ yaw_matrix(pose.yaw + yaw)
@@ -96,8 +105,8 @@ def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: flo
     arms = None
     if p.upper_arm:
         arms = (
-            _arm(character, pose.left, chest, torso_axes, 1.0),
-            _arm(character, pose.right, chest, torso_axes, -1.0),
+            _arm(character, pose.left, (chest, torso_axes), wrists[0], 1.0),
+            _arm(character, pose.right, (chest, torso_axes), wrists[1], -1.0),
         )
     legs = None
     if leg_length:
@@ -108,13 +117,18 @@ def solve(character: CharacterSpec, pose: Pose, *, yaw: float, camera_pitch: flo
     return Skeleton(ground, pelvis, chest, neck, head, pelvis_axes, torso_axes, head_axes, arms, legs)
 
 
-def _arm(character: CharacterSpec, side: Side, chest: Vector, axes: Matrix, sign: float) -> Arm:
+def _arm(
+    character: CharacterSpec, side: Side, torso: tuple[Vector, Matrix], wrist_place: Vector | None, sign: float
+) -> Arm:
     p = character.proportions
+    chest, axes = torso
     drop = 0.62 * p.torso if character.look.face_on_body else 0.06 * p.torso
     shoulder = chest + axes @ vector(sign * p.shoulder_width, -drop, 0.0)
     out, rise, forward = side.hand
     length = p.upper_arm + p.forearm
-    target = shoulder + axes @ vector(sign * out * length, rise * length, forward * length)
+    target = wrist_place
+    if target is None:
+        target = shoulder + axes @ vector(sign * out * length, rise * length, forward * length)
     pole = axes @ vector(sign * side.elbow[0], side.elbow[1], side.elbow[2])
     elbow, wrist = two_bone(shoulder, target, p.upper_arm, p.forearm, pole)
     hand, across = _hand(p.hand, wrist, unit(wrist - elbow), axes, side=side, sign=sign)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.puppets.character.body import Skeleton
+from models.puppets.character.body import Arm, Skeleton
 from models.puppets.drawing.geometry import Matrix, Vector, vector
 from models.puppets.drawing.layers import Drawing, Layer
 from models.puppets.drawing.surface import Points
 from models.puppets.motion.pose import Pose, Side, Triple
-from models.puppets.scene.nearby import draw_ball, draw_shine
+from models.puppets.scene.nearby import draw_ball, draw_block, draw_shine
 from models.puppets.spec import CharacterSpec, Colour, ObjectSpec
 
 HELD_KINDS = ("ball", "flower", "balloon", "umbrella", "guitar", "book")
+_TWO_HANDED = frozenset({"guitar", "book"})
 _WOOD: Colour = (156, 106, 66)
 _GREEN: Colour = (88, 160, 84)
 _UP = vector(0.0, 1.0, 0.0)
@@ -25,6 +26,7 @@ _GRIPS: dict[str, tuple[Triple, float]] = {
     "balloon": ((0.42, 0.05, 0.5), 0.95),
     "umbrella": ((0.3, -0.15, 0.55), 1.0),
     "book": ((-0.02, -0.3, 0.6), 0.6),
+    "box": ((0.3, -0.3, 0.5), 0.2),
 }
 
 
@@ -47,38 +49,90 @@ def hold(pose: Pose, item: ObjectSpec, seconds: float) -> Pose:
     return replace(pose, left=grip(pose.left)) if item.x >= 0.0 else replace(pose, right=grip(pose.right))
 
 
-def draw_held(
-    drawing: Drawing, item: ObjectSpec, skeleton: Skeleton, character: CharacterSpec, *, owner: int, seconds: float
-) -> None:
-    """Draw an object in the hand. The character must be drawn first.
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """Place (3,) in camera space where an object is held, and the hand in whose layer it is drawn (0 left, 1 right)."""
+
+    place: Vector
+    hand: int
+
+
+def grip_of(skeleton: Skeleton, hand: int) -> Grip:
+    """Grip of a hand (0 left, 1 right).
 
     Raises:
         ValueError: the character has no arms.
     """
+    arm = _arms(skeleton)[hand]
+    return Grip(0.3 * (arm.hand[5] + arm.hand[9]) + 0.4 * arm.wrist, hand)
+
+
+def held_grip(item: ObjectSpec, skeleton: Skeleton) -> Grip:
+    """Grip of an object that a character holds all the time: in one hand, or between both.
+
+    Raises:
+        ValueError: the character has no arms.
+    """
+    hand = main_hand(item)
+    if item.kind in _TWO_HANDED:
+        left, right = _arms(skeleton)
+        return Grip(0.5 * (left.hand[9] + right.hand[9]), hand)
+    return grip_of(skeleton, hand)
+
+
+def _arms(skeleton: Skeleton) -> tuple[Arm, Arm]:
     if skeleton.arms is None:
-        raise ValueError(f"object '{item.object_id}' is held, but the character has no arms")
+        raise ValueError("an object is held by a character without arms, expected one with arms")
+    return skeleton.arms
+
+
+def holding_hands(item: ObjectSpec) -> tuple[int, ...]:
+    """Hands (0 left, 1 right) that hold the object."""
+    return (0, 1) if item.kind in _TWO_HANDED else (main_hand(item),)
+
+
+def main_hand(item: ObjectSpec) -> int:
+    """Hand (0 left, 1 right) in whose layer a held object is drawn."""
+    return 0 if item.x >= 0.0 else 1
+
+
+def draw_held(
+    drawing: Drawing,
+    item: ObjectSpec,
+    grip: Grip,
+    skeleton: Skeleton,
+    character: CharacterSpec,
+    *,
+    key: float,
+    owner: int,
+    seconds: float,
+) -> None:
+    """Draw an object at its grip.
+
+    `skeleton` and `character` are those that carry it. The visible character must be drawn first; `key` is the sort key
+    of its torso.
+    """
     if item.kind == "guitar":
-        _guitar(drawing, item, skeleton, character, owner=owner)
+        _guitar(drawing.layer(key + 0.007, "object", owner=owner), item, skeleton, character)
         return
-    index = 0 if item.x >= 0.0 else 1
-    arm = skeleton.arms[index]
-    part = ("left_hand", "right_hand")[index]
+    part = ("left_hand", "right_hand")[grip.hand]
     key = next(layer.key for layer in drawing.layers if layer.part == part) - 5e-4
     layer = drawing.layer(key, "object", owner=owner)
-    grip = 0.3 * (arm.hand[5] + arm.hand[9]) + 0.4 * arm.wrist
+    place = grip.place
     axes = skeleton.torso_axes
     if item.kind == "ball":
-        draw_ball(layer, grip + _UP * (0.75 * item.size), axes, item)
+        draw_ball(layer, place + _UP * (0.75 * item.size), axes, item)
+    elif item.kind == "box":
+        draw_block(layer, place, axes, (item.size,) * 3, item.colour)
     elif item.kind == "flower":
-        _flower(layer, grip, axes, item, sway=0.3 * math.sin(2.0 * seconds))
+        _flower(layer, place, axes, item, sway=0.3 * math.sin(2.0 * seconds))
     elif item.kind == "balloon":
-        _balloon(layer, grip, item, sway=0.7 * math.sin(1.7 * seconds))
+        _balloon(layer, place, item, sway=0.7 * math.sin(1.7 * seconds))
     elif item.kind == "umbrella":
         canopy = drawing.layer(key - 0.05, "object", owner=owner)
-        _umbrella(layer, canopy, item, grip, axes)
+        _umbrella(layer, canopy, item, place, axes)
     else:
-        between = 0.5 * (skeleton.arms[0].hand[9] + skeleton.arms[1].hand[9])
-        _book(layer, between + axes[:, 1] * (0.35 * item.size), axes, item)
+        _book(layer, place + axes[:, 1] * (0.35 * item.size), axes, item)
 
 
 def _flower(layer: Layer, grip: Vector, axes: Matrix, item: ObjectSpec, *, sway: float) -> None:
@@ -152,10 +206,9 @@ def _book(layer: Layer, centre: Vector, axes: Matrix, item: ObjectSpec) -> None:
         layer.decal(page, item.second)
 
 
-def _guitar(drawing: Drawing, item: ObjectSpec, skeleton: Skeleton, character: CharacterSpec, *, owner: int) -> None:
+def _guitar(layer: Layer, item: ObjectSpec, skeleton: Skeleton, character: CharacterSpec) -> None:
     axes = skeleton.torso_axes
     depth = character.proportions.torso_depth
-    layer = drawing.layer(float(skeleton.pelvis[2]) + 0.007, "object", owner=owner)
     size = item.size
     centre = skeleton.pelvis + axes @ vector(-0.02, 0.38 * character.proportions.torso, 1.25 * depth)
     c, s = math.cos(0.45), math.sin(0.45)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from models.puppets.drawing.colours import scaled
-from models.puppets.drawing.geometry import Matrix, Vector, vector
+from models.puppets.drawing.geometry import Matrix, Vector, vector, yaw_matrix
 from models.puppets.drawing.layers import Drawing, Layer
 from models.puppets.drawing.outlines import convex_hull
 from models.puppets.drawing.surface import Points
@@ -22,7 +22,18 @@ def draw_nearby(drawing: Drawing, item: ObjectSpec, owner: int, camera: Matrix) 
     """Draw an object on the floor at its (x, z)."""
     foot = camera @ vector(item.x, 0.0, item.z)
     layer = drawing.layer(float(foot[2]), "object", owner=owner)
-    _DRAWERS[item.kind](layer, item, foot, camera)
+    _DRAWERS[item.kind](layer, item, foot, camera @ yaw_matrix(item.yaw) * (1.0, item.stretch, 1.0))
+
+
+def seat_height(item: ObjectSpec) -> float:
+    """Height of the top that a character sits on, in body heights.
+
+    Raises:
+        ValueError: the object's kind is no seat.
+    """
+    if item.kind not in _SEAT_HEIGHTS:
+        raise ValueError(f"object '{item.object_id}' is a {item.kind}, expected a seat: {', '.join(_SEAT_HEIGHTS)}")
+    return _SEAT_HEIGHTS[item.kind] * item.size * item.stretch
 
 
 def draw_ball(layer: Layer, centre: Vector, axes: Matrix, item: ObjectSpec) -> None:
@@ -50,7 +61,7 @@ def _standing_ball(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix)
 
 def _box(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix) -> None:
     size, up, across = item.size, camera[:, 1], camera[:, 0] * item.size
-    _block(layer, foot, camera, (size, 1.5 * size, size), item.colour)
+    draw_block(layer, foot, camera, (size, 1.5 * size, size), item.colour)
     for height in (1.35, 1.8):
         low = foot + up * (height * size) + camera[:, 2] * size
         high = low + up * (0.16 * size)
@@ -60,12 +71,12 @@ def _box(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix) -> None:
 def _chair(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix) -> None:
     size, up = item.size, camera[:, 1]
     back = foot - camera[:, 2] * (0.9 * size) + up * (2.0 * size)
-    _block(layer, back, camera, (size, 1.1 * size, 0.1 * size), item.colour)
+    draw_block(layer, back, camera, (size, 1.1 * size, 0.1 * size), item.colour)
     for x, z in ((-0.85, -0.8), (0.85, -0.8), (-0.85, 0.8), (0.85, 0.8)):
         leg = foot + camera @ vector(x * size, 0.0, z * size)
         layer.capsule(leg, leg + up * (2.0 * size), 0.12 * size, 0.12 * size, _WOOD)
     layer.sub()
-    _block(layer, foot + up * (1.9 * size), camera, (size, 0.16 * size, size), item.second)
+    draw_block(layer, foot + up * (1.9 * size), camera, (size, 0.16 * size, size), item.second)
 
 
 def _plant(layer: Layer, item: ObjectSpec, foot: Vector, camera: Matrix) -> None:
@@ -112,7 +123,7 @@ def _turned(
     layer.hull(_rings(foot, camera, profile), float(foot[2]), colour)
 
 
-def _block(layer: Layer, foot: Vector, axes: Matrix, half: tuple[float, float, float], colour: Colour) -> None:
+def draw_block(layer: Layer, foot: Vector, axes: Matrix, half: tuple[float, float, float], colour: Colour) -> None:
     """Draw a box that stands at `foot`: its hull, then the lit top."""
     w, h, d = half
     corners = np.array([(x, y, z) for x in (-w, w) for y in (0.0, 2.0 * h) for z in (-d, d)]) @ axes.T + foot
@@ -125,3 +136,4 @@ _DRAWERS: Mapping[str, Callable[[Layer, ObjectSpec, Vector, Matrix], None]] = Ma
     {"ball": _standing_ball, "box": _box, "chair": _chair, "plant": _plant, "lamp": _lamp, "barrel": _barrel}
 )
 NEARBY_KINDS = tuple(_DRAWERS)
+_SEAT_HEIGHTS: Mapping[str, float] = MappingProxyType({"box": 3.0, "chair": 2.22, "barrel": 2.6})  # in sizes

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.cli.main import main
 from jobs.verbs.puppets import write_puppets
-from models.puppets import sample_spec
+from models.puppets import sample_interaction, sample_spec
 from models.puppets.truth_file import read_truth
 
 SMALL = {"size_px": (96, 72), "fps": 8.0, "seconds": 1.0}
@@ -83,6 +83,27 @@ def test_alone_option_draws_no_objects_and_one_shot(tmp_path: Path) -> None:
     ).num_object_prompts
 
 
+def test_interacting_option_draws_humans_with_objects_in_one_shot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = ["--size", "48", "64", "--fps", "8", "--seconds", "1"]
+    options = ["--videos", "8", "--seed", "5", "--held-out", "--interacting"]
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "puppets", str(tmp_path), *options, *size])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
+    assert {(row["split"], row["body"], row["num_shots"]) for row in rows} == {("heldout", "human", 1)}
+    assert len({row["interaction"] for row in rows}) > 2
+    prompted = {row["video_id"] for row in pq.read_table(tmp_path / "objects.parquet").to_pylist()}
+    assert prompted == {row["video_id"] for row in rows}
+    for row in rows:
+        spec = sample_interaction(row["seed"], split="heldout", size_px=(64, 48), duration_seconds=1.0)
+        assert spec.interaction is not None
+        shown = (spec.character.recipe, spec.motion.name, spec.interaction.kind)
+        assert shown == (row["character"], row["motion"], row["interaction"])
+
+
 def test_improvised_share_holds_for_every_body(tmp_path: Path) -> None:
     write_puppets(tmp_path, num_videos=16, seed=2, num_processes=1, improvised_share=0.5, **(SMALL | {"seconds": 0.25}))
     rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
@@ -109,6 +130,8 @@ def test_improvised_share_holds_for_every_body(tmp_path: Path) -> None:
         ({"seconds": 0.0}, "no frame"),
         ({"fps": -8.0, "seconds": -1.0}, "no frame"),
         ({"num_processes": 0}, "num_processes is 0"),
+        ({"alone": True, "interacting": True}, "expected one of them"),
+        ({"body": "anthropomorphic", "interacting": True}, "body is 'anthropomorphic'"),
     ],
 )
 def test_invalid_numbers_are_named(tmp_path: Path, options: dict[str, object], message: str) -> None:

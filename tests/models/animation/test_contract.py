@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_systems import (
     CONFIGS,
     CPU,
@@ -42,7 +43,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PLAIN = LossConfig(condition_dropout=0.0, noise_offset=0.0, snr_gamma=None)
 UNTRAINED = {
     "animate-anyone": (),
+    "animate-anyone-2": (),
     "animate-anyone-puppets": (),
+    "animate-anyone-2-puppets": (),
     "animate-x": ("reference_pose.", "reference_latents."),
     "unianimate": ("picture.",),
     "animate-x-puppets": (),
@@ -89,7 +92,10 @@ def test_the_same_request_gives_the_same_bits_and_each_input_that_is_read_change
     for change in changes:
         assert not same_frames(animator.animate(replace(inputs, **change)), expected), change
     for name, signal in inputs.signals.items():
-        changed = 255 - signal if signal.dtype == np.uint8 else signal * (0.6, 0.8, 1)
+        if signal.dtype == np.uint8:
+            changed: NDArray[Any] = 255 - signal
+        else:
+            changed = ~signal if signal.dtype == bool else signal * (0.6, 0.8, 1)
         other = replace(inputs, signals={**inputs.signals, name: changed.astype(signal.dtype)})
         assert same_frames(animator.animate(other), expected) == (name not in model.variant.needs), name
     # Neither earlier requests nor the default of an option left out change the result.

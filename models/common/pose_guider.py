@@ -1,4 +1,4 @@
-"""Pose guider: a small convolutional network from pose maps to features at the resolution of latents."""
+"""Pose guiders: small convolutional networks from pose maps to features at the resolution of latents."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ PAPER_WIDTHS = (16, 32, 64, 128)
 class ReleasedPoseGuider(nn.Module):
     """Pose guider of the public checkpoints: ControlNet's condition embedding (arXiv 2302.05543).
 
-    One level per width; each level but the last halves the resolution. The last layer is zero-initialised.
+    One level per width; each level but the last halves the resolution. The last layer is zero-initialised, unless
+    `zero_output` is off.
     """
 
-    def __init__(self, widths: tuple[int, ...], out_channels: int) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], out_channels: int, *, in_channels: int = 3, zero_output: bool = True
+    ) -> None:
         super().__init__()
-        self.conv_in = _gaussian(nn.Conv2d(3, widths[0], 3, padding=1))
+        self.conv_in = _gaussian(nn.Conv2d(in_channels, widths[0], 3, padding=1))
         self.blocks = nn.ModuleList()
         for before, after in pairwise(widths):
             self.blocks.append(_gaussian(nn.Conv2d(before, before, 3, padding=1)))
             self.blocks.append(_gaussian(nn.Conv2d(before, after, 3, padding=1, stride=2)))
-        self.conv_out = _zero(nn.Conv2d(widths[-1], out_channels, 3, padding=1))
+        initialised = _zero if zero_output else _gaussian
+        self.conv_out = initialised(nn.Conv2d(widths[-1], out_channels, 3, padding=1))
 
-    def forward(self, pose_N3HW: Tensor) -> Tensor:
+    def forward(self, maps_NCHW: Tensor) -> Tensor:
         """Features (N, out_channels, H / 8, W / 8), for four widths, of pose maps with values 0–1."""
-        x = functional.silu(self.conv_in(pose_N3HW))
+        x = functional.silu(self.conv_in(maps_NCHW))
         for block in self.blocks:
             x = functional.silu(block(x))
         features: Tensor = self.conv_out(x)

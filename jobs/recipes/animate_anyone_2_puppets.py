@@ -1,0 +1,40 @@
+"""Recipe of the small Animate Anyone 2, trained on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.cards.animation import CardText
+from jobs.recipes.recipe import SystemRecipe
+
+_RECIPE: Mapping[str, Any] = {
+    "steps": 2_000,
+    "batch_size": 4,
+    "ema_decay": 0.998,
+    "precision": "auto",
+    "optimizer": {"name": "muon", "learning_rate": 3e-3, "warmup_steps": 100, "decay": "cosine"},
+    # The noisiest steps decide where the character is.
+    "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 8.0, "condition_dropout": 0.0},
+    "sampling": {
+        "height_px": 192,
+        "width_px": 144,
+        "num_frames": 8,
+        "sample_margin": 0,
+        "scene": {"known_share": 0.1},
+    },
+}
+
+
+def _defaults(stage: int, network: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001
+    return _RECIPE
+
+
+RECIPE = SystemRecipe(
+    defaults=_defaults,
+    card=CardText(
+        title="Animate Anyone 2",
+        command="zoetrope train animate-anyone-2-puppets",
+        corpus="puppet videos drawn by `zoetrope puppets --interacting`, with their ground truth (`data.truth`)",
+    ),
+)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.pose.skeleton import INDEX
+from models.puppets import INTERACTIONS, Interaction, PuppetFrame, PuppetVideoSpec, render, render_frame
+from models.puppets import sample_interaction as sample
+from models.puppets.drawing.geometry import pitch_matrix
+from models.puppets.render import skeleton_at
+from models.puppets.scene.interactions import GRAVITY, flight_seconds
+from models.puppets.scene.nearby import seat_height
+
+SIZE = (96, 72)
+BODY = slice(0, 23)
+
+
+def _frames(spec: PuppetVideoSpec, num_frames: int = 16) -> list[PuppetFrame]:
+    return list(render(spec, num_frames / spec.duration_seconds, num_frames))
+
+
+def _centre(mask: np.ndarray) -> np.ndarray:
+    rows, columns = np.nonzero(mask)
+    return np.array((columns.mean(), rows.mean()))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["train", "heldout"]), st.sampled_from(INTERACTIONS), st.booleans())
+def test_the_whole_human_figure_is_in_the_picture(seed: int, split: str, kind: Interaction, improvised: bool) -> None:
+    spec = sample(seed, split=split, size_px=SIZE, kind=kind, improvised=improvised)  # type: ignore[arg-type]
+    assert spec.interaction is not None
+    assert (spec.interaction.kind, spec.character.body, len(spec.shots)) == (kind, "human", 1)
+    shot = spec.shots[0]
+    assert (shot.pan, shot.sway, shot.zoom) == (0.0, 0.0, 0.0)
+    frame = render_frame(spec, 0.37 * (seed % 5))
+    legs_and_trunk = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("shoulder", "hip", "big_toe")]
+    assert (frame.keypoints[[INDEX["nose"], *legs_and_trunk], 2] > 0).all()
+    shown = frame.character_mask.copy()
+    for mask in frame.object_masks.values():
+        assert not (mask & shown).any()
+        shown |= mask
+    assert np.array_equal(frame.depth < frame.depth.max(), shown)
+
+
+def test_every_interaction_occurs_in_both_splits_with_other_characters_and_motions() -> None:
+    specs = {split: [sample(seed, split=split, size_px=SIZE) for seed in range(60)] for split in ("train", "heldout")}
+    for drawn in specs.values():
+        assert {spec.interaction.kind for spec in drawn if spec.interaction} == set(INTERACTIONS)
+        assert all(spec.objects for spec in drawn)
+    for choice in (lambda s: s.character.recipe, lambda s: s.motion.name):
+        assert not set(map(choice, specs["train"])) & set(map(choice, specs["heldout"]))
+
+
+def test_seed_determines_the_video() -> None:
+    assert sample(4) == sample(4)
+    assert sample(4) != sample(5)
+    drawn = sample(4).interaction
+    assert drawn is not None
+    assert sample(4, kind=drawn.kind) == sample(4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_thrown_ball_flies_on_a_parabola_between_release_and_catch(seed: int) -> None:
+    spec = sample(seed, size_px=(192, 144), kind="thrown")
+    assert spec.interaction is not None
+    interaction = replace(spec.interaction, phase=0.0)
+    spec = replace(spec, interaction=interaction, motion=replace(spec.motion, name="stand", amplitude=0.0))
+    flight = flight_seconds(interaction)
+    release = interaction.period_seconds - flight
+    unit_px = round(spec.shots[0].scale * spec.height_px)
+    heights = []
+    for share in (0.0, 0.25, 0.5, 0.75):
+        ball = render_frame(replace(spec, objects=spec.objects[:1]), release + share * flight).object_masks["ball"]
+        heights.append(spec.height_px - _centre(ball)[1])
+    rise = (np.array(heights) - heights[0]) / unit_px
+    elapsed = np.array((0.0, 0.25, 0.5, 0.75)) * flight
+    expected = 0.5 * GRAVITY * elapsed * (flight - elapsed)
+    assert interaction.reach == pytest.approx(expected.max())
+    np.testing.assert_allclose(rise, expected, atol=0.04)  # the hand hides a part of the ball before it flies
+
+
+@pytest.mark.parametrize("kind", ["held", "thrown", "passed", "passed_around"])
+def test_things_in_hand_are_at_a_hand(kind: Interaction) -> None:
+    for seed in range(6):
+        spec = sample(seed, split="heldout", size_px=(192, 144), kind=kind)
+        assert spec.interaction is not None
+        spec = replace(spec, interaction=replace(spec.interaction, phase=0.0))
+        item = spec.objects[0]
+        frame = render_frame(spec, 0.05)
+        rows, columns = np.nonzero(frame.object_masks[item.object_id])
+        wrists = frame.keypoints[[INDEX["left_wrist"], INDEX["right_wrist"]], :2]
+        distance = min(np.hypot(columns - x, rows - y).min() for x, y in wrists)
+        assert distance < 0.12 * 192
+
+
+def test_a_passed_thing_changes_hands() -> None:
+    spec = sample(1, size_px=SIZE, kind="passed")
+    assert spec.interaction is not None
+    spec = replace(
+        spec,
+        interaction=replace(spec.interaction, phase=0.0),
+        motion=replace(spec.motion, yaw=0.0, name="stand"),
+        objects=spec.objects[:1],
+    )
+    places = []
+    for share in (0.0, 0.5):
+        frame = render_frame(spec, share * spec.interaction.period_seconds)  # type: ignore[union-attr]
+        places.append(_centre(frame.object_masks[spec.objects[0].object_id])[0] - frame.keypoints[INDEX["nose"], 0])
+    assert places[0] < -2  # the character's right is at the image's left
+    assert places[1] > 2
+
+
+def test_a_thing_passed_around_the_body_disappears_behind_it() -> None:
+    spec = sample(2, size_px=SIZE, kind="passed_around")
+    areas = [int(frame.object_masks[spec.objects[0].object_id].sum()) for frame in _frames(spec, 24)]
+    assert min(areas) < 0.3 * max(areas)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["train", "heldout"]), st.floats(0.0, 3.0))
+def test_who_sits_has_the_pelvis_on_the_seat_and_the_knees_bent(seed: int, split: str, seconds: float) -> None:
+    spec = sample(seed, split=split, size_px=SIZE, kind="sat_on")  # type: ignore[arg-type]
+    (shot,), (seat,) = spec.shots, spec.objects
+    skeleton = skeleton_at(spec, shot, seconds)
+    up = pitch_matrix(shot.pitch)[:, 1]
+    pelvis = skeleton.pelvis - skeleton.ground
+    assert pelvis @ up == pytest.approx(seat_height(seat) + 1.1 * spec.character.proportions.leg_radius)
+    assert abs(skeleton.pelvis[0] - seat.x) < 1e-9
+    standing = skeleton_at(replace(spec, interaction=None, motion=replace(spec.motion, name="stand")), shot, seconds)
+    assert pelvis @ up < 0.85 * (standing.pelvis - standing.ground) @ up
+    assert skeleton.legs is not None
+    for leg in skeleton.legs:
+        thigh, shin = leg.knee - leg.hip, leg.ankle - leg.knee
+        assert thigh @ shin < 0.7 * np.linalg.norm(thigh) * np.linalg.norm(shin)
+        assert abs((leg.ankle - skeleton.ground) @ up - 0.28 * spec.character.proportions.foot) < 0.02
+
+
+def test_walks_pass_behind_and_in_front() -> None:
+    for kind, in_front in (("walked_behind", True), ("walked_in_front", False)):
+        for seed in range(4):
+            spec = sample(seed, split="heldout", size_px=SIZE, kind=kind)  # type: ignore[arg-type]
+            item = spec.objects[0]
+            assert (item.z > 0) == in_front
+            frames = _frames(replace(spec, objects=(item,)))
+            alone = _frames(replace(spec, objects=()))
+            areas = [int(frame.object_masks[item.object_id].sum()) for frame in frames]
+            hidden = [int((a.character_mask & ~f.character_mask).sum()) for a, f in zip(alone, frames, strict=True)]
+            if in_front:
+                assert min(areas) == max(areas)
+                assert max(hidden) > 0.3 * max(areas)
+            else:
+                assert max(hidden) == 0
+                assert min(areas) < 0.8 * max(areas)
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="kind is 'eaten', expected one of held"):
+        sample(0, kind="eaten")  # type: ignore[arg-type]
