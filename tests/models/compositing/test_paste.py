@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from drawn_skeletons import LENGTHS_PX, dancing
+from drawn_skeletons import LENGTHS_PX, dancing, skeleton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from models.compositing.paste import FEATHER_SHARE, ROOM_SHARE, limb_reach_share, paste, paste_weight, silhouettes
-from models.pose.extent import character_size_px
+from models.compositing.paste import FEATHER_SHARE, ROOM_SHARE, Reach, paste, paste_weight, reach_of, silhouettes
+from models.pose.skeleton import FACE
 
 SIZE = (48, 64)
 boxes = st.tuples(st.integers(0, 40), st.integers(0, 56), st.integers(1, 20), st.integers(1, 20))
@@ -76,29 +76,43 @@ def test_equal_frames_stay_equal(area: NDArray[np.bool_]) -> None:
 
 
 @settings(max_examples=20)
-@given(st.floats(0.03, 0.2), st.integers(0, 100))
-def test_the_reach_of_a_character_is_measured_and_drawn_again(share: float, seed: int) -> None:
+@given(st.floats(0.03, 0.2), st.floats(0.03, 0.2), st.integers(0, 100))
+def test_the_reach_of_a_character_is_measured_and_covers_it_again(head: float, limbs: float, seed: int) -> None:
     keypoints = dancing(LENGTHS_PX, num_frames=1, seed=seed) + np.float32([60, 60, 0])
-    (drawn,) = silhouettes(keypoints, (340, 320), reach_share=share)
-    assert limb_reach_share(drawn, keypoints[0]) == pytest.approx(share, abs=0.02)
-    wider = silhouettes(keypoints, (340, 320), reach_share=share + 0.05)[0]
+    (drawn,) = silhouettes(keypoints, (340, 320), Reach(head=head, limbs=limbs))
+    measured = reach_of(drawn, keypoints[0])
+    assert max(measured.head, measured.limbs) == pytest.approx(max(head, limbs), abs=0.03)
+    (again,) = silhouettes(keypoints, (340, 320), measured)
+    assert again[drawn].mean() > 0.985
+    (wider,) = silhouettes(keypoints, (340, 320), Reach(head=head + 0.05, limbs=limbs + 0.05))
     assert (wider >= drawn).all()
     assert wider.sum() > drawn.sum()
 
 
+def test_a_hat_widens_the_head_alone() -> None:
+    keypoints = skeleton(LENGTHS_PX, np.zeros(20), (160, 140))[None]
+    keypoints[:, FACE] = 0
+    (bare,) = silhouettes(keypoints, (340, 320), Reach(head=0.1, limbs=0.05))
+    x, y = keypoints[0, 0, :2].astype(int)
+    hat = bare.copy()
+    hat[y - 70 : y, x - 15 : x + 15] = True
+    with_hat, without = reach_of(hat, keypoints[0]), reach_of(bare, keypoints[0])
+    assert with_hat.head > 1.2 * without.head
+    assert with_hat.limbs == pytest.approx(without.limbs, abs=0.01)
+
+
 def test_a_frame_without_a_skeleton_has_no_silhouette() -> None:
-    keypoints = dancing(LENGTHS_PX, num_frames=2)
+    keypoints, reach = dancing(LENGTHS_PX, num_frames=2), Reach(head=0.1, limbs=0.1)
     keypoints[1] = 0
-    areas = silhouettes(keypoints, (240, 240), reach_share=0.1)
+    areas = silhouettes(keypoints, (240, 240), reach)
     assert areas[0].any()
     assert not areas[1].any()
-    assert not silhouettes(np.zeros_like(keypoints), (240, 240), reach_share=0.1).any()
-    assert character_size_px(keypoints) > 0
+    assert not silhouettes(np.zeros_like(keypoints), (240, 240), reach).any()
 
 
 def test_the_reach_needs_a_character() -> None:
     keypoints = dancing(LENGTHS_PX, num_frames=1)[0]
     with pytest.raises(ValueError, match="expected a character, got 0 pixels"):
-        limb_reach_share(np.zeros((240, 240), bool), keypoints)
+        reach_of(np.zeros((240, 240), bool), keypoints)
     with pytest.raises(ValueError, match="a skeleton of 0 px"):
-        limb_reach_share(np.ones((240, 240), bool), np.zeros_like(keypoints))
+        reach_of(np.ones((240, 240), bool), np.zeros_like(keypoints))

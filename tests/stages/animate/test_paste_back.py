@@ -101,11 +101,12 @@ def test_original_pixels_stay_away_from_the_character(row: Row) -> None:
 
 
 def test_the_characters_reach_comes_from_its_mask(row: Row) -> None:
-    from models.compositing.paste import silhouettes
+    from models.compositing.paste import Reach, silhouettes
 
     originals = puppet_frames(8, num_frames=3)
     reach = {
-        share: silhouettes(row["reference_keypoints"][None], (64, 48), reach_share=share)[0] for share in (0.02, 0.2)
+        share: silhouettes(row["reference_keypoints"][None], (64, 48), Reach(head=share, limbs=share))[0]
+        for share in (0.02, 0.2)
     }
     thin, thick = (
         (next(set_into({**row, "reference_mask": mask}, originals)) != originals[0]).sum() for mask in reach.values()
