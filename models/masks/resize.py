@@ -18,3 +18,18 @@ def resize_masks(masks_THW: NDArray[np.bool_], size_px: tuple[int, int]) -> NDAr
         # Bytes of 255, which OpenCV rounds to multiples of 1 / 255.
         out[:] = cv2.resize(mask.view(np.uint8) * np.uint8(255), size_px[::-1], interpolation=method) >= 128
     return resized
+
+
+def covering_masks(masks_THW: NDArray[np.bool_], size_px: tuple[int, int]) -> NDArray[np.bool_]:
+    """Masks of another (height, width): every pixel that a pixel of the mask touches, so that nothing is uncovered."""
+    for axis, length in ((1, size_px[0]), (2, size_px[1])):
+        before = masks_THW.shape[axis]
+        if length == before:
+            continue
+        starts = np.arange(length) * before // length
+        ends = -(-np.arange(1, length + 1) * before // length)
+        # Counts from the edge; int32 holds any side.
+        counts = np.cumsum(masks_THW, axis=axis, dtype=np.int32)
+        counts = np.insert(counts, 0, 0, axis=axis)
+        masks_THW = counts.take(ends, axis) > counts.take(starts, axis)
+    return masks_THW
