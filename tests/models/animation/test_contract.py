@@ -137,6 +137,26 @@ def test_clips_longer_than_a_window_do_not_depend_on_the_rows_of_a_call(model: M
     assert not np.array_equal(other[-1], frames[0][-1])
 
 
+def test_a_chain_of_clips_is_another_way_where_the_system_has_one(model: Model) -> None:
+    inputs = request(20, num_steps=1)
+    steps: list[tuple[int, int]] = []
+    animator = new_animator(model)
+    chained = replace(inputs, long_video="chain")
+    if not model.variant.keeps_scene:
+        with pytest.raises(ValueError, match="makes long videos by windows only"):
+            animator.animate(chained)
+        return
+    frames = animator.animate(chained, on_step=lambda step, of: steps.append((step, of))).frames_THWC
+    windows = animator.animate(inputs).frames_THWC
+    assert frames.shape == windows.shape
+    assert not np.array_equal(frames, windows)
+    assert steps == [(step, 3) for step in (1, 2, 3)]  # clips of 8 frames that share 2
+    # A clip no longer than a window is the same either way.
+    assert same_frames(
+        animator.animate(request(8, num_steps=1)), animator.animate(request(8, num_steps=1, long_video="chain"))
+    )
+
+
 def test_one_frame_is_a_clip(model: Model) -> None:
     frames = new_animator(model).animate(request(1, num_steps=1)).frames_THWC
     assert frames.shape == (1, SIDE_PX, SIDE_PX, 3)

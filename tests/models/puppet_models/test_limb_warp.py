@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,3 +95,44 @@ def test_coordinates_that_are_no_numbers_are_refused(dance: tuple[Picture, Keypo
         LimbWarp(frames[0], broken)
     with pytest.raises(ValueError, match="must have finite coordinates"):
         LimbWarp(frames[0], keypoints[0])(broken[None])
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.6])
+def test_a_character_of_another_size_is_drawn_onto_other_canvases(
+    dance: tuple[Picture, Keypoints], scale: float
+) -> None:
+    frames, keypoints = dance
+    pose = keypoints[:1].copy()
+    pose[..., :2] = 64 + (pose[..., :2] - 64) * scale
+    warp = LimbWarp(frames[0], keypoints[0])
+    assert warp.scale_to(pose) == pytest.approx(scale, rel=1e-3)
+    canvas = np.full((1, 128, 128, 3), 77, np.uint8)
+    drawn = warp.onto(canvas, pose, scale=warp.scale_to(pose))
+    assert drawn is canvas
+    covered = (drawn[0] != 77).any(axis=-1)
+    expected = cv2.warpAffine(
+        frames[0], np.array([[scale, 0, 64 - 64 * scale], [0, scale, 64 - 64 * scale]]), (128, 128)
+    )
+    assert covered.mean() > 0.05 * scale
+    assert clip_psnr(drawn[:, covered], expected[None][:, covered]) > 20
+
+
+def test_with_a_mask_only_the_character_is_drawn(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    mask = np.zeros(frames.shape[1:3], bool)
+    mask[:, 64:] = True
+    canvases = np.zeros((4, *frames.shape[1:]), np.uint8)
+    whole = LimbWarp(frames[0] | 1, keypoints[0]).onto(canvases.copy(), keypoints[:1].repeat(4, 0))
+    half = LimbWarp(frames[0] | 1, keypoints[0], mask_HW=mask).onto(canvases.copy(), keypoints[:1].repeat(4, 0))
+    np.testing.assert_array_equal(half[:, :, 64:], whole[:, :, 64:])
+    assert whole[:, :, :64].any()
+    assert not half[:, :, :64].any()
+
+
+def test_skeletons_without_a_common_part_leave_the_size_as_it_is(dance: tuple[Picture, Keypoints]) -> None:
+    frames, keypoints = dance
+    nobody = np.zeros_like(keypoints)
+    warp = LimbWarp(frames[0], keypoints[0])
+    assert warp.scale_to(nobody) == 1.0
+    canvases = np.zeros_like(frames)
+    assert not warp.onto(canvases, nobody, scale=0.5).any()
