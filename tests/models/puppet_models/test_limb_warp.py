@@ -110,11 +110,10 @@ def test_a_character_of_another_size_is_drawn_onto_other_canvases(
     drawn = warp.onto(canvas, pose, scale=warp.scale_to(pose))
     assert drawn is canvas
     covered = (drawn[0] != 77).any(axis=-1)
-    expected = cv2.warpAffine(
-        frames[0], np.array([[scale, 0, 64 - 64 * scale], [0, scale, 64 - 64 * scale]]), (128, 128)
-    )
+    about_the_middle = np.array([[scale, 0, 64 - 64 * scale], [0, scale, 64 - 64 * scale]])
+    expected = cv2.warpAffine(frames[0], about_the_middle, (128, 128))
     assert covered.mean() > 0.05 * scale
-    assert clip_psnr(drawn[:, covered], expected[None][:, covered]) > 20
+    assert abs(drawn[0, covered].astype(int) - expected[covered]).mean() < 8
 
 
 def test_with_a_mask_only_the_character_is_drawn(dance: tuple[Picture, Keypoints]) -> None:
