@@ -79,7 +79,8 @@ class LimbWarp:
         min_score: float = CONFIDENT_SCORE,
     ) -> None:
         """`picture_HWC`: uint8 (H, W, 3). `keypoints_K3`: (133, 3), keypoints of its character in its pixels.
-        `mask_HW`: the character's pixels; None: each part is a whole strip.
+        `mask_HW`: the character's pixels, each of which moves with the nearest part, however far it is; None: each part
+        is a strip of its own width, with what lies beside the limb.
 
         Raises:
             ValueError: a point that scores `min_score` or more is not finite.
@@ -87,7 +88,7 @@ class LimbWarp:
         self._picture, self._min_score = picture_HWC, min_score
         self._size_px = character_size_px(keypoints_K3[None], min_score=min_score)
         self._parts = _lines(*with_centres(keypoints_K3, min_score))
-        self._mask = None if mask_HW is None else mask_HW.astype(np.uint8)
+        self._owners = None if mask_HW is None else self._owners_of(mask_HW)
 
     def __call__(self, poses_TK3: Keypoints) -> Picture:
         """Warp the character to poses (T, 133, 3) in pixels of the picture; returns uint8 (T, H, W, 3).
@@ -115,6 +116,25 @@ class LimbWarp:
                     self._draw_part(canvas, part, line, target, scale)
         return canvases_THWC
 
+    def _owners_of(self, mask_HW: NDArray[np.bool_]) -> _Owners:
+        """The part that each pixel of the mask moves with."""
+        distances, reaches = [], {}
+        for part, line in self._parts.items():
+            along, across = _positions(line, *_grid(slice(0, mask_HW.shape[0]), slice(0, mask_HW.shape[1])))
+            distances.append(_distance_px(part, line, self._size_px, along, across))
+        numbers = np.zeros(mask_HW.shape, np.uint8)
+        if distances:
+            numbers[mask_HW] = 1 + np.stack(distances)[:, mask_HW].argmin(axis=0)
+        for number, (part, line) in enumerate(self._parts.items(), start=1):
+            rows, columns = np.nonzero(numbers == number)
+            along, across = _positions(line, columns.astype(np.float32), rows.astype(np.float32))
+            reaches[part] = _Reach(
+                before_px=float(max(-along.min(initial=0), 0)),
+                beyond_px=float(max((along - line.length_px).max(initial=0), 0)),
+                across_px=float(abs(across).max(initial=0)),
+            )
+        return _Owners(numbers_HW=numbers, reaches=reaches)
+
     def scale_to(self, poses_TK3: Keypoints) -> float:
         """Size of a character in poses (T, 133, 3), relative to the picture's: the ratio of the summed lengths of all
         parts that both have, median over frames; 1 where they have none in common.
@@ -132,7 +152,8 @@ class LimbWarp:
 
     def _draw_part(self, canvas: Picture, part: _Part, source: _Line, target: _Line, scale: float) -> None:
         """Draw a part of the picture along its line in the target pose."""
-        strip = _strip(part, target, self._size_px * scale, canvas.shape)
+        reach = None if self._owners is None else self._owners.reaches[part]
+        strip = _strip(part, target, self._size_px * scale, canvas.shape, reach and reach.scaled(scale))
         if strip is None:
             return
         box, along, across, inside = strip
@@ -144,8 +165,9 @@ class LimbWarp:
         x = source.start[0] + along * source.along[0] + across * source.across[0]
         y = source.start[1] + along * source.along[1] + across * source.across[1]
         moved = cv2.remap(self._picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if self._mask is not None:
-            inside = inside & (cv2.remap(self._mask, x, y, cv2.INTER_NEAREST) > 0)
+        if self._owners is not None:
+            owners = cv2.remap(self._owners.numbers_HW, x, y, cv2.INTER_NEAREST)
+            inside = (owners == list(self._parts).index(part) + 1) | (inside & (owners > 0))
         canvas[box][inside] = moved[inside]
 
     @cached_property
@@ -176,6 +198,28 @@ class _Line:
         return np.array([-self.along[1], self.along[0]], np.float32)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reach:
+    """Pixels that a part extends before its start, beyond its end, and to both sides."""
+
+    before_px: float
+    beyond_px: float
+    across_px: float
+
+    def scaled(self, scale: float) -> _Reach:
+        return _Reach(
+            before_px=self.before_px * scale, beyond_px=self.beyond_px * scale, across_px=self.across_px * scale
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Owners:
+    """`numbers_HW`: uint8, number of the part that a pixel moves with, from 1; 0 outside the character."""
+
+    numbers_HW: NDArray[np.uint8]
+    reaches: dict[_Part, _Reach]
+
+
 def _lines(points: Points, visible: Visibility) -> dict[_Part, _Line]:
     """Lines of the parts whose ends are visible, from back to front."""
     lines = {part: _line(part, points, visible) for part in _PARTS}
@@ -194,19 +238,50 @@ def _line(part: _Part, points: Points, visible: Visibility) -> _Line | None:
 
 
 def _strip(
-    part: _Part, line: _Line, size_px: float, shape: tuple[int, ...]
+    part: _Part, line: _Line, size_px: float, shape: tuple[int, ...], reach: _Reach | None = None
 ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]] | None:
     """Bounding box of a part in a picture of `shape`, and for each of its pixels the position along and across the
-    line, and whether it belongs to the part. None outside the picture.
+    line, and whether it belongs to the part's strip. None outside the picture.
+
+    `reach`: extension of the box, where it is more than the strip's.
     """
     half, before, beyond = part.half_width * size_px, part.before * size_px, part.beyond * size_px
+    if reach is not None:
+        before, beyond, across_px = (
+            max(own, other)
+            for own, other in ((before, reach.before_px), (beyond, reach.beyond_px), (half, reach.across_px))
+        )
+    else:
+        across_px = half
     ends = np.stack([line.start - before * line.along, line.start + (line.length_px + beyond) * line.along])
-    low = np.clip(np.floor(ends.min(axis=0) - half), 0, shape[1::-1]).astype(int)
-    high = np.clip(np.ceil(ends.max(axis=0) + half) + 1, 0, shape[1::-1]).astype(int)
+    low = np.clip(np.floor(ends.min(axis=0) - across_px), 0, shape[1::-1]).astype(int)
+    high = np.clip(np.ceil(ends.max(axis=0) + across_px) + 1, 0, shape[1::-1]).astype(int)
     if (low >= high).any():
         return None
-    x = np.arange(low[0], high[0], dtype=np.float32) - line.start[0]
-    y = np.arange(low[1], high[1], dtype=np.float32)[:, None] - line.start[1]
-    along, across = x * line.along[0] + y * line.along[1], x * line.across[0] + y * line.across[1]
+    box = (slice(low[1], high[1]), slice(low[0], high[0]))
+    along, across = _positions(line, *_grid(*box))
+    return box, along, across, _distance_px(part, line, size_px, along, across) < 0
+
+
+def _grid(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Coordinates x (W) and y (H, 1) of the pixels of a box."""
+    x = np.arange(columns.start, columns.stop, dtype=np.float32)
+    return x, np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
+
+
+def _positions(
+    line: _Line, x: NDArray[np.float32], y: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Positions of pixels along and across a line."""
+    x, y = x - line.start[0], y - line.start[1]
+    return x * line.along[0] + y * line.along[1], x * line.across[0] + y * line.across[1]
+
+
+def _distance_px(
+    part: _Part, line: _Line, size_px: float, along: NDArray[np.float32], across: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Distances of pixels from the edge of a part's strip, negative inside."""
+    half, before, beyond = part.half_width * size_px, part.before * size_px, part.beyond * size_px
     outside = np.maximum(np.maximum(-before - along, along - line.length_px - beyond), 0)
-    return (slice(low[1], high[1]), slice(low[0], high[0])), along, across, outside**2 + across**2 < half**2
+    distances: NDArray[np.float32] = np.sqrt(outside**2 + across**2) - np.float32(half)
+    return distances
