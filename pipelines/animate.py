@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +13,23 @@ from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_CO
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.animate.diffusion import AnimateConfig, AnimateStage, LoadableModel
 from stages.animate.driving import DrivingConfig, DrivingStage
+from stages.animate.driving_depth import DrivingDepthStage
+from stages.animate.driving_mask import DrivingMaskStage
+from stages.animate.driving_objects import DrivingObjectsStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
 from stages.animate.reference import ReferenceConfig, ReferenceStage
+from stages.animate.reference_crop import ReferenceCropConfig, ReferenceCropStage, ReferenceMaskStage
 from stages.animate.request import RequestConfig, RequestStage
+from stages.animate.scene import SceneConfig, SceneStage
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
+from stages.backends.base import BackendConfig
 from stages.base import Stage
 from stages.io.storage import Storage
+from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
+from stages.prepare.depth import DepthConfig, DepthStage
+from stages.prepare.object_masks import ObjectMasksConfig, ObjectMasksStage
 from stages.prepare.pose import PoseConfig
 
 KEY_COLUMNS = tuple(
@@ -37,10 +47,14 @@ WRITTEN = RESULT_COLUMNS
 class AnimationConfig:
     """Configuration of `zoetrope animate`: one section per stage with settings."""
 
-    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
-    reference_pose: PoseConfig = field(default_factory=PoseConfig)
     driving: DrivingConfig = field(default_factory=DrivingConfig)
     driving_pose: PoseConfig = field(default_factory=PoseConfig)
+    driving_mask: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
+    driving_objects: ObjectMasksConfig = field(default_factory=ObjectMasksConfig)
+    driving_depth: DepthConfig = field(default_factory=DepthConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    reference_pose: PoseConfig = field(default_factory=PoseConfig)
+    reference_mask: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
     skeleton: SkeletonConfig = field(default_factory=SkeletonConfig)
     animate: AnimateConfig = field(default_factory=AnimateConfig)
     publish: PublishAnimationConfig = field(default_factory=PublishAnimationConfig)
@@ -50,17 +64,47 @@ STAGE_NAMES = tuple(
     stage.name
     for stage in (
         RequestStage,
-        ReferenceStage,
-        ReferencePoseStage,
         DrivingStage,
         DrivingPoseStage,
+        DrivingMaskStage,
+        DrivingObjectsStage,
+        DrivingDepthStage,
+        ReferenceStage,
+        ReferencePoseStage,
+        ReferenceMaskStage,
+        ReferenceCropStage,
         SkeletonStage,
+        SceneStage,
         SignalsStage,
         AnimateStage,
         PublishAnimationStage,
     )
 )
 """Stages in execution order; keys of `workers`."""
+
+
+def scene_perception(config: AnimationConfig) -> dict[str, BackendConfig]:
+    """Networks that only models which keep the scene need, by stage."""
+    return {
+        DrivingMaskStage.name: config.driving_mask,
+        DrivingObjectsStage.name: config.driving_objects,
+        DrivingDepthStage.name: config.driving_depth,
+        ReferenceMaskStage.name: config.reference_mask,
+    }
+
+
+def scene_weights(config: AnimationConfig) -> str:
+    """The column `scene_weights`: name and digest of all weights of `scene_perception`, as JSON.
+
+    A column rather than part of the stages' keys, so that other models need none of these files.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    masks = (CharacterMaskStage(config.driving_mask), CharacterMaskStage(config.reference_mask))
+    stages = (*masks, ObjectMasksStage(config.driving_objects), DepthStage(config.driving_depth))
+    digests = {name: digest for stage in stages for name, digest in stage.weights().items()}
+    return json.dumps(digests, sort_keys=True)
 
 
 def steps(
@@ -88,13 +132,19 @@ def steps(
         animate = dataclasses.replace(animate, device="cpu")
     stages: list[Stage[Any]] = [
         RequestStage(RequestConfig(max_side_px=config.reference.max_side_px)),
-        ReferenceStage(config.reference),
-        ReferencePoseStage(on_workers(config.reference_pose, workers[ReferencePoseStage.name])),
         DrivingStage(config.driving),
         DrivingPoseStage(on_workers(config.driving_pose, workers[DrivingPoseStage.name])),
+        DrivingMaskStage(on_workers(config.driving_mask, workers[DrivingMaskStage.name])),
+        DrivingObjectsStage(on_workers(config.driving_objects, workers[DrivingObjectsStage.name])),
+        DrivingDepthStage(on_workers(config.driving_depth, workers[DrivingDepthStage.name])),
+        ReferenceStage(config.reference),
+        ReferencePoseStage(on_workers(config.reference_pose, workers[ReferencePoseStage.name])),
+        ReferenceMaskStage(on_workers(config.reference_mask, workers[ReferenceMaskStage.name])),
+        ReferenceCropStage(ReferenceCropConfig()),
         SkeletonStage(config.skeleton),
+        SceneStage(SceneConfig()),
         SignalsStage(SignalsConfig(), signals),
         AnimateStage(animate, models, storage if publish_progress else None),
-        PublishAnimationStage(config.publish, storage),
+        PublishAnimationStage(config.publish, storage, config.driving.decode),
     ]
     return [Step(stage=stage, workers=workers[stage.name]) for stage in stages]

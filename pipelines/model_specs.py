@@ -24,6 +24,7 @@ class ModelSpec:
     pose_preset: str | None = None
     short_side_px: int | None = None
     signals: tuple[str, ...] = ()
+    keeps_scene: bool = False
     reason: Reason | None = None
     message: str | None = None
 
@@ -34,6 +35,7 @@ class ModelSpec:
             "size_multiple": SIZE_MULTIPLE,
             "short_side_px": self.short_side_px,
             "signals": list(self.signals),
+            "keeps_scene": self.keeps_scene,
             "reason": self.reason,
             "message": self.message,
         }
@@ -63,6 +65,7 @@ def model_spec(model: Model, weights: str | None) -> ModelSpec:
         pose_preset=variant.config.pose_preset,
         short_side_px=variant.short_side_px,
         signals=tuple(sorted(variant.needs)),
+        keeps_scene=variant.keeps_scene,
         reason=reason,
         message=message,
     )

@@ -20,6 +20,10 @@ from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.storage import Storage
 from stages.outcome import Status
+from stages.prepare.character_mask import CharacterMaskStage
+from stages.prepare.object_masks import ObjectMasksStage
+from stages.prepare.pose import PoseStage
+from stages.prepare.structured_depth import StructuredDepthStage
 
 REQUIRED = ("request_id", "reference_uri")
 URI_COLUMNS = ("reference_uri", "driving_uri", "clips_uri")
@@ -75,6 +79,7 @@ def resolve(
     *,
     defaults: RequestDefaults,
     describe: Callable[[str], ModelSpec],
+    scene_weights: Callable[[], str],
     reference_schemes: Iterable[str],
     driving_schemes: Iterable[str],
 ) -> pa.Table:
@@ -87,6 +92,7 @@ def resolve(
         requests: a manifest, or a table of `REQUEST_COLUMNS` with absolute URIs.
         defaults: values for empty columns.
         describe: model name -> description.
+        scene_weights: value of that column for models that keep the scene; called only if there are any.
         reference_schemes: schemes of picture URIs that may be accessed.
         driving_schemes: schemes of video URIs that may be accessed.
 
@@ -110,16 +116,19 @@ def resolve(
         )
         _register(connection, "reference_stamps", "reference_uri", lambda u: source_stamps(u, reference_schemes))
         _register(connection, "driving_stamps", "driving_uri", lambda u: source_stamps(u, driving_schemes))
-        _register_models(connection, describe)
+        keeps_scene = _register_models(connection, describe)
         _find_clips(connection)
         return connection.sql(
             "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "
-            "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, c.clip_key, "
-            "m.model_digest, m.model_spec FROM requests r "
+            "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, "
+            "CASE WHEN m.model_spec.keeps_scene THEN c.scene_key ELSE c.clip_key END AS clip_key, "
+            "m.model_digest, m.model_spec, CASE WHEN m.model_spec.keeps_scene THEN ? END AS scene_weights "
+            "FROM requests r "
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
             "LEFT JOIN models m ON m.given = r.model "
-            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id",
+            params=[scene_weights() if keeps_scene else None],
         ).to_arrow_table()
 
 
@@ -195,8 +204,10 @@ def _register(
     )
 
 
-def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[str], ModelSpec]) -> None:
-    """Register the table `models`: the name given in requests, and the columns of its description."""
+def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[str], ModelSpec]) -> bool:
+    """Register the table `models`: the name given in requests, and the columns of its description. Returns whether one
+    of them keeps the scene.
+    """
     rows = connection.execute("SELECT DISTINCT model FROM requests WHERE model IS NOT NULL ORDER BY 1").fetchall()
     specs = {given: describe(given) for (given,) in rows}
     connection.register(
@@ -210,12 +221,17 @@ def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[
             }
         ),
     )
+    return any(spec.keeps_scene for spec in specs.values())
 
 
 def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the table `clips` with the clips of the requests, read from their datasets."""
+    """Create the table `clips` with the clips of the requests, read from their datasets.
+
+    `clip_key` covers what every model reads of a clip, `scene_key` also what models read that keep the scene.
+    """
     kind = sql_type_of(RESOLVED_COLUMNS["clip"])
-    connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, clip_key VARCHAR, clip {kind})")
+    keys = "clip_key VARCHAR, scene_key VARCHAR"
+    connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, {keys}, clip {kind})")
     uris = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
     for (url,) in uris.fetchall():
         relation = Ledger(Storage(url), "clip_id").relation(connection)
@@ -223,18 +239,27 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
             continue
         columns = column_names(connection, relation)
         # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
-        pose_key = "stage_keys['pose']" if "stage_keys" in columns else "NULL::VARCHAR"
+        pose_key, *scene_keys = (
+            f"stage_keys['{stage}']" if "stage_keys" in columns else "NULL::VARCHAR"
+            for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
+        )
         values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
         values["keypoints_file"] = f"CASE WHEN {pose_key} IS NOT NULL THEN filename END"
         packed = ", ".join(f"{name} := {value}" for name, value in values.items())
         parts = ("status", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps")
-        key = ", ".join(f"coalesce({values[name]}::VARCHAR, '')" for name in parts)
+        facts = [*(values[name] for name in parts), pose_key]
+        more = [*(values[name] for name in ("width_px", "height_px", "objects")), *scene_keys]
         connection.execute(
-            f"INSERT INTO clips SELECT ?, clip_id, md5(concat_ws('|', {key}, coalesce({pose_key}, ''))), "  # noqa: S608
+            f"INSERT INTO clips SELECT ?, clip_id, {_md5_sql(facts)}, {_md5_sql([*facts, *more])}, "  # noqa: S608
             f"struct_pack({packed}) FROM {relation} "
             "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
             [url, url],
         )
+
+
+def _md5_sql(values: Iterable[str]) -> str:
+    texts = ", ".join(f"coalesce({value}::VARCHAR, '')" for value in values)
+    return f"md5(concat_ws('|', {texts}))"
 
 
 def absolute_uri(uri: str) -> str:

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     INVALID_ROW = "InvalidRow"
     UNKNOWN_MODEL = "UnknownModel"
     MISSING_WEIGHTS = "MissingWeights"
+    NO_PROMPT = "NoPrompt"
+    OBJECT_NOT_VISIBLE = "ObjectNotVisible"
     # the source
     NOT_FOUND = "NotFound"
     NOT_ALLOWED = "NotAllowed"

@@ -76,7 +76,14 @@ def animate(
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
-    keep_audio: Annotated[bool, typer.Option("--keep-audio", help="Copy the sound of the driving video.")] = False,
+    keep_audio: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-audio/--no-keep-audio",
+            help="Copy the sound of the driving video [only for models that keep its scene].",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -94,8 +101,8 @@ def animate(
         "animate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
     )
     assignments += set_ or ()
-    if keep_audio:
-        assignments.append("animate.driving.keep_audio=true")
+    if keep_audio is not None:
+        assignments.append(f"animate.driving.keep_audio={str(keep_audio).lower()}")
     loaded = configuration.load(config, assignments)
     finish(
         lambda console: run(

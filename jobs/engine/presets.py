@@ -27,7 +27,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "clip_embeddings": "features",
             "vae_latents": "features",
         },
-        "animate": {"reference_pose": "pose", "driving_pose": "pose"},
+        "animate": {
+            "reference_pose": "pose",
+            "driving_pose": "pose",
+            "driving_mask": "masks",
+            "driving_objects": "masks",
+            "driving_depth": "depth",
+            "reference_mask": "masks",
+        },
     }
 )
 """Verb -> section with a backend -> signal. Presets do not set the backends of features."""

@@ -19,7 +19,7 @@ from jobs.report.videos import videos_to_show
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.animation.system import Model
 from models.systems import DEFAULT_MODEL, SYSTEMS, find_model, former_name_notice
-from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, steps
+from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, scene_perception, scene_weights, steps
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
@@ -29,9 +29,9 @@ from pipelines.model_specs import ModelSpec, describe_model
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.backends.base import BackendConfig
 from stages.io.storage import Storage
 from stages.outcome import Status
-from stages.prepare.pose import PoseConfig
 
 REQUESTS = "_jobs/requests.parquet"
 MAX_NAMED = 5
@@ -84,6 +84,7 @@ def animate(
         given,
         defaults=RequestDefaults(**{"model": DEFAULT_MODEL, **(defaults or {})}),
         describe=describe,
+        scene_weights=lambda: scene_weights(settings),
         reference_schemes=settings.reference.allowed_schemes,
         driving_schemes=settings.driving.decode.allowed_schemes,
     )
@@ -94,7 +95,8 @@ def animate(
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
-    workers = _workers(config, options)
+    networks = _networks(config, models)
+    workers = _workers(config, options, networks)
     job = Job(
         verb="animate",
         arguments={
@@ -124,7 +126,7 @@ def animate(
         ),
         config=config,
         order_by=("model",),
-        notices=_notices(given_names, models, config, workers),
+        notices=_notices(given_names, models, networks, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
         finish=lambda ledger: _video_lines(ledger, table),
@@ -134,33 +136,39 @@ def animate(
     return run_job(job, options, console)
 
 
-def _workers(config: JobConfig, options: Options) -> dict[str, Workers]:
+def _workers(config: JobConfig, options: Options, networks: Mapping[str, BackendConfig]) -> dict[str, Workers]:
     workers = config.workers_by_stage(STAGE_NAMES)
     if AnimateStage.name not in config.workers and options.ray_address is None and has_gpu():
-        # The model runs on this machine's GPU, and pose estimation that needs one runs in the same worker. On a cluster
-        # the job file declares resources.
+        # The model runs on this machine's GPU, and perception that needs one runs in the same worker. On a cluster the
+        # job file declares resources.
         last = STAGE_NAMES.index(AnimateStage.name)
-        pose_stages = [STAGE_NAMES.index(name) for name, pose in _poses(config).items() if wants_gpu(pose)]
-        fused = STAGE_NAMES[min([*pose_stages, last]) : last + 1]
+        perception = [STAGE_NAMES.index(name) for name, network in networks.items() if wants_gpu(network)]
+        fused = STAGE_NAMES[min([*perception, last]) : last + 1]
         if config.workers.keys() & set(fused):
             fused = STAGE_NAMES[last : last + 1]
         workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in fused}
     return workers
 
 
-def _poses(config: JobConfig) -> dict[str, PoseConfig]:
-    return {
+def _networks(config: JobConfig, models: Mapping[str, Model]) -> dict[str, BackendConfig]:
+    """Perception networks that the job uses, by stage."""
+    poses: dict[str, BackendConfig] = {
         ReferencePoseStage.name: config.animate.reference_pose,
         DrivingPoseStage.name: config.animate.driving_pose,
     }
+    keeps_scene = any(model.variant.keeps_scene for model in models.values())
+    return poses | (scene_perception(config.animate) if keeps_scene else {})
 
 
 def _notices(
-    given_names: Iterable[str], models: Mapping[str, Model], config: JobConfig, workers: Mapping[str, Workers]
+    given_names: Iterable[str],
+    models: Mapping[str, Model],
+    networks: Mapping[str, BackendConfig],
+    workers: Mapping[str, Workers],
 ) -> list[str]:
     renamed = [former_name_notice(name) for name in given_names]
     notices = [model.variant.notice for model in models.values()]
-    network = network_notices(_poses(config), workers)
+    network = network_notices(networks, workers)
     return list(dict.fromkeys(notice for notice in (*renamed, *notices, *network) if notice is not None))
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipelines.engine.keys import work_key
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
+from pipelines.engine.tables import column_names
 from stages.outcome import Reason, Status
 
 MEMORY_LIMIT = "1GB"
@@ -157,7 +158,12 @@ class Plan:
     def _same_work(self) -> str:
         """SQL condition for equal ids and inputs of manifest row `m` and ledger row `l`."""
         conditions = [f"l.{self.id_column} = m.{self.id_column}"]
-        conditions += [f"l.{column} IS NOT DISTINCT FROM m.{column}" for column in self.key_columns]
+        # A dataset of an earlier version may lack columns, which are then as good as empty.
+        present = column_names(self.connection, self.ledger.relation(self.connection))
+        conditions += [
+            f"l.{column} IS NOT DISTINCT FROM m.{column}" if column in present else f"m.{column} IS NULL"
+            for column in self.key_columns
+        ]
         return " AND ".join(conditions)
 
     def _query(self, sql: str) -> duckdb.DuckDBPyRelation:

@@ -101,13 +101,20 @@ REQUEST_COLUMNS: dict[str, pa.DataType] = {
     "width_px": pa.int32(),
     "height_px": pa.int32(),
     "retarget": pa.string(),
+    "objects": pa.list_(PROMPT),
+    "keep_objects": pa.bool_(),
+    "character_scale": pa.float64(),
+    "offset_x": pa.float64(),
+    "offset_y": pa.float64(),
+    "paste_back": pa.bool_(),
+    "long_video": pa.string(),
 }
 
 DRIVING_CLIP = pa.struct(
     [
         ("status", pa.string()),
         *((name, CLIP_COLUMNS[name]) for name in ("uri", "fingerprint", "size_bytes", "start_seconds", "num_frames")),
-        *((name, CLIP_COLUMNS[name]) for name in ("frame_step", "fps")),
+        *((name, CLIP_COLUMNS[name]) for name in ("frame_step", "fps", "width_px", "height_px", "objects")),
         *((name, PREPARED_COLUMNS[name]) for name in ("work_width_px", "work_height_px")),
         ("keypoints_file", pa.string()),
     ]
@@ -119,6 +126,7 @@ MODEL_SPEC = pa.struct(
         ("size_multiple", pa.int32()),
         ("short_side_px", pa.int32()),
         ("signals", pa.list_(pa.string())),
+        ("keeps_scene", pa.bool_()),
         ("reason", pa.string()),
         ("message", pa.string()),
     ]
@@ -132,6 +140,7 @@ RESOLVED_COLUMNS: dict[str, pa.DataType] = {
     "clip_key": pa.string(),
     "model_digest": pa.string(),
     "model_spec": MODEL_SPEC,
+    "scene_weights": pa.string(),
 }
 """Columns that a job adds to `requests` before planning: the versions of all referenced inputs."""
 
@@ -145,12 +154,17 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "fps": pa.float64(),
     "has_audio": pa.bool_(),
     "frame_seconds": pa.list_(pa.float64()),
+    "canvas_width_px": pa.int32(),
+    "canvas_height_px": pa.int32(),
     "reference_fingerprint": pa.string(),
     "reference_keypoints": pa.list_(pa.list_(pa.float32())),
     "driving_fingerprint": pa.string(),
     "driving_width_px": pa.int32(),
     "driving_height_px": pa.int32(),
     "retarget_rule": pa.string(),
+    "placement_rule": pa.string(),
+    "frames_without_character": pa.int32(),
+    "kept_objects": pa.list_(pa.string()),
     "fallbacks": pa.list_(pa.string()),
     "device": pa.string(),
 }

@@ -69,7 +69,7 @@ class AnimateStage(Stage[AnimateConfig]):
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("reference_image", "skeleton_frames", "signals"),
-            *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale"),
+            *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale", "long_video"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"animation_frames", "fallbacks", "device"})
@@ -135,6 +135,7 @@ class AnimateStage(Stage[AnimateConfig]):
             num_steps=row["num_steps"],
             guidance_scale=row["guidance_scale"],
             signals=row["signals"],
+            long_video=row["long_video"] or "windows",
         )
         progress = _StepLog(self.progress, row["request_id"], self.config.progress_seconds)
         try:

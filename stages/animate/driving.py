@@ -10,6 +10,12 @@ from stages.base import Row, Stage
 from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.outcome import BadRow, Reason
 
+PART_FIELDS = (
+    *("uri", "fingerprint", "size_bytes", "width_px", "height_px"),
+    *("start_seconds", "num_frames", "frame_step", "fps"),
+)
+"""Description of a part of a video: a clip's columns."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrivingConfig:
@@ -19,13 +25,14 @@ class DrivingConfig:
         decode: decoder settings; its size is the input size of perception.
         max_fps: approximate maximum frame rate, reached by skipping frames; None: all frames.
         max_frames: maximum number of frames; a longer part is an error.
-        keep_audio: copy the sound of the driving part, if it has any, to the animation.
+        keep_audio: copy the sound of the driving part, if it has any, to the animation; None: for models that keep the
+            scene.
     """
 
     decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(short_side_px=384))
     max_fps: float | None = None
     max_frames: int = field(default=600, metadata={"in_key": False})
-    keep_audio: bool = False
+    keep_audio: bool | None = None
 
     def __post_init__(self) -> None:
         if (self.max_fps is not None and not self.max_fps > 0) or self.max_frames < 1:
@@ -35,26 +42,35 @@ class DrivingConfig:
 class DrivingStage(Stage[DrivingConfig]):
     """Decodes a part of a video, or a prepared clip: `driving_frames`, (T, H, W, 3) uint8 RGB.
 
+    Their size is that of the settings; for a model that keeps the scene, at least that of its output.
+
     Frame i is the one displayed i / fps seconds after the start, so that an animation at `fps` keeps the timing of the
     video, even with a variable frame rate.
     """
 
     name = "driving"
-    reads: ClassVar[frozenset[str]] = frozenset({"driving_uri", "clip", "start_seconds", "duration_seconds"})
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("driving_uri", "clip", "start_seconds", "duration_seconds"),
+            *("model_spec", "width_px", "height_px"),
+        }
+    )
     writes: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_frames", "driving_fingerprint", "driving_width_px", "driving_height_px", "frame_seconds"),
-            *("num_frames", "fps", "driving_audio", "has_audio"),
+            *("num_frames", "fps", "driving_audio", "has_audio", "driving_part"),
         }
     )
-    transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio"})
+    transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio", "driving_part"})
 
     def open(self) -> None:
         """Create the reader."""
         self.reader = ClipReader(self.config.decode)
 
     def process(self, row: Row) -> Row:
-        """Frames, size, timing and sound of the clip, or of the part of `driving_uri`."""
+        """Frames, size, timing and sound of the clip, or of the part of `driving_uri`; `driving_part` describes it as
+        `ClipReader` reads it, with the display size of the source.
+        """
         clip = row["clip"]
         if clip is None:
             clip = part_of_video(
@@ -70,8 +86,10 @@ class DrivingStage(Stage[DrivingConfig]):
                 f"the driving part has {clip['num_frames']} frames, {self.config.max_frames} are allowed; give "
                 "duration_seconds, lower driving.max_fps, or raise driving.max_frames",
             )
-        decoded = self.reader.frames(clip)
-        audio = self.reader.audio(clip) if self.config.keep_audio else None
+        keeps_scene = row["model_spec"]["keeps_scene"]
+        decoded = self.reader.frames(clip, short_side_px=self._short_side_px(row) if keeps_scene else None)
+        keep_audio = keeps_scene if self.config.keep_audio is None else self.config.keep_audio
+        audio = self.reader.audio(clip) if keep_audio else None
         return {
             "driving_frames": decoded.frames,
             "driving_fingerprint": clip["fingerprint"],
@@ -82,7 +100,12 @@ class DrivingStage(Stage[DrivingConfig]):
             "fps": clip["fps"] / clip["frame_step"],
             "driving_audio": audio,
             "has_audio": audio is not None,
+            "driving_part": {name: clip[name] for name in PART_FIELDS},
         }
+
+    def _short_side_px(self, row: Row) -> int:
+        sides: list[int | None] = [row["model_spec"]["short_side_px"], row["width_px"], row["height_px"]]
+        return max(self.config.decode.short_side_px, *(side for side in sides if side is not None))
 
     def close(self) -> None:
         """Close the reader."""
@@ -97,7 +120,7 @@ def part_of_video(
     duration_seconds: float | None = None,
     max_fps: float | None = None,
 ) -> Row:
-    """Describe a part of a video as a clip, with the columns that `ClipReader.frames` reads.
+    """Describe a part of a video as a clip, with the columns `PART_FIELDS`.
 
     Raises:
         BadRow: the video cannot be opened, or ends before `start_seconds`.
@@ -118,6 +141,8 @@ def part_of_video(
         "uri": uri,
         "fingerprint": facts["fingerprint"],
         "size_bytes": facts["size_bytes"],
+        "width_px": facts["width_px"],
+        "height_px": facts["height_px"],
         "start_seconds": facts["start_seconds"] + offset_seconds,
         "num_frames": max(1, math.floor(seconds / spacing_seconds + 1e-3)),
         "frame_step": step,

@@ -8,6 +8,7 @@ from typing import ClassVar
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import BODY
 from models.quality.measures import MIN_PERSON_KEYPOINTS
+from stages.backends.base import OnDemand
 from stages.base import Row, Stage
 from stages.io.prepared import read_prepared_keypoints
 from stages.outcome import BadRow, Reason
@@ -15,11 +16,12 @@ from stages.prepare.pose import PoseConfig, PoseStage
 
 
 class ReferencePoseStage(Stage[PoseConfig]):
-    """Estimates `reference_keypoints`, (133, 3) float32 in pixels of the reference picture."""
+    """Estimates `picture_keypoints`, (133, 3) float32 in pixels of the reference picture."""
 
     name = "reference_pose"
-    reads: ClassVar[frozenset[str]] = frozenset({"reference_image"})
-    writes: ClassVar[frozenset[str]] = frozenset({"reference_keypoints"})
+    reads: ClassVar[frozenset[str]] = frozenset({"reference_uri", "reference_picture", "model_spec"})
+    writes: ClassVar[frozenset[str]] = frozenset({"picture_keypoints"})
+    transient: ClassVar[frozenset[str]] = frozenset({"picture_keypoints"})
 
     def __init__(self, config: PoseConfig) -> None:
         super().__init__(config)
@@ -34,8 +36,21 @@ class ReferencePoseStage(Stage[PoseConfig]):
         self.pose.open()
 
     def process(self, row: Row) -> Row:
-        """`reference_keypoints`. A picture without a skeleton is accepted, since retargeting has rules for it."""
-        return {"reference_keypoints": self.pose.process({"frames": row["reference_image"][None]})["keypoints"][0]}
+        """`picture_keypoints`. A picture without a skeleton is accepted where it is animated as a whole, since
+        retargeting has rules for it.
+
+        Raises:
+            BadRow: NoPerson, if the model keeps the scene and the picture shows nobody.
+        """
+        keypoints = self.pose.process({"frames": row["reference_picture"][None]})["keypoints"][0]
+        num_visible = int((keypoints[BODY, 2] >= CONFIDENT_SCORE).sum())
+        if row["model_spec"]["keeps_scene"] and num_visible < MIN_PERSON_KEYPOINTS:
+            raise BadRow(
+                Reason.NO_PERSON,
+                f"{row['reference_uri']} shows no person ({MIN_PERSON_KEYPOINTS} body keypoints that score "
+                f"{CONFIDENT_SCORE:g} or more); {num_visible} were detected",
+            )
+        return {"picture_keypoints": keypoints}
 
 
 class DrivingPoseStage(Stage[PoseConfig]):
@@ -50,8 +65,7 @@ class DrivingPoseStage(Stage[PoseConfig]):
 
     def __init__(self, config: PoseConfig) -> None:
         super().__init__(config)
-        self.pose = PoseStage(config)
-        self._is_open = False
+        self.pose = OnDemand(PoseStage(config))
 
     def weights(self) -> Mapping[str, str]:
         """Digests of the checkpoints."""
@@ -67,10 +81,7 @@ class DrivingPoseStage(Stage[PoseConfig]):
         if clip is not None and clip["keypoints_file"] is not None:
             keypoints = read_prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
         else:
-            if not self._is_open:  # loaded on demand: jobs on prepared clips do not need the network
-                self.pose.open()
-                self._is_open = True
-            keypoints = self.pose.process({"frames": row["driving_frames"]})["keypoints"]
+            keypoints = self.pose.get().process({"frames": row["driving_frames"]})["keypoints"]
         num_visible = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
         if not (num_visible >= MIN_PERSON_KEYPOINTS).any():
             raise BadRow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
@@ -17,7 +17,9 @@ from models.pose.overlay import draw_skeleton
 from models.video.audio import Samples
 from models.video.encode import check_h264, write_h264
 from models.video.side_by_side import side_by_side
+from stages.animate.paste_back import full_size_frames, set_into
 from stages.base import Row, Stage
+from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.io.storage import VIDEOS, Storage
 from stages.outcome import OutputRefusedError
 
@@ -51,38 +53,61 @@ class PublishAnimationConfig:
 class PublishAnimationStage(Stage[PublishAnimationConfig]):
     """Writes two H.264 files, checked before they are published; their names contain the work key of the row.
 
-    `video_uri` and `side_by_side_uri` are relative to the folder of the dataset.
+    `video_uri` and `side_by_side_uri` are relative to the folder of the dataset. For a model that keeps the scene, the
+    video has the size of the driving video; with `paste_back` (default), its pixels outside the neighbourhood of the
+    character are the driving video's.
+
+    Args:
+        storage: the dataset.
+        decode: how driving videos are read at their own size.
     """
 
     name = "publish"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("request_id", "work_key", "animation_frames", "reference_image", "fps"),
-            *("driving_frames", "driving_keypoints", "driving_audio"),
+            *("request_id", "work_key", "animation_frames", "reference_image", "reference_keypoints", "fps"),
+            *("driving_frames", "driving_keypoints", "driving_audio", "driving_part", "frame_seconds", "model_spec"),
+            *("paste_back", "agnostic_mask", "reference_mask", "skeleton_keypoints"),
         }
     )
-    writes: ClassVar[frozenset[str]] = frozenset({"video_uri", "side_by_side_uri", "video_bytes"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"video_uri", "side_by_side_uri", "video_bytes", "video_width_px", "video_height_px"}
+    )
 
-    def __init__(self, config: PublishAnimationConfig, storage: Storage) -> None:
+    def __init__(self, config: PublishAnimationConfig, storage: Storage, decode: DecodeConfig) -> None:
         super().__init__(config)
         self.storage = storage
+        self.decode = decode
+
+    def open(self) -> None:
+        """Create the reader of driving videos."""
+        self.reader = ClipReader(self.decode)
 
     def process(self, row: Row) -> Row:
-        """`video_uri`, `side_by_side_uri` and `video_bytes`.
+        """`video_uri`, `side_by_side_uri`, `video_bytes` and the size of the video.
 
         Raises:
+            BadRow: SourceChanged, or a reason of the decoder, where the driving video is read again.
             OutputRefusedError: the storage refused a file.
         """
         config = self.config
         name = f"{VIDEOS}/{row['request_id']}.{row['work_key']}"
-        frames, fps = row["animation_frames"], row["fps"]
+        result, fps = self._results(row), row["fps"]
+        first = next(result)
         num_bytes = self._publish(
-            f"{name}.mp4", frames, fps, crf=config.crf, preset=config.preset, audio=row["driving_audio"]
+            f"{name}.mp4",
+            chain([first], result),
+            fps,
+            crf=config.crf,
+            preset=config.preset,
+            audio=row["driving_audio"],
         )
+        frames = row["animation_frames"]
         panels = (
             repeat(row["reference_image"], len(frames)),
             map(draw_skeleton, row["driving_frames"], row["driving_keypoints"]),
-            frames,
+            # Pasted at the size of perception, which spares reading the video a second time.
+            set_into(row, row["driving_frames"]) if row["model_spec"]["keeps_scene"] else frames,
         )
         self._publish(
             f"{name}.side-by-side.mp4",
@@ -95,7 +120,18 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             "video_uri": f"{name}.mp4",
             "side_by_side_uri": f"{name}.side-by-side.mp4",
             "video_bytes": num_bytes,
+            "video_width_px": first.shape[1],
+            "video_height_px": first.shape[0],
         }
+
+    def close(self) -> None:
+        """Close the reader."""
+        self.reader.close()
+
+    def _results(self, row: Row) -> Iterator[NDArray[np.uint8]]:
+        if row["model_spec"]["keeps_scene"]:
+            return set_into(row, full_size_frames(self.reader, row["driving_part"], row["frame_seconds"]))
+        return iter(row["animation_frames"])
 
     def _publish(
         self,

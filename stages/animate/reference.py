@@ -23,9 +23,10 @@ class ReferenceConfig:
 
     Args:
         background_rgb: background of transparent pixels and colour of padding.
-        fit: how a picture with another aspect ratio than the output is fitted: `crop` to its centre, or `pad`.
+        fit: how a picture with another aspect ratio than the output is fitted: `crop` to its centre, or `pad`. Does not
+            apply to models that keep the scene, which take the character alone.
         max_pixels, max_bytes: limits of the file.
-        max_side_px: maximum side of the output.
+        max_side_px: maximum side of the canvas.
         allowed_schemes: schemes of URIs that may be opened.
     """
 
@@ -44,18 +45,22 @@ class ReferenceConfig:
 
 
 class ReferenceStage(Stage[ReferenceConfig]):
-    """Reads `reference_image`, (H, W, 3) uint8 RGB, and determines the output size.
+    """Reads `reference_picture`, (H, W, 3) uint8 RGB, and determines the canvas: the size that the network works at.
 
-    A side that the request leaves empty follows from the aspect ratio of the picture. If both are empty, the shorter is
-    the model's `short_side_px`. Derived sides are multiples of the model's `size_multiple`.
+    A side that the request leaves empty follows from an aspect ratio: the picture's or, for a model that keeps the
+    scene, the driving video's. If both are empty, the shorter is the model's `short_side_px`. Derived sides are
+    multiples of the model's `size_multiple`. The picture has the canvas's size; for a model that keeps the scene its
+    own, but no side above `max_side_px`.
     """
 
     name = "reference"
-    reads: ClassVar[frozenset[str]] = frozenset({"reference_uri", "model", "width_px", "height_px"})
-    writes: ClassVar[frozenset[str]] = frozenset(
-        {"reference_image", "reference_fingerprint", "video_width_px", "video_height_px"}
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"reference_uri", "driving_part", "model", "model_spec", "width_px", "height_px"}
     )
-    transient: ClassVar[frozenset[str]] = frozenset({"reference_image"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"reference_picture", "reference_fingerprint", "canvas_width_px", "canvas_height_px"}
+    )
+    transient: ClassVar[frozenset[str]] = frozenset({"reference_picture"})
 
     def open(self) -> None:
         """Create the cache of source files."""
@@ -63,7 +68,7 @@ class ReferenceStage(Stage[ReferenceConfig]):
         self.sources = SourceFiles(self.config.allowed_schemes, limits=limits, max_files=16)
 
     def process(self, row: Row) -> Row:
-        """`reference_image`, its fingerprint, and the output size."""
+        """`reference_picture`, its fingerprint, and the canvas's size."""
         config, uri = self.config, row["reference_uri"]
         source = self.sources.open(uri)
         if source.size_bytes > config.max_bytes:
@@ -72,35 +77,36 @@ class ReferenceStage(Stage[ReferenceConfig]):
         picture = read_picture(
             source.path, shown=uri, max_pixels=config.max_pixels, background_rgb=config.background_rgb
         )
-        size = self._output_size(row, picture.size)
-        if config.fit == "crop":
+        keeps_scene, part = row["model_spec"]["keeps_scene"], row["driving_part"]
+        size = self._canvas_size(row, (part["width_px"], part["height_px"]) if keeps_scene else picture.size)
+        if keeps_scene:
+            picture.thumbnail((config.max_side_px, config.max_side_px), Image.Resampling.LANCZOS)
+        elif config.fit == "crop":
             picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
         else:
             picture = ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=config.background_rgb)
         with Path(source.path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {
-            "reference_image": np.asarray(picture, dtype=np.uint8),
+            "reference_picture": np.asarray(picture, dtype=np.uint8),
             "reference_fingerprint": f"sha256:{digest}",
-            "video_width_px": size[0],
-            "video_height_px": size[1],
+            "canvas_width_px": size[0],
+            "canvas_height_px": size[1],
         }
 
     def close(self) -> None:
         """Delete fetched files."""
         self.sources.close()
 
-    def _output_size(self, row: Row, picture_size: tuple[int, int]) -> tuple[int, int]:
+    def _canvas_size(self, row: Row, shape: tuple[int, int]) -> tuple[int, int]:
         spec = row["model_spec"]
         requested = (row["width_px"], row["height_px"])
-        scales = [
-            side / of_picture for side, of_picture in zip(requested, picture_size, strict=True) if side is not None
-        ]
-        scale = scales[0] if scales else spec["short_side_px"] / min(picture_size)
+        scales = [side / of_shape for side, of_shape in zip(requested, shape, strict=True) if side is not None]
+        scale = scales[0] if scales else spec["short_side_px"] / min(shape)
         multiple = spec["size_multiple"]
         width, height = (
-            side if side is not None else max(1, round(of_picture * scale / multiple)) * multiple
-            for side, of_picture in zip(requested, picture_size, strict=True)
+            side if side is not None else max(1, round(of_shape * scale / multiple)) * multiple
+            for side, of_shape in zip(requested, shape, strict=True)
         )
         if max(width, height) > self.config.max_side_px:
             text = f"the output would be {width} x {height} pixels, {self.config.max_side_px} a side are allowed"

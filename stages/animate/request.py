@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from models.pose.retarget import RULES
+from stages.animate.driving_objects import OBJECT_SIGNALS
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason, Status
 
 MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
+MIN_SCALE, MAX_SCALE = 0.1, 10.0
+LONG_VIDEO = ("windows", "chain")
+SCENE_COLUMNS = ("keep_objects", "character_scale", "offset_x", "offset_y", "paste_back")
+"""Columns of requests to models that keep the scene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +35,7 @@ class RequestStage(Stage[RequestConfig]):
         {
             *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
             *("model", "model_spec", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
-            "retarget",
+            *("retarget", "keep_objects", "character_scale", "offset_x", "offset_y", "paste_back", "long_video"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset()
@@ -46,6 +51,7 @@ class RequestStage(Stage[RequestConfig]):
         _check_sampling(row)
         if row["retarget"] is not None and row["retarget"] not in RULES:
             raise _invalid(f"retarget is {row['retarget'][:60]!r}, expected one of {', '.join(RULES)}")
+        _check_scene(row)
         self._check_size(row)
         return {}
 
@@ -101,6 +107,30 @@ def _check_sampling(row: Row) -> None:
         raise _invalid(f"num_steps is {steps}, expected 1 to {MAX_STEPS}")
     if guidance is not None and not 0 <= guidance <= MAX_GUIDANCE:
         raise _invalid(f"guidance_scale is {guidance}, expected 0 to {MAX_GUIDANCE:g}")
+
+
+def _check_scene(row: Row) -> None:
+    long_video = row["long_video"]
+    if long_video not in (None, *LONG_VIDEO):
+        raise _invalid(f"long_video is {long_video[:60]!r}, expected one of {', '.join(LONG_VIDEO)}")
+    if not row["model_spec"]["keeps_scene"]:
+        given = [name for name in SCENE_COLUMNS if row[name] is not None]
+        if long_video == "chain":
+            given.append("long_video = chain")
+        if given:
+            raise _invalid(
+                f"{', '.join(given)}: {row['model']} animates the picture; leave this to models that keep the scene of "
+                "the driving video"
+            )
+        return
+    if row["keep_objects"] and not OBJECT_SIGNALS & set(row["model_spec"]["signals"]):
+        raise _invalid(f"keep_objects is true, but {row['model']} reads no objects")
+    scale = row["character_scale"]
+    if scale is not None and not MIN_SCALE <= scale <= MAX_SCALE:
+        raise _invalid(f"character_scale is {scale}, expected {MIN_SCALE:g} to {MAX_SCALE:g}")
+    for name in ("offset_x", "offset_y"):
+        if row[name] is not None and not -1 <= row[name] <= 1:
+            raise _invalid(f"{name} is {row[name]}, expected a share of the frame, -1 to 1")
 
 
 def _invalid(message: str) -> BadRow:

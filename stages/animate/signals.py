@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from models.animation.signals import (
+    AGNOSTIC_MASK,
     DRIVING_FRAMES,
     DRIVING_KEYPOINTS,
+    OBJECT_FRAMES,
+    OBJECT_MASK,
     POSE_KEYPOINTS,
     REFERENCE_KEYPOINTS,
+    REFERENCE_MASK,
     REFERENCE_POSE,
+    SCENE_FRAMES,
+    STRUCTURED_DEPTH,
+    Array,
     Signal,
     collect_signals,
 )
+from models.depth.joint_depth import draw_structured_depth
 from models.pose.pose_map import PRESETS, draw_pose
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason
@@ -36,7 +46,8 @@ class SignalsStage(Stage[SignalsConfig]):
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("reference_keypoints", "skeleton_keypoints", "driving_frames", "driving_keypoints", "model_spec"),
-            *("video_width_px", "video_height_px"),
+            *("canvas_width_px", "canvas_height_px", "reference_mask", "driving_joint_depths"),
+            *("scene_frames", "agnostic_mask", "object_mask"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"signals"})
@@ -54,6 +65,7 @@ class SignalsStage(Stage[SignalsConfig]):
         """
         spec = row["model_spec"]
         needs = list(spec["signals"])
+        size_px = (row["canvas_height_px"], row["canvas_width_px"])
         base = {
             REFERENCE_KEYPOINTS: row["reference_keypoints"],
             POSE_KEYPOINTS: row["skeleton_keypoints"],
@@ -63,11 +75,30 @@ class SignalsStage(Stage[SignalsConfig]):
         if REFERENCE_POSE in needs:
             base[REFERENCE_POSE] = draw_pose(
                 row["reference_keypoints"],
-                height_px=row["video_height_px"],
-                width_px=row["video_width_px"],
+                height_px=size_px[0],
+                width_px=size_px[1],
                 preset=PRESETS[spec["pose_preset"]],
             )
+        if spec["keeps_scene"]:
+            base |= _scene_signals(row, needs, size_px)
         try:
             return {"signals": collect_signals(needs, self.own, base)}
         except ValueError as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+
+
+def _scene_signals(row: Row, needs: Iterable[str], size_px: tuple[int, int]) -> dict[str, Array]:
+    scene, objects = row["scene_frames"], row["object_mask"]
+    signals = {
+        REFERENCE_MASK: row["reference_mask"],
+        SCENE_FRAMES: scene,
+        AGNOSTIC_MASK: row["agnostic_mask"],
+        OBJECT_MASK: objects,
+    }
+    if OBJECT_FRAMES in needs:
+        signals[OBJECT_FRAMES] = np.where(objects[..., None], scene, np.uint8(0))
+    if STRUCTURED_DEPTH in needs:
+        signals[STRUCTURED_DEPTH] = draw_structured_depth(
+            row["driving_joint_depths"], row["skeleton_keypoints"], size_px
+        )
+    return signals

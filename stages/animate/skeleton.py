@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from models.pose.placement import Placement, place
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import RULES, Rule, retarget
+from models.pose.skeleton import scale_keypoints
 from stages.base import Row, Stage
 
 
@@ -22,34 +24,65 @@ class SkeletonConfig:
 
 
 class SkeletonStage(Stage[SkeletonConfig]):
-    """Retargets `skeleton_keypoints`, (T, 133, 3) in pixels of the output, and draws `skeleton_frames`, (T, H, W, 3)
+    """Retargets `skeleton_keypoints`, (T, 133, 3) in pixels of the canvas, and draws `skeleton_frames`, (T, H, W, 3)
     uint8, in the preset of the model.
+
+    For a model that keeps the scene, the character takes the place and the size of the driving one
+    (`models.pose.placement`), times `character_scale` and moved by `offset_x` and `offset_y`, shares of the width and
+    height. Frames in which the driving character has no mask have no skeleton, since they stay as they are.
     """
 
     name = "skeleton"
-    version = 3  # one wrongly detected arm or leg no longer lengthens both
+    version = 4  # placement in the driving video
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
-            *("video_width_px", "video_height_px", "model_spec", "retarget"),
+            *("canvas_width_px", "canvas_height_px", "model_spec", "retarget"),
+            *("driving_mask", "character_scale", "offset_x", "offset_y"),
         }
     )
-    writes: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames", "retarget_rule"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"skeleton_keypoints", "skeleton_frames", "retarget_rule", "placement_rule"}
+    )
     transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames"})
 
     def process(self, row: Row) -> Row:
-        """`skeleton_keypoints`, `skeleton_frames`, and `retarget_rule`, the rule that applied."""
+        """`skeleton_keypoints`, `skeleton_frames`, and the rules that applied; `placement_rule` is None where the
+        character is not placed.
+        """
         preset = PRESETS[row["model_spec"]["pose_preset"]]
-        height, width = row["video_height_px"], row["video_width_px"]
+        size_px = height, width = row["canvas_height_px"], row["canvas_width_px"]
+        driving_size_px = (row["driving_height_px"], row["driving_width_px"])
         retargeted = retarget(
             row["driving_keypoints"],
             row["reference_keypoints"],
-            driving_size_px=(row["driving_height_px"], row["driving_width_px"]),
-            reference_size_px=(height, width),
+            driving_size_px=driving_size_px,
+            reference_size_px=size_px,
             rule=row["retarget"] or self.config.rule,
         )
+        keypoints, placement_rule = retargeted.keypoints, None
+        if row["model_spec"]["keeps_scene"]:
+            placed = place(
+                keypoints,
+                scale_keypoints(row["driving_keypoints"], driving_size_px, size_px),
+                placement_of(row),
+            )
+            keypoints, placement_rule = placed.keypoints, placed.rule
+            keypoints[~row["driving_mask"].any(axis=(1, 2))] = 0.0
         return {
-            "skeleton_keypoints": retargeted.keypoints,
-            "skeleton_frames": draw_poses(retargeted.keypoints, height_px=height, width_px=width, preset=preset),
+            "skeleton_keypoints": keypoints,
+            "skeleton_frames": draw_poses(keypoints, height_px=height, width_px=width, preset=preset),
             "retarget_rule": retargeted.rule,
+            "placement_rule": placement_rule,
         }
+
+
+def placement_of(row: Row) -> Placement:
+    """Scale and offset that a request asks for, in pixels of the canvas."""
+    return Placement(
+        scale=1.0 if row["character_scale"] is None else row["character_scale"],
+        offset_px=(
+            (row["offset_x"] or 0.0) * row["canvas_width_px"],
+            (row["offset_y"] or 0.0) * row["canvas_height_px"],
+        ),
+    )

@@ -149,6 +149,28 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         """Compute the new columns."""
 
 
+StageT = TypeVar("StageT", bound=Stage[Any])
+
+
+class OnDemand(Generic[StageT]):
+    """A stage that is opened when it is first used, for networks that many rows do not need."""
+
+    def __init__(self, stage: StageT) -> None:
+        self._stage = stage
+        self._is_open = False
+
+    def weights(self) -> Mapping[str, str]:
+        """Digests of its weights."""
+        return self._stage.weights()
+
+    def get(self) -> StageT:
+        """The open stage. Raises as its `open` does."""
+        if not self._is_open:
+            self._stage.open()
+            self._is_open = True
+        return self._stage
+
+
 def chosen_device(device: str) -> str:
     """Resolve `auto` to the device of this process."""
     if device != "auto":

@@ -61,7 +61,8 @@ def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str
     table = resolve(
         requests_manifest(str(path)),
         defaults=defaults or RequestDefaults(model="toy"),
-        describe=lambda name: ModelSpec(name=name, digest=digests.get(name)),
+        describe=lambda name: ModelSpec(name=name, digest=digests.get(name), keeps_scene=name == "scene"),
+        scene_weights=lambda: "masks: m",
         reference_schemes=SCHEMES,
         driving_schemes=SCHEMES,
     )

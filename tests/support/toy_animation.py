@@ -15,13 +15,22 @@ from typing import Any
 import numpy as np
 
 from models.animation.animator import Animation, AnimationInputs, OnStep
-from models.animation.signals import Signal
+from models.animation.signals import (
+    AGNOSTIC_MASK,
+    OBJECT_FRAMES,
+    OBJECT_MASK,
+    REFERENCE_MASK,
+    SCENE_FRAMES,
+    SCENE_SIGNALS,
+    Signal,
+)
 from models.animation.system import LoadOptions
 from models.weights.resolve import MissingWeightsError
 from pipelines.model_specs import model_spec
 
 DEFAULT_STEPS = 3
 NEEDS = frozenset({"driving_frames", "driving_keypoints", "pose_keypoints", "reference_keypoints", "reference_pose"})
+SCENE_NEEDS = frozenset({*SCENE_SIGNALS, REFERENCE_MASK})
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,22 @@ class ToyAnimator:
 
 
 @dataclass(frozen=True)
+class SceneAnimator:
+    """The driving video, a little brighter, with the character's area in the mean colour of the reference's character,
+    the objects, and the skeleton."""
+
+    name: str
+
+    def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+        signals = inputs.signals
+        colour = inputs.reference_HWC[signals[REFERENCE_MASK]].mean(axis=0).astype(np.uint8)
+        frames = np.minimum(signals[SCENE_FRAMES], 245) + np.uint8(10)
+        frames = np.where(signals[AGNOSTIC_MASK][..., None], colour, frames)
+        frames = np.where(signals[OBJECT_MASK][..., None], signals[OBJECT_FRAMES], frames)
+        return Animation(frames_THWC=np.maximum(frames, inputs.pose_THWC // 2))
+
+
+@dataclass(frozen=True)
 class ToyConfig:
     pose_preset: str = "embedded"
 
@@ -55,6 +80,10 @@ class ToyVariant:
     short_side_px: int = 64
     notice: str | None = None
     ships: bool = False
+
+    @property
+    def keeps_scene(self) -> bool:
+        return bool(self.needs & SCENE_SIGNALS)
 
 
 @dataclass(frozen=True)
@@ -121,6 +150,11 @@ def toy_model(
     return ToyModel(
         name=name, log=log, variant=ToyVariant(notice=notice), animator=lambda name: ToyAnimator(name, seconds_per_step)
     )
+
+
+def scene_model(name: str = "scene") -> ToyModel:
+    """A model that sets the character into the driving video."""
+    return ToyModel(name=name, variant=ToyVariant(needs=SCENE_NEEDS), animator=SceneAnimator)
 
 
 def published_model() -> ToyModel:

@@ -26,6 +26,7 @@ def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
         "seed": 5,
         "num_steps": None,
         "guidance_scale": None,
+        "long_video": None,
         "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
         "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
         "signals": {"driving_keypoints": rng.random((4, 133, 3), dtype=np.float32)},

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from puppet_media import FPS, NUM_FRAMES, SIZE_PX, write_driving
+from toy_animation import scene_model, spec_of
 
 from models.video.audio import SAMPLE_RATE_HZ
 from models.video.encode import write_h264
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.base import Row
+from stages.io.clip_reader import DecodeConfig
 from stages.outcome import BadRow
 
 
@@ -24,7 +26,9 @@ def stage() -> Iterator[DrivingStage]:
 
 
 def request(uri: Path, start: float | None = None, duration: float | None = None, clip: Row | None = None) -> Row:
-    return {"driving_uri": str(uri), "clip": clip, "start_seconds": start, "duration_seconds": duration}
+    window = {"start_seconds": start, "duration_seconds": duration}
+    size = {"width_px": None, "height_px": None}
+    return {"driving_uri": str(uri), "clip": clip, "model_spec": spec_of(), **window, **size}
 
 
 def with_config(config: DrivingConfig, row: Row) -> Row:
@@ -78,6 +82,8 @@ def test_prepared_clip_is_read_unchanged(stage: DrivingStage, driving: Path) -> 
         "uri": str(driving),
         "fingerprint": "sha256:0",
         "size_bytes": driving.stat().st_size,
+        "width_px": SIZE_PX[1],
+        "height_px": SIZE_PX[0],
         "start_seconds": 1 / FPS,
         "num_frames": 2,
         "frame_step": 2,
@@ -105,6 +111,17 @@ def test_keep_audio_returns_the_sound_of_the_part(driving: Path, tmp_path: Path)
     assert row["has_audio"]
     silent = with_config(config, request(write_driving(tmp_path / "silent.mp4")))
     assert (silent["driving_audio"], silent["has_audio"]) == (None, False)
+
+
+def test_a_model_that_keeps_the_scene_keeps_its_sound_and_gets_frames_of_its_own_size(driving: Path) -> None:
+    row = {**request(driving), "model_spec": spec_of(scene_model()), "width_px": 80}
+    small = DecodeConfig(short_side_px=32)
+    kept = with_config(DrivingConfig(decode=small), row)
+    assert kept["has_audio"]
+    assert kept["driving_frames"].shape == (NUM_FRAMES, 104, 80, 3)
+    assert (kept["driving_part"]["width_px"], kept["driving_part"]["height_px"]) == (SIZE_PX[1], SIZE_PX[0])
+    assert not with_config(DrivingConfig(decode=small, keep_audio=False), row)["has_audio"]
+    assert with_config(DrivingConfig(decode=small), {**row, "width_px": None})["driving_width_px"] == 64
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "NotFound"), (b"<html>", "NotAVideo"), (b"", "NotAVideo")])

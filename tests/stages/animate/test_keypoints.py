@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from puppet_media import puppet_frames, write_scenery
+from toy_animation import scene_model, spec_of
 
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
@@ -19,10 +20,15 @@ from stages.prepare.pose import PoseConfig
 def test_keypoints_of_a_reference() -> None:
     stage = ReferencePoseStage(PoseConfig())
     stage.open()
-    found = stage({"reference_image": puppet_frames(3, num_frames=1)[0]})["reference_keypoints"]
+    puppet = {"reference_picture": puppet_frames(3, num_frames=1)[0], "reference_uri": "a.png"}
+    found = stage({**puppet, "model_spec": spec_of()})["picture_keypoints"]
     assert (found.shape, found.dtype) == ((133, 3), np.float32)
     assert (found[:17, 2] > 0.3).sum() > 10
     assert stage.weights()
+    nobody = {**puppet, "reference_picture": np.full((128, 96, 3), 90, np.uint8)}
+    assert stage({**nobody, "model_spec": spec_of()})["picture_keypoints"].shape == (133, 3)
+    with pytest.raises(BadRow, match=r"NoPerson: a.png shows no person \(4 body keypoints"):
+        stage({**nobody, "model_spec": spec_of(scene_model())})
 
 
 @pytest.fixture
@@ -46,7 +52,11 @@ def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -
     driving.open()
     scenery = write_scenery(tmp_path / "a.mp4")
     frames = driving.process(
-        {"driving_uri": str(scenery), "clip": None, "start_seconds": None, "duration_seconds": None}
+        {
+            **dict.fromkeys(("clip", "start_seconds", "duration_seconds", "width_px", "height_px")),
+            "driving_uri": str(scenery),
+            "model_spec": spec_of(),
+        }
     )["driving_frames"]
     driving.close()
     with pytest.raises(BadRow, match="NoPerson: none of the 6 driving frames shows a person"):

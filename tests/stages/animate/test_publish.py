@@ -8,12 +8,14 @@ import av
 import numpy as np
 import pytest
 from puppet_media import puppet_frames
+from toy_animation import spec_of
 
 from models.video.audio import SAMPLE_RATE_HZ
 from models.video.side_by_side import GAP_PX
 from stages.animate import publish as publish_animation
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
 from stages.base import Row
+from stages.io.clip_reader import DecodeConfig
 from stages.io.storage import Storage
 from stages.outcome import OutputRefusedError
 
@@ -30,11 +32,16 @@ def row() -> Row:
         "driving_frames": frames,
         "driving_keypoints": np.zeros((len(frames), 133, 3), np.float32),
         "driving_audio": None,
+        "model_spec": spec_of(),
     }
 
 
+def publish(folder: Path) -> PublishAnimationStage:
+    return PublishAnimationStage(PublishAnimationConfig(), Storage(str(folder)), DecodeConfig())
+
+
 def test_publishes_two_videos_named_by_work_key(row: Row, tmp_path: Path) -> None:
-    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+    made = publish(tmp_path)(row)
     assert made["video_uri"] == "_videos/a.0123abc.mp4"
     assert made["side_by_side_uri"] == "_videos/a.0123abc.side-by-side.mp4"
     assert made["video_bytes"] == (tmp_path / made["video_uri"]).stat().st_size
@@ -61,21 +68,21 @@ def test_publishes_two_videos_named_by_work_key(row: Row, tmp_path: Path) -> Non
 def test_the_same_row_gives_the_same_bytes(row: Row, tmp_path: Path) -> None:
     contents = set()
     for name in ("a", "b"):
-        made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path / name)))(row)
+        made = publish(tmp_path / name)(row)
         contents.add(tuple((tmp_path / name / made[uri]).read_bytes() for uri in ("video_uri", "side_by_side_uri")))
     assert len(contents) == 1
 
 
 def test_sound_is_copied_to_the_animation(row: Row, tmp_path: Path) -> None:
     tone = np.full((round(6 * 1001 / 30000 * SAMPLE_RATE_HZ), 2), 1000, np.int16)
-    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))({**row, "driving_audio": tone})
+    made = publish(tmp_path)({**row, "driving_audio": tone})
     with av.open(str(tmp_path / made["video_uri"])) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
 
 
 def test_one_frame_is_a_video(row: Row, tmp_path: Path) -> None:
     short = {name: row[name][:1] for name in ("animation_frames", "driving_frames", "driving_keypoints")}
-    made = PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))({**row, **short})
+    made = publish(tmp_path)({**row, **short})
     with av.open(str(tmp_path / made["video_uri"])) as container:
         assert len(list(container.decode(video=0))) == 1
 
@@ -86,7 +93,7 @@ def test_full_disk_is_not_an_outcome_of_the_row(row: Row, tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OutputRefusedError, match=r"ENOSPC: .*No space left"):
-        PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+        publish(tmp_path)(row)
     assert not list((tmp_path / "_videos").iterdir())
 
 
@@ -97,7 +104,7 @@ def test_undecodable_video_is_not_published(row: Row, tmp_path: Path, monkeypatc
     publish_animation_write = publish_animation.write_h264
     monkeypatch.setattr(publish_animation, "write_h264", short_write)
     with pytest.raises(RuntimeError, match="has 5 frames"):
-        PublishAnimationStage(PublishAnimationConfig(), Storage(str(tmp_path)))(row)
+        publish(tmp_path)(row)
     assert not (tmp_path / "_videos").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toy_animation import spec_of
+from toy_animation import ToyModel, scene_model, spec_of
 
 from stages.animate.reference import ReferenceConfig, ReferenceStage
 from stages.base import Row
@@ -29,11 +29,18 @@ def wide(tmp_path: Path) -> Path:
 def run() -> Iterator[Any]:
     opened: list[ReferenceStage] = []
 
-    def run(uri: Path | str, size: tuple[int | None, int | None] = (None, None), **config: Any) -> Row:
+    def run(
+        uri: Path | str,
+        size: tuple[int | None, int | None] = (None, None),
+        model: ToyModel | None = None,
+        **config: Any,
+    ) -> Row:
         stage = ReferenceStage(ReferenceConfig(**config))
         stage.open()
         opened.append(stage)
-        return stage({"reference_uri": str(uri), "model_spec": spec_of(), "width_px": size[0], "height_px": size[1]})
+        part = {"width_px": 160, "height_px": 90}
+        row = {"reference_uri": str(uri), "model_spec": spec_of(model), "driving_part": part}
+        return stage({**row, "width_px": size[0], "height_px": size[1]})
 
     yield run
     for stage in opened:
@@ -54,19 +61,29 @@ def test_output_size_follows_the_request_and_the_picture(
     run: Any, wide: Path, asked: tuple[int | None, int | None], made: tuple[int, int]
 ) -> None:
     row = run(wide, asked)
-    assert (row["video_width_px"], row["video_height_px"]) == made
-    assert row["reference_image"].shape == (made[1], made[0], 3)
-    assert row["reference_image"].dtype == np.uint8
+    assert (row["canvas_width_px"], row["canvas_height_px"]) == made
+    assert row["reference_picture"].shape == (made[1], made[0], 3)
+    assert row["reference_picture"].dtype == np.uint8
     assert row["reference_fingerprint"] == f"sha256:{hashlib.sha256(wide.read_bytes()).hexdigest()}"
 
 
 def test_other_aspect_ratios_are_cropped_or_padded(run: Any, wide: Path) -> None:
-    middle = run(wide, (64, 64))["reference_image"]
+    middle = run(wide, (64, 64))["reference_picture"]
     assert (middle[:, 4:-4] == (0, 255, 0)).all()
-    whole = run(wide, (96, 96), fit="pad", background_rgb=(7, 8, 9))["reference_image"]
+    whole = run(wide, (96, 96), fit="pad", background_rgb=(7, 8, 9))["reference_picture"]
     assert (whole[:30] == (7, 8, 9)).all()
     assert whole[48, 8].tolist() == [255, 0, 0]
     assert whole[48, -8].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize(("asked", "made"), [((None, None), (112, 64)), ((96, None), (96, 56)), ((64, 96), (64, 96))])
+def test_a_model_that_keeps_the_scene_has_the_shape_of_the_video_and_the_whole_picture(
+    run: Any, wide: Path, asked: tuple[int | None, int | None], made: tuple[int, int]
+) -> None:
+    row = run(wide, asked, scene_model())
+    assert (row["canvas_width_px"], row["canvas_height_px"]) == made
+    assert row["reference_picture"].shape == (100, 300, 3)
+    assert run(wide, asked, scene_model(), max_side_px=150)["reference_picture"].shape == (50, 150, 3)
 
 
 def test_unreadable_pictures_fail(run: Any, wide: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toy_animation import spec_of
+from toy_animation import ToyModel, ToyVariant, scene_model, spec_of
 
 from stages.animate.request import RequestConfig, RequestStage
 from stages.outcome import BadRow
@@ -24,7 +24,15 @@ GOOD: dict[str, Any] = {
     "width_px": None,
     "height_px": None,
     "retarget": None,
+    "keep_objects": None,
+    "character_scale": None,
+    "offset_x": None,
+    "offset_y": None,
+    "paste_back": None,
+    "long_video": None,
 }
+SCENE = {"model": "scene", "model_spec": spec_of(scene_model())}
+NO_OBJECTS = ToyModel("blind", ToyVariant(needs=frozenset({"scene_frames"})))
 CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": {"status": "ok"}}
 
 
@@ -37,6 +45,9 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
         {"start_seconds": 0.0, "duration_seconds": 2.5},
         {"width_px": 64, "height_px": 96, "num_steps": 20, "guidance_scale": 3.5, "seed": 2**40},
         {"retarget": "frame"},
+        {"long_video": "windows"},
+        {**SCENE, "keep_objects": True, "character_scale": 1.5, "offset_x": -0.25, "offset_y": 1.0},
+        {**SCENE, "paste_back": False, "long_video": "chain"},
     ],
 )
 def test_valid_request_passes(changes: dict[str, Any]) -> None:
@@ -63,6 +74,13 @@ def test_valid_request_passes(changes: dict[str, Any]) -> None:
         ({"height_px": 4}, "InvalidRow", "ask for 8"),
         ({"height_px": 4096}, "InvalidRow", "height_px is 4096, expected 1 to 2048"),
         ({"width_px": 0}, "InvalidRow", "width_px is 0"),
+        ({"long_video": "loops"}, "InvalidRow", "long_video is 'loops', expected one of windows, chain"),
+        ({"long_video": "chain"}, "InvalidRow", "long_video = chain: toy animates the picture"),
+        ({"character_scale": 1.0, "paste_back": False}, "InvalidRow", "character_scale, paste_back: toy animates"),
+        ({**SCENE, "character_scale": 0.0}, "InvalidRow", "character_scale is 0.0, expected 0.1 to 10"),
+        ({**SCENE, "character_scale": float("nan")}, "InvalidRow", "character_scale is nan"),
+        ({**SCENE, "offset_y": -1.5}, "InvalidRow", "offset_y is -1.5, expected a share of the frame, -1 to 1"),
+        ({"model": "blind", "model_spec": spec_of(NO_OBJECTS), "keep_objects": True}, "InvalidRow", "reads no objects"),
         ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
     ],
 )

@@ -22,8 +22,8 @@ def row(*needs: str, preset: str = "embedded") -> Row:
         "skeleton_keypoints": keypoints,
         "driving_frames": rng.integers(0, 255, (3, 20, 10, 3), dtype=np.uint8),
         "driving_keypoints": keypoints + 1,
-        "video_width_px": 64,
-        "video_height_px": 80,
+        "canvas_width_px": 64,
+        "canvas_height_px": 80,
         "model_spec": spec_of(ToyModel(variant=variant)),
     }
 

@@ -18,8 +18,8 @@ def row() -> Row:
         "driving_width_px": 96,
         "driving_height_px": 128,
         "reference_keypoints": figure.keypoints(puppet_frames(3, num_frames=1))[0],
-        "video_width_px": 64,
-        "video_height_px": 80,
+        "canvas_width_px": 64,
+        "canvas_height_px": 80,
         "model_spec": spec_of(),
         "retarget": None,
     }
