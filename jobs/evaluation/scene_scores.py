@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluation.heldout import KEYPOINT_SHARE
-from jobs.evaluation.scenes import SceneAnimation
+from jobs.evaluation.scenes import ComparedAnimation
 from models.metrics.pixels import clip_psnr, region_psnr
 from models.perception.embedded import EmbeddedFigure
 from models.perception.scores import correct, iou
@@ -23,13 +23,13 @@ MARGIN_SHARE = 0.15
 Masks = NDArray[np.bool_]
 
 
-def scene_scores(animations: Iterable[SceneAnimation | None], figure: EmbeddedFigure) -> dict[str, float]:
+def scene_scores(animations: Iterable[ComparedAnimation | None], figure: EmbeddedFigure) -> dict[str, float]:
     """Mean scores over pairs; None stands for a pair that was refused.
 
     Returns:
         clip_psnr_db: PSNR per clip of the animation, over whole frames.
         clip_psnr_driving_db, clip_psnr_paste_db, clip_psnr_animate_anyone_db: the same of the driving video itself, and
-            of what the animation is compared with (`SceneAnimation`).
+            of what the animation is compared with (`ComparedAnimation`).
         gain_over_paste_db, gain_over_animate_anyone_db: differences of the first and these.
         object_psnr_db: PSNR over the pixels of the objects in the true frames.
         scenery_psnr_db: PSNR beyond `MARGIN_SHARE` of both characters; identical pixels count as 100 dB.
@@ -63,7 +63,7 @@ def scene_scores(animations: Iterable[SceneAnimation | None], figure: EmbeddedFi
     return {**means, "pairs": float(len(rows)), "refused_pairs": float(refused)}
 
 
-def _scores(animation: SceneAnimation, figure: EmbeddedFigure) -> dict[str, float]:
+def _scores(animation: ComparedAnimation, figure: EmbeddedFigure) -> dict[str, float]:
     truth = animation.truth
     driving, target = (np.stack([frame.rgb for frame in frames]) for frames in (truth.driving, truth.target))
     characters = [np.stack([frame.character_mask for frame in frames]) for frames in (truth.driving, truth.target)]

@@ -86,12 +86,10 @@ class SceneTruth:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneAnimation:
-    """Result of one pair, its ground truth, and what it is compared with; frames are uint8 (T, H, W, 3).
+    """Result of one pair and its ground truth; frames are uint8 (T, H, W, 3).
 
     `reference_HWC`, `environment_THWC`, `draft_THWC`: inputs of the network (the draft is that of the small models).
-    `animation_THWC`: with shape-agnostic masks, as in `zoetrope animate`; `with_exact_masks_THWC`: with exact ones.
-    `paste_THWC`: the reference moved limb by limb into the scene. `animate_anyone_THWC`: see `AnimateAnyonePasted`.
-    `skeleton_keypoints`: (T, 133, 3), placed in the scene.
+    `animation_THWC`: as `zoetrope animate` makes it. `skeleton_keypoints`: (T, 133, 3), placed in the scene.
     """
 
     truth: SceneTruth
@@ -99,10 +97,20 @@ class SceneAnimation:
     environment_THWC: Frames
     draft_THWC: Frames
     animation_THWC: Frames
+    skeleton_keypoints: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedAnimation(SceneAnimation):
+    """Result of one pair, and what it is compared with.
+
+    `with_exact_masks_THWC`: with exact masks in place of shape-agnostic ones. `paste_THWC`: the reference moved limb by
+    limb into the scene. `animate_anyone_THWC`: see `AnimateAnyonePasted`.
+    """
+
     with_exact_masks_THWC: Frames
     paste_THWC: Frames
     animate_anyone_THWC: Frames
-    skeleton_keypoints: NDArray[np.float32]
 
 
 class SceneAnimator:
@@ -126,25 +134,41 @@ class SceneAnimator:
         Raises:
             BadRow: `zoetrope animate` would refuse it, for example since no character is detected.
         """
-        truth = SceneTruth.of(pair, self._config)
-        row = _request(pair, truth, self._config) | {"model_spec": self._spec}
-        row |= _exact_columns(truth) if self._config.setting == "scene-exact" else {}
-        for stage in (*self._perception, *self._before):
-            row = stage(row)
+        truth, row = self._row(pair)
+        return SceneAnimation(**self._animation(truth, row, seed))
+
+    def compare(self, pair: ScenePair, *, seed: int) -> ComparedAnimation:
+        """Animate a pair in all ways. Raises as `animate`."""
+        truth, row = self._row(pair)
         # The masks themselves, in place of the areas that hide their shapes.
         exact = {**row, "agnostic_mask": row["driving_mask"]}
-        hidden = row["agnostic_mask"][..., None]
-        return SceneAnimation(
-            truth=truth,
-            reference_HWC=row["reference_image"],
-            environment_THWC=np.where(hidden, np.uint8(0), row["scene_frames"]),
-            draft_THWC=draft(self._signals(row)),
-            animation_THWC=self._result(row, seed),
+        return ComparedAnimation(
+            **self._animation(truth, row, seed),
             with_exact_masks_THWC=self._result(exact, seed),
             paste_THWC=draft(self._signals(exact)),
             animate_anyone_THWC=self._animate_anyone(exact, seed=seed),
-            skeleton_keypoints=row["skeleton_keypoints"],
         )
+
+    def _row(self, pair: ScenePair) -> tuple[SceneTruth, Row]:
+        truth = SceneTruth.of(pair, self._config)
+        row = _request(pair, truth, self._config) | {"model_spec": self._spec}
+        if self._config.setting == "scene-exact":
+            row |= _exact_columns(truth)
+        for stage in (*self._perception, *self._before):
+            row = stage(row)
+        return truth, row
+
+    def _animation(self, truth: SceneTruth, row: Row, seed: int) -> dict[str, Any]:
+        """Fields of a `SceneAnimation`."""
+        hidden = row["agnostic_mask"][..., None]
+        return {
+            "truth": truth,
+            "reference_HWC": row["reference_image"],
+            "environment_THWC": np.where(hidden, np.uint8(0), row["scene_frames"]),
+            "draft_THWC": draft(self._signals(row)),
+            "animation_THWC": self._result(row, seed),
+            "skeleton_keypoints": row["skeleton_keypoints"],
+        }
 
     def _result(self, row: Row, seed: int) -> Frames:
         inputs = AnimationInputs(
@@ -157,13 +181,13 @@ class SceneAnimator:
         return np.stack(list(set_into(animated, row["driving_frames"])))
 
 
-def animate_scenes(animator: Animator, model: Model, config: SceneHeldoutConfig) -> Iterator[SceneAnimation | None]:
-    """Animate each pair; None where `zoetrope animate` would refuse it."""
+def animate_scenes(animator: Animator, model: Model, config: SceneHeldoutConfig) -> Iterator[ComparedAnimation | None]:
+    """Animate each pair in all ways; None where `zoetrope animate` would refuse it."""
     scenes = SceneAnimator(animator, model, config)
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
         pair = sample_scene_pair(seed, size_px=config.size_px, duration_seconds=config.duration_seconds)
         try:
-            yield scenes.animate(pair, seed=seed)
+            yield scenes.compare(pair, seed=seed)
         except BadRow as bad:
             logger.warning("pair %d: %s, %s", seed, bad.reason, bad.message)
             yield None

@@ -10,7 +10,7 @@ from tiny_systems import new_network, tiny_model
 
 from jobs.evaluation.scene_baselines import standing
 from jobs.evaluation.scene_scores import grown, leakage, scene_scores
-from jobs.evaluation.scenes import SCENE_SETTINGS, SceneAnimation, SceneHeldoutConfig, SceneSetting, animate_scenes
+from jobs.evaluation.scenes import SCENE_SETTINGS, ComparedAnimation, SceneHeldoutConfig, SceneSetting, animate_scenes
 from models.animation.system import LoadOptions
 from models.perception.embedded import EmbeddedFigure
 from models.pose.extent import character_size_px
@@ -19,7 +19,7 @@ HELDOUT = SceneHeldoutConfig(num_pairs=1, first_seed=3, size_px=(128, 96), durat
 
 
 @pytest.fixture(scope="module")
-def animations() -> dict[SceneSetting, SceneAnimation]:
+def animations() -> dict[SceneSetting, ComparedAnimation]:
     model = tiny_model("animate-anyone-2-puppets")
     animator = model.animator(new_network(model), model.encoders.load_from(None), LoadOptions(dtype="float32"))
     made = {}
@@ -31,19 +31,19 @@ def animations() -> dict[SceneSetting, SceneAnimation]:
 
 
 @pytest.fixture(params=SCENE_SETTINGS)
-def animation(request: pytest.FixtureRequest, animations: dict[SceneSetting, SceneAnimation]) -> SceneAnimation:
+def animation(request: pytest.FixtureRequest, animations: dict[SceneSetting, ComparedAnimation]) -> ComparedAnimation:
     return animations[request.param]
 
 
-def driving(animation: SceneAnimation) -> np.ndarray:
+def driving(animation: ComparedAnimation) -> np.ndarray:
     return np.stack([frame.rgb for frame in animation.truth.driving])
 
 
-def target(animation: SceneAnimation) -> np.ndarray:
+def target(animation: ComparedAnimation) -> np.ndarray:
     return np.stack([frame.rgb for frame in animation.truth.target])
 
 
-def test_everything_has_the_size_of_the_driving_video(animation: SceneAnimation) -> None:
+def test_everything_has_the_size_of_the_driving_video(animation: ComparedAnimation) -> None:
     for frames in (
         animation.environment_THWC,
         animation.draft_THWC,
@@ -56,7 +56,7 @@ def test_everything_has_the_size_of_the_driving_video(animation: SceneAnimation)
         assert frames.dtype == np.uint8
 
 
-def test_the_animation_is_pasted_into_the_driving_video(animation: SceneAnimation) -> None:
+def test_the_animation_is_pasted_into_the_driving_video(animation: ComparedAnimation) -> None:
     changed = (animation.animation_THWC != driving(animation)).any(axis=(0, 3))
     assert not changed[:4].any()
     assert changed.any()
@@ -64,7 +64,7 @@ def test_the_animation_is_pasted_into_the_driving_video(animation: SceneAnimatio
 
 
 def test_the_environment_shows_no_pixel_of_the_driving_character(
-    animations: dict[SceneSetting, SceneAnimation],
+    animations: dict[SceneSetting, ComparedAnimation],
 ) -> None:
     animation = animations["scene-exact"]
     masks = np.stack([frame.character_mask for frame in animation.truth.driving])
@@ -73,7 +73,7 @@ def test_the_environment_shows_no_pixel_of_the_driving_character(
     assert np.array_equal(animation.environment_THWC[shown], driving(animation)[shown])
 
 
-def test_what_is_compared_shows_the_character_in_the_scene(animation: SceneAnimation) -> None:
+def test_what_is_compared_shows_the_character_in_the_scene(animation: ComparedAnimation) -> None:
     """Closer to the truth than the driving video itself, whose character is another one."""
     truth = target(animation).astype(float)
     error = np.abs(driving(animation) - truth).mean()
@@ -81,7 +81,7 @@ def test_what_is_compared_shows_the_character_in_the_scene(animation: SceneAnima
         assert np.abs(frames - truth).mean() < error
 
 
-def test_settings_differ_in_what_they_read(animations: dict[SceneSetting, SceneAnimation]) -> None:
+def test_settings_differ_in_what_they_read(animations: dict[SceneSetting, ComparedAnimation]) -> None:
     exact, detected = animations["scene-exact"], animations["scene-detected"]
     assert np.array_equal(target(exact), target(detected))
     assert not np.array_equal(exact.skeleton_keypoints, detected.skeleton_keypoints)
@@ -95,7 +95,7 @@ def test_settings_differ_in_what_they_read(animations: dict[SceneSetting, SceneA
         assert np.abs(lowest - true_lowest).max() < tolerance_px
 
 
-def test_scores_of_the_truth(animations: dict[SceneSetting, SceneAnimation]) -> None:
+def test_scores_of_the_truth(animations: dict[SceneSetting, ComparedAnimation]) -> None:
     figure = EmbeddedFigure()
     animation = animations["scene-exact"]
     scores = scene_scores([animation], figure)
@@ -137,7 +137,7 @@ def test_grown_masks_reach_the_margin() -> None:
 
 
 def test_a_standing_reference_has_size_and_place_of_the_skeleton(
-    animations: dict[SceneSetting, SceneAnimation],
+    animations: dict[SceneSetting, ComparedAnimation],
 ) -> None:
     animation = animations["scene-exact"]
     keypoints = animation.skeleton_keypoints[0]
