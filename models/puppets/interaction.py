@@ -32,6 +32,7 @@ _WALKING: Mapping[Split, tuple[str, ...]] = {
     "heldout": ("kick", "kick", "cheer"),  # the arms of a kick swing as in a walk
 }
 _WALKS = frozenset({"walked_behind", "walked_in_front"})
+_TURNING_SHARE = 0.6
 _OBSTACLES: Mapping[str, float] = MappingProxyType({"box": 0.14, "plant": 0.15, "barrel": 0.18, "lamp": 0.13})
 _SEATS: Mapping[str, float] = MappingProxyType({"box": 0.125, "chair": 0.115, "barrel": 0.125})
 
@@ -57,9 +58,11 @@ def sample_interaction(
 ) -> PuppetVideoSpec:
     """Sample a single-shot video of a whole human character and the objects that it handles or meets. Deterministic.
 
-    The camera is static. `kind` is sampled if None; naming the sampled kind changes nothing. Other arguments as in
-    `sample_spec`. Of the motion, an interaction keeps what it does not need itself: a walk keeps the arms, a throw the
-    legs.
+    The camera is static. Some videos begin with a turn on the spot, from facing the camera to the yaw of the motion, so
+    that they show the character from several sides; a walk begins after its turn, and a seat turns too.
+
+    `kind` is sampled if None; naming the sampled kind changes nothing. Other arguments as in `sample_spec`. Of the
+    motion, an interaction keeps what it does not need itself: a walk keeps the arms, a throw the legs.
 
     Raises:
         ValueError: the kind is unknown, or as in `sample_spec`.
@@ -79,6 +82,7 @@ def sample_interaction(
     rng = random.Random(f"interaction-{split}-{seed}")
     drawn = rng.choice(INTERACTIONS)
     interaction = _interaction(rng, drawn if kind is None else kind, duration_seconds)
+    interaction = _with_turn(random.Random(f"turn-{split}-{seed}"), interaction, duration_seconds)
     setting = _SETTINGS[interaction.kind]
     motion = replace(
         spec.motion,
@@ -117,6 +121,19 @@ def _interaction(rng: random.Random, kind: Interaction, duration_seconds: float)
         crossing_seconds = min(max(duration_seconds, 1.5) * rng.uniform(0.9, 1.1), rng.uniform(2.2, 3.0))
         return replace(spec, reach=reach, period_seconds=crossing_seconds, phase=rng.uniform(0.0, 0.15))
     return spec
+
+
+def _with_turn(rng: random.Random, spec: InteractionSpec, duration_seconds: float) -> InteractionSpec:
+    """Interaction that begins with a turn, or in the rest of the cases as it is."""
+    if rng.random() >= _TURNING_SHARE:
+        return spec
+    turn_seconds = min(rng.uniform(0.8, 1.4), 0.5 * duration_seconds)
+    spec = replace(spec, turn_seconds=turn_seconds, turn_from=rng.uniform(-0.3, 0.3))
+    if spec.kind not in _WALKS:
+        return spec
+    # The walk crosses the picture in the rest of the clip; at this phase its own turn at the picture's side is over.
+    crossing_seconds = min(max(duration_seconds - turn_seconds, 1.0), spec.period_seconds)
+    return replace(spec, period_seconds=crossing_seconds, phase=rng.uniform(0.12, 0.2))
 
 
 def _steps_per_second(spec: PuppetVideoSpec, motion: MotionSpec, interaction: InteractionSpec) -> float:

@@ -19,7 +19,7 @@ from models.puppets.drawing.layers import CHARACTER, Drawing, darken
 from models.puppets.motion.catalogue import MOTIONS
 from models.puppets.motion.pose import Pose, mirror
 from models.puppets.scene.held import draw_held, hold
-from models.puppets.scene.interactions import grip_at, hands_on_objects, interact
+from models.puppets.scene.interactions import grip_at, hands_on_objects, interact, standing_yaw
 from models.puppets.scene.nearby import draw_nearby
 from models.puppets.scene.scenery import panorama, view
 from models.puppets.spec import PuppetVideoSpec, ShotSpec
@@ -92,7 +92,8 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
                 seconds=seconds,
             )
         else:
-            draw_nearby(drawing, replace(item, x=item.x - walked), owner, camera)
+            yaw = standing_yaw(item, spec.interaction, seconds)
+            draw_nearby(drawing, replace(item, x=item.x - walked, yaw=yaw), owner, camera)
 
     pano = panorama(
         shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0)

@@ -117,6 +117,8 @@ class InteractionSpec:
     period_seconds: float  # of a throw with its catch, of a pass there and back, of a walk from side to side
     phase: float  # periods
     reach: float  # height of a throw, or half the length of a walk, in body heights
+    turn_seconds: float = 0.0  # duration of a turn on the spot, with which the video begins; 0: no turn
+    turn_from: float = 0.0  # yaw at the start of the turn, radians
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

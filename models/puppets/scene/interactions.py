@@ -25,15 +25,37 @@ _OUT: Triple = (0.5, -0.3, 0.45)
 _ASIDE: Triple = (0.5, -0.62, 0.08)
 _IDLE: Triple = (0.25, -0.75, 0.3)
 _EXCHANGE = 0.06  # half the duration of an exchange, in periods
+_START_SECONDS = 0.4  # from standing to the full speed of a walk
 
 
 def interact(pose: Pose, spec: PuppetVideoSpec, seconds: float) -> Pose:
     """Pose adjusted to the interaction of the video."""
-    if spec.interaction is None or spec.interaction.kind == "held":
+    interaction = spec.interaction
+    if interaction is None:
         return pose
-    if spec.interaction.kind == "sat_on":
-        return _sit(pose, spec)
-    return _MOVEMENTS[spec.interaction.kind](pose, spec, spec.interaction, seconds)
+    if interaction.kind == "sat_on":
+        pose = _sit(pose, spec)
+    elif interaction.kind != "held":
+        pose = _MOVEMENTS[interaction.kind](pose, spec, interaction, seconds)
+    yaw = _turning(interaction, spec.motion.yaw + pose.yaw, seconds)
+    return pose if yaw is None else replace(pose, yaw=yaw - spec.motion.yaw)
+
+
+def standing_yaw(item: ObjectSpec, interaction: InteractionSpec | None, seconds: float) -> float:
+    """Yaw of an object on the floor, in radians; a seat turns with the character."""
+    if interaction is None or interaction.kind != "sat_on":
+        return item.yaw
+    yaw = _turning(interaction, item.yaw, seconds)
+    return item.yaw if yaw is None else yaw
+
+
+def _turning(interaction: InteractionSpec, yaw: float, seconds: float) -> float | None:
+    """Yaw during the turn towards `yaw`, None after it."""
+    # A throw begins before the clip does: `seconds` may be negative.
+    if interaction.turn_seconds == 0 or seconds >= interaction.turn_seconds:
+        return None
+    share = ramp(seconds / interaction.turn_seconds)
+    return interaction.turn_from + (yaw - interaction.turn_from) * share
 
 
 def grip_at(
@@ -178,7 +200,13 @@ def _sit(pose: Pose, spec: PuppetVideoSpec) -> Pose:
 
 def _walk(pose: Pose, spec: PuppetVideoSpec, interaction: InteractionSpec, seconds: float) -> Pose:
     motion = spec.motion
-    steps = walk_in_place(seconds * motion.speed + motion.phase, motion.amplitude)
+    amplitude = motion.amplitude
+    if interaction.turn_seconds:
+        seconds = max(seconds - interaction.turn_seconds, 0.0)
+        started = min(seconds / _START_SECONDS, 1.0)
+        amplitude *= ramp(started)
+        seconds -= _START_SECONDS * (started - 0.5 * started * started)  # constant acceleration
+    steps = walk_in_place(seconds * motion.speed + motion.phase, amplitude)
     lap = 0.5 * (seconds / interaction.period_seconds + interaction.phase) - 0.25
     heading = -1.0 if motion.mirrored else 1.0
     along = heading * math.asin(sine(lap)) * 2.0 / math.pi

@@ -12,7 +12,7 @@ from models.puppets import INTERACTIONS, Interaction, PuppetFrame, PuppetVideoSp
 from models.puppets import sample_interaction as sample
 from models.puppets.drawing.geometry import pitch_matrix
 from models.puppets.render import skeleton_at
-from models.puppets.scene.interactions import GRAVITY, flight_seconds
+from models.puppets.scene.interactions import GRAVITY, flight_seconds, standing_yaw
 from models.puppets.scene.nearby import seat_height
 
 SIZE = (96, 72)
@@ -160,3 +160,67 @@ def test_walks_pass_behind_and_in_front() -> None:
 def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(ValueError, match="kind is 'eaten', expected one of held"):
         sample(0, kind="eaten")  # type: ignore[arg-type]
+
+
+def _turning(kind: Interaction, split: str, number: int) -> list[PuppetVideoSpec]:
+    specs = (sample(seed, split=split, size_px=(192, 144), kind=kind) for seed in range(100))  # type: ignore[arg-type]
+    return [spec for spec in specs if spec.interaction and spec.interaction.turn_seconds][:number]
+
+
+def _yaw(spec: PuppetVideoSpec, seconds: float) -> float:
+    """Yaw of the pelvis in radians."""
+    legs = skeleton_at(spec, spec.shots[0], seconds).legs
+    assert legs is not None
+    across = pitch_matrix(spec.shots[0].pitch).T @ (legs[0].hip - legs[1].hip)
+    return float(np.arctan2(-across[2], across[0]))
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_a_share_of_the_videos_begins_with_a_turn(split: str) -> None:
+    specs = [sample(seed, split=split, duration_seconds=4.0) for seed in range(300)]  # type: ignore[arg-type]
+    turns = [spec.interaction.turn_seconds for spec in specs if spec.interaction and spec.interaction.turn_seconds]
+    assert 0.5 < len(turns) / len(specs) < 0.7
+    assert 0.8 <= min(turns) < max(turns) <= 1.4
+
+
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_who_turns_faces_the_camera_first_and_has_the_yaw_of_the_motion_last(kind: Interaction) -> None:
+    for spec in (*_turning(kind, "train", 2), *_turning(kind, "heldout", 2)):
+        assert spec.interaction is not None
+        turn = spec.interaction.turn_seconds
+        yaws = [_yaw(spec, share * turn) for share in np.linspace(0.0, 1.0, 24)]
+        at_once = replace(spec, interaction=replace(spec.interaction, turn_seconds=0.0))
+        assert abs(yaws[0]) <= 0.3 + 1e-9
+        assert np.abs(np.diff(yaws)).max() < 0.2
+        if "walked" not in kind:
+            assert _yaw(spec, turn) == pytest.approx(_yaw(at_once, turn))
+            later = turn + 1.0  # a ball thrown during the turn has been caught
+            assert np.array_equal(render_frame(spec, later).rgb, render_frame(at_once, later).rgb)
+            continue
+        assert abs(yaws[-1]) > 1.0
+        places = [skeleton_at(spec, spec.shots[0], seconds).ground[0] for seconds in (0.0, turn, turn + 0.5)]
+        assert places[0] == places[1]
+        assert (places[2] - places[1]) * yaws[-1] > 0  # walks where it looks
+
+
+@pytest.mark.parametrize("kind", ["held", "thrown", "passed", "passed_around"])
+def test_things_in_hand_follow_a_turn(kind: Interaction) -> None:
+    for spec in _turning(kind, "heldout", 3):
+        assert spec.interaction is not None
+        for seconds in np.linspace(0.0, spec.interaction.turn_seconds, 5):
+            phase = -seconds / spec.interaction.period_seconds  # at this time the object is in a hand
+            now = replace(spec, interaction=replace(spec.interaction, phase=phase % 1.0), objects=spec.objects[:1])
+            frame = render_frame(now, float(seconds))
+            rows, columns = np.nonzero(frame.object_masks[spec.objects[0].object_id])
+            wrists = frame.keypoints[[INDEX["left_wrist"], INDEX["right_wrist"]], :2]
+            assert min(np.hypot(columns - x, rows - y).min() for x, y in wrists) < 0.12 * 192
+
+
+def test_a_seat_turns_with_the_character() -> None:
+    for spec in _turning("sat_on", "train", 3):
+        assert spec.interaction is not None
+        for seconds in np.linspace(0.0, 2.0, 7):
+            yaw = standing_yaw(spec.objects[0], spec.interaction, float(seconds))
+            assert yaw == pytest.approx(_yaw(spec, float(seconds)))
+            pelvis = skeleton_at(spec, spec.shots[0], float(seconds)).pelvis
+            assert pelvis[0] == pytest.approx(spec.objects[0].x)
