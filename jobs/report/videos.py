@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.tables import column_names
 from stages.outcome import Status
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ _COLUMNS = (
     *("request_id", "model", "seed", "num_steps", "guidance_scale", "retarget_rule", "fallbacks", "device"),
     *("video_width_px", "video_height_px", "num_frames", "fps", "has_audio", "video_uri", "side_by_side_uri"),
     *("reference_uri", "driving_uri", "clip_id", "seconds_by_stage"),
+    *("placement_rule", "character_scale", "offset_x", "offset_y", "kept_objects", "frames_without_character"),
 )
+"""Datasets of earlier versions lack some of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +46,13 @@ def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
         relation = ledger.relation(connection)
         if not relation:
             return []
-        query = f"SELECT {', '.join(_COLUMNS)} FROM {relation} WHERE status = ? ORDER BY hash(request_id) LIMIT ?"  # noqa: S608
+        present = column_names(connection, relation)
+        columns = [name for name in _COLUMNS if name in present]
+        query = f"SELECT {', '.join(columns)} FROM {relation} WHERE status = ? ORDER BY hash(request_id) LIMIT ?"  # noqa: S608
         candidates = connection.execute(query, [Status.OK, count * _CANDIDATES_PER_VIDEO]).fetchall()
     shown: list[ShownVideo] = []
     for values in candidates:
-        row = dict(zip(_COLUMNS, values, strict=True))
+        row: dict[str, Any] = {**dict.fromkeys(_COLUMNS), **dict(zip(columns, values, strict=True))}
         try:
             mp4 = ledger.storage.read(row["side_by_side_uri"])
         except OSError as error:  # deleted since
@@ -71,6 +76,9 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("steps", row["num_steps"]),
         ("guidance", None if row["guidance_scale"] is None else f"{row['guidance_scale']:g}"),
         ("retargeted by", row["retarget_rule"]),
+        ("placed by", _placement(row)),
+        ("objects kept", ", ".join(row["kept_objects"] or [])),
+        ("frames without the character", row["frames_without_character"] or None),
         ("device", row["device"]),
         ("animate time", f"{seconds['animate']:.3g} s" if "animate" in seconds else None),
         ("fallbacks for memory", ", ".join(row["fallbacks"] or [])),
@@ -80,3 +88,11 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("file", row["video_uri"]),
     ]
     return tuple((label, str(value)) for label, value in facts if value not in (None, ""))
+
+
+def _placement(row: dict[str, Any]) -> str | None:
+    if row["placement_rule"] is None:
+        return None
+    scale, x, y = row["character_scale"], row["offset_x"] or 0.0, row["offset_y"] or 0.0
+    size = "" if scale is None else f", {scale:g} times as large"
+    return f"{row['placement_rule']}{size}" + (f", moved by {x:g}, {y:g}" if x or y else "")

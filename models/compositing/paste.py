@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +11,36 @@ from numpy.typing import NDArray
 from models.compositing.scene import resized
 from models.pose.extent import character_size_px
 from models.pose.overlay import rasterise_skeleton
+from models.pose.skeleton import FACE, INDEX, NUM_KEYPOINTS
 
 ROOM_SHARE = 0.03
 """Width of the full-weight border around the area, relative to the shorter side of the canvas."""
 FEATHER_SHARE = 0.05
 """Width over which the weight falls from 1 to 0 beyond that border, relative to the shorter side of the canvas."""
-DEFAULT_REACH_SHARE = 0.1
-"""`limb_reach_share` of a character whose mask is not known."""
 _MIN_ROOM_PX = 2.0  # so that interpolation between canvas pixels gives full weight everywhere inside the area
-_REACH_PERCENTILE = 98.0  # the mask of a picture may have stray pixels
+_REACH_PERCENTILE = 99.5  # the mask of a picture may have stray pixels
+
+_HEAD = [*range(INDEX["left_shoulder"]), *range(FACE.start, FACE.stop)]
+_OTHERS = [k for k in range(NUM_KEYPOINTS) if k not in _HEAD]
 
 
-def limb_reach_share(mask_HW: NDArray[np.bool_], keypoints_K3: NDArray[np.float32]) -> float:
-    """Distance from a character's skeleton within which nearly all of its pixels lie, relative to its size.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """Distances from the skeleton within which a character's pixels lie, relative to its size.
+
+    `head`: from the keypoints of the head; hats and ears reach farther than limbs. `limbs`: from all others.
+    """
+
+    head: float
+    limbs: float
+
+
+DEFAULT_REACH = Reach(head=0.15, limbs=0.08)
+"""Reach of a character whose mask is not known."""
+
+
+def reach_of(mask_HW: NDArray[np.bool_], keypoints_K3: NDArray[np.float32]) -> Reach:
+    """Reach that holds nearly all pixels of a character.
 
     Args:
         mask_HW: the character's pixels.
@@ -33,24 +52,38 @@ def limb_reach_share(mask_HW: NDArray[np.bool_], keypoints_K3: NDArray[np.float3
     size_px = character_size_px(keypoints_K3[None])
     if not mask_HW.any() or size_px == 0:
         raise ValueError(f"expected a character, got {mask_HW.sum()} pixels and a skeleton of {size_px:g} px")
-    distances = _distance_px(rasterise_skeleton(keypoints_K3, _size(mask_HW), line_width_px=1.0))[mask_HW]
-    return float(np.percentile(distances, _REACH_PERCENTILE)) / size_px
+    head, limbs = (distances[mask_HW] for distances in _part_distances_px(keypoints_K3, _size(mask_HW)))
+
+    def share(distances: NDArray[np.float32]) -> float:
+        return float(np.percentile(distances, _REACH_PERCENTILE)) / size_px if len(distances) else 0.0
+
+    return Reach(head=share(head[head < limbs]), limbs=share(limbs[limbs <= head]))
 
 
-def silhouettes(
-    keypoints_TK3: NDArray[np.float32], size_px: tuple[int, int], *, reach_share: float
-) -> NDArray[np.bool_]:
-    """Areas (T, H, W) within `reach_share` of the character's size from its skeletons (T, 133, 3).
+def silhouettes(keypoints_TK3: NDArray[np.float32], size_px: tuple[int, int], reach: Reach) -> NDArray[np.bool_]:
+    """Areas (T, H, W) within reach of a character's skeletons (T, 133, 3).
 
     `size_px`: (height, width), also the pixels of the keypoints. Without confident keypoints a frame has no area.
     """
-    reach_px = reach_share * character_size_px(keypoints_TK3)
+    character_px = character_size_px(keypoints_TK3)
     areas = np.zeros((len(keypoints_TK3), *size_px), np.bool_)
     for area, keypoints in zip(areas, keypoints_TK3, strict=True):
-        lines = rasterise_skeleton(keypoints, size_px, line_width_px=1.0)
-        if lines.any():
-            area[:] = _distance_px(lines) <= reach_px
+        head, limbs = _part_distances_px(keypoints, size_px)
+        area[:] = (head <= reach.head * character_px) | (limbs <= reach.limbs * character_px)
     return areas
+
+
+def _part_distances_px(
+    keypoints_K3: NDArray[np.float32], size_px: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distances (H, W) to the lines of the head and to all others; infinite to a part without lines."""
+    parts = []
+    for hidden in (_OTHERS, _HEAD):
+        keypoints = keypoints_K3.copy()
+        keypoints[hidden, 2] = 0.0
+        lines = rasterise_skeleton(keypoints, size_px, line_width_px=1.0)
+        parts.append(_distance_px(lines) if lines.any() else np.full(size_px, np.inf, np.float32))
+    return parts[0], parts[1]
 
 
 def paste_weight(area_HW: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ _NOISE_CELLS = (2, 9)
 class CroppedCharacter:
     """A picture cropped to its character, of the canvas's size.
 
-    `picture_HWC`: uint8. `keypoints_K3`: float32 in its pixels. `mask_HW`: bool, the character; None if it was not given.
+    `picture_HWC`: uint8. `keypoints_K3`: float32 in its pixels. `mask_HW`: bool, the character; None if not given.
     """
 
     picture_HWC: NDArray[np.uint8]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
@@ -47,7 +48,7 @@ def decode(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
     if len(codes) == 0:
         raise ValueError("cannot decode 0 masks: their size is unknown; expected one code per frame")
     height, width = _size(codes[0], 0)
-    masks = np.empty((len(codes), width, height), np.bool_)
+    masks = np.empty((len(codes), height, width), np.bool_)
     for t, code in enumerate(codes):
         if _size(code, t) != (height, width):
             raise ValueError(f"mask of frame {t} has size {list(code['size'])}, but frame 0 has {[height, width]}")
@@ -56,8 +57,9 @@ def decode(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
             raise ValueError(
                 f"mask of frame {t} is damaged: its runs cover {runs.sum()} pixels, expected {height} x {width}"
             )
-        masks[t] = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
-    return np.ascontiguousarray(masks.transpose(0, 2, 1))
+        columns = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(width, height)
+        masks[t] = cv2.transpose(columns)  # several times faster than numpy's
+    return masks
 
 
 def areas(codes: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:

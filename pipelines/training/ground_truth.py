@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.pose.skeleton import scale_keypoints
 from models.puppets.truth import truth_as_detections
 from models.puppets.truth_file import PuppetTruth, TrueKeypoints, read_keypoints, read_truth
-from pipelines.training.clip_scene import ClipScene
+from pipelines.training.clip_scene import CodedScene
 from stages.base import Row
 from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
@@ -37,7 +37,7 @@ def true_keypoints(truth: Storage, row: Row) -> NDArray[np.float32]:
     return _in_working_pixels(_detections(of_video.keypoints[frames]), of_video.size_px, row)
 
 
-def true_keypoints_and_scene(truth: Storage, row: Row) -> tuple[NDArray[np.float32], ClipScene]:
+def true_keypoints_and_scene(truth: Storage, row: Row) -> tuple[NDArray[np.float32], CodedScene]:
     """As `true_keypoints`, with the true masks and depth, of the video's size.
 
     The scene's objects are those that `row["objects"]` names in its prompts; all objects, if it names none.
@@ -55,7 +55,7 @@ def true_keypoints_and_scene(truth: Storage, row: Row) -> tuple[NDArray[np.float
     keypoints = _detections(of_video.keypoints[frames])
     character = of_video.character_mask[frames]
     objects = [of_video.object_masks[name][frames] for name in sorted(named)]
-    scene = ClipScene.of(character, objects, of_video.depth[frames], keypoints)
+    scene = CodedScene.of_masks(character, objects, of_video.depth[frames], keypoints)
     return _in_working_pixels(keypoints, character.shape[1:], row), scene
 
 

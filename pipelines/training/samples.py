@@ -57,8 +57,8 @@ class TrainingDataConfig:
 
     Args:
         decode: allowed sources and limits of the decoder. The size is set by the recipe.
-        keep_gib: cache of each worker for decoded frames and stored features. If the whole corpus fits, clips are read
-            once; otherwise each sample decodes only the frames that it needs.
+        keep_gib: cache of each worker. If the whole corpus fits, clips are read once; or else, if all but the frames
+            fits, each sample decodes only the frames that it needs; or else it reads everything.
         prefetch_batches: batches computed ahead of the training step.
         workers: sample workers per training worker. `cpus`: CPUs of each.
         samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compositing.paste import DEFAULT_REACH_SHARE, limb_reach_share, paste, paste_weight, silhouettes
+from models.compositing.paste import DEFAULT_REACH, paste, paste_weight, reach_of, silhouettes
 from models.compositing.scene import resized
 from stages.base import Row
 from stages.io.clip_reader import ClipReader
@@ -59,7 +59,7 @@ def set_into(row: Row, originals: Iterable[NDArray[np.uint8]]) -> Iterator[NDArr
             yield resized(frame, original.shape[:2])
         return
     keypoints, mask = row["skeleton_keypoints"], row["reference_mask"]
-    reach = DEFAULT_REACH_SHARE if mask is None else limb_reach_share(mask, row["reference_keypoints"])
-    areas = row["agnostic_mask"] | silhouettes(keypoints, generated.shape[1:3], reach_share=reach)
+    reach = DEFAULT_REACH if mask is None else reach_of(mask, row["reference_keypoints"])
+    areas = row["agnostic_mask"] | silhouettes(keypoints, generated.shape[1:3], reach)
     for original, frame, area in zip(originals, generated, areas, strict=True):
         yield paste(original, frame, paste_weight(area))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from models.compositing.scene import agnostic_area, resized_frames
-from models.masks.resize import resize_masks
+from models.masks.resize import covering_masks, resize_masks
 from stages.animate.skeleton import placement_of
 from stages.base import Row, Stage
 
@@ -42,14 +42,11 @@ class SceneStage(Stage[SceneConfig]):
             return dict.fromkeys(self.writes)
         size_px = (row["canvas_height_px"], row["canvas_width_px"])
         # No pixel of the driving character may show, not even one that it covers in part.
-        characters = resize_masks(row["driving_mask"], size_px, any_part=True)
+        characters = covering_masks(row["driving_mask"], size_px)
         scene = resized_frames(row["driving_frames"], size_px)
         objects = row["driving_objects"]
         return {
             "scene_frames": scene,
-            # No pixel of the driving character may show, not even one that it covers in part.
-            "agnostic_mask": agnostic_area(
-                resize_masks(row["driving_mask"], size_px, any_part=True), placement_of(row)
-            ),
+            "agnostic_mask": agnostic_area(characters, placement_of(row)),
             "object_mask": np.zeros(scene.shape[:3], np.bool_) if objects is None else resize_masks(objects, size_px),
         }

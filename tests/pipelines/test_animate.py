@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
 import ray.cloudpickle
 from toy_animation import toy_model
 
-from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, AnimationConfig, steps
+from models.common.digest import CheckpointError
+from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, AnimationConfig, scene_weights, steps
 from pipelines.engine.keys import stage_keys
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers, check, fuse
 from stages.animate.diffusion import AnimateConfig
 from stages.io.storage import Storage
+from stages.prepare.character_mask import CharacterMaskConfig
+from stages.prepare.depth import DepthConfig
 
 WORKERS = dict.fromkeys(STAGE_NAMES, Workers())
 GPU_WORKERS = {**WORKERS, "animate": Workers(gpus=1.0)}
@@ -49,7 +54,22 @@ def test_device_and_compile_settings_are_not_in_keys(tmp_path: Path) -> None:
     assert {name for name in plain if plain[name] != changed[name]} == {"animate", "publish"}
 
 
+def test_weights_of_masks_and_depth_are_a_column_and_no_part_of_stage_keys(tmp_path: Path) -> None:
+    """Other models need none of these files."""
+    config = AnimationConfig(
+        driving_mask=CharacterMaskConfig(backend="sam2", weights="/nowhere"),
+        driving_depth=DepthConfig(backend="depth-anything", weights="/nowhere"),
+    )
+    assert stage_keys([step.stage for step in steps(config, WORKERS, Storage(str(tmp_path)), models={})])
+    with pytest.raises(CheckpointError, match="sam2"):
+        scene_weights(config)
+    names = json.loads(scene_weights(AnimationConfig()))
+    assert len(names) >= 3
+    assert all(digest.startswith("sha256:") for digest in names.values())
+
+
 def test_location_of_a_clip_is_not_in_its_key() -> None:
+    assert {"scene_weights", "objects", "character_scale"} <= set(KEY_COLUMNS)
     assert {"clip_key", "driving_uri", "reference_stamp", "model_digest", "seed", "retarget"} <= set(KEY_COLUMNS)
     assert not {"clip", "clips_uri", "request_id", "model_spec"} & set(KEY_COLUMNS)
 

@@ -18,6 +18,7 @@ def test_a_model_is_described_by_its_variant(name: str, tmp_path: Path) -> None:
         variant.short_side_px,
     )
     assert set(spec.signals) == variant.needs
+    assert spec.columns()["keeps_scene"] == variant.keeps_scene
     assert (spec.digest is None) == (spec.reason is Reason.MISSING_WEIGHTS) == (not variant.ships)
 
 

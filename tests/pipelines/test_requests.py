@@ -138,6 +138,43 @@ def test_clips_are_joined_and_keyed_by_content(tmp_path: Path) -> None:
     assert resolved(moved)[0]["clip_key"] == by_id["good"]["clip_key"]
 
 
+def test_models_that_keep_the_scene_have_keys_of_all_that_they_read(tmp_path: Path) -> None:
+    stages = {"decode": "d", "pose": "p", "character_mask": "m", "object_masks": "o", "structured_depth": "s"}
+    rows = {"good": {"stage_keys": stages}} | {
+        f"other-{name}": {"stage_keys": {**stages, name: "x"}}
+        for name in ("pose", "character_mask", "object_masks", "structured_depth")
+    }
+    prepared(tmp_path / "prepared", rows)
+    base = {"reference_uri": "/a.png", "clips_uri": "prepared"}
+    both = [
+        {**base, "request_id": f"{model}-{name}", "clip_id": name, "model": model}
+        for model in ("scene", "toy")
+        for name in rows
+    ]
+    by_id = {row["request_id"]: row for row in resolved(requests(tmp_path / "r.parquet", *both))}
+    keys = {model: {by_id[f"{model}-{name}"]["clip_key"] for name in rows} for model in ("scene", "toy")}
+    assert (len(keys["scene"]), len(keys["toy"])) == (len(rows), 2)
+    assert by_id["scene-good"]["scene_weights"] == "masks: m"
+    assert by_id["toy-good"]["scene_weights"] is None
+    assert (by_id["toy-good"]["clip"]["width_px"], by_id["toy-good"]["clip"]["height_px"]) == (96, 128)
+
+
+def test_without_models_that_keep_the_scene_their_weights_are_not_looked_for(tmp_path: Path) -> None:
+    def refuse() -> str:
+        raise AssertionError("looked for weights")
+
+    row = {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4"}
+    table = resolve(
+        requests_manifest(str(requests(tmp_path / "r.parquet", row))),
+        defaults=RequestDefaults(model="toy"),
+        describe=lambda name: ModelSpec(name=name),
+        scene_weights=refuse,
+        reference_schemes=SCHEMES,
+        driving_schemes=SCHEMES,
+    )
+    assert table.column("scene_weights").to_pylist() == [None]
+
+
 def test_clips_that_are_not_prepared_have_no_keypoints(tmp_path: Path) -> None:
     rows = [{**CLIP, "clip_id": "c", "objects": []}]
     Storage(str(tmp_path / "clips")).publish("rows-000000.parquet", _bytes(rows))

@@ -77,6 +77,7 @@ def write_prepared(
             "status": "ok" if index < num_clips - failed else "rejected",
             "work_key": f"key-{index}",
             "committed_at": 0,
+            "stage_keys": {"pose": "true"},
             "weights": {name: digest for stage in stages for name, digest in stage.weights().items()},
         }
         if scene:

@@ -56,6 +56,9 @@ def test_requests_have_presets_too(tmp_path: Path) -> None:
     config = load("animate: {preset: dwpose-sam2, weights: /models, allow_torchscript: true}", tmp_path)
     assert config.animate.reference_pose.backend == config.animate.driving_pose.backend == "dwpose"
     assert config.animate.driving_pose.weights == config.animate.animate.weights == "/models"
+    assert config.animate.driving_mask.backend == config.animate.reference_mask.backend == "sam2"
+    assert config.animate.driving_objects.backend == "sam2"
+    assert config.animate.driving_depth.backend == "depth-anything"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,28 @@ def test_some_that_are_ok_and_there_are_shown_with_their_facts(ledger: Ledger) -
     }
 
 
+def test_a_character_in_a_scene_has_its_placement_stated(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    scene = {"placement_rule": "feet", "character_scale": 1.5, "offset_y": -0.1, "kept_objects": ["ball", "cup"]}
+    row = {**ROW, **scene, "frames_without_character": 2, "video_uri": "v.mp4", "side_by_side_uri": "s.mp4"}
+    ledger.commit({**row, "request_id": "a", "work_key": "a"}, SCHEMA)
+    ledger.storage.publish("s.mp4", b"video")
+    ledger.compact()
+    facts = dict(videos_to_show(ledger, 1)[0].facts)
+    assert facts["placed by"] == "feet, 1.5 times as large, moved by 0, -0.1"
+    assert (facts["objects kept"], facts["frames without the character"]) == ("ball, cup", "2")
+
+
+def test_a_dataset_of_an_earlier_version_is_shown(tmp_path: Path) -> None:
+    columns = [field for field in SCHEMA if field.name not in ("placement_rule", "kept_objects", "character_scale")]
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    row = {**ROW, "request_id": "a", "work_key": "a", "video_uri": "v.mp4", "side_by_side_uri": "s.mp4"}
+    ledger.commit(row, pa.schema(columns))
+    ledger.storage.publish("s.mp4", b"video")
+    ledger.compact()
+    assert "placed by" not in dict(videos_to_show(ledger, 1)[0].facts)
+
+
 def test_no_more_than_asked_and_always_the_same(ledger: Ledger) -> None:
     first = [video.request_id for video in videos_to_show(ledger, 2)]
     assert len(first) == 2

@@ -76,7 +76,7 @@ def test_scale_1_changes_nothing(box: tuple[int, int, int, int]) -> None:
 
 
 def test_a_smaller_character_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1, got 0.9"):
+    with pytest.raises(ValueError, match=r"at least 1, got 0\.9"):
         recompose(*clip((4, 4, 8, 8)), 0.9)
 
 

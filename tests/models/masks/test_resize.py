@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.masks.resize import resize_masks
+from models.masks.resize import covering_masks, resize_masks
 
 masks_thw = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=12))
 
@@ -33,3 +33,12 @@ def test_a_pixel_is_covered_from_half_on() -> None:
     mask[0, 2:, 4:] = True
     mask[0, 3, 5] = False  # three quarters of the last
     assert resize_masks(mask, (2, 3)).tolist() == [[[True, False, False], [False, False, True]]]
+
+
+@given(masks_thw, st.integers(1, 20), st.integers(1, 20))
+def test_a_covering_mask_hides_exactly_what_the_mask_touches(masks: np.ndarray, height: int, width: int) -> None:
+    count, before_y, before_x = masks.shape
+    # Both on the finest common grid.
+    fine = masks.repeat(height, 1).repeat(width, 2)
+    blocks = fine.reshape(count, height, before_y, width, before_x)
+    np.testing.assert_array_equal(covering_masks(masks, (height, width)), blocks.any(axis=(2, 4)))

@@ -51,6 +51,18 @@ def test_a_row_is_done_when_id_inputs_and_pipeline_are_the_same(tmp_path: Path) 
     assert len({row["work_key"] for row in rows.values()}) == 3
 
 
+def test_columns_that_an_earlier_version_did_not_write_count_as_empty(tmp_path: Path) -> None:
+    for name in ("same", "more"):
+        commit(tmp_path, name, 1)
+    url = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table({"clip_id": ["same", "more"], "value": [1, 1], "scale": [None, 2.0]}), url)
+    manifest = Manifest(url=str(url), id_column="clip_id", required=REQUIRED, optional={"scale": pa.float64()})
+    ledger = Ledger(Storage(str(tmp_path / "out")), "clip_id")
+    ledger.compact()
+    planned = Plan(manifest, ledger, key_columns=["value", "scale"], pipeline="p1")
+    assert [row["clip_id"] for row in planned.rows(0, 10)] == ["more"]
+
+
 def test_retry_takes_failed_rows_that_match(tmp_path: Path) -> None:
     commit(tmp_path, "a", 1, status="failed", reason="Crash", stage="decode", attempts=3)
     commit(tmp_path, "b", 1, status="failed", reason="Timeout", stage="pose")

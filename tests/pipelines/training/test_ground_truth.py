@@ -85,7 +85,8 @@ def test_the_scene_has_the_true_masks_of_the_named_objects(
     row = clip(
         uri="box.mp4", work_width_px=32, work_height_px=32, objects=named and [{"object_id": name} for name in named]
     )
-    keypoints, scene = true_keypoints_and_scene(truth, row)
+    keypoints, coded = true_keypoints_and_scene(truth, row)
+    scene = coded.at((64, 64))
     np.testing.assert_array_equal(keypoints, true_keypoints(truth, row))
     shown = [frames[2], frames[4]]
     assert np.array_equal(scene.character_THW, np.stack([frame.character_mask for frame in shown]))

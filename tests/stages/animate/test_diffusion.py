@@ -76,12 +76,15 @@ def test_settings_reach_the_model(tmp_path: Path) -> None:
 
     model = Logged()
     config = AnimateConfig(device="cpu", dtype="bfloat16", compile=True, weights=str(tmp_path))
-    run(opened({"toy": model}, config), row(num_steps=7, guidance_scale=2.0))
+    stage = opened({"toy": model}, config)
+    run(stage, row(num_steps=7, guidance_scale=2.0))
+    run(stage, row(long_video="chain"))
     assert options == [LoadOptions(weights=str(tmp_path), device="cpu", dtype="bfloat16", compile=True)]
     expected = row()
     for name, array in expected["signals"].items():
         np.testing.assert_array_equal(given[0].signals[name], array)
     assert (given[0].seed, given[0].num_steps, given[0].guidance_scale) == (5, 7, 2.0)
+    assert [inputs.long_video for inputs in given] == ["windows", "chain"]
 
 
 def test_a_model_is_loaded_once_and_timed_separately(tmp_path: Path) -> None:

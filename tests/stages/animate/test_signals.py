@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_animation import ToyConfig, ToyModel, ToyVariant, spec_of
+from toy_animation import SCENE_NEEDS, ToyConfig, ToyModel, ToyVariant, spec_of
 
 from models.animation.signals import Signal
+from models.depth.joint_depth import draw_structured_depth
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.base import Row
 from stages.outcome import BadRow
@@ -56,6 +57,29 @@ def test_system_specific_signals_are_computed_if_needed() -> None:
     made = signals(one, brightness=brightness)
     np.testing.assert_allclose(made["brightness"], one["driving_frames"].mean(axis=(1, 2, 3)))
     assert signals(row(), brightness=brightness) == {}
+
+
+def test_scene_signals_are_those_of_the_scene() -> None:
+    rng = np.random.default_rng(1)
+    scene = {
+        "scene_frames": rng.integers(1, 255, (3, 80, 64, 3), dtype=np.uint8),
+        "agnostic_mask": rng.random((3, 80, 64)) < 0.5,
+        "object_mask": rng.random((3, 80, 64)) < 0.3,
+        "reference_mask": rng.random((80, 64)) < 0.5,
+        "driving_joint_depths": rng.random((3, 133)).astype(np.float32),
+    }
+    one = {**row(*SCENE_NEEDS), **scene}
+    made = signals(one)
+    assert made.keys() == SCENE_NEEDS
+    for name in ("scene_frames", "agnostic_mask", "object_mask", "reference_mask"):
+        assert made[name] is scene[name]
+    objects = scene["object_mask"]
+    np.testing.assert_array_equal(made["object_frames"][objects], scene["scene_frames"][objects])
+    assert not made["object_frames"][~objects].any()
+    depth = draw_structured_depth(scene["driving_joint_depths"], one["skeleton_keypoints"], (80, 64))
+    np.testing.assert_array_equal(made["structured_depth"], depth)
+    assert depth.any()
+    assert signals({**row("scene_frames"), **scene}).keys() == {"scene_frames"}
 
 
 def test_signal_error_fails_only_the_row() -> None:

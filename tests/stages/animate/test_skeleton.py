@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from puppet_media import puppet_frames
-from toy_animation import spec_of
+from toy_animation import scene_model, spec_of
 
 from models.perception.embedded import EmbeddedFigure
+from models.pose.extent import character_size_px
+from models.pose.skeleton import scale_keypoints
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
 from stages.base import Row
 
@@ -44,6 +46,40 @@ def test_the_request_overrides_the_rule(row: Row) -> None:
     made = stage({**row, "retarget": "frame"})
     assert made["retarget_rule"] == "frame"
     assert not np.array_equal(made["skeleton_frames"], stage(row)["skeleton_frames"])
+
+
+@pytest.fixture
+def scene_row(row: Row) -> Row:
+    placement = dict.fromkeys(("character_scale", "offset_x", "offset_y"))
+    mask = np.ones((3, 128, 96), bool)
+    return {**row, "model_spec": spec_of(scene_model()), "driving_mask": mask, **placement}
+
+
+def lowest(keypoints: np.ndarray) -> np.ndarray:
+    return np.where(keypoints[:, :23, 2] > 0.3, keypoints[:, :23, 1], -np.inf).max(axis=1)
+
+
+def test_in_a_scene_the_character_stands_where_the_driving_one_does(scene_row: Row) -> None:
+    stage = SkeletonStage(SkeletonConfig())
+    made = stage(scene_row)
+    assert (made["retarget_rule"], made["placement_rule"]) == ("limbs", "feet")
+    driving = scale_keypoints(scene_row["driving_keypoints"], (128, 96), (80, 64))
+    np.testing.assert_allclose(lowest(made["skeleton_keypoints"]), lowest(driving), atol=0.05)
+    moved = stage({**scene_row, "character_scale": 0.5, "offset_x": 0.25, "offset_y": -0.1})
+    np.testing.assert_allclose(lowest(moved["skeleton_keypoints"]), lowest(driving) - 8, atol=0.05)
+    ratio = character_size_px(moved["skeleton_keypoints"]) / character_size_px(made["skeleton_keypoints"])
+    assert ratio == pytest.approx(0.5, rel=1e-3)
+
+
+def test_frames_that_stay_as_they_are_have_no_skeleton(scene_row: Row) -> None:
+    mask = scene_row["driving_mask"].copy()
+    mask[1] = False
+    made = SkeletonStage(SkeletonConfig())({**scene_row, "driving_mask": mask})
+    assert made["skeleton_frames"].any(axis=(1, 2, 3)).tolist() == [True, False, True]
+
+
+def test_other_models_are_not_placed(row: Row) -> None:
+    assert SkeletonStage(SkeletonConfig())(row)["placement_rule"] is None
 
 
 def test_rejects_an_unknown_rule() -> None:
