@@ -63,8 +63,8 @@ class TrainingDataConfig:
         workers: sample workers per training worker. `cpus`: CPUs of each.
         samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.
         truth: folder or URL with the ground truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`); its
-            keypoints replace the predicted ones. Noisy keypoints make the model average over positions, which blurs
-            limbs.
+            keypoints replace the predicted ones, and its masks and depth those of samples with a scene. Noisy keypoints
+            make the model average over positions, which blurs limbs.
     """
 
     decode: DecodeConfig = field(default_factory=DecodeConfig)

@@ -2,9 +2,9 @@
 
 Samples of 16 frames of puppets that handle things, with masks, objects, structured depth, enlarged characters and
 cropped references; beside them, in turns, the same samples without the scene. Three times: with decoded clips kept in
-memory; with all but frames kept; and with nothing kept, so that every sample reads its row, and decodes frames, masks
-and depth. CPU time of this process and its decoders. First it is checked that kept and decoded samples are equal, and that
-samples with and without a scene have the same targets where nothing was enlarged.
+memory; with all but frames kept; and with nothing kept, so that every sample reads its row and decodes frames, masks
+and depth. CPU time of this process and its decoders. First it is checked that kept and decoded samples are equal, and
+that samples with and without a scene have the same targets where nothing was enlarged.
 """
 
 from __future__ import annotations

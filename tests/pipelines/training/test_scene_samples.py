@@ -98,10 +98,15 @@ def test_a_sample_has_every_signal_of_the_scene(prepared: Path) -> None:
 
 
 def test_a_sample_depends_only_on_its_number(prepared: Path) -> None:
-    """Covers cached and partially decoded clips, single samples and batches, and any order."""
+    """Covers cached, partly cached and uncached clips, single samples and batches, and any order."""
     kept, parts = source(prepared).maker(), source(prepared, keep_gib=0.0).maker()
     batch = kept.batch(range(3, 9))
     assert_equal(parts.batch(range(3, 9)), batch)
+    # The masks of all clips fit into this, and their frames do not.
+    without_frames = source(prepared, keep_gib=0.001).maker()
+    without_frames.batch(range(5))
+    assert_equal(without_frames.batch(range(3, 9)), batch)
+    without_frames.close()
     assert_equal(SampleBatch.of([parts.batch([number]) for number in (3, 4, 5, 6, 7, 8)]), batch)
     assert batch.mirrored_B.any()
     assert not batch.mirrored_B.all()
