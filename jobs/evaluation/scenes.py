@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from jobs.evaluation.scene_baselines import AnimateAnyonePasted, draft
 from models.animation.animator import AnimationInputs, Animator
 from models.animation.system import Model
+from models.depth.joint_depth import joint_depths
 from models.perception.embedded import EmbeddedFigure
 from models.puppets import PuppetFrame, ScenePair, object_prompts, render, sample_scene_pair
 from models.puppets.truth import truth_as_detections
 from pipelines.model_specs import model_spec
-from pipelines.training.clip_scene import ClipScene
 from stages.animate.driving_depth import DrivingDepthStage
 from stages.animate.driving_mask import DrivingMaskStage
 from stages.animate.driving_objects import DrivingObjectsStage
@@ -219,14 +219,15 @@ def _exact_columns(truth: SceneTruth) -> Row:
     keypoints = np.stack([truth_as_detections(frame.keypoints) for frame in driving])
     masks = np.stack([frame.character_mask for frame in driving])
     objects = [np.stack([frame.object_masks[name] for frame in driving]) for name in driving[0].object_masks]
-    scene = ClipScene.of(masks, objects, np.stack([frame.depth for frame in driving]), keypoints)
+    depth = np.stack([frame.depth for frame in driving])
     return {
         "picture_keypoints": truth_as_detections(truth.reference.keypoints),
         "picture_mask": truth.reference.character_mask,
         "driving_keypoints": keypoints,
         "driving_mask": masks,
-        "driving_objects": scene.objects_THW,
-        "driving_joint_depths": scene.joint_depths_TK,
+        "driving_objects": np.logical_or.reduce(objects),
+        # As in training: only the character's own depth.
+        "driving_joint_depths": joint_depths(np.where(masks, depth, np.float32(np.nan)), keypoints),
     }
 
 

@@ -121,7 +121,7 @@ def test_rejects_weights_of_other_models_before_scoring(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
         publish(another, out, heldout=HELDOUT, scenes=SCENES)
     large = write_run(tmp_path / "large.safetensors", X, TINY_ANIMATE_X, name="unianimate")
-    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-x-puppets"):
+    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-anyone-2"):
         publish(large, out, heldout=HELDOUT, scenes=SCENES)
     save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"vae\.safetensors name no model"):
@@ -152,7 +152,7 @@ def test_records_without_model_names_are_of_the_embedded_model(tmp_path: Path) -
 
 def test_every_embedded_model_has_its_own_file() -> None:
     shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
-    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 2
+    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 3
 
 
 class Recording(ToyAnimator):
