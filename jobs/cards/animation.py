@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.cards.records import recorded_model
+from jobs.cards.scenes import scene_sections
+from jobs.cards.tables import table
 from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
 
@@ -55,15 +57,15 @@ def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
     The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting, at least those of
-    `_ALONE`, and optionally `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run.
+    `_ALONE` or those of scenes (`jobs.cards.scenes`), and optionally `comparison`: `name`, `training`, `clips` and
+    `scores` by setting of each compared run.
 
     Raises:
         CheckpointError: the checkpoint is absent.
     """
     metadata: Mapping[str, Any] = read_metadata(path)
-    scores = metadata["scores"]["retargeted"]
     columns = ("stage", "steps", "clips", "minutes", "date", "machine")
-    runs = _table(
+    runs = table(
         ("system", *columns), [[recorded_model(run), *(run[key] for key in columns)] for run in metadata["runs"]]
     )
     recipes = "\n".join(
@@ -71,17 +73,12 @@ def write_card(path: Path, text: CardText) -> None:
         f"`{json.dumps(run['recipe'], sort_keys=True)}`"
         for run in metadata["runs"]
     )
-    table = _table(
-        ("score", "target", *_ALONE),
-        [
-            (score, text.promised.get(key, ""), *(f"{metadata['scores'][setting][key]:.2f}" for setting in _ALONE))
-            for key, score in _ROWS
-        ],
-    )
-    comparison = metadata.get("comparison")
+    scenes = "scene-exact" in metadata["scores"]
+    sections = scene_sections(metadata, text.promised, text.comparison) if scenes else _pair_sections(metadata, text)
+    short_side_px = next(iter(metadata["scores"].values()))["short_side_px"]
     card = f"""# {text.title}, trained on puppets
 
-Trained on drawn puppets only, at {scores["short_side_px"]:.0f} pixels: results on people, animals and photographs are
+Trained on drawn puppets only, at {short_side_px:.0f} pixels: results on people, animals and photographs are
 poor.
 
 `{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision.
@@ -94,7 +91,21 @@ earlier versions of them.
 
 {recipes}
 
-Scores on {scores["pairs"]:.0f} pairs of held-out puppets in each setting, characters and motions of no training video:
+{sections}
+Licence: Apache-2.0, like the project.
+"""
+    (path.parent / "CARD.md").write_text(card, encoding="utf-8")
+
+
+def _pair_sections(metadata: Mapping[str, Any], text: CardText) -> str:
+    """Markdown with the scores of pairs in two sceneries, and the comparison, if there is one."""
+    scores, comparison = metadata["scores"], metadata.get("comparison")
+    rows = [
+        (score, text.promised.get(key, ""), *(f"{scores[setting][key]:.2f}" for setting in _ALONE))
+        for key, score in _ROWS
+    ]
+    pairs = f"{scores['retargeted']['pairs']:.0f}"
+    return f"""Scores on {pairs} pairs of held-out puppets in each setting, characters and motions of no training video:
 one is animated by the motion of the other, and compared with the rendered truth of that motion. Targets are for every
 setting; *exact* isolates the system's own error from that of the pose network. The PSNR of an animation is computed
 from the mean squared error over all its frames: in a mean of per-frame PSNR, a frame equal to the reference would count
@@ -102,11 +113,8 @@ as 100 dB for the reference repeated.
 
 {_meanings(_ALONE)}
 
-{table}
-{_comparison_section(comparison, text.comparison) if comparison else ""}
-Licence: Apache-2.0, like the project.
-"""
-    (path.parent / "CARD.md").write_text(card, encoding="utf-8")
+{table(("score", "target", *_ALONE), rows)}
+{_comparison_section(comparison, text.comparison) if comparison else ""}"""
 
 
 def _initialisation_note(run: Mapping[str, Any]) -> str:
@@ -144,14 +152,9 @@ The same scores on {pairs:.0f} pairs of held-out puppets in each setting:
 
 {note}
 
-{_table(("system", "training samples", "clips", *heads), rows)}
+{table(("system", "training samples", "clips", *heads), rows)}
 """
 
 
 def _meanings(settings: Sequence[str]) -> str:
     return "\n".join(f"- *{setting}*: {_SETTINGS[setting]}" for setting in settings)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("|".join(["", *(f" {cell} " if cell != "---" else cell for cell in line), ""]) for line in lines)

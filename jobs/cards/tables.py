@@ -1,4 +1,4 @@
-"""Markdown shared by the cards of embedded checkpoints: file table and run list, from checkpoint metadata."""
+"""Markdown shared by the cards of embedded checkpoints: tables, and the run list from checkpoint metadata."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def run_list(paths: Sequence[Path]) -> str:
         metadata = read_metadata(path)
         runs.append(f"- `{path.stem}` on {metadata['machine']}: `{json.dumps(metadata['settings'], sort_keys=True)}`")
     return "\n".join(runs)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("|".join(["", *(f" {cell} " if cell != "---" else cell for cell in line), ""]) for line in lines)

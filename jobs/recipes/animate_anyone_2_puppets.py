@@ -36,5 +36,13 @@ RECIPE = SystemRecipe(
         title="Animate Anyone 2",
         command="zoetrope train animate-anyone-2-puppets",
         corpus="puppet videos drawn by `zoetrope puppets --interacting`, with their ground truth (`data.truth`)",
+        promised={
+            "gain_over_paste_db": "≥ 3",
+            "gain_over_animate_anyone_db": "≥ 3",
+            "object_psnr_db": "≥ 24",
+            "leakage": "below that with exact masks",
+        },
+        comparison="A run that was trained on exact masks never saw shape-agnostic ones: its leakage is the one with "
+        "exact masks.",
     ),
 )

@@ -18,10 +18,15 @@ from torch import Tensor, nn
 
 from jobs.cards.animation import write_card
 from jobs.cards.records import recorded_model
+from jobs.cards.scenes import SHEET
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
+from jobs.evaluation.scene_scores import scene_scores
+from jobs.evaluation.scene_sheet import contact_sheet
+from jobs.evaluation.scenes import SCENE_SETTINGS, SceneHeldoutConfig, animate_scenes
 from jobs.recipes.table import RECIPES
 from jobs.training.config import network_config
 from jobs.training.start import run_weights
+from models.animation.animator import Animator
 from models.animation.system import LoadOptions, Model
 from models.common.checkpoint import fill, read_metadata, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
@@ -32,6 +37,7 @@ from models.weights.resolve import shipped_path
 logger = logging.getLogger(__name__)
 
 Scores = dict[str, float]
+Heldout = HeldoutConfig | SceneHeldoutConfig
 ALONE: tuple[Setting, ...] = ("exact", "retargeted", "anthropomorphic")
 """Settings of a checkpoint that is not compared with other runs."""
 
@@ -51,11 +57,21 @@ class TrainedRun:
         fill(network, {key: tensor.half().float() for key, tensor in self.tensors.items()}, Path(self.url))
         return network.eval()
 
+    def animator(self) -> Animator:
+        """Animator of `network`, in single precision."""
+        return new_animator(self.network(), self.model)
+
 
 def publish(
-    run: str, out: Path | None = None, *, heldout: HeldoutConfig, compare: Mapping[str, str] = MappingProxyType({})
-) -> dict[Setting, Scores]:
-    """Write the last weights of a run to `out`, with scores in their metadata, and `CARD.md` beside them.
+    run: str,
+    out: Path | None = None,
+    *,
+    heldout: HeldoutConfig,
+    scenes: SceneHeldoutConfig,
+    compare: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Scores]:
+    """Write the last weights of a run to `out`, with scores in their metadata, and `CARD.md` beside them; for a model
+    that keeps the scene, also a contact sheet.
 
     The model is read from the weights' metadata. All runs are sampled with the defaults of the embedded models.
 
@@ -63,12 +79,13 @@ def publish(
         run: `--out` of the run, or a `.safetensors` file.
         out: path of the checkpoint; None: that of the embedded model.
         heldout: held-out pairs; its setting is ignored.
+        scenes: the same for models that keep the scene.
         compare: name -> another run of an embedded model, possibly with another network configuration (an ablation). If
-            not empty, all runs are scored in all `SETTINGS` and compared in the card.
+            not empty, all runs are scored in all settings and compared in the card.
 
     Raises:
-        CheckpointError: a run has no weights or names no model, or the network of `run` is not that of the embedded
-            model.
+        CheckpointError: a run has no weights or names no model, the network of `run` is not that of the embedded model,
+            or only one of two compared models keeps the scene.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     trained = read_run(run)
@@ -83,14 +100,27 @@ def publish(
         )
     # Open all runs before scoring, which takes minutes.
     compared = [(name, read_run(other)) for name, other in compare.items()]
-    settings = SETTINGS if compare else ALONE
+    keeps_scene = model.variant.keeps_scene
+    for name, other in compared:
+        if other.model.variant.keeps_scene != keeps_scene:
+            raise CheckpointError(
+                f"--compare {name}: {other.model.name} and {model.name} are not scored on the same pairs, since only "
+                "one of them keeps the scene; compare runs of models that both do, or both do not"
+            )
     named = [("this checkpoint", trained), *compared]
-    scored = _scored([each for _, each in named], heldout, settings)
+    configs: list[Heldout] = (
+        [replace(scenes, setting=setting) for setting in SCENE_SETTINGS]
+        if keeps_scene
+        else [replace(heldout, setting=setting) for setting in (SETTINGS if compare else ALONE)]
+    )
+    scored = _scored([each for _, each in named], configs)
     comparison = [_compared(*each, scores) for each, scores in zip(named, scored, strict=True)] if compare else []
     path = shipped_path(model.variant.weights) if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**trained.metadata, "scores": scored[0], "comparison": comparison}
     save_checkpoint(trained.tensors, path, metadata=metadata, float_dtype=torch.float16)
+    if keeps_scene:
+        contact_sheet(path.with_name(SHEET), trained.animator(), trained.model, scenes)
     write_card(path, card)
     return scored[0]
 
@@ -129,32 +159,37 @@ def read_run(run: str) -> TrainedRun:
     )
 
 
-def heldout_scores(network: nn.Module, config: HeldoutConfig, model: Model) -> Scores:
-    """`animation_scores` of a network of a model that ships, on one core."""
+def new_animator(network: nn.Module, model: Model) -> Animator:
+    """Animator of a network of a model that ships, in single precision."""
+    return model.animator(network, model.encoders.load_from(None), LoadOptions(dtype="float32"))
+
+
+def heldout_scores(network: nn.Module, config: Heldout, model: Model) -> Scores:
+    """Scores of a network of a model that ships, on one core."""
     torch.set_num_threads(1)
-    animator = model.animator(network, model.encoders.load_from(None), LoadOptions(dtype="float32"))
-    return animation_scores(animate_heldout(animator, model, config), EmbeddedFigure())
+    animator, figure = new_animator(network, model), EmbeddedFigure()
+    if isinstance(config, SceneHeldoutConfig):
+        return scene_scores(animate_scenes(animator, model, config), figure)
+    return animation_scores(animate_heldout(animator, model, config), figure)
 
 
-def _scored(
-    runs: Sequence[TrainedRun], heldout: HeldoutConfig, settings: Sequence[Setting]
-) -> list[dict[Setting, Scores]]:
+def _scored(runs: Sequence[TrainedRun], configs: Sequence[Heldout]) -> list[dict[str, Scores]]:
     """Scores of each run by setting, computed in one process per core."""
-    jobs = [(run, replace(heldout, setting=setting)) for run in runs for setting in settings]
+    jobs = [(run, config) for run in runs for config in configs]
     processes = min(os.cpu_count() or 1, len(jobs))
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         scores = iter(pool.map(_scores_of, *zip(*jobs, strict=True)))
-        return [{setting: next(scores) for setting in settings} for _ in runs]
+        return [{config.setting: next(scores) for config in configs} for _ in runs]
 
 
-def _scores_of(run: TrainedRun, heldout: HeldoutConfig) -> Scores:
+def _scores_of(run: TrainedRun, heldout: Heldout) -> Scores:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     scores = heldout_scores(run.network(), heldout, run.model)
     logger.info("%s, %s: %s", run.url, heldout.setting, json.dumps(scores))
     return scores
 
 
-def _compared(name: str, run: TrainedRun, scores: Mapping[Setting, Scores]) -> dict[str, Any]:
+def _compared(name: str, run: TrainedRun, scores: Mapping[str, Scores]) -> dict[str, Any]:
     """Row of the card's comparison, with amounts of training data, which must be equal for a fair comparison."""
     runs, samples = run.metadata["runs"], dict[str, int]()
     for record in runs:

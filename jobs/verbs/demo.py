@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from jobs.engine import config as configuration
@@ -14,13 +16,16 @@ from jobs.engine.ray_runtime import cluster
 from jobs.engine.spec import JobResult, Options
 from jobs.verbs.animate import animate
 from jobs.verbs.ingest import ingest
-from jobs.verbs.pair import pair
 from jobs.verbs.prepare import prepare
 from jobs.verbs.puppets import write_puppets
 from models.puppets.pairs import sample_pair
 from models.puppets.render import render_frame
 from models.puppets.spec import Body
 from models.systems import SYSTEMS
+from pipelines.engine.tables import publish_table
+from pipelines.requests import pair
+from stages.io.source import DEFAULT_SCHEMES
+from stages.io.storage import Storage
 
 SEED = 87
 """Seed of puppet videos with humans and other characters, several motions and places, objects, and a cut."""
@@ -30,6 +35,9 @@ DANCES_SEED = 10
 """Seed of the driving videos."""
 NUM_DANCES = 3
 NUM_PAIRS = 6
+SCENES_SEED = 1
+"""Seed of videos in which a ball is thrown, somebody walks behind things, and somebody sits down."""
+NUM_SCENES = 3
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
@@ -73,7 +81,7 @@ def draw_requests(out: Path, console: Console) -> str:
     for body, seeds in CHARACTERS.items():
         for seed in seeds:
             spec = sample_pair(seed, body=body, size_px=(384, 384)).target
-            Image.fromarray(render_frame(spec, 0.0).rgb).save(characters / f"{body}-{seed}.png")
+            Image.fromarray(render_frame(spec, 0.0).rgb).save(_picture(characters, body, seed))
     write_puppets(
         dances,
         num_videos=NUM_DANCES,
@@ -84,11 +92,54 @@ def draw_requests(out: Path, console: Console) -> str:
         fps=8.0,
         seconds=3.0,
     )
-    videos = str(dances / "videos")
-    pair([str(characters)], videos, requests, settings={}, models=shipped_models(), limit=NUM_PAIRS, console=console)
+    models = shipped_models(keeps_scene=False)
+    pairs = pair(
+        [str(characters)],
+        str(dances / "videos"),
+        allowed_schemes=DEFAULT_SCHEMES,
+        settings={},
+        models=models,
+        limit=NUM_PAIRS,
+    )
+    table = pa.concat_tables([pairs, *_scene_requests(out / "scenes", characters)])
+    publish_table(Storage(str(out)), "requests.parquet", table)
+    console.line(f"pair: {table.num_rows} requests in {requests}")
     return requests
 
 
-def shipped_models() -> list[str]:
-    """Names of the embedded models."""
-    return [name for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships]
+def _scene_requests(scenes: Path, characters: Path) -> Iterator[pa.Table]:
+    """Requests that set one human each into a video in which somebody else handles or meets things."""
+    write_puppets(
+        scenes,
+        num_videos=NUM_SCENES,
+        seed=SCENES_SEED,
+        split="heldout",
+        size_px=(384, 288),
+        interacting=True,
+        fps=8.0,
+        seconds=2.0,
+    )
+    prompts = pq.read_table(scenes / "objects.parquet").to_pylist()
+    for video, seed in zip(sorted((scenes / "videos").iterdir()), CHARACTERS["human"], strict=True):
+        objects = [
+            {"object_id": prompt["object_id"], "seconds": prompt["seconds"], "box": prompt["box"]}
+            for prompt in prompts
+            if prompt["video_id"] == video.stem
+        ]
+        yield pair(
+            [str(_picture(characters, "human", seed))],
+            str(video),
+            allowed_schemes=DEFAULT_SCHEMES,
+            settings={"objects": objects},
+            models=shipped_models(keeps_scene=True),
+        )
+
+
+def _picture(folder: Path, body: Body, seed: int) -> Path:
+    return folder / f"{body}-{seed}.png"
+
+
+def shipped_models(*, keeps_scene: bool) -> list[str]:
+    """Names of the embedded models that keep the driving video's scene, or of those that do not."""
+    variants = {name: variant for system in SYSTEMS.values() for name, variant in system.variants.items()}
+    return [name for name, variant in variants.items() if variant.ships and variant.keeps_scene == keeps_scene]

@@ -8,19 +8,17 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pyarrow as pa
 
 from models.puppets import (
     Body,
-    PuppetFrame,
     PuppetVideoSpec,
     Split,
+    object_prompts,
     render_frame,
     sample_figure,
     sample_interaction,
@@ -35,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 _BODIES: tuple[Body, ...] = ("human", "anthropomorphic")
 _MAX_VIDEOS = 1_000_000
-_MIN_AREA_SHARE = 0.8  # of the largest visible area of an object in its shot
-_SMALLEST_OBJECT_PX = 24
 
 PUPPETS_SCHEMA = pa.schema(
     [
@@ -230,19 +226,3 @@ def _spec(task: _Task) -> PuppetVideoSpec:
         duration_seconds=duration_seconds,
         improvised=task.improvised,
     )
-
-
-def object_prompts(spec: PuppetVideoSpec, frames: list[PuppetFrame], times: list[float]) -> list[dict[str, Any]]:
-    """One prompt `{object_id, seconds, box}` per object and shot in which at least 24 pixels of it are visible."""
-    prompts = []
-    for start, end in pairwise((*spec.shot_starts_seconds, float("inf"))):
-        shot = [index for index, time in enumerate(times) if start <= time < end]
-        for item in spec.objects:
-            areas = [int(frames[index].object_masks[item.object_id].sum()) for index in shot]
-            if max(areas, default=0) < _SMALLEST_OBJECT_PX:
-                continue
-            first = next(i for i, area in zip(shot, areas, strict=True) if area >= _MIN_AREA_SHARE * max(areas))
-            rows, columns = np.nonzero(frames[first].object_masks[item.object_id])
-            box = [float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())]
-            prompts.append({"object_id": item.object_id, "seconds": times[first], "box": box})
-    return prompts

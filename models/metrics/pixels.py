@@ -32,6 +32,23 @@ def clip_psnr(output_THWC: NDArray[np.uint8], truth_THWC: NDArray[np.uint8]) -> 
     return _decibels(float(np.mean(_squared_errors(output_THWC, truth_THWC))))
 
 
+def region_psnr(output_THWC: NDArray[np.uint8], truth_THWC: NDArray[np.uint8], region_THW: NDArray[np.bool_]) -> float:
+    """Peak signal-to-noise ratio of a clip in dB, from the mean squared error over the pixels of a region; at
+    most `IDENTICAL_DB`, however few pixels differ.
+
+    Raises:
+        ValueError: the region is empty, or the arrays differ in shape.
+    """
+    if output_THWC.shape != truth_THWC.shape or region_THW.shape != truth_THWC.shape[:3]:
+        raise ValueError(
+            f"expected arrays of one size, got {output_THWC.shape}, {truth_THWC.shape} and {region_THW.shape}"
+        )
+    if not region_THW.any():
+        raise ValueError("the region is empty; leave out clips that do not show it")
+    difference = output_THWC[region_THW].astype(np.float64) - truth_THWC[region_THW]
+    return min(_decibels(float(np.mean(difference**2))), IDENTICAL_DB)
+
+
 def _squared_errors(output_THWC: NDArray[np.uint8], truth_THWC: NDArray[np.uint8]) -> list[float]:
     """Mean squared error of each frame."""
     for frames in (output_THWC, truth_THWC):

@@ -24,6 +24,7 @@ motions of the split "heldout" do not occur in "train". `spec.shot_starts_second
 
 from models.puppets.interaction import sample_interaction
 from models.puppets.pairs import PuppetPair, ScenePair, sample_pair, sample_scene_pair
+from models.puppets.prompts import object_prompts
 from models.puppets.render import BACKGROUND_DEPTH, CAMERA_DISTANCE, PuppetFrame, render, render_frame
 from models.puppets.sampling import sample_spec
 from models.puppets.scene.interactions import INTERACTIONS
@@ -41,6 +42,7 @@ __all__ = [
     "PuppetVideoSpec",
     "ScenePair",
     "Split",
+    "object_prompts",
     "render",
     "render_frame",
     "sample_figure",

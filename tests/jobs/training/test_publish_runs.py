@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 from animation_cards import RUN
+from PIL import Image
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
+from tiny_animate_anyone_2 import TINY as TINY_ANIMATE_ANYONE_2
 from tiny_animate_x import TINY as TINY_ANIMATE_X
 from toy_animation import ToyAnimator, ToyModel
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
+from jobs.evaluation.scene_sheet import MAX_BYTES
+from jobs.evaluation.scenes import SCENE_SETTINGS, SceneHeldoutConfig
 from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
@@ -27,15 +31,16 @@ from models.pose.extent import CONFIDENT_SCORE
 from models.systems import SYSTEMS, find_model, model_names
 
 HELDOUT = HeldoutConfig(num_pairs=1, size_px=(128, 128), duration_seconds=0.25)
+SCENES = SceneHeldoutConfig(num_pairs=1, size_px=(96, 72), duration_seconds=0.25)
 WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_ANIMATE_X.unet, pose_attention=None))
 
 
-ANYONE, X = "animate-anyone-puppets", "animate-x-puppets"
+ANYONE, ANYONE_2, X = "animate-anyone-puppets", "animate-anyone-2-puppets", "animate-x-puppets"
 
 
 @pytest.fixture(autouse=True)
 def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, config in ((ANYONE, TINY_ANIMATE_ANYONE), (X, TINY_ANIMATE_X)):
+    for name, config in ((ANYONE, TINY_ANIMATE_ANYONE), (ANYONE_2, TINY_ANIMATE_ANYONE_2), (X, TINY_ANIMATE_X)):
         system = SYSTEMS[name]
         variant = replace(system.variants[name], config=config)
         monkeypatch.setitem(SYSTEMS, name, replace(system, variants={name: variant}))
@@ -63,7 +68,7 @@ def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
         "w/o IPI": write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR),
     }
     out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=HELDOUT, compare=compare)
+    scores = publish(run, out, heldout=HELDOUT, scenes=SCENES, compare=compare)
     assert tuple(scores) == SETTINGS
     assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
     about: dict[str, Any] = read_metadata(out)
@@ -81,21 +86,50 @@ def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
     assert read_run(older).model == read_run(compare["Animate Anyone"]).model
 
 
+@pytest.mark.slow
+def test_publishes_a_run_that_keeps_the_scene_with_an_ablation(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run.safetensors", ANYONE_2, TINY_ANIMATE_ANYONE_2)
+    channels = replace(TINY_ANIMATE_ANYONE_2, objects="channels")
+    compare = {"objects as channels": write_run(tmp_path / "channels.safetensors", ANYONE_2, channels)}
+    out = tmp_path / "out" / "embedded.safetensors"
+    scores = publish(run, out, heldout=HELDOUT, scenes=SCENES, compare=compare)
+    assert tuple(scores) == SCENE_SETTINGS
+    about: dict[str, Any] = read_metadata(out)
+    assert about["scores"] == scores
+    assert [one["name"] for one in about["comparison"]] == ["this checkpoint", *compare]
+    card = out.with_name("CARD.md").read_text()
+    assert card.startswith("# Animate Anyone 2, trained on puppets")
+    assert "at 72 pixels" in card
+    assert f"| objects as channels | {ANYONE_2} 14 | 3 |" in card
+    sheet = out.with_name("contact-sheet.webp")
+    assert 1_000 < sheet.stat().st_size <= MAX_BYTES
+    assert Image.open(sheet).size == (6 * 72, 7 * 96 + 16)
+
+
+def test_rejects_a_comparison_between_scenes_and_pictures(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run.safetensors", ANYONE_2, TINY_ANIMATE_ANYONE_2)
+    other = write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE)
+    for one, compared in ((run, other), (other, run)):
+        with pytest.raises(CheckpointError, match=r"--compare other: .* only one of them keeps the scene"):
+            publish(one, tmp_path / "out.safetensors", heldout=HELDOUT, scenes=SCENES, compare={"other": compared})
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 def test_rejects_weights_of_other_models_before_scoring(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
     with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
-        publish(another, out, heldout=HELDOUT)
+        publish(another, out, heldout=HELDOUT, scenes=SCENES)
     large = write_run(tmp_path / "large.safetensors", X, TINY_ANIMATE_X, name="unianimate")
-    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-x-puppets"):
-        publish(large, out, heldout=HELDOUT)
+    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-anyone-2"):
+        publish(large, out, heldout=HELDOUT, scenes=SCENES)
     save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"vae\.safetensors name no model"):
-        publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
+        publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT, scenes=SCENES)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
+        publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT, scenes=SCENES)
     with pytest.raises(CheckpointError, match="no run with a checkpoint"):
-        publish(str(tmp_path / "nothing"), out, heldout=HELDOUT)
+        publish(str(tmp_path / "nothing"), out, heldout=HELDOUT, scenes=SCENES)
     assert not out.exists()
 
 
@@ -118,7 +152,7 @@ def test_records_without_model_names_are_of_the_embedded_model(tmp_path: Path) -
 
 def test_every_embedded_model_has_its_own_file() -> None:
     shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
-    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 2
+    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 3
 
 
 class Recording(ToyAnimator):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from golden import optional_golden
 
-from models.metrics.pixels import IDENTICAL_DB, clip_psnr, psnr
+from models.metrics.pixels import IDENTICAL_DB, clip_psnr, psnr, region_psnr
 
 
 def test_psnr_is_the_published_corrected_one() -> None:
@@ -51,3 +51,26 @@ def test_incompatible_frames_are_refused(frames: np.ndarray, truth: np.ndarray) 
     for measure in (psnr, clip_psnr):
         with pytest.raises(ValueError, match="frames"):
             measure(frames, truth)
+
+
+def test_region_psnr_is_of_the_pixels_of_the_region() -> None:
+    truth = np.zeros((2, 4, 4, 3), np.uint8)
+    frames = truth.copy()
+    frames[1, :2] += 51
+    region = np.zeros((2, 4, 4), bool)
+    region[1, :2] = True
+    assert region_psnr(frames, truth, region) == pytest.approx(20 * np.log10(5))
+    assert region_psnr(frames, truth, ~region) == IDENTICAL_DB
+    everywhere = np.ones_like(region)
+    assert region_psnr(frames, truth, everywhere) == pytest.approx(clip_psnr(frames, truth))
+    barely = np.zeros((300, 32, 32, 3), np.uint8)
+    barely[0, 0, 0, 0] = 1
+    assert region_psnr(barely, np.zeros_like(barely), np.ones(barely.shape[:3], bool)) == IDENTICAL_DB
+
+
+def test_region_psnr_needs_a_region() -> None:
+    frames = np.zeros((2, 4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="empty"):
+        region_psnr(frames, frames, np.zeros((2, 4, 4), bool))
+    with pytest.raises(ValueError, match="one size"):
+        region_psnr(frames, frames, np.ones((1, 4, 4), bool))
