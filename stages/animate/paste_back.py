@@ -61,5 +61,5 @@ def set_into(row: Row, originals: Iterable[NDArray[np.uint8]]) -> Iterator[NDArr
     keypoints, mask = row["skeleton_keypoints"], row["reference_mask"]
     reach = DEFAULT_REACH if mask is None else reach_of(mask, row["reference_keypoints"])
     areas = row["agnostic_mask"] | silhouettes(keypoints, generated.shape[1:3], reach)
-    for original, frame, area in zip(originals, generated, areas, strict=True):
-        yield paste(original, frame, paste_weight(area))
+    for original, frame, area, objects in zip(originals, generated, areas, row["object_mask"], strict=True):
+        yield paste(original, frame, paste_weight(area, objects))

@@ -67,7 +67,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         {
             *("request_id", "work_key", "animation_frames", "reference_image", "reference_keypoints", "fps"),
             *("driving_frames", "driving_keypoints", "driving_audio", "driving_part", "frame_seconds", "model_spec"),
-            *("paste_back", "agnostic_mask", "reference_mask", "skeleton_keypoints"),
+            *("paste_back", "agnostic_mask", "object_mask", "reference_mask", "skeleton_keypoints"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset(

@@ -82,6 +82,7 @@ def row() -> Row:
     return {
         "animation_frames": np.full((3, 64, 48, 3), 255, np.uint8),
         "agnostic_mask": mask,
+        "object_mask": np.zeros_like(mask),
         "skeleton_keypoints": keypoints,
         "reference_mask": None,
         "reference_keypoints": keypoints[0],
@@ -98,6 +99,16 @@ def test_original_pixels_stay_away_from_the_character(row: Row) -> None:
     np.testing.assert_array_equal(first[:12], originals[0][:12])
     # A frame without the character stays as it is.
     np.testing.assert_array_equal(last, originals[2])
+
+
+def test_the_visible_pixels_of_objects_stay_the_originals(row: Row) -> None:
+    originals = puppet_frames(8, num_frames=3)
+    objects = np.zeros_like(row["object_mask"])
+    objects[0, 24:32, 22:28] = True
+    first, second, _ = set_into({**row, "object_mask": objects}, originals)
+    np.testing.assert_array_equal(first[52:60, 48:52], originals[0][52:60, 48:52])
+    assert (first[44:46, 44:56] == 255).all()
+    assert (second[52:60, 48:52] == 255).all()
 
 
 def test_the_characters_reach_comes_from_its_mask(row: Row) -> None:
