@@ -18,6 +18,8 @@ _ROWS = (
     ("clip_psnr_animate_anyone_db", "PSNR of Animate Anyone pasted, dB"),
     ("clip_psnr_driving_db", "PSNR of the driving video itself, dB"),
     ("object_psnr_db", "PSNR of the objects' pixels, dB"),
+    ("object_psnr_paste_db", "the same of the paste, dB"),
+    ("seen_object_psnr_db", "PSNR of those of them that the driving video shows, dB"),
     ("scenery_psnr_db", "PSNR of the scenery far from both characters, dB"),
     ("leakage", "shape leakage"),
     ("leakage_exact_masks", "the same with exact masks at inference"),
@@ -74,7 +76,7 @@ silhouette overlaps that of the driving character than its own true one (differe
 def _comparison(comparison: Sequence[Mapping[str, Any]], remarks: str) -> str:
     scores = comparison[0]["scores"]
     others = (
-        ("the paste", {"clip_psnr_db": "clip_psnr_paste_db"}),
+        ("the paste", {"clip_psnr_db": "clip_psnr_paste_db", "object_psnr_db": "object_psnr_paste_db"}),
         ("Animate Anyone pasted", {"clip_psnr_db": "clip_psnr_animate_anyone_db"}),
         ("the driving video", {"clip_psnr_db": "clip_psnr_driving_db"}),
         ("the true frames", {"keypoints": "keypoints_truth"}),

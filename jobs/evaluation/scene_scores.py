@@ -31,7 +31,9 @@ def scene_scores(animations: Iterable[ComparedAnimation | None], figure: Embedde
         clip_psnr_driving_db, clip_psnr_paste_db, clip_psnr_animate_anyone_db: the same of the driving video itself, and
             of what the animation is compared with (`ComparedAnimation`).
         gain_over_paste_db, gain_over_animate_anyone_db: differences of the first and these.
-        object_psnr_db: PSNR over the pixels of the objects in the true frames.
+        object_psnr_db, object_psnr_paste_db: PSNR over the pixels of the objects in the true frames, of the animation
+            and of the paste.
+        seen_object_psnr_db: the same over those of them that are also visible in the driving video.
         scenery_psnr_db: PSNR beyond `MARGIN_SHARE` of both characters; identical pixels count as 100 dB.
         keypoints, keypoints_truth, keypoints_skeleton: share of the character's keypoints within `KEYPOINT_SHARE` that
             the embedded pose network detects in the animation, in the true frames, and of the placed skeleton.
@@ -67,7 +69,10 @@ def _scores(animation: ComparedAnimation, figure: EmbeddedFigure) -> dict[str, f
     truth = animation.truth
     driving, target = (np.stack([frame.rgb for frame in frames]) for frames in (truth.driving, truth.target))
     characters = [np.stack([frame.character_mask for frame in frames]) for frames in (truth.driving, truth.target)]
-    objects = np.stack([np.logical_or.reduce([*frame.object_masks.values()]) for frame in truth.target])
+    seen, objects = (
+        np.stack([np.logical_or.reduce([*frame.object_masks.values()]) for frame in frames])
+        for frames in (truth.driving, truth.target)
+    )
     result = animation.animation_THWC
     row = {
         "short_side_px": float(min(target.shape[1:3])),
@@ -80,9 +85,14 @@ def _scores(animation: ComparedAnimation, figure: EmbeddedFigure) -> dict[str, f
     for name in ("paste", "animate_anyone"):
         row[f"gain_over_{name}_db"] = row["clip_psnr_db"] - row[f"clip_psnr_{name}_db"]
     scenery = ~grown(characters[0] | characters[1])
-    for name, region in (("object", objects), ("scenery", scenery)):
+    for name, frames, region in (
+        ("scenery_psnr", result, scenery),
+        ("object_psnr", result, objects),
+        ("object_psnr_paste", animation.paste_THWC, objects),
+        ("seen_object_psnr", result, objects & seen),
+    ):
         if region.any():
-            row[f"{name}_psnr_db"] = region_psnr(result, target, region)
+            row[f"{name}_db"] = region_psnr(frames, target, region)
     keypoints = np.stack([frame.keypoints for frame in truth.target])
     detected = figure.keypoints(result)
     for suffix, found in (
