@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,12 +13,15 @@ from torch import nn
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.model import ModelConfig
+from models.animation.system import Model
 from models.appearance.encoders import FrozenEncoders
 from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
 from models.common.digest import CheckpointError
 from models.common.memory import channels_last
+from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
+from models.weights.entry import Hub
 from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -72,6 +76,8 @@ def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | No
     """
     if (location := run_weights(start_from)) is not None:
         return location
+    if model.partial_start and published_model(start_from) is not None:
+        return None
     published_file = _published_file(model)
     if published_file is None:
         raise CheckpointError(
@@ -89,7 +95,7 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     """A network with random weights, or with those of `start_from`.
 
     `start_from`: a `.safetensors` file, the `--out` of another run (its last checkpoint), or a folder with published
-    files.
+    files; with `partial_start`, those of any model.
 
     Raises:
         CheckpointError: `start_from` is none of these, or has weights of another network (with `partial_start`: weights
@@ -98,20 +104,42 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     if start_from is None:
         return model.model.new_network()
     if (where := own_weights(start_from, model)) is None:
-        variant = model.model.variant
-        path = Path(start_from) / str(_published_file(model)) if len(variant.weights.files) == 1 else Path(start_from)
-        published: nn.Module = model.model.system.implementation().load_published(path, variant.config)
-        return published
+        other = published_model(start_from) if model.partial_start else None
+        if other is None:
+            return _published_network(model.model, start_from)
+        network = model.model.new_network()
+        _load_matching(network, _published_network(other, start_from).state_dict(), start_from)
+        return network
     storage, name = where
     network = model.model.new_network()
     try:
         with storage.fetched(name) as path:
             if model.partial_start:
-                _load_matching(network, path)
+                _load_matching(network, read_tensors(path), str(path))
             else:
                 load_checkpoint(network, path)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
+    return network
+
+
+def published_model(folder: str) -> Model | None:
+    """The first published model of which a folder holds all files; None for none."""
+    storage = Storage(folder)
+    for system in SYSTEMS.values():
+        for name, variant in system.variants.items():
+            if variant.weights.hub in (Hub.PACKAGE, Hub.TRAINING):
+                continue
+            if all(storage.exists(PurePosixPath(file.name).name) for file in variant.weights.files):
+                return system.model(name)
+    return None
+
+
+def _published_network(model: Model, folder: str) -> nn.Module:
+    """A network with the publisher's weights from a folder."""
+    files = model.variant.weights.files
+    path = Path(folder) / PurePosixPath(files[0].name).name if len(files) == 1 else Path(folder)
+    network: nn.Module = model.system.implementation().load_published(path, model.variant.config)
     return network
 
 
@@ -121,13 +149,14 @@ def _published_file(model: ModelConfig) -> str | None:
     return None if variant.ships else PurePosixPath(variant.weights.files[0].name).name
 
 
-def _load_matching(network: nn.Module, path: Path) -> None:
+def _load_matching(network: nn.Module, others: Mapping[str, torch.Tensor], where: str) -> None:
+    """Load the tensors of another network that fit this one. Raises CheckpointError if there are none."""
     own = network.state_dict()
-    tensors = {key: _with_channels(value, own[key]) for key, value in read_tensors(path).items() if key in own}
+    tensors = {key: _with_channels(value, own[key]) for key, value in others.items() if key in own}
     matching = {key: value for key, value in tensors.items() if value is not None}
     if not matching:
-        raise CheckpointError(f"{path} has no tensor with the name and shape of one of {type(network).__name__}")
-    logger.warning("%d of %d tensors are loaded from %s, the others are random", len(matching), len(own), path)
+        raise CheckpointError(f"{where} has no tensor with the name and shape of one of {type(network).__name__}")
+    logger.warning("%d of %d tensors are loaded from %s, the others are random", len(matching), len(own), where)
     network.load_state_dict({**own, **matching})
 
 

@@ -20,6 +20,7 @@ Masks = NDArray[np.bool_]
 REACH_FRAMES = 16
 """Frames before and after one in which its hidden background is looked for."""
 _INPAINT_RADIUS_PX = 3
+_GREY = 128
 
 
 class SceneDraft(Draft):
@@ -50,7 +51,7 @@ class SceneDraft(Draft):
 
 def uncovered(frames_THWC: Frames, missing_THW: Masks) -> Frames:
     """Frames with their missing pixels filled: by the mean of the same pixel in the frames nearby that show it, exact
-    where the camera stands still, else from around them.
+    where the camera stands still, else from around them. Where nothing nearby shows any of the scene, they are grey.
     """
     filled = frames_THWC.copy()
     num_frames = len(frames_THWC)
@@ -64,8 +65,8 @@ def uncovered(frames_THWC: Frames, missing_THW: Masks) -> Frames:
         filled[t][nearby] = np.rint(total[nearby] / count[nearby]).clip(0, 255).astype(np.uint8)
         never = missing_THW[t] & ~nearby
         if never.all():
-            raise ValueError(f"no pixel of the scene is visible in frames {first} to {last - 1}")
-        if never.any():
+            filled[t] = _GREY
+        elif never.any():
             filled[t] = cv2.inpaint(filled[t], never.astype(np.uint8), _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
     return filled
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.masks.resize import resize_masks
+from models.masks.resize import covering_masks, resize_masks
 from models.pose.skeleton import mirror_keypoints
 from models.training.recipe import SamplingConfig
 
@@ -111,10 +111,16 @@ def cut_frames(frames_THWC: NDArray[np.uint8], spec: SampleSpec, config: Samplin
     return out
 
 
-def cut_masks(masks_THW: NDArray[np.bool_], spec: SampleSpec, config: SamplingConfig) -> NDArray[np.bool_]:
-    """Masks (T, height_px, width_px) of the output of `cut_frames`, of masks of the frames' size."""
+def cut_masks(
+    masks_THW: NDArray[np.bool_], spec: SampleSpec, config: SamplingConfig, *, covering: bool = False
+) -> NDArray[np.bool_]:
+    """Masks (T, height_px, width_px) of the output of `cut_frames`, of masks of the frames' size.
+
+    `covering`: every pixel that a pixel of the mask touches, in place of those that are covered by half.
+    """
     top, left, height, width = _part(masks_THW.shape[1:3], spec, config)
-    part = resize_masks(masks_THW[:, top : top + height, left : left + width], (config.height_px, config.width_px))
+    resize = covering_masks if covering else resize_masks
+    part = resize(masks_THW[:, top : top + height, left : left + width], (config.height_px, config.width_px))
     if not spec.mirrored:
         return np.ascontiguousarray(part)
     return np.stack([cv2.flip(np.ascontiguousarray(mask).view(np.uint8), 1) for mask in part]).view(np.bool_)

@@ -66,8 +66,9 @@ def scene_sample(
     """
     assert sampling.scene is not None
     character, objects = (cut_masks(masks[1:], spec, sampling) for masks in (scene.character_THW, scene.objects_THW))
-    # Of the original size: an enlarged character exceeds it.
-    hidden = masks_without_scene(character, sampling.scene.mask, scene_spec)
+    # Of the original size: an enlarged character exceeds it. Not even a pixel that it covers in part may show.
+    covered = cut_masks(scene.character_THW[1:], spec, sampling, covering=True)
+    hidden = masks_without_scene(covered, sampling.scene.mask, scene_spec)
     targets, keypoints, drawn = sample.pictures_GHWC[1:], sample.keypoints_GK3[1:], sample.drawn_GK3[1:]
     scene_frames = targets
     if scene_spec.scale > 1:

@@ -131,6 +131,11 @@ def test_masks_are_cut_as_frames_are(size_px: tuple[int, int], out_px: tuple[int
     # Cubic and linear interpolation differ near one half.
     assert (cut[pictures > 160]).all()
     assert not cut[pictures < 95].any()
+    # Covering masks leave no pixel of the mask out, however little of it is covered.
+    covering = cut_masks(mask, spec, config, covering=True)
+    assert (covering | ~cut).all()
+    if spec.crop_share * min(size_px[0] / out_px[0], size_px[1] / out_px[1]) > 1.05:  # frames are averaged down
+        assert covering[pictures > 0].all()
 
 
 def test_mirrored_skeletons_change_sides() -> None:
