@@ -32,11 +32,9 @@ def contact_sheet(path: Path, animator: Animator, model: Model, config: SceneHel
     """
     scenes = SceneAnimator(animator, model, replace(config, setting="scene-exact"))
     rows = []
-    for kind in INTERACTIONS:
-        pair = sample_scene_pair(
-            config.first_seed, size_px=config.size_px, duration_seconds=config.duration_seconds, kind=kind
-        )
-        rows.append(_row(scenes.animate(pair, seed=config.first_seed)))
+    for seed, kind in enumerate(INTERACTIONS, start=config.first_seed):
+        pair = sample_scene_pair(seed, size_px=config.size_px, duration_seconds=config.duration_seconds, kind=kind)
+        rows.append(_row(scenes.animate(pair, seed=seed)))
     data = _encoded(_with_header(np.concatenate(rows)))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
