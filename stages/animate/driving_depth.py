@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from models.animation.signals import STRUCTURED_DEPTH
 from models.depth.joint_depth import joint_depths
+from models.masks.resize import resize_masks
 from models.pose.skeleton import scale_keypoints
 from stages.backends.base import OnDemand
 from stages.base import Row, Stage
@@ -21,7 +24,7 @@ class DrivingDepthStage(Stage[DepthConfig]):
 
     name = "driving_depth"
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"driving_frames", "driving_keypoints", "clip", "clip_id", "model_spec", "scene_weights"}
+        {"driving_frames", "driving_keypoints", "driving_mask", "clip", "clip_id", "model_spec", "scene_weights"}
     )
     writes: ClassVar[frozenset[str]] = frozenset({"driving_joint_depths"})
     transient: ClassVar[frozenset[str]] = frozenset({"driving_joint_depths"})
@@ -44,4 +47,6 @@ class DrivingDepthStage(Stage[DepthConfig]):
         if depth is None:
             depth = self.depth.get().process({"frames": frames})["depth"]
         keypoints = scale_keypoints(row["driving_keypoints"], frames.shape[1:3], depth.shape[1:])
-        return {"driving_joint_depths": joint_depths(depth, keypoints)}
+        # As in training: a joint behind something does not have its depth.
+        own = resize_masks(row["driving_mask"], depth.shape[1:3])
+        return {"driving_joint_depths": joint_depths(np.where(own, depth, np.float32(np.nan)), keypoints)}

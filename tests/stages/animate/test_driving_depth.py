@@ -19,17 +19,22 @@ def test_depth_of_a_video_is_estimated_at_its_joints() -> None:
     figure, frames = EmbeddedFigure(), puppet_frames(8, num_frames=2)
     keypoints = figure.keypoints(frames)
     stage = DrivingDepthStage(DepthConfig())
-    made = stage({**SCENE, "driving_frames": frames, "driving_keypoints": keypoints, "clip": None})
-    expected = joint_depths(figure.depth(frames), keypoints)
-    np.testing.assert_array_equal(made["driving_joint_depths"], expected)
-    assert np.isfinite(expected[:, :17]).mean() > 0.7
+    mask = np.ones(frames.shape[:3], bool)
+    mask[:, : frames.shape[1] // 2] = False  # something is before the upper half
+    row = {**SCENE, "driving_frames": frames, "driving_keypoints": keypoints, "driving_mask": mask, "clip": None}
+    made = stage(row)["driving_joint_depths"]
+    expected = joint_depths(np.where(mask, figure.depth(frames), np.nan), keypoints)
+    np.testing.assert_array_equal(made, expected)
+    assert 0 < np.isfinite(made).sum() < np.isfinite(joint_depths(figure.depth(frames), keypoints)).sum()
 
 
 def test_depth_of_a_prepared_clip_is_read(prepared_clip: Row) -> None:
     stored = prepared_clip["stored"]
     keypoints = scale_keypoints(stored["keypoints"], (96, 64), (192, 128))
     stage = DrivingDepthStage(DepthConfig(backend="depth-anything", weights="/nowhere"))
-    made = stage({**SCENE, **prepared_clip, "driving_keypoints": keypoints})["driving_joint_depths"]
+    everywhere = np.ones((len(keypoints), 192, 128), bool)
+    row = {**SCENE, **prepared_clip, "driving_keypoints": keypoints, "driving_mask": everywhere}
+    made = stage(row)["driving_joint_depths"]
     depth = decode_depth(stored["depth_png"], minimum=stored["depth_min"], maximum=stored["depth_max"])
     np.testing.assert_allclose(made, joint_depths(depth, stored["keypoints"]))
     assert np.isfinite(made).any()
