@@ -17,7 +17,6 @@ ROOM_SHARE = 0.03
 """Width of the full-weight border around the area, relative to the shorter side of the canvas."""
 FEATHER_SHARE = 0.05
 """Width over which the weight falls from 1 to 0 beyond that border, relative to the shorter side of the canvas."""
-_EDGE = np.ones((3, 3), np.uint8)
 _MIN_ROOM_PX = 2.0  # so that interpolation between canvas pixels gives full weight everywhere inside the area
 _REACH_PERCENTILE = 99.5  # the mask of a picture may have stray pixels
 
@@ -92,8 +91,7 @@ def paste_weight(area_HW: NDArray[np.bool_], objects_HW: NDArray[np.bool_] | Non
 
     Monotone: a larger area has nowhere a smaller weight. An empty area has weight 0 everywhere.
 
-    `objects_HW`: visible pixels of the objects that stay, which are in front of the character. Their weight is 0 except
-    at their edges, whose pixels are mixed with what the original has behind them.
+    `objects_HW`: visible pixels of the objects that stay, which are in front of the character. Their weight is 0.
     """
     if not area_HW.any():
         return np.zeros(area_HW.shape, np.float32)
@@ -104,7 +102,7 @@ def paste_weight(area_HW: NDArray[np.bool_], objects_HW: NDArray[np.bool_] | Non
     weights: NDArray[np.float32] = (0.5 + 0.5 * np.cos(np.pi * fall)).astype(np.float32)
     weights[fall >= 1.0] = 0.0
     if objects_HW is not None:
-        weights[cv2.erode(objects_HW.view(np.uint8), _EDGE) > 0] = 0.0
+        weights[objects_HW] = 0.0
     return weights
 
 

@@ -11,6 +11,8 @@ from jobs.engine.spec import Options
 from jobs.verbs import animate as animation
 from jobs.verbs import prepare as job
 from jobs.verbs.network_notices import network_notices
+from models.systems import find_model
+from pipelines.animate import STAGE_NAMES
 from pipelines.prepare import STAGES, steps
 
 LOCAL = Options(max_failed=None)
@@ -62,13 +64,18 @@ def test_poses_are_estimated_on_the_gpu_of_the_model(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
-    def on_gpu(*assignments: str) -> list[str]:
-        workers = animation._workers(configuration.load(None, assignments), LOCAL)
-        return [name for name, wanted in workers.items() if wanted.gpus]
+    def on_gpu(*assignments: str, model: str = "animate-anyone") -> list[str]:
+        config = configuration.load(None, assignments)
+        networks = animation._networks(config, {model: find_model(model)})
+        return [name for name, wanted in animation._workers(config, LOCAL, networks).items() if wanted.gpus]
 
-    together = ["reference_pose", "driving", "driving_pose", "skeleton", "signals", "animate"]
+    first, last = (STAGE_NAMES.index(name) for name in ("driving_pose", "animate"))
     assert on_gpu() == ["animate"]
-    assert on_gpu("animate.preset=dwpose-sam2") == together
+    assert on_gpu("animate.preset=dwpose-sam2") == list(STAGE_NAMES[first : last + 1])
+    # Masks are of models that keep the scene.
+    masks = "animate.driving_mask.backend=sam2"
+    assert on_gpu(masks) == ["animate"]
+    assert on_gpu(masks, model="animate-anyone-2") == list(STAGE_NAMES[STAGE_NAMES.index("driving_mask") : last + 1])
     assert on_gpu("animate.preset=dwpose-sam2", "workers.driving_pose.cpus=2") == ["animate"]
     assert on_gpu("animate.preset=dwpose-sam2", "workers.animate.cpus=2") == []
 

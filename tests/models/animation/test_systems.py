@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from jobs.recipes.table import RECIPES
-from models.animation.signals import BASE_SIGNALS, DRIVING_FRAMES, Signal, collect_signals
+from models.animation.signals import (
+    BASE_SIGNALS,
+    DRIVING_FRAMES,
+    REFERENCE_MASK,
+    SCENE_SIGNALS,
+    Signal,
+    collect_signals,
+)
 from models.animation.system import Model
 from models.appearance.encoders import ENCODER_SETS
 from models.catalogue import CATALOGUE
@@ -115,7 +122,8 @@ def test_a_digest_depends_on_every_file_but_not_on_its_place(model: Model, tmp_p
 def test_a_variant_refers_to_entries_that_exist(model: Model) -> None:
     variant, system = model.variant, model.system
     assert all(CATALOGUE[weights.name] == weights for weights in model.weights)
-    assert variant.needs <= BASE_SIGNALS | system.signals.keys()
+    provided = BASE_SIGNALS | SCENE_SIGNALS | {REFERENCE_MASK}
+    assert variant.needs <= provided | system.signals.keys()
     assert variant.encoders in ENCODER_SETS
     assert variant.config.pose_preset in PRESETS
     assert system.name in RECIPES
