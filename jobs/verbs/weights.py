@@ -19,6 +19,8 @@ def list_weights(folder: Path | None, *, console: Console) -> JobResult:
     for weights in CATALOGUE.values():
         here = "here" if all(locate(weights, folder).values()) else "-"
         commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
+        if weights.hub is Hub.TRAINING:
+            commerce = ""
         size = _size(weights.size_bytes)
         console.line(
             f"{weights.name:<32} {size:>9}  {here:<4}  {weights.system}: {weights.part}; {weights.publisher}, "

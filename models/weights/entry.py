@@ -83,7 +83,7 @@ class Weights:
     @property
     def publisher(self) -> str:
         """Owner of the repository."""
-        own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "nobody"}
+        own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "not published"}
         return own.get(self.hub, self.repository.split("/")[0])
 
     @property
@@ -123,7 +123,7 @@ def trained(name: str, system: str, part: str) -> Weights:
         part=part,
         repository=f"trained/{name}",
         files=(File(name="network.safetensors"),),
-        licence="of the training data",
+        licence="that of its training data",
         commercial_use=None,
         loader=Loader.SAFETENSORS,
         hub=Hub.TRAINING,
