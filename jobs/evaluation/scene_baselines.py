@@ -1,4 +1,4 @@
-"""What an animation in a scene is compared with: cut-out pasted into the driving video without its character."""
+"""Baselines of animations in scenes: a cut-out, pasted into the driving video without its character."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from models.pose.extent import CONFIDENT_SCORE
 MARGIN_SHARE = 0.08
 """Room around the character on every side, relative to the longer side of its box."""
 _SKELETON_MARGIN_SHARE = 0.1
-"""What a character extends beyond its keypoints (hair, clothes), relative to the longer side of their box."""
+"""Room for hair and clothes beyond the keypoints, relative to the longer side of their box."""
 _NOISE_CELLS = (2, 9)
 """Least and largest number of cells (exclusive) along a side of a noise background."""
 
