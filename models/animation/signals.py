@@ -39,11 +39,17 @@ OBJECT_MASK = "object_mask"
 STRUCTURED_DEPTH = "structured_depth"
 """uint8 (T, H, W): depth along the drawn skeleton, 1 (farthest in the clip) to 255 (nearest); 0 off the skeleton."""
 
+FACE_CONTROL = "face_control"
+"""uint8 (T, H, W, 6): patches of the driving face where the drawn skeleton has its face, black elsewhere: channels 0–2
+both eyes and the mouth, 3–5 the whole face (X-Dyna, arXiv 2501.10021, §3.3). All black in a frame without a face."""
+CONTROLS = "controls"
+"""bool (2,): whether the body's skeleton and the face's patches control the animation."""
+
 BASE_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, POSE_KEYPOINTS, DRIVING_FRAMES, DRIVING_KEYPOINTS})
 """Signals that the pipeline provides for every system."""
 SCENE_SIGNALS = frozenset({SCENE_FRAMES, AGNOSTIC_MASK, OBJECT_FRAMES, OBJECT_MASK, STRUCTURED_DEPTH})
 """Signals of a model that sets the character into the driving video: its output is a frame of that video."""
-PER_CLIP_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, REFERENCE_MASK})
+PER_CLIP_SIGNALS = frozenset({REFERENCE_POSE, REFERENCE_KEYPOINTS, REFERENCE_MASK, CONTROLS})
 """Signals without a frame axis."""
 
 
