@@ -19,6 +19,7 @@ from pipelines.training.corpus import Corpus
 from pipelines.training.data_config import TrainingDataConfig
 from stages.base import Row
 from stages.io.storage import Storage
+from stages.outcome import BadRow
 
 
 class FaceControls:
@@ -98,7 +99,10 @@ class FaceControls:
         assert self._twins is not None
         assert self._source is not None
         row: Row = self._twins.clips.slice(clip, 1).to_pylist()[0]
-        data = self._source.read(self._source.open(clip, row), row, replace(spec, reference=spec.targets[0]))
+        try:
+            data = self._source.read(self._source.open(clip, row), row, replace(spec, reference=spec.targets[0]))
+        except BadRow as error:
+            raise BadRow(error.reason, f"its twin in data.faces: {error.message}") from error
         assert data.frames is not None
         frames = data.frames[1:]
         height_px, width_px = frames.shape[1:3]

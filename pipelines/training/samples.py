@@ -168,8 +168,8 @@ class SampleMaker:
         scene, config = SceneSpec(), self.sampling.scene
         if config is not None:
             scene = scene_spec(self.sampling.num_frames, config, stream(self.seed, SCENE, number))
-        return self._assemble(
-            number, clip, row, data, _Draws(spec=spec, change=self._change(number, clip), scene=scene)
+        draws = _Draws(spec=spec, change=self._change(number, clip), scene=scene)
+        return self._assemble(number, clip, row, data, draws)
 
     def _open(self, clip: int, row: Row) -> ClipData:
         with _readable(row):

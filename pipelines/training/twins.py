@@ -39,8 +39,8 @@ def with_twins(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
     pairs = zip(corpus.clips.to_pylist(), aligned.to_pylist(), strict=True)
     if other := [clip["clip_id"] for clip, twin in pairs if not _same_frames(clip, twin)]:
         raise TrainingDataError(
-            f"{len(other)} of {len(ids)} clips have a twin in data.faces ({url}) of another length, time or frame rate: "
-            f"{_names(other)}; a twin has the frames of its clip, one by one"
+            f"{len(other)} of {len(ids)} twins in data.faces ({url}) have another length, time or frame rate than "
+            f"their clips: {_names(other)}; a twin has the frames of its clip, one by one"
         )
     return replace(corpus, twins=replace(twins, clips=aligned))
 
