@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import AnimateAnyone
 from models.common.checkpoint import fill, read_tensors
 from models.common.digest import CheckpointError
-from models.common.unet.temporal import check_sinusoids
+from models.common.unet.motion_keys import renamed_motion_keys
 
 PUBLISHED_FILES = ("denoising_unet.pth", "motion_module.pth", "reference_unet.pth", "pose_guider.pth")
-
-_POSITIONS = ".pos_encoder.pe"
-_RENAMED = (
-    (r"\.temporal_transformer\.", "."),
-    (r"\.attention_blocks\.0\.", ".attn1."),
-    (r"\.attention_blocks\.1\.", ".attn2."),
-    (r"\.norms\.0\.", ".norm1."),
-    (r"\.norms\.1\.", ".norm2."),
-    (r"\.ff_norm\.", ".norm3."),
-)
 
 
 def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
@@ -39,9 +26,9 @@ def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
             has temporal layers; a table of positions differs from the sinusoids that the networks compute.
     """
     paths = {name: folder / name for name in PUBLISHED_FILES}
-    denoiser = _renamed(read_tensors(paths["denoising_unet.pth"]), paths["denoising_unet.pth"])
+    denoiser = renamed_motion_keys(read_tensors(paths["denoising_unet.pth"]), paths["denoising_unet.pth"])
     if paths["motion_module.pth"].exists():
-        motion = _renamed(read_tensors(paths["motion_module.pth"]), paths["motion_module.pth"])
+        motion = renamed_motion_keys(read_tensors(paths["motion_module.pth"]), paths["motion_module.pth"])
         denoiser = motion | denoiser
     if not any(".motion_modules." in key for key in denoiser):
         raise CheckpointError(
@@ -54,17 +41,3 @@ def load_published(folder: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
     fill(network.reference_net, read_tensors(paths["reference_unet.pth"]), paths["reference_unet.pth"])
     fill(network.pose_guider, read_tensors(paths["pose_guider.pth"]), paths["pose_guider.pth"])
     return network.eval()
-
-
-def _renamed(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Tensors under the names of the networks, without tables of positions, which are checked."""
-    renamed = {}
-    for key, tensor in tensors.items():
-        if key.endswith(_POSITIONS):
-            check_sinusoids(key, tensor, path)
-            continue
-        if ".motion_modules." in key:
-            for pattern, name in _RENAMED:
-                key = re.sub(pattern, name, key)  # noqa: PLW2901 (renamed in steps)
-        renamed[key] = tensor
-    return renamed

@@ -72,7 +72,14 @@ class AnimateXImplementation(Implementation[AnimateX, ClipConditions]):
         return ClipDenoiser(network, conditions)
 
     def first_latents(
-        self, noise_CFHW: Tensor, reference_latents_CHW: Tensor, config: AnimateXConfig, *, num_windows: int, seed: int
+        self,
+        noise_CFHW: Tensor,
+        reference_latents_CHW: Tensor,
+        config: AnimateXConfig,
+        *,
+        num_windows: int,
+        t: int,  # noqa: ARG002
+        seed: int,
     ) -> Tensor:
         """Offset noise, and UniAnimate's noise prior."""
         # A stream apart from the noise's, whatever the seeds of other requests.

@@ -23,7 +23,7 @@ from models.sampling.config import WindowConfig
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
-from models.sampling.windows import padded_num_frames, windows
+from models.sampling.windows import padded_num_frames, window_offsets, windows
 
 LongVideo = Literal["windows", "chain"]
 
@@ -74,7 +74,8 @@ class Animation:
     """Result of a request.
 
     `frames_THWC`: uint8 (T, H, W, 3) RGB.
-    `fallbacks`: measures taken for lack of memory, in order: `window_batch=2`, `vae_tiled`, `offloaded`.
+    `fallbacks`: measures taken for lack of memory, in order: `window_batch=2`, `vae_tiled`, `offloaded`; then
+      `short_window=9` where the clip of 9 frames is shorter than the windows that the network was trained with.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -139,6 +140,9 @@ class Animator:
         """
         self._check(inputs)
         frames, fallbacks = with_less_where_needed(lambda plan: self._animate(inputs, plan, on_step), self.plan)
+        num_frames = len(inputs.pose_THWC)
+        if self.implementation.depends_on_window and num_frames < self.config.windows.size:
+            fallbacks = (*fallbacks, f"short_window={num_frames}")
         return Animation(frames_THWC=frames, fallbacks=fallbacks)
 
     def _animate(self, inputs: AnimationInputs, plan: MemoryPlan, on_step: OnStep | None) -> NDArray[np.uint8]:
@@ -146,7 +150,10 @@ class Animator:
         vae, image_encoder = self.encoders.vae, self.encoders.image_encoder
         clip = inputs.clip(_num_frames(len(inputs.pose_THWC), config.windows))
         num_frames = clip.poses_BFHWC.shape[1]
-        covering = windows(num_frames, config.windows)
+        num_steps = inputs.num_steps or config.num_steps
+        timesteps = self.schedule.timesteps(num_steps)
+        offsets = window_offsets(len(timesteps), config.windows, seed=inputs.seed)
+        covering = [windows(num_frames, config.windows, offset=offset) for offset in offsets]
         vae.tile(on=plan.vae_tiled)
         with on_device(vae, device, plan), on_device(image_encoder, device, plan):
             encoder = RequestEncoder(clip, self.encoders, device=device, dtype=self.dtype, batch=implementation.batch)
@@ -154,20 +161,20 @@ class Animator:
             latents = encoder.reference_latents()
         noise = initial_noise(latents.shape[1], num_frames, *latents.shape[2:], seed=inputs.seed).to(device)
         first = implementation.first_latents(
-            noise, latents[0].float(), config, num_windows=len(covering), seed=inputs.seed
+            noise, latents[0].float(), config, num_windows=len(covering[0]), t=timesteps[0], seed=inputs.seed
         )
         sample_clip = partial(
             sample,
             schedule=self.schedule,
-            num_steps=inputs.num_steps or config.num_steps,
+            num_steps=num_steps,
             guidance_scale=config.guidance_scale if inputs.guidance_scale is None else inputs.guidance_scale,
             blend=config.windows.blend,
             window_batch=plan.window_batch,
         )
         with on_device(self.network, device, plan):
-            if inputs.long_video == "windows" or len(covering) == 1:
+            if inputs.long_video == "windows" or len(covering[0]) == 1:
                 denoise = implementation.denoiser(self.network, conditions)
-                sampled = sample_clip(denoise, first, windows=covering, on_step=on_step)
+                sampled = sample_clip(denoise, first, windows=covering.__getitem__, on_step=on_step)
             else:
                 sampled = sample_chain(
                     sample_clip,
@@ -226,6 +233,14 @@ class RequestEncoder:
         """(1, E)."""
         embeds: Tensor = self._encoders.image_encoder(self._reference)
         return embeds
+
+    def image_tokens(self) -> Tensor:
+        """(1, L, D)."""
+        return self._encoders.image_encoder.tokens(self._reference)
+
+    def blank_image_tokens(self) -> Tensor:
+        """(1, L, D)."""
+        return self._encoders.image_encoder.blank_tokens()
 
     def driving_embeds(self) -> Tensor:
         """(1, T, E)."""

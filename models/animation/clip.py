@@ -65,6 +65,14 @@ class ClipEncoder(Protocol):
         """(B, E) image embeddings of the references."""
         ...
 
+    def image_tokens(self) -> Tensor:
+        """(B, L, D) image tokens of the references."""
+        ...
+
+    def blank_image_tokens(self) -> Tensor:
+        """(1, L, D) image tokens of no picture, for rows without conditions."""
+        ...
+
     def driving_embeds(self) -> Tensor:
         """(B, F, E) image embeddings of the driving frames."""
         ...

@@ -27,10 +27,13 @@ class Implementation(ABC, Generic[NetworkT, ConditionsT]):
     `NetworkT`: everything that is trained. `ConditionsT`: tensors that the network reads of B clips besides the noise;
     `conditions` alone makes them, for inference (B = 1) and training.
 
+    `depends_on_window`: whether a frame depends on the number of frames in its window, so that a clip shorter than a
+      window is worth a remark.
     `batch`: pictures of a call of a frozen encoder or of a convolution at full resolution. `cpu_window_batch`: rows of
     a call of the denoiser on a CPU. `droppable`: names of the conditions that training may drop one by one.
     """
 
+    depends_on_window: ClassVar[bool] = False
     batch: ClassVar[int] = 8
     cpu_window_batch: ClassVar[int] = 1
     droppable: ClassVar[tuple[str, ...]] = ()
@@ -78,9 +81,12 @@ class Implementation(ABC, Generic[NetworkT, ConditionsT]):
         config: Any,  # noqa: ARG002
         *,
         num_windows: int,  # noqa: ARG002
+        t: int,  # noqa: ARG002
         seed: int,  # noqa: ARG002
     ) -> Tensor:
-        """(C, F, H, W) latents at the first step: the noise itself, unless a system overrides it."""
+        """(C, F, H, W) latents at the first training step `t` of a run: the noise itself, unless a system overrides
+        it.
+        """
         return noise_CFHW
 
     def with_known_frames(

@@ -70,6 +70,7 @@ class DiffusionTask:
         self._encoders, self._device = encoders, device
         self._latents = Encodings(encoders.vae.encode, device=device, keep_bytes=keep_bytes)
         self._embeds = Encodings(encoders.image_encoder, device=device, keep_bytes=keep_bytes)
+        self._tokens = Encodings(encoders.image_encoder.tokens, device=device, keep_bytes=keep_bytes)
 
     def learns(self, name: str) -> bool:
         """Whether the stage trains the parameter of this name."""
@@ -91,7 +92,7 @@ class DiffusionTask:
             seed=self.recipe.seed,
             num_parts=len(self._implementation.droppable),
         )
-        encoder = BatchEncoder(batch, self._encoders, self._latents, self._embeds, device=self._device)
+        encoder = BatchEncoder(batch, self._encoders, self._latents, self._embeds, self._tokens, device=self._device)
         conditions = self._implementation.conditions(sample_clip(batch), encoder, self.network)
         return noisy.row_losses(self._implementation.predict(network, noisy, conditions, self.recipe.stage))
 
@@ -121,6 +122,7 @@ class BatchEncoder:
         encoders: FrozenEncoders,
         latents: Encodings,
         embeds: Encodings,
+        tokens: Encodings,
         *,
         device: torch.device,
     ) -> None:
@@ -128,7 +130,7 @@ class BatchEncoder:
         self.device = device
         self.text_tokens_1LD = None if text is None else text.to(device)
         self._batch, self._encoders = batch, encoders
-        self._latents, self._embeds = latents, embeds
+        self._latents, self._embeds, self._tokens = latents, embeds, tokens
 
     def reference_latents(self) -> Tensor:
         """(B, C, h, w)."""
@@ -137,6 +139,15 @@ class BatchEncoder:
     def reference_embeds(self) -> Tensor:
         """(B, E)."""
         return self._embeds.references(self._batch, self._batch.embeddings_BGE)
+
+    def image_tokens(self) -> Tensor:
+        """(B, L, D); always of pictures, since datasets store embeddings only."""
+        return self._tokens.references(self._batch, None)
+
+    @torch.no_grad()
+    def blank_image_tokens(self) -> Tensor:
+        """(1, L, D)."""
+        return self._encoders.image_encoder.blank_tokens()
 
     def driving_embeds(self) -> Tensor:
         """(B, F, E)."""

@@ -45,16 +45,42 @@ class ImageEncoder(nn.Module):
         self.register_buffer("deviation", torch.tensor(CLIP_DEVIATION)[:, None, None], persistent=False)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
-        """Embeddings (N, D) of images with values −1 to 1.
-
-        Images are resized to the encoder's square without keeping their aspect ratio, as in the public pipelines.
-        """
-        side: int = self.network.config.image_size  # type: ignore[assignment]  # of squares, one number
-        # In float32, the only dtype that antialiased resizing supports on CPUs.
-        images = functional.interpolate(images_N3HW.float(), size=(side, side), mode=self.resampling, antialias=True)
-        normalised = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
-        embeddings: Tensor = self.network(pixel_values=normalised.to(self.network.dtype)).image_embeds
+        """Embeddings (N, D) of images with values −1 to 1."""
+        embeddings: Tensor = self.network(pixel_values=self.pixels(images_N3HW)).image_embeds
         return embeddings
+
+    def tokens(self, images_N3HW: Tensor) -> Tensor:
+        """Context tokens (N, L, D) of images with values −1 to 1."""
+        return self.tokens_of_pixels(self.pixels(images_N3HW))
+
+    def blank_tokens(self) -> Tensor:
+        """Context tokens (1, L, D) of no picture: of normalised pixels that are all 0."""
+        return self.tokens_of_pixels(self.mean.new_zeros(1, 3, self.side_px, self.side_px).to(self.network.dtype))
+
+    def tokens_of_pixels(self, pixels_N3HH: Tensor) -> Tensor:
+        """The embedding as one token."""
+        embeddings: Tensor = self.network(pixel_values=pixels_N3HH).image_embeds
+        return embeddings[:, None]
+
+    @property
+    def side_px(self) -> int:
+        """Side of the squares that the network reads."""
+        return self.network.config.image_size  # type: ignore[return-value]  # of squares, one number
+
+    def pixels(self, images_N3HW: Tensor) -> Tensor:
+        """Normalised squares, to which images are resized without keeping their aspect ratio, as in the public
+        pipelines.
+        """
+        size = (self.side_px, self.side_px)
+        # In float32, the only dtype that antialiased resizing supports on CPUs.
+        return self.normalised(
+            functional.interpolate(images_N3HW.float(), size=size, mode=self.resampling, antialias=True)
+        )
+
+    def normalised(self, images_N3HH: Tensor) -> Tensor:
+        """Resized images with values −1 to 1 in the range and dtype of the network."""
+        pixels: Tensor = (images_N3HH.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
+        return pixels.to(self.network.dtype)
 
 
 def new_puppets_image_encoder() -> ImageEncoder:

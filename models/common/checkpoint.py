@@ -46,8 +46,9 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read all tensors of a `.safetensors` file or of a `torch.save` file (`.pth`, `.pt`, `.ckpt`, `.bin`).
 
-    A `torch.save` file holds a state dict, at the top level or under `state_dict` or `model`; the prefix `module.` of
-    data-parallel training is removed from names. Only tensors are unpickled.
+    A `torch.save` file holds a state dict, at the top level or under `state_dict` or `model`, or several by name, which
+    then begins the names of their tensors; the prefix `module.` of data-parallel training is removed from names. Only
+    tensors are unpickled.
 
     Raises:
         CheckpointError: the file is absent, damaged, or holds no state dict.
@@ -63,6 +64,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     for wrapping in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapping), dict):
             loaded = loaded[wrapping]
+    if isinstance(loaded, dict) and loaded and all(isinstance(part, dict) for part in loaded.values()):
+        loaded = {f"{name}.{key}": value for name, part in loaded.items() for key, value in part.items()}
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}, expected a state dict of tensors")
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}

@@ -61,6 +61,8 @@ class WindowConfig:
       at the last frame (UniAnimate), so that no window wraps.
     `stride`: number of levels of the AnimateDiff schedule; level k takes every 2ᵏ-th frame. Must be 1 for
       "last_shifted".
+    `random_offset`: whether each step shifts its windows by a number of frames drawn from the request's seed, so that
+      no frame stays at a window's end (X-Dyna). Needs a loop layout.
     `blend`: "uniform" averages the predictions for a frame, as the public pipelines do; "triangular" weights a
       prediction by its distance from the window's ends, which avoids seams at window boundaries.
     """
@@ -69,6 +71,7 @@ class WindowConfig:
     overlap: int
     layout: Layout = "last_shifted"
     stride: int = 1
+    random_offset: bool = False
     blend: Blend = "uniform"
 
     def __post_init__(self) -> None:
@@ -78,3 +81,5 @@ class WindowConfig:
             raise ValueError(
                 f"window stride must be 1, or more for a loop layout; got {self.stride} with {self.layout}"
             )
+        if self.random_offset and self.layout == "last_shifted":
+            raise ValueError(f"random_offset needs a loop layout, got {self.layout}")

@@ -36,6 +36,15 @@ def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int
     return _loop_windows(num_frames, config, step=step, offset=offset)
 
 
+def window_offsets(num_steps: int, config: WindowConfig, *, seed: int) -> list[int]:
+    """`offset` of `windows` at each step: 0, or random numbers below `config.size`, which depend on the seed alone."""
+    if not config.random_offset:
+        return [0] * num_steps
+    # A stream apart from the noise's, whatever the seeds of other requests.
+    generator = torch.Generator().manual_seed(seed + 2**33)
+    return [int(torch.randint(config.size, (), generator=generator)) for _ in range(num_steps)]
+
+
 def padded_num_frames(num_frames: int, *, size: int, overlap: int) -> int:
     """Smallest number of frames ≥ `num_frames` that open-loop windows cover without wrapping.
 

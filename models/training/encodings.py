@@ -39,10 +39,15 @@ class Encodings:
         return self(batch.targets_BFHWC.reshape(-1, *batch.targets_BFHWC.shape[2:]), batch.target_keys)
 
     def references(self, batch: SampleBatch, stored_BG: NDArray[np.float16] | None) -> Tensor:
-        """Encodings (B, …) of the references. `stored_BG`: as for `targets`."""
+        """Encodings (B, …) of the references. `stored_BG`: as for `targets`.
+
+        Raises:
+            ValueError: there are neither encodings nor pictures.
+        """
         if stored_BG is not None:
             return self._on_device(stored_BG[:, 0])
-        assert batch.references_BHWC is not None
+        if batch.references_BHWC is None:
+            raise ValueError("the network reads reference pictures, and the clips have none")
         return self(batch.references_BHWC, batch.reference_keys)
 
     def _on_device(self, stored: NDArray[np.float16]) -> Tensor:

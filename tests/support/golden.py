@@ -22,7 +22,7 @@ GOLDEN = REPOSITORY / "tests" / "golden"
 OPTIONAL_GOLDEN = REPOSITORY.parent / "shared" / "golden"
 """Cases of the released network sizes, and the pictures of the other cases; not part of the repository."""
 
-TINY_NETWORKS = ("moore_tiny", "musepose_tiny", "unianimate_tiny", "animate_x_tiny")
+TINY_NETWORKS = ("moore_tiny", "musepose_tiny", "unianimate_tiny", "animate_x_tiny", "x_dyna_tiny")
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,12 @@ class GoldenCase:
         """Writes the checkpoint files under their published names and in their published layout."""
         folder.mkdir(exist_ok=True)
         for checkpoint in self.description["checkpoints"]:
-            path = folder / checkpoint["file"]
-            golden_weights.write_checkpoint(path, self.state_dict(checkpoint), checkpoint["layout"])
+            self.write_checkpoint(checkpoint, folder / checkpoint["file"])
+
+    def write_checkpoint(self, checkpoint: dict[str, Any], path: Path) -> None:
+        """Writes one entry of the case's `checkpoints` in its published layout."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        golden_weights.write_checkpoint(path, self.state_dict(checkpoint), checkpoint["layout"])
 
 
 def golden_case(name: str) -> GoldenCase:

@@ -28,6 +28,9 @@ class TemporalConfig:
       spatial transformer and after the first convolution, and convolutions over frames after every ResNet.
     `positions`: whether attention has positional encodings; without them a window may have any length.
     `max_frames`: length of the table of positional encodings, and so the maximum length of a window.
+    `middle`: whether the middle block has temporal layers.
+    `passes_first_frame`: whether the first frame of every clip is a reference, which the layers neither change nor
+      read; positions begin at the second (X-Dyna).
     `mamba`: state-space layers in place of the transformers (Animate-X, arXiv 2410.10306, §3.3); they need no
       positional encodings. None: transformers.
     `norm`: GroupNorm statistics "per_frame" (AnimateDiff v2, Moore-AnimateAnyone, MusePose) or "pooled" over the frames
@@ -42,7 +45,17 @@ class TemporalConfig:
     norm: Literal["per_frame", "pooled"] = "per_frame"
     num_heads: int = 8
     head_width: int | None = None
+    middle: bool = True
+    passes_first_frame: bool = False
     mamba: MambaConfig | None = None
+
+    def __post_init__(self) -> None:
+        plain = self.layout == "animatediff" and self.norm == "per_frame" and self.mamba is None
+        if self.passes_first_frame and not plain:
+            raise ValueError(
+                "passes_first_frame needs layout 'animatediff', norm 'per_frame' and no mamba, got "
+                f"'{self.layout}', '{self.norm}' and {self.mamba}"
+            )
 
     def heads(self, width: int) -> int:
         """Number of attention heads of a layer of this width."""
@@ -70,6 +83,8 @@ class UNetConfig:
       token.
     `pose_attention`: scale α of a second transformer after each spatial one, x + α · Δ(x), whose context is the motion
       tokens of the frame (Animate-X, arXiv 2410.10306, §3.3). None: no such transformers.
+    `residual_norm`: GroupNorm statistics of ResNets "per_frame" (Stable Diffusion) or "pooled" over a clip's frames
+      (AnimateDiff v1, X-Dyna). Outputs differ for the same weights.
     """
 
     in_channels: int = 4
@@ -82,6 +97,7 @@ class UNetConfig:
     context_width: int = 768
     norm_groups: int = 32
     pose_attention: float | None = None
+    residual_norm: Literal["per_frame", "pooled"] = "per_frame"
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.attention) or not self.widths:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.common.digest import CheckpointError
 from models.common.unet.attention import MultiHeadAttention
@@ -81,15 +82,19 @@ class TemporalTransformer(TemporalLayer):
         Raises:
             ValueError: more frames than positional encodings.
         """
-        if self.positions is not None and num_frames > len(self.positions):
+        first = int(self.config.passes_first_frame)
+        num_moving = num_frames - first
+        if self.positions is not None and num_moving > len(self.positions):
             raise ValueError(
-                f"a window has {num_frames} frames, the temporal layers have positions for {len(self.positions)}"
+                f"a window has {num_moving} frames, the temporal layers have positions for {len(self.positions)}"
             )
         _, channels, height, width = x_NCHW.shape
-        x_MFC = self.normed(x_NCHW, num_frames).permute(0, 3, 4, 1, 2).flatten(0, 2)
-        positions = None if self.positions is None else self.positions[:num_frames].to(x_MFC.dtype)
+        x_MFC = self.normed(x_NCHW, num_frames)[:, first:].permute(0, 3, 4, 1, 2).flatten(0, 2)
+        positions = None if self.positions is None else self.positions[:num_moving].to(x_MFC.dtype)
         x_MFC = self.transformer_blocks[0](self.proj_in(x_MFC), positions)
-        out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_frames, channels)
+        out_BHWFC: Tensor = self.proj_out(x_MFC).reshape(-1, height, width, num_moving, channels)
+        if first:
+            out_BHWFC = functional.pad(out_BHWFC, (0, 0, first, 0))
         return x_NCHW + out_BHWFC.permute(0, 3, 4, 1, 2).flatten(0, 1)
 
 

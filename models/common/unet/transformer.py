@@ -57,12 +57,18 @@ class TransformerBlock(nn.Module):
         """
         unconditional = num_unconditional * num_frames
         normed = self.norm1(x_NLD)
-        x_NLD = x_NLD + self._self_attention(normed, conditions, unconditional)
+        x_NLD = x_NLD + self._self_attention(normed, conditions, num_frames, unconditional)
         x_NLD = x_NLD + self._cross_attention(x_NLD, conditions, num_frames, unconditional)
         x_NLD = x_NLD + self.ff(self.norm3(x_NLD))
         return x_NLD, normed
 
-    def _self_attention(self, x_NLD: Tensor, conditions: BlockConditions | None, unconditional: int) -> Tensor:
+    def _self_attention(
+        self,
+        x_NLD: Tensor,
+        conditions: BlockConditions | None,
+        num_frames: int,  # noqa: ARG002  (for subclasses)
+        unconditional: int,
+    ) -> Tensor:
         if conditions is None or conditions.reference is None:
             output: Tensor = self.attn1(x_NLD)
             return output

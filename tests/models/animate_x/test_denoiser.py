@@ -22,6 +22,6 @@ def test_sampling_begins_at_the_reference_where_there_is_a_noise_prior() -> None
 
 def test_offset_noise_is_a_stream_of_its_own() -> None:
     noise = initial_noise(4, 3, 2, 2, seed=1)
-    latents = AnimateXImplementation().first_latents(noise, torch.zeros(4, 2, 2), TINY, num_windows=1, seed=1)
+    latents = AnimateXImplementation().first_latents(noise, torch.zeros(4, 2, 2), TINY, num_windows=1, t=999, seed=1)
     offset = (latents - noise) / TINY.offset_noise
     torch.testing.assert_close(offset, initial_noise(4, 3, 1, 1, seed=1 + 2**32).expand_as(noise), atol=1e-5, rtol=1e-5)
