@@ -172,6 +172,14 @@ def puppets(
             "--interacting", help="Whole human figures that handle or meet objects, static camera. Not with --alone."
         ),
     ] = False,
+    portraits: Annotated[
+        bool,
+        typer.Option(
+            "--portraits",
+            help="Talking characters close up in moving scenery; the same with other faces in OUT/twins.",
+        ),
+    ] = False,
+    scenery: Annotated[bool, typer.Option("--scenery", help="Moving scenery without a character.")] = False,
     size: Annotated[tuple[int, int], typer.Option("--size", metavar="WIDTH HEIGHT", help="Frame size in pixels.")] = (
         320,
         448,
@@ -195,6 +203,8 @@ def puppets(
         improvised_share=improvised,
         alone=alone,
         interacting=interacting,
+        portraits=portraits,
+        scenery=scenery,
     )
     typer.echo(f"{videos} videos in {out}/videos, ground truth in {out}/truth, object prompts in {out}/objects.parquet")
 

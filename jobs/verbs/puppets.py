@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import cv2
 import pyarrow as pa
@@ -18,10 +18,13 @@ from models.puppets import (
     Body,
     PuppetVideoSpec,
     Split,
+    face_twin,
+    living_scene,
     object_prompts,
     render_frame,
     sample_figure,
     sample_interaction,
+    sample_portrait,
     sample_spec,
 )
 from models.puppets.truth_file import write_truth
@@ -31,6 +34,10 @@ from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
 
+Kind = Literal["all", "alone", "interacting", "portraits", "scenery"]
+"""Kind of a corpus, named after the options of `write_puppets`; "all" without one."""
+TWINS = "twins"
+"""Folder of the face twins of a corpus of portraits."""
 _BODIES: tuple[Body, ...] = ("human", "anthropomorphic")
 _MAX_VIDEOS = 1_000_000
 
@@ -57,6 +64,10 @@ OBJECTS_SCHEMA = pa.schema(
 )
 
 
+_Drawn = tuple[dict[str, Any], list[dict[str, Any]]]
+"""Row of a video, and its object prompts."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PuppetCorpus:
     """Location and size of a written corpus."""
@@ -78,8 +89,7 @@ class _Task:
     fps: float
     num_frames: int
     improvised: bool
-    alone: bool
-    interacting: bool
+    kind: Kind
 
 
 def write_puppets(
@@ -96,6 +106,8 @@ def write_puppets(
     improvised_share: float = 0.0,
     alone: bool = False,
     interacting: bool = False,
+    portraits: bool = False,
+    scenery: bool = False,
 ) -> PuppetCorpus:
     """Render `num_videos` puppet videos of `size_px` (height, width), with body type `body` or both in turn.
 
@@ -104,6 +116,9 @@ def write_puppets(
     (`models.puppets.sample_figure`): easier training data for animation.
     `interacting`: a whole human figure that handles or meets objects, in one shot, without camera motion
     (`models.puppets.sample_interaction`): training data for systems that keep the scene.
+    `portraits`: talking, gesturing characters, head and shoulders, before scenery that moves by itself
+    (`models.puppets.sample_portrait`), and the face twins of all of them.
+    `scenery`: such scenery without a character (`models.puppets.living_scene`): training data to `ingest` only.
 
     Writes, under `out`:
 
@@ -112,8 +127,11 @@ def write_puppets(
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot in which at least 80% of
       the object's largest visible area shows, and its box (x0, y0, x1, y1), centres of its outermost pixels.
     - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (with `alone`,
-      `sample_figure`; with `interacting`, `sample_interaction`, whose kind is the column `interaction`) recreates the
-      spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if the motion is `improvise`).
+      `sample_figure`; with `interacting`, `sample_interaction`, whose kind is the column `interaction`; and so on)
+      recreates the spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if the motion is
+      `improvise`).
+    - `twins/`, with `portraits`: a second corpus under the same video ids, in which another character performs the same
+      motion and speech, frame by frame, with its head at the same place (`models.puppets.face_twin`).
 
     Output is deterministic, so an interrupted call is completed by repeating it.
 
@@ -131,15 +149,14 @@ def write_puppets(
         raise ValueError(f"{seconds} s at {fps} frames per second gives no frame, expected at least one")
     if not 0 <= improvised_share <= 1:
         raise ValueError(f"improvised_share is {improvised_share}, expected 0 to 1")
-    if alone and interacting:
-        raise ValueError("got alone and interacting, expected one of them: figures that are alone have no objects")
+    kind = _kind(alone=alone, interacting=interacting, portraits=portraits, scenery=scenery)
+    if improvised_share and kind in {"portraits", "scenery"}:
+        raise ValueError(f"improvised_share is {improvised_share}, expected 0 with {kind}: they have no random poses")
     if interacting and body == "anthropomorphic":
         raise ValueError(f"body is '{body}', expected 'human' or None with interacting: they all are human")
     if num_processes < 1:
         raise ValueError(f"num_processes is {num_processes}, expected 1 or more")
     out = Path(out)
-    for folder in ("videos", "truth"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
     tasks = [
         _Task(
             out=out,
@@ -151,44 +168,67 @@ def write_puppets(
             fps=fps,
             num_frames=num_frames,
             improvised=random.Random(f"improvised-{seed}-{index}").random() < improvised_share,
-            alone=alone,
-            interacting=interacting,
+            kind=kind,
         )
         for index in range(num_videos)
     ]
+    num_prompts = _write(out, tasks, _draw, num_processes)
+    if kind == "portraits":
+        _write(out / TWINS, tasks, _draw_twin, num_processes)
+    return PuppetCorpus(
+        out=out, num_videos=num_videos, num_frames=num_videos * num_frames, num_object_prompts=num_prompts
+    )
+
+
+def _kind(**options: bool) -> Kind:
+    chosen = [name for name, given in options.items() if given]
+    if len(chosen) > 1:
+        raise ValueError(f"got {' and '.join(chosen)}, expected one of them: each is a kind of video of its own")
+    return cast(Kind, chosen[0]) if chosen else "all"
+
+
+def _write(out: Path, tasks: list[_Task], draw: Callable[[_Task], _Drawn], num_processes: int) -> int:
+    """Render the videos and publish their tables. Returns the number of object prompts."""
+    for folder in ("videos", "truth"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     puppets: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
-    for row, prompts in _draw_all(tasks, num_processes):
+    for row, prompts in _draw_all(tasks, draw, num_processes):
         puppets.append(row)
         objects.extend(prompts)
         logger.debug("drew %s", row["video_id"])
     storage = Storage(str(out))
     publish_table(storage, "objects.parquet", pa.Table.from_pylist(objects, schema=OBJECTS_SCHEMA))
     publish_table(storage, "puppets.parquet", pa.Table.from_pylist(puppets, schema=PUPPETS_SCHEMA))
-    return PuppetCorpus(
-        out=out, num_videos=num_videos, num_frames=num_videos * num_frames, num_object_prompts=len(objects)
-    )
+    return len(objects)
 
 
-def _draw_all(tasks: list[_Task], num_processes: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _draw_all(tasks: list[_Task], draw: Callable[[_Task], _Drawn], num_processes: int) -> Iterator[_Drawn]:
     num_processes = min(num_processes, len(tasks))
     if num_processes == 1:
-        yield from map(_draw, tasks)
+        yield from map(draw, tasks)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(_draw, tasks)
+        yield from pool.map(draw, tasks)
 
 
-def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _draw(task: _Task) -> _Drawn:
+    return _render(task, _spec(task), task.out)
+
+
+def _draw_twin(task: _Task) -> _Drawn:
+    return _render(task, face_twin(_spec(task), task.seed), task.out / TWINS)
+
+
+def _render(task: _Task, spec: PuppetVideoSpec, out: Path) -> _Drawn:
     """Render one video; returns its row and its object prompts."""
-    spec = _spec(task)
     times = [index / task.fps for index in range(task.num_frames)]
     frames = [render_frame(spec, time) for time in times]
     uri = f"videos/{task.video_id}.mp4"
-    write_h264(task.out / uri, (frame.rgb for frame in frames), fps=task.fps)
+    write_h264(out / uri, (frame.rgb for frame in frames), fps=task.fps)
     write_truth(
-        task.out / "truth" / f"{task.video_id}.npz",
+        out / "truth" / f"{task.video_id}.npz",
         frames,
         frame_seconds=times,
         shot_starts_seconds=spec.shot_starts_seconds,
@@ -209,20 +249,23 @@ def _draw(task: _Task) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _spec(task: _Task) -> PuppetVideoSpec:
     duration_seconds = task.num_frames / task.fps
-    if task.interacting:
-        return sample_interaction(
-            task.seed,
-            split=task.split,
-            size_px=task.size_px,
-            duration_seconds=duration_seconds,
-            improvised=task.improvised,
+    split, size_px = task.split, task.size_px
+    if task.kind == "scenery":
+        return living_scene(task.seed, split=split, size_px=size_px, duration_seconds=duration_seconds)
+    if task.kind == "portraits":
+        return sample_portrait(
+            task.seed, split=split, body=task.body, size_px=size_px, duration_seconds=duration_seconds
         )
-    sample = sample_figure if task.alone else sample_spec
+    if task.kind == "interacting":
+        return sample_interaction(
+            task.seed, split=split, size_px=size_px, duration_seconds=duration_seconds, improvised=task.improvised
+        )
+    sample = sample_figure if task.kind == "alone" else sample_spec
     return sample(
         task.seed,
-        split=task.split,
+        split=split,
         body=task.body,
-        size_px=task.size_px,
+        size_px=size_px,
         duration_seconds=duration_seconds,
         improvised=task.improvised,
     )

@@ -11,17 +11,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.skeleton import LIMBS
+from models.pose.skeleton import LIMBS, NUM_KEYPOINTS
 from models.puppets.character.body import Skeleton, Wrists, solve
 from models.puppets.character.figure import draw_character
+from models.puppets.drawing.brush import Image
 from models.puppets.drawing.geometry import Vector, pitch_matrix, vector
 from models.puppets.drawing.layers import CHARACTER, Drawing, darken
-from models.puppets.motion.catalogue import MOTIONS
+from models.puppets.motion.catalogue import GESTURES, MOTIONS
+from models.puppets.motion.expression import Expression, expression_at, expression_of_pose
+from models.puppets.motion.gestures import clear_of_face
 from models.puppets.motion.pose import Pose, mirror
 from models.puppets.scene.held import draw_held, hold
 from models.puppets.scene.interactions import grip_at, hands_on_objects, interact, standing_yaw
+from models.puppets.scene.living import LIVING_KINDS
 from models.puppets.scene.nearby import draw_nearby
-from models.puppets.scene.scenery import panorama, view
+from models.puppets.scene.scenery import living_view, panorama, view
 from models.puppets.spec import PuppetVideoSpec, ShotSpec
 from models.puppets.truth import keypoints_in_space, visibility
 
@@ -55,7 +59,6 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
     """Render the frame at a time in seconds. Deterministic, independent of other frames."""
     shot = spec.shot_at(time_seconds)
     seconds = time_seconds - shot.start_seconds
-    pose = pose_at(spec, shot, seconds)
     height, width = spec.height_px, spec.width_px
     swing = 0.5 - 0.5 * math.cos(2.0 * math.pi * seconds / 6.0)
     unit_px = round(shot.scale * height)
@@ -64,6 +67,9 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
     pivot = (shot.centre_x * width, float(round(shot.floor_y * height)))
 
     walked = shot.pan * seconds
+    rgb = _background(spec, shot, seconds, pivot=pivot, offset_px=(camera_x + walked) * scale, zoom=scale / unit_px)
+    if not spec.character_visible:
+        return _scenery_alone(rgb)
     carrying = _as_carried(spec)
     skeleton = skeleton_at(spec, shot, seconds)
     drawing = Drawing(
@@ -74,7 +80,11 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
         light=shot.scenery.light,
     )
     face, ears = draw_character(
-        drawing, spec.character, skeleton, pose, smile=spec.motion.smile, seconds=seconds + shot.motion_offset_seconds
+        drawing,
+        spec.character,
+        skeleton,
+        _expression_at(spec, shot, seconds),
+        seconds=seconds + shot.motion_offset_seconds,
     )
     camera = pitch_matrix(shot.pitch)
     drawing.outline_colour = carrying.character.look.outline
@@ -95,18 +105,6 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
             yaw = standing_yaw(item, spec.interaction, seconds)
             draw_nearby(drawing, replace(item, x=item.x - walked, yaw=yaw), owner, camera)
 
-    pano = panorama(
-        shot.scenery, width, height, int(pivot[1]), max(round(0.75 * height), unit_px if shot.scale > 1 else 0)
-    )
-    rgb = view(
-        pano,
-        shot.scenery,
-        size=(height, width),
-        offset_px=(camera_x + walked) * scale,
-        zoom=scale / unit_px,
-        pivot=pivot,
-        seconds=seconds,
-    )
     for x, y, radius in _shadows(spec, skeleton, camera, walked):
         _draw_shadow(rgb, drawing, x, y, radius=radius, flatness=max(math.sin(shot.pitch), 0.14))
     labels = np.zeros((height, width), np.uint8)
@@ -115,11 +113,26 @@ def render_frame(spec: PuppetVideoSpec, time_seconds: float) -> PuppetFrame:
     return _with_truth(spec, drawing, points, rgb, labels)
 
 
+def _background(
+    spec: PuppetVideoSpec, shot: ShotSpec, seconds: float, *, pivot: tuple[float, float], offset_px: float, zoom: float
+) -> Image:
+    """Scenery behind the character, with the camera moved by `offset_px` at the floor and zoomed about `pivot`."""
+    size = spec.height_px, spec.width_px
+    if shot.scenery.kind in LIVING_KINDS:
+        return living_view(shot.scenery, size=size, offset_px=offset_px, zoom=zoom, pivot=pivot, seconds=seconds)
+    height, width = size
+    unit_px = max(round(0.75 * height), round(shot.scale * height) if shot.scale > 1 else 0)
+    pano = panorama(shot.scenery, width, height, int(pivot[1]), unit_px)
+    return view(pano, shot.scenery, size=size, offset_px=offset_px, zoom=zoom, pivot=pivot, seconds=seconds)
+
+
 def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
     """Pose at a time within a shot, in seconds from the shot's start."""
     motion = spec.motion
     seconds = seconds + shot.motion_offset_seconds
     pose = MOTIONS[motion.name](seconds * motion.speed + motion.phase, motion.amplitude)
+    if motion.name in GESTURES:
+        pose = clear_of_face(pose, spec.character.proportions)
     if motion.mirrored:
         pose = mirror(pose)
     blink = max(pose.blink, 1.0 if (seconds + 3.0 * motion.phase) % 2.7 < 0.14 else 0.0)
@@ -131,6 +144,13 @@ def pose_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Pose:
         if item.held:
             pose = hold(pose, item, seconds)
     return interact(pose, spec, seconds)
+
+
+def _expression_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Expression:
+    speech = spec.motion.speech
+    if speech is not None:
+        return expression_at(speech, seconds + shot.motion_offset_seconds)
+    return expression_of_pose(pose_at(spec, shot, seconds), spec.motion.smile)
 
 
 def skeleton_at(spec: PuppetVideoSpec, shot: ShotSpec, seconds: float) -> Skeleton:
@@ -192,6 +212,18 @@ def _draw_shadow(
     reach = np.array((radius * drawing.scale, max(radius * drawing.scale * flatness, 1.0)))
     points = drawing.to_pixels(np.array((x, y))) + _CIRCLE * reach
     darken(rgb, np.rint(np.clip(points, -4e3, 1.2e4) * 16.0).astype(np.int32), 0.32)
+
+
+def _scenery_alone(rgb: Image) -> PuppetFrame:
+    size = rgb.shape[:2]
+    return PuppetFrame(
+        rgb=rgb,
+        keypoints=np.zeros((NUM_KEYPOINTS, 3), np.float32),
+        depth=np.full(size, BACKGROUND_DEPTH, np.float32),
+        character_mask=np.zeros(size, dtype=bool),
+        object_masks={},
+        limb_depths={},
+    )
 
 
 def _with_truth(

@@ -77,6 +77,16 @@ class CharacterSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechSpec:
+    """Facial expression of a character that talks."""
+
+    seed: int
+    syllables_per_second: float
+    emotion_seconds: float  # mean duration of an emotion
+    amplitude: float  # 1: as authored
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MotionSpec:
     """Motion and its performance parameters."""
 
@@ -88,6 +98,7 @@ class MotionSpec:
     yaw: float  # radians; 0 faces the camera, positive towards the image's right
     head_yaw: float
     smile: float
+    speech: SpeechSpec | None = None  # None: mouth, eyes and brows as the motion has them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +136,7 @@ class InteractionSpec:
 class ScenerySpec:
     """Background."""
 
-    kind: str  # room, park, beach, stage, city, studio, snow
+    kind: str  # room, park, beach, stage, city, studio, snow, or a kind that moves by itself
     seed: int
     palette: int
     light: float  # -1: light from the image's left, 1: from its right
@@ -155,6 +166,7 @@ class PuppetVideoSpec:
 
     `carrier`: the character in whose hands the objects move, if it is not the one that is drawn; the drawn character
     reaches for its wrists.
+    `character_visible`: False for the scenery alone, without character and objects.
     """
 
     seed: int
@@ -168,6 +180,7 @@ class PuppetVideoSpec:
     shots: tuple[ShotSpec, ...]
     interaction: InteractionSpec | None = None
     carrier: CharacterSpec | None = None
+    character_visible: bool = True
 
     @property
     def shot_starts_seconds(self) -> tuple[float, ...]:

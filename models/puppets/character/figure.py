@@ -14,14 +14,14 @@ from models.puppets.character.torso import Trunk, draw_torso
 from models.puppets.drawing.geometry import Vector, unit, vector
 from models.puppets.drawing.layers import Drawing, Layer
 from models.puppets.drawing.surface import Points
-from models.puppets.motion.pose import Pose
+from models.puppets.motion.expression import Expression
 from models.puppets.spec import CharacterSpec, Colour
 
 _SIDES = ("left", "right")
 
 
 def draw_character(
-    drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, pose: Pose, *, smile: float, seconds: float
+    drawing: Drawing, character: CharacterSpec, skeleton: Skeleton, expression: Expression, *, seconds: float
 ) -> tuple[Face, tuple[Vector, Vector]]:
     """Draw a character. Returns its face and its ears (left, right)."""
     key = float(skeleton.pelvis[2])
@@ -34,7 +34,7 @@ def draw_character(
         draw_torso(drawing, Trunk(character, skeleton), key)
     head_key = key if look.face_on_body else key + 0.02
     skull = Skull(drawing, character, head_surface(character, skeleton), head_key, key)
-    face, ears = draw_head(skull, pose, smile=smile)
+    face, ears = draw_head(skull, expression)
     for index in range(2):
         _draw_arm(drawing, character, skeleton, index, key)
     return face, ears

@@ -14,13 +14,13 @@ from models.puppets.character.skull import Skull, muzzle_surface
 from models.puppets.drawing.geometry import Vector
 from models.puppets.drawing.layers import Layer
 from models.puppets.drawing.surface import Surface
-from models.puppets.motion.pose import Pose
+from models.puppets.motion.expression import Expression
 from models.puppets.spec import CharacterSpec, Colour
 
 _BEAKED = frozenset({"chick", "penguin"})
 
 
-def draw_head(skull: Skull, pose: Pose, *, smile: float) -> tuple[Face, tuple[Vector, Vector]]:
+def draw_head(skull: Skull, expression: Expression) -> tuple[Face, tuple[Vector, Vector]]:
     """Draw a head. Returns the face's landmarks and the two ears (left, right)."""
     look, head = skull.look, skull.surface
     muzzle = muzzle_surface(skull.character, head)
@@ -39,11 +39,11 @@ def draw_head(skull: Skull, pose: Pose, *, smile: float) -> tuple[Face, tuple[Ve
     _face_mask(layer, skull.character, head)
     if muzzle is not None:
         _muzzle(layer, skull.character, head, muzzle)
-    draw_face(layer, skull.character, pose, head, muzzle, smile=smile)
+    draw_face(layer, skull.character, expression, head, muzzle)
     if nosed and nose[2] > head.centre[2] - nose_size:
         layer.ellipsoid(nose, head.axes * nose_size, nose_colour, outline=False, shade=False)
     if look.species in _BEAKED:
-        _beak(skull, pose.mouth)
+        _beak(skull, expression.jaw)
     if look.species == "robot":
         _antenna(skull)
     if look.hair != "none":
@@ -51,7 +51,7 @@ def draw_head(skull: Skull, pose: Pose, *, smile: float) -> tuple[Face, tuple[Ve
     if look.hat != "none":
         draw_hat(skull)
     ears = head.point(0.98, 0.0, 0.0), head.point(-0.98, 0.0, 0.0)
-    return landmarks(skull.character, pose, head, muzzle, smile=smile), ears
+    return landmarks(skull.character, expression, head, muzzle), ears
 
 
 def _face_mask(layer: Layer, character: CharacterSpec, head: Surface) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from models.puppets.motion import dances, everyday
+from models.puppets.motion import dances, everyday, gestures
 from models.puppets.motion.improvised import improvise
 from models.puppets.motion.pose import Pose
 
@@ -37,5 +37,11 @@ TRAIN_MOTIONS = _by_name(
     everyday.stand,
 )
 HELDOUT_MOTIONS = _by_name(dances.floss, dances.ballet, everyday.kick, everyday.pick_up, everyday.cheer)
-MOTIONS: Mapping[str, Motion] = MappingProxyType({**TRAIN_MOTIONS, **HELDOUT_MOTIONS, **_by_name(improvise)})
+TRAIN_GESTURES = _by_name(gestures.greet, gestures.explain, gestures.nod, gestures.point_up)
+HELDOUT_GESTURES = _by_name(gestures.greet_with_both, gestures.shrug)
+"""Motions of portraits, with raised hands beside the face."""
+GESTURES: Mapping[str, Motion] = MappingProxyType({**TRAIN_GESTURES, **HELDOUT_GESTURES})
+MOTIONS: Mapping[str, Motion] = MappingProxyType(
+    {**TRAIN_MOTIONS, **HELDOUT_MOTIONS, **_by_name(improvise), **GESTURES}
+)
 """All motions; `improvise` belongs to neither split."""

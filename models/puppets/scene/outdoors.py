@@ -12,19 +12,22 @@ from models.puppets.drawing.colours import scaled
 from models.puppets.spec import Colour
 
 
-def _sky(b: Brush, palette: int) -> None:
+def sky(b: Brush, palette: int) -> None:
+    """Paint the sky of a palette."""
     low, high = SKIES[palette % len(SKIES)]
     b.gradient(-2.0, 2.2, low, high)
 
 
-def _hills(b: Brush, rng: random.Random, colour: Colour, base: float, rise: float) -> None:
+def hills(b: Brush, rng: random.Random, colour: Colour, base: float, rise: float) -> None:
+    """Paint a row of hills from the height `base` up to `base + rise`."""
     x = np.linspace(-4.0, 4.0, 60)
     a, c = rng.uniform(0, 6), rng.uniform(0, 6)
     y = base + rise * (0.5 + 0.3 * np.sin(1.7 * x + a) + 0.2 * np.sin(3.1 * x + c))
     b.polygon(np.concatenate((np.stack((x, y), axis=1), ((4.0, -1.0), (-4.0, -1.0)))), colour)
 
 
-def _tree(b: Brush, x: float, base: float, size: float, leaf: Colour) -> None:
+def tree(b: Brush, x: float, base: float, size: float, leaf: Colour) -> None:
+    """Paint a tree with a round crown."""
     b.rectangle(x - 0.035 * size, base, 0.07 * size, 0.5 * size, (120, 86, 58))
     for dx, dy, r in ((-0.16, 0.5, 0.2), (0.16, 0.5, 0.2), (0.0, 0.68, 0.24)):
         b.ellipse(x + dx * size, base + dy * size, r * size, r * size, leaf)
@@ -33,16 +36,16 @@ def _tree(b: Brush, x: float, base: float, size: float, leaf: Colour) -> None:
 
 def park(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
     """Hills, trees and a path."""
-    _sky(far, palette)
+    sky(far, palette)
     night = 0.6 if palette % 4 == 3 else 1.0
-    _hills(far, rng, scaled((150, 200, 160), night), 0.15, 0.35)
-    _hills(far, rng, scaled((124, 184, 128), night), 0.08, 0.25)
+    hills(far, rng, scaled((150, 200, 160), night), 0.15, 0.35)
+    hills(far, rng, scaled((124, 184, 128), night), 0.08, 0.25)
     near.cover(far)
     horizon = rng.uniform(0.1, 0.18)
     near.gradient(-2.0, horizon, scaled((120, 186, 92), night), scaled((150, 206, 112), night))
     near.polygon([(-6, horizon - 0.05), (6, horizon - 0.05), (6, -0.22), (-6, -0.26)], scaled((226, 206, 160), night))
     for _ in range(rng.randint(4, 7)):
-        _tree(
+        tree(
             near,
             rng.uniform(-1.9, 1.9),
             horizon - 0.02,
@@ -56,7 +59,7 @@ def park(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 def beach(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
     """Sea, sand and palms."""
-    _sky(far, palette)
+    sky(far, palette)
     far.ellipse(rng.uniform(-0.7, 0.7), 1.05, 0.12, 0.12, (255, 240, 180))
     level = rng.uniform(0.32, 0.42)
     far.gradient(-2.0, level, (120, 206, 214), (70, 150, 200))
@@ -83,7 +86,7 @@ def beach(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 def city(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
     """Row of houses, pavement and street lamps."""
-    _sky(far, palette)
+    sky(far, palette)
     night = palette % 4 == 3
     x = -2.4
     while x < 2.4:
@@ -113,7 +116,7 @@ def city(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
 
 def snow(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
     """Snowy mountains and firs."""
-    _sky(far, palette if palette % 4 != 1 else 2)
+    sky(far, palette if palette % 4 != 1 else 2)
     for index in range(-3, 4):
         x, height = index * 0.75 + rng.uniform(-0.2, 0.2), rng.uniform(0.6, 0.95)
         far.polygon([(x - 0.6, 0.1), (x, height), (x + 0.6, 0.1)], (150, 172, 200))
@@ -128,7 +131,7 @@ def snow(far: Brush, near: Brush, rng: random.Random, palette: int) -> None:
             (248, 250, 252),
         )
     near.cover(far)
-    _hills(near, rng, (232, 240, 248), 0.08, 0.1)
+    hills(near, rng, (232, 240, 248), 0.08, 0.1)
     near.gradient(-2.0, 0.08, (214, 226, 240), (236, 242, 250))
     for _ in range(rng.randint(3, 6)):
         x, size = rng.uniform(-1.8, 1.8), rng.uniform(0.6, 1.0)

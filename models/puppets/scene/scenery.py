@@ -11,6 +11,7 @@ import numpy as np
 
 from models.puppets.drawing.brush import SKIES, Brush, Image
 from models.puppets.scene import indoors, outdoors
+from models.puppets.scene.living import draw_living
 from models.puppets.spec import ScenerySpec
 
 _INDOORS = {"room": indoors.room, "studio": indoors.studio, "stage": indoors.stage}
@@ -68,6 +69,19 @@ def view(
     top = int(np.argmax(mask.any(axis=1)))
     cv2.copyTo(near[top:], mask[top:], far[top:])
     return far
+
+
+def living_view(
+    spec: ScenerySpec,
+    *,
+    size: tuple[int, int],
+    offset_px: float,
+    zoom: float,
+    pivot: tuple[float, float],
+    seconds: float,
+) -> Image:
+    """View (H, W, 3) of scenery that moves by itself, shifted by `offset_px` and zoomed about the pixel `pivot`."""
+    return _crop(draw_living(spec, size, seconds), size, offset_px, zoom, pivot)
 
 
 def _crop(image: Image, size: tuple[int, int], offset_px: float, zoom: float, pivot: tuple[float, float]) -> Image:
