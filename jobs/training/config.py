@@ -15,7 +15,7 @@ from models.animation.system import Model
 from models.systems import find_model
 from models.training.parallel import Strategy
 from models.training.recipe import TrainingRecipe
-from pipelines.training.samples import TrainingDataConfig
+from pipelines.training.data_config import TrainingDataConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

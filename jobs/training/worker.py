@@ -192,6 +192,8 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
         "clips": len(spec.source.corpus.clips),
         "dataset_digest": spec.source.corpus.digest,
         "true_keypoints": spec.config.data.truth is not None,
+        "scenery_clips": 0 if spec.source.corpus.scenery is None else len(spec.source.corpus.scenery),
+        "faces_of_twins": spec.source.corpus.twins is not None,
         "recipe": resolved(recipe),
     }
 

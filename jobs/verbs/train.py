@@ -19,6 +19,7 @@ from jobs.engine.redact import redact_text
 from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
+from jobs.training.data import data_key, described, face_form, notices, open_data
 from jobs.training.events import Diverged, Event, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, train_on_ray
 from jobs.training.start import runs_of
@@ -27,7 +28,7 @@ from models.training.parallel import World
 from pipelines.engine.keys import digest
 from pipelines.engine.lock import dataset_lock
 from pipelines.training.batches import SampleSource, local_batches
-from pipelines.training.corpus import Corpus, open_corpus
+from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
@@ -66,7 +67,7 @@ def train(
     with dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
         store.sweep()
-        corpus = open_corpus(prepared, recipe.sampling, limit=options.limit, truth=config.data.truth is not None)
+        corpus = open_data(prepared, config, limit=options.limit)
         latest = store.latest()
         stored = stored_features(
             corpus,
@@ -96,6 +97,7 @@ def train(
                 seed=recipe.seed,
                 stored=stored if isinstance(stored, StoredFeatures) else None,
                 signals=signals,
+                face_form=face_form(config),
             ),
             out=storage.url,
             start_from=start_from,
@@ -128,9 +130,7 @@ def train(
 
 def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
     """Digest of all settings that a resumed run must share with the run that it resumes."""
-    settings = [config.recipe, config.model, start_from]
-    # Without `truth` the key is that of runs from before the option existed.
-    return digest(settings if config.data.truth is None else [*settings, config.data.truth])
+    return digest([config.recipe, config.model, start_from, *data_key(config)])
 
 
 def _run(spec: RunSpec, options: Options, monitor: _Monitor) -> str | None:
@@ -202,7 +202,7 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     if latest is None:
         return
     for fact, change in (
-        ("recipe_key", "with another recipe, model, --start-from or truth"),
+        ("recipe_key", "with another recipe, model, --start-from or ground truth"),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
         ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):
@@ -229,6 +229,10 @@ def _announce(
     )
     source = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
     console.line(f"  latents and image embeddings: {source}")
+    for line in described(corpus, config):
+        console.line(f"  {line}")
+    for notice in notices(corpus, config):
+        console.notice(notice)
     if corpus.num_too_short:
         console.notice(
             f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "

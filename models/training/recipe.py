@@ -170,6 +170,9 @@ class SamplingConfig:
     pose_preset: str | None = None
     explicit_indicator: ExplicitIndicatorConfig | None = None
     scene: SceneSamplingConfig | None = None
+    # Not in the key, which stays that of runs from before these existed; a run adds them where they have an effect.
+    scenery_share: float = field(default=0.5, metadata={"in_key": False})
+    face_control: bool = field(default=False, metadata={"in_key": False})
 
     def __post_init__(self) -> None:
         if self.height_px < 8 or self.width_px < 8 or self.height_px % 8 or self.width_px % 8:
@@ -184,6 +187,8 @@ class SamplingConfig:
                 "expected 0 < min_crop_share <= 1 and 0 <= mirror_share <= 1, got "
                 f"{self.min_crop_share} and {self.mirror_share}"
             )
+        if not 0 <= self.scenery_share <= 1:
+            raise ValueError(f"scenery_share must be from 0 to 1, got {self.scenery_share}")
 
     @property
     def repeats_pictures(self) -> bool:

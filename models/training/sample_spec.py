@@ -17,7 +17,7 @@ from models.pose.skeleton import mirror_keypoints
 from models.training.recipe import SamplingConfig
 
 # Separate random streams: an additional draw in one does not change the numbers of another.
-ORDER, SPEC, NOISE, POSE_AUGMENT, SCENE = range(5)
+ORDER, SPEC, NOISE, POSE_AUGMENT, SCENE, SCENERY, SCENERY_ORDER = range(7)
 
 
 def stream(seed: int, name: int, number: int) -> np.random.Generator:
@@ -26,20 +26,42 @@ def stream(seed: int, name: int, number: int) -> np.random.Generator:
 
 
 class ClipOrder:
-    """Clip index of each sample number: every clip once per epoch, in a new random order each epoch."""
+    """Clip index of each sample number: every clip once per epoch, in a new random order each epoch.
 
-    def __init__(self, num_clips: int, seed: int) -> None:
+    `name`: random stream of the orders.
+    """
+
+    def __init__(self, num_clips: int, seed: int, *, name: int = ORDER) -> None:
         self.num_clips = num_clips
         self.seed = seed
+        self._name = name
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
 
     def __getitem__(self, sample: int) -> int:
         epoch, place = divmod(sample, self.num_clips)
         if epoch != self._epoch:
-            self._order = stream(self.seed, ORDER, epoch).permutation(self.num_clips)
+            self._order = stream(self.seed, self._name, epoch).permutation(self.num_clips)
             self._epoch = epoch
         return int(self._order[place])
+
+
+class MixedOrder:
+    """Clip index of each sample number, where a share of the samples is of scenery, whose indices follow the clips'.
+
+    Each sample is of scenery with probability `scenery_share`, independently of all others.
+    """
+
+    def __init__(self, num_clips: int, num_scenery: int, seed: int, *, scenery_share: float) -> None:
+        self.num_clips, self.seed = num_clips, seed
+        self._share = scenery_share if num_scenery else 0.0
+        self._clips = ClipOrder(num_clips, seed)
+        self._scenery = ClipOrder(num_scenery, seed, name=SCENERY_ORDER)
+
+    def __getitem__(self, sample: int) -> int:
+        if self._share and stream(self.seed, SCENERY, sample).uniform() < self._share:
+            return self.num_clips + self._scenery[sample]
+        return self._clips[sample]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

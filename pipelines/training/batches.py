@@ -16,10 +16,12 @@ import ray.data
 import ray.exceptions
 
 from models.animation.signals import Signal
+from models.face.control import FaceForm
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.training.corpus import Corpus
-from pipelines.training.samples import SampleMaker, TrainingDataConfig, UnusableClipError
+from pipelines.training.data_config import TrainingDataConfig
+from pipelines.training.samples import SampleMaker, UnusableClipError
 from pipelines.training.stored_features import StoredFeatures
 
 _BLOCK_BYTES = 16 << 20
@@ -38,6 +40,7 @@ class SampleSource:
     seed: int
     stored: StoredFeatures | None = None
     signals: Mapping[str, Signal] = field(default_factory=dict)
+    face_form: FaceForm | None = None
 
     def maker(self) -> SampleMaker:
         """A sample maker in this process."""
@@ -49,6 +52,7 @@ class SampleSource:
             seed=self.seed,
             stored=self.stored,
             signals=self.signals,
+            face_form=self.face_form,
         )
 
     def with_pictures(self) -> SampleSource:
@@ -97,7 +101,7 @@ def ray_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Itera
 def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Iterator[SampleBatch]:
     config = source.config
     samples = np.concatenate([np.asarray(part) for part in parts])
-    rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source.sampling), size))
+    rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source), size))
     dataset = ray.data.from_arrow([pa.table({"number": samples[i : i + rows]}) for i in range(0, len(samples), rows)])
     dataset = dataset.map_batches(
         _Samples,
@@ -145,7 +149,8 @@ class _Samples:
         return self.maker.batch(block["number"].tolist()).columns()
 
 
-def _sample_bytes(sampling: SamplingConfig) -> int:
-    # A scene adds two videos, two masks and a depth.
-    frame_bytes = 6 if sampling.scene is None else 15
+def _sample_bytes(source: SampleSource) -> int:
+    sampling = source.sampling
+    # A scene adds two videos, two masks and a depth; face control two videos.
+    frame_bytes = (6 if sampling.scene is None else 15) + (0 if source.face_form is None else 6)
     return (frame_bytes * sampling.num_frames + 3) * sampling.height_px * sampling.width_px

@@ -91,7 +91,7 @@ class ClipSource:
     def open(self, clip: int, row: Row) -> ClipData:
         """Read a whole clip, for `read`; without frames unless they are kept.
 
-        `clip`: index of the clip in the corpus. `row`: its row.
+        `clip`: index of the clip in `Corpus.all_clips`. `row`: its row.
 
         Raises:
             BadRow: the clip can no longer be read.
@@ -135,7 +135,12 @@ class ClipSource:
         return frames
 
     def _signals(self, row: Row) -> ClipData:
-        """Read keypoints, stored features and scene of a clip from the dataset, or from the ground truth."""
+        """Read keypoints, stored features and scene of a clip from the dataset, or from the ground truth; scenery has
+        no keypoints.
+        """
+        if row["file"] is None:
+            shape = (row["num_frames"], NUM_KEYPOINTS, 3)
+            return ClipData(keypoints=np.zeros(shape, np.float32), latents=None, embeddings=None)
         features: dict[str, tuple[int, ...]] = {}
         if self._stored is not None:
             features = {"vae_latents": self._stored.latent_shape, "clip_embeddings": self._stored.embedding_shape}
@@ -191,7 +196,7 @@ def _signals_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeatu
     if stored is not None:
         frame_bytes += STORED.itemsize * (math.prod(stored.latent_shape) + math.prod(stored.embedding_shape))
     counts, heights, widths = (
-        corpus.clips[name].to_numpy() for name in ("num_frames", "work_height_px", "work_width_px")
+        corpus.all_clips[name].to_numpy() for name in ("num_frames", "work_height_px", "work_width_px")
     )
     code_bytes = 0.0 if sampling.scene is None else 4 * NUM_KEYPOINTS + _CODE_BYTES_PER_PIXEL * heights * widths
     return float(((frame_bytes + code_bytes) * counts).sum())
@@ -201,7 +206,7 @@ def _pictures_bytes(corpus: Corpus, sampling: SamplingConfig, stored: StoredFeat
     """Memory of the frames and masks of all clips, in bytes; those that stored features replace take none."""
     if num_pictures(stored) == 0:
         return 0.0
-    heights, widths, counts = (corpus.clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
+    heights, widths, counts = (corpus.all_clips[name].to_numpy() for name in ("height_px", "width_px", "num_frames"))
     sizes, which = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
     areas = []
     for height, width in sizes.T.tolist():

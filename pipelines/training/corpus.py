@@ -36,17 +36,33 @@ class Corpus:
         clips: table with `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
         num_too_short: number of clips left out because they have too few frames.
         anchors: skeletons for augmentation (`pose_pool`); None without augmentation.
+        scenery: clips without a character (`pipelines.training.scenery`), with the same columns; `file` is null. None
+            without scenery.
+        twins: prepared clips of other characters, one for each of `clips` and in their order
+            (`pipelines.training.twins`); None without them.
     """
 
     url: str
     clips: pa.Table
     num_too_short: int
     anchors: NDArray[np.float32] | None = None
+    scenery: pa.Table | None = None
+    twins: Corpus | None = None
+
+    @property
+    def all_clips(self) -> pa.Table:
+        """Clips, and after them the scenery."""
+        return self.clips if self.scenery is None else pa.concat_tables([self.clips, self.scenery])
 
     @property
     def digest(self) -> str:
         """Digest of the snapshot: of the ids and work keys of all clips."""
-        return digest([self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()])
+        keys = [self.clips["clip_id"].to_pylist(), self.clips["work_key"].to_pylist()]
+        if self.scenery is not None:
+            keys += [self.scenery["clip_id"].to_pylist(), self.scenery["work_key"].to_pylist()]
+        if self.twins is not None:
+            keys.append([self.twins.digest])
+        return digest(keys)
 
 
 def scene_columns(*, truth: bool) -> list[str]:

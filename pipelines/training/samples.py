@@ -1,4 +1,4 @@
-"""Training samples from the dataset `prepared`, in an order that depends only on the seed.
+"""Training samples from the dataset `prepared`, and from scenery, in an order that depends only on the seed.
 
 Samples of a run are numbered 0, 1, 2, …. Every step takes the next `batch_size`, divided among the workers. Sample n is
 a function of the seed, n and the dataset (`models.training.sample_spec`). `pipelines.training.batches` prefetches
@@ -24,6 +24,7 @@ from models.animation.signals import (
     Signal,
     collect_signals,
 )
+from models.face.control import FaceForm
 from models.pose.pose_augment import UNCHANGED, PoseChange, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
@@ -32,7 +33,7 @@ from models.training.sample_spec import (
     POSE_AUGMENT,
     SCENE,
     SPEC,
-    ClipOrder,
+    MixedOrder,
     SampleSpec,
     cut_frames,
     cut_keypoints,
@@ -43,44 +44,13 @@ from models.training.scene_spec import SceneSpec, scene_spec
 from pipelines.training.clip_scene import MIN_REFERENCE_SHARE, ClipScene
 from pipelines.training.clip_source import ClipData, ClipSource, num_pictures
 from pipelines.training.corpus import Corpus
+from pipelines.training.data_config import TrainingDataConfig
+from pipelines.training.face_samples import FaceControls
 from pipelines.training.scene_samples import PosedPictures, scene_sample
 from pipelines.training.stored_features import StoredFeatures
 from stages.base import Row
-from stages.io.clip_reader import DecodeConfig
 from stages.io.storage import Storage
 from stages.outcome import BadRow
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingDataConfig:
-    """How samples are computed.
-
-    Args:
-        decode: allowed sources and limits of the decoder. The size is set by the recipe.
-        keep_gib: cache of each worker. If the whole corpus fits, clips are read once; or else, if all but the frames
-            fits, each sample decodes only the frames that it needs; or else it reads everything.
-        prefetch_batches: batches computed ahead of the training step.
-        workers: sample workers per training worker. `cpus`: CPUs of each.
-        samples_per_round: samples per Ray Data execution, which bounds its bookkeeping.
-        truth: folder or URL with the ground truth of puppet videos (`truth` in the `--out` of `zoetrope puppets`); its
-            keypoints replace the predicted ones, and its masks and depth those of samples with a scene. Noisy keypoints
-            make the model average over positions, which blurs limbs.
-    """
-
-    decode: DecodeConfig = field(default_factory=DecodeConfig)
-    keep_gib: float = 1.0
-    prefetch_batches: int = 2
-    workers: int = 1
-    cpus: float = 1.0
-    samples_per_round: int = 50_000
-    truth: str | None = None
-
-    def __post_init__(self) -> None:
-        if min(self.workers, self.prefetch_batches, self.samples_per_round) < 1 or self.cpus <= 0 or self.keep_gib < 0:
-            raise ValueError(
-                "expected workers, prefetch_batches and samples_per_round >= 1, cpus > 0 and keep_gib >= 0, got "
-                f"{self.workers}, {self.prefetch_batches}, {self.samples_per_round}, {self.cpus} and {self.keep_gib}"
-            )
 
 
 class UnusableClipError(RuntimeError):
@@ -104,6 +74,7 @@ class SampleMaker:
         seed: seed of the run.
         stored: stored features that replace pictures; None: samples have pictures.
         signals: system-specific signals to compute, by name.
+        face_form: form of the face control that the model reads; None: it reads none.
     """
 
     def __init__(
@@ -116,22 +87,35 @@ class SampleMaker:
         seed: int,
         stored: StoredFeatures | None = None,
         signals: Mapping[str, Signal] | None = None,
+        face_form: FaceForm | None = None,
     ) -> None:
         self.sampling, self.seed = sampling, seed
         self._stored = stored
         self._num_pictures = num_pictures(stored)
         self._signals_of_system = dict(signals or {})
-        self._clips, self._anchors = corpus.clips, corpus.anchors
+        self._clips, self._anchors = corpus.all_clips, corpus.anchors
+        self._num_prepared = len(corpus.clips)
         self._preset = PRESETS[preset]
-        self._order = ClipOrder(len(corpus.clips), seed)
+        self._order = MixedOrder(
+            self._num_prepared,
+            len(self._clips) - self._num_prepared,
+            seed,
+            scenery_share=sampling.scenery_share,
+        )
+        # Clips and twins are of one size, and are read together.
+        both = face_form is not None and sampling.face_control and corpus.twins is not None
+        keep_bytes = config.keep_gib * 2**30 / (2 if both else 1)
         self._source = ClipSource(
             corpus,
             sampling,
             stored=stored,
             decode=config.decode,
             truth=None if config.truth is None else Storage(config.truth),
-            keep_bytes=config.keep_gib * 2**30,
+            keep_bytes=keep_bytes,
         )
+        self._faces: FaceControls | None = None
+        if face_form is not None:
+            self._faces = FaceControls(corpus, sampling, config, form=face_form, keep_bytes=keep_bytes)
 
     def batch(self, numbers: Sequence[int]) -> SampleBatch:
         """Compute the samples with the given numbers.
@@ -162,8 +146,10 @@ class SampleMaker:
         return self._assemble(-1, clip, row, data, _Draws(spec=spec))
 
     def close(self) -> None:
-        """Close the decoder."""
+        """Close the decoders."""
         self._source.close()
+        if self._faces is not None:
+            self._faces.close()
 
     def _row(self, clip: int) -> Row:
         row: Row = self._clips.slice(clip, 1).to_pylist()[0]
@@ -182,7 +168,8 @@ class SampleMaker:
         scene, config = SceneSpec(), self.sampling.scene
         if config is not None:
             scene = scene_spec(self.sampling.num_frames, config, stream(self.seed, SCENE, number))
-        return self._assemble(number, clip, row, data, _Draws(spec=spec, change=self._change(number), scene=scene))
+        draws = _Draws(spec=spec, change=self._change(number, clip), scene=scene)
+        return self._assemble(number, clip, row, data, draws)
 
     def _open(self, clip: int, row: Row) -> ClipData:
         with _readable(row):
@@ -194,9 +181,10 @@ class SampleMaker:
             )
         return data
 
-    def _change(self, number: int) -> PoseChange:
+    def _change(self, number: int, clip: int) -> PoseChange:
         config = self.sampling.explicit_indicator
-        if config is None or self._anchors is None:
+        # Parts that it adds would be a character's.
+        if config is None or self._anchors is None or clip >= self._num_prepared:
             return UNCHANGED
         return sample_change(stream(self.seed, POSE_AUGMENT, number), config, pool_size=len(self._anchors))
 
@@ -218,11 +206,11 @@ class SampleMaker:
             )
             for points in (keypoints, drawn)
         )
-        scene_signals: dict[str, NDArray[Any]] = {}
+        more_signals: dict[str, NDArray[Any]] = {}
         if pictures is not None and isinstance(data.scene, ClipScene):
             sample = PosedPictures(pictures_GHWC=pictures, keypoints_GK3=keypoints, drawn_GK3=drawn)
             with _readable(row):
-                sample, scene_signals = scene_sample(
+                sample, more_signals = scene_sample(
                     sample,
                     data,
                     data.scene,
@@ -233,6 +221,13 @@ class SampleMaker:
                 )
             pictures, keypoints, drawn = sample.pictures_GHWC, sample.keypoints_GK3, sample.drawn_GK3
         height_px, width_px = self.sampling.height_px, self.sampling.width_px
+        if self._faces is not None:
+            targets = None if pictures is None else pictures[1:]
+            with _readable(row):
+                faces = self._faces.signals(
+                    clip, spec, targets_FHWC=targets, keypoints_FK3=keypoints[1:], drawn_FK3=drawn[1:]
+                )
+            more_signals = {**more_signals, **faces}
         poses = draw_poses(drawn, height_px=height_px, width_px=width_px, preset=self._preset)
         return SampleBatch(
             samples_B=np.array([number]),
@@ -250,7 +245,7 @@ class SampleMaker:
             embeddings_BGE=None if data.embeddings is None else data.embeddings[None],
             signals={
                 **self._own_signals(row, pictures, poses, keypoints, drawn),
-                **{name: array[None] for name, array in scene_signals.items()},
+                **{name: array[None] for name, array in more_signals.items()},
             },
         )
 
@@ -290,7 +285,8 @@ def _readable(row: Row) -> Iterator[None]:
     try:
         yield
     except BadRow as error:
+        made, again = ("prepared", "prepare the clips") if row["file"] else ("ingested", "ingest the videos")
         raise UnusableClipError(
-            f"clip {row['clip_id']} was prepared, but cannot be read any more ({error.reason}: {error.message}); "
-            "put its video back or prepare the clips again, and run the same command"
+            f"clip {row['clip_id']} was {made}, but cannot be read any more ({error.reason}: {error.message}); "
+            f"put its video back or {again} again, and run the same command"
         ) from error

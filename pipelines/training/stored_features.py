@@ -46,6 +46,10 @@ def stored_features(
         reference_pictures: whether the network reads reference pictures.
         signals: system-specific signals.
     """
+    if corpus.scenery is not None:
+        return "clips without a character have none"
+    if sampling.face_control and corpus.twins is None:
+        return "faces are cut out of the frames"
     if any(signal.reads_frames for signal in signals):
         return "the system computes signals from the frames"
     if not sampling.repeats_pictures or sampling.mirror_share > 0:

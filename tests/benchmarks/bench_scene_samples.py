@@ -36,7 +36,8 @@ from models.training.recipe import SamplingConfig, SceneSamplingConfig
 from pipelines.training import clip_scene, samples, scene_samples
 from pipelines.training.batches import SampleSource
 from pipelines.training.corpus import open_corpus
-from pipelines.training.samples import SampleMaker, TrainingDataConfig
+from pipelines.training.data_config import TrainingDataConfig
+from pipelines.training.samples import SampleMaker
 
 AIM_PER_SECOND = 20
 PLAIN = "without a scene"

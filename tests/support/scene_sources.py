@@ -8,7 +8,7 @@ from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, SceneSamplingConfig
 from pipelines.training.batches import SampleSource
 from pipelines.training.corpus import open_corpus
-from pipelines.training.samples import TrainingDataConfig
+from pipelines.training.data_config import TrainingDataConfig
 
 ROWS = "rows-000000.parquet"
 SAMPLING = SamplingConfig(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.masks.rle import encode
@@ -60,24 +61,9 @@ def write_prepared(
         keypoints = np.stack([frame.keypoints for frame in frames])
         keypoints[..., 2] /= 2
         row = {
-            "clip_id": f"clip-{index:03d}",
-            "uri": str(path),
-            "fingerprint": f"sha256:{index}",
-            "size_bytes": path.stat().st_size,
-            "width_px": size_px[1],
-            "height_px": size_px[0],
-            "fps": FPS,
-            "start_seconds": 0.0,
-            "num_frames": num_frames,
-            "frame_step": 1,
-            "work_width_px": size_px[1],
-            "work_height_px": size_px[0],
-            "frame_seconds": seconds,
+            **clip_row(path, clip_id=f"clip-{index:03d}", num_frames=num_frames, size_px=size_px),
             "keypoints": keypoints,
             "status": "ok" if index < num_clips - failed else "rejected",
-            "work_key": f"key-{index}",
-            "committed_at": 0,
-            "stage_keys": {"pose": "true"},
             "weights": {name: digest for stage in stages for name, digest in stage.weights().items()},
         }
         if scene:
@@ -92,6 +78,48 @@ def write_prepared(
         stage.close()
     ledger.compact()
     return folder / "prepared"
+
+
+def clip_row(path: Path, *, clip_id: str, num_frames: int, size_px: tuple[int, int]) -> dict[str, Any]:
+    """Columns of a prepared clip besides its signals: all of a video of `FPS` frames per second."""
+    return {
+        "clip_id": clip_id,
+        "uri": str(path),
+        "fingerprint": f"sha256:{path}",
+        "size_bytes": path.stat().st_size,
+        "width_px": size_px[1],
+        "height_px": size_px[0],
+        "fps": FPS,
+        "start_seconds": 0.0,
+        "num_frames": num_frames,
+        "frame_step": 1,
+        "work_width_px": size_px[1],
+        "work_height_px": size_px[0],
+        "frame_seconds": [number / FPS for number in range(num_frames)],
+        "status": "ok",
+        "work_key": f"key-{clip_id}",
+        "committed_at": 0,
+        "stage_keys": {"pose": "true"},
+    }
+
+
+def write_clips(
+    folder: Path, *, num_clips: int, num_frames: int = 12, size_px: tuple[int, int] = (64, 64), speed_px: float = 2.0
+) -> Path:
+    """Scenery as `zoetrope ingest` writes it: `num_clips` clips of stripes that fall, without a character."""
+    (folder / "scenery").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(num_clips):
+        path = folder / "scenery" / f"fall-{index}.mp4"
+        places = np.arange(size_px[0])[:, None, None] - speed_px * np.arange(num_frames)[:, None, None, None]
+        stripes = np.broadcast_to(np.sin((places + index) / 3) * 90 + 120, (num_frames, *size_px, 3))
+        write_h264(path, (frame.astype(np.uint8) for frame in stripes), fps=FPS)
+        rows.append(clip_row(path, clip_id=f"fall-{index:03d}", num_frames=num_frames, size_px=size_px))
+    (folder / "clips").mkdir()
+    pq.write_table(
+        pa.Table.from_pylist(rows, pa.schema(list(CLIP_COLUMNS.items()))), folder / "clips" / "rows-000000.parquet"
+    )
+    return folder / "clips"
 
 
 def _scene(frames: list[PuppetFrame], keypoints: NDArray[np.float32]) -> dict[str, Any]:

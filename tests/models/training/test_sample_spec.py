@@ -13,6 +13,7 @@ from models.training.recipe import SamplingConfig
 from models.training.sample_spec import (
     SPEC,
     ClipOrder,
+    MixedOrder,
     SampleSpec,
     covering_short_side,
     cut_frames,
@@ -34,6 +35,19 @@ def test_every_epoch_takes_every_clip_once_in_an_order_of_its_own() -> None:
     # Whatever was asked before.
     assert [ClipOrder(20, seed=3)[40 + place] for place in range(20)] == epochs[2]
     assert [ClipOrder(20, seed=4)[place] for place in range(20)] != epochs[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_the_samples_is_of_scenery(share: float) -> None:
+    order = MixedOrder(3, 2, seed=3, scenery_share=share)
+    clips = np.array([order[number] for number in range(3000)])
+    counts = np.bincount(clips, minlength=5) / 3000
+    assert np.allclose(counts, [(1 - share) / 3] * 3 + [share / 2] * 2, atol=0.02)
+    # The others are those of a run without scenery; every sample depends on its number only.
+    plain = ClipOrder(3, seed=3)
+    assert all(plain[number] == clip for number, clip in enumerate(clips.tolist()) if clip < 3)
+    assert MixedOrder(3, 2, seed=3, scenery_share=share)[2500] == clips[2500]
+    assert [MixedOrder(3, 0, seed=3, scenery_share=share)[n] for n in range(9)] == [plain[n] for n in range(9)]
 
 
 @given(

@@ -19,7 +19,8 @@ from models.training.recipe import SamplingConfig, TrainingRecipe
 from pipelines.engine.ledger import Ledger
 from pipelines.training.batches import SampleSource, local_batches, micro_batch_indices, ray_batches
 from pipelines.training.corpus import open_corpus
-from pipelines.training.samples import TrainingDataConfig, UnusableClipError
+from pipelines.training.data_config import TrainingDataConfig
+from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures
 from stages.io.storage import Storage
 
