@@ -10,6 +10,7 @@ from jobs.recipes import (
     animate_x,
     animate_x_puppets,
     x_dyna,
+    x_dyna_puppets,
 )
 from jobs.recipes.recipe import SystemRecipe
 
@@ -21,5 +22,6 @@ RECIPES: dict[str, SystemRecipe] = {
     "animate-anyone-puppets": animate_anyone_puppets.RECIPE,
     "animate-anyone-2-puppets": animate_anyone_2_puppets.RECIPE,
     "animate-x-puppets": animate_x_puppets.RECIPE,
+    "x-dyna-puppets": x_dyna_puppets.RECIPE,
 }
 """By the system's name. A new system is one line here."""

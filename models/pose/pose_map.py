@@ -59,6 +59,15 @@ PRESETS: Mapping[str, DrawingPreset] = MappingProxyType(
             hand_joint_radius_px=1,
             face_radius_px=1,
         ),
+        # "x-dyna" with strokes as thin as those of "embedded".
+        "embedded-no-head": DrawingPreset(
+            face=False,
+            eyes_and_ears=False,
+            limb_half_width_px=2,
+            joint_radius_px=2,
+            hand_line_width_px=1,
+            hand_joint_radius_px=1,
+        ),
     }
 )
 """Preset by name. Each published checkpoint requires the preset it was trained with."""

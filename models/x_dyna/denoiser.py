@@ -16,12 +16,12 @@ from models.x_dyna.network import XDyna
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kept:
-    """Residuals of the last window of a call. The second half of guidance may be in the next call."""
+    """Control of the last window of a call. The second half of guidance may be in the next call."""
 
     t: int
     window: tuple[int, ...]
     latents_CFHW: Tensor
-    maps: tuple[Tensor, ...]
+    control: ControlResiduals
 
     def is_of(self, t: int, window: tuple[int, ...], latents_CFHW: Tensor) -> bool:
         """Whether a ControlNet would compute the same again."""
@@ -54,24 +54,22 @@ class ClipDenoiser:
         )
         return predicted.to(latents_BCFHW.dtype)
 
-    def _control(self, latents_BCFHW: Tensor, t: int, windows: Windows) -> ControlResiduals | None:
-        """Residuals of every row, computed once for rows with the same window and latents."""
+    def _control(self, latents_BCFHW: Tensor, t: int, windows: Windows) -> ControlResiduals:
+        """Control of every row, computed once for rows with the same window and latents."""
         clips: list[_Kept] = [] if self._kept is None else [self._kept]
         rows = []
         for window, latents in zip(map(tuple, windows), latents_BCFHW, strict=True):
             found = next((n for n, clip in enumerate(clips) if clip.is_of(t, window, latents)), None)
             if found is None:
                 found = len(clips)
-                clips.append(_Kept(t=t, window=window, latents_CFHW=latents, maps=self._maps(latents, t, window)))
+                control = self._of_window(latents, t, window)
+                clips.append(_Kept(t=t, window=window, latents_CFHW=latents, control=control))
             rows.append(found)
         self._kept = clips[rows[-1]]
-        if not self._kept.maps:
-            return None
         used = sorted(set(rows))
-        maps = tuple(torch.cat(maps) for maps in zip(*(clips[n].maps for n in used), strict=True))
-        return ControlResiduals(maps=maps, rows=tuple(used.index(n) for n in rows))
+        return type(self._kept.control).of_windows([clips[n].control for n in used], tuple(used.index(n) for n in rows))
 
-    def _maps(self, latents_CFHW: Tensor, t: int, window: tuple[int, ...]) -> tuple[Tensor, ...]:
+    def _of_window(self, latents_CFHW: Tensor, t: int, window: tuple[int, ...]) -> ControlResiduals:
         images = self._network.control_images(self._pose, self._face, window, self._runs, latents_CFHW)
         t_B = torch.tensor([t], device=latents_CFHW.device)
-        return self._network.control_residuals(latents_CFHW[None], t_B, self._clip.text_tokens_1LD, images)
+        return self._network.control(self._clip, window, latents_CFHW[None], t_B, images)

@@ -57,9 +57,22 @@ class Denoiser(UNet):
     ) -> Tensor:
         """The prediction for every frame, also for the reference's, where it has no meaning."""
         num_frames = latents_BCFHW.shape[2]
+        hidden_NCHW = self.hidden(latents_BCFHW, t_B, conditions, control)
+        predicted: Tensor = self.conv_out(hidden_NCHW)
+        return predicted.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+    def hidden(
+        self,
+        latents_BCFHW: Tensor,
+        t_B: Tensor,
+        conditions: Sequence[ImageBlockConditions],
+        control: ControlResiduals | None,
+    ) -> Tensor:
+        """Input of the last convolution, (N, C, H, W)."""
+        num_frames = latents_BCFHW.shape[2]
         x = latents_BCFHW.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.forward_features(
-            self.conv_in(x),
+            self.first_features(x, control, num_frames),
             t_B.repeat_interleave(num_frames),
             conditions,
             control=control,
@@ -70,8 +83,17 @@ class Denoiser(UNet):
             if self.config.residual_norm == "pooled"
             else self.conv_norm_out(x)
         )
-        predicted: Tensor = self.conv_out(functional.silu(normed))
-        return predicted.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        return functional.silu(normed)
+
+    def first_features(
+        self,
+        x_NCHW: Tensor,
+        control: ControlResiduals | None,  # noqa: ARG002  (for subclasses)
+        num_frames: int,  # noqa: ARG002
+    ) -> Tensor:
+        """Output of the first convolution."""
+        features: Tensor = self.conv_in(x_NCHW)
+        return features
 
 
 class XDyna(nn.Module):
@@ -141,13 +163,26 @@ class XDyna(nn.Module):
             maps.append(residuals)
         return summed(maps)
 
+    def control(
+        self,
+        clips: ClipConditions,
+        frames: Sequence[int],  # noqa: ARG002  (for subclasses)
+        latents_BCFHW: Tensor,
+        t_B: Tensor,
+        images: tuple[Tensor | None, Tensor | None],
+        controls_B2: Tensor | None = None,
+    ) -> ControlResiduals:
+        """Residuals for some frames of the clips. Arguments as for `control_residuals`."""
+        maps = self.control_residuals(latents_BCFHW, t_B, clips.text_tokens_1LD, images, controls_B2)
+        return ControlResiduals(maps=maps)
+
     def predict(
         self,
         latents_BCFHW: Tensor,
         t_B: Tensor,
         reference_latents_BCHW: Tensor,
         conditions: Sequence[ImageBlockConditions],
-        control: ControlResiduals | None,
+        control: ControlResiduals,
     ) -> Tensor:
         """The prediction, of the shape of `latents_BCFHW`. The reference's latents may be of one row for all."""
         if self.config.appearance != "adapter":
@@ -167,11 +202,11 @@ class XDyna(nn.Module):
         frames = range(latents_BCFHW.shape[2])
         images = self.control_images(ControlPictures(clips.poses_BFHWC), face, frames, (True, True), latents_BCFHW)
         controls = torch.from_numpy(clips.controls_B2).to(latents_BCFHW.device)
-        maps = self.control_residuals(latents_BCFHW, t_B, clips.text_tokens_1LD, images, controls)
+        control = self.control(clips, frames, latents_BCFHW, t_B, images, controls)
         return self.predict(
             latents_BCFHW,
             t_B,
             clips.reference_latents_BCHW,
             self.block_conditions(clips, image),
-            ControlResiduals(maps=maps),
+            control,
         )

@@ -42,6 +42,7 @@ from models.common.unet.config import MambaConfig
 from models.puppets import render
 from models.puppets.solo import sample_figure
 from models.puppets.truth import truth_as_detections
+from models.sampling.config import ScheduleConfig
 from models.systems import find_model
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig, SceneSamplingConfig, TrainingRecipe
@@ -63,6 +64,7 @@ CONFIGS: Mapping[str, Any] = {
         X, reference="both", temporal=replace(X.temporal, mamba=MambaConfig(state=4, bidirectional=True))
     ),
     "x-dyna": tiny_x_dyna.TINY,
+    "x-dyna-puppets": replace(tiny_x_dyna.TINY, schedule=ScheduleConfig()),
 }
 """By the name of the model whose configuration is replaced."""
 

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.animate_anyone_2.conditions import ClipConditions, WindowConditions
 from models.animate_anyone_2.config import AnimateAnyone2Config
 from models.animate_anyone_2.network import AnimateAnyone2, Denoiser, by_clip
 from models.common.unet.transformer import BlockConditions
+from models.puppet_models.draft_blend import DraftWeight, blended
 from models.puppet_models.draft_features import DraftFeatures
 from models.puppet_models.scene_draft import SceneDraft
 from models.sampling.schedule import NoiseSchedule
-
-DRAFT_WEIGHT = 2.0
-"""Logit of the draft's weight in a network that has not learned it yet: a weight of 0.88."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +44,7 @@ class PuppetDenoiser(Denoiser):
     def __init__(self, config: AnimateAnyone2Config) -> None:
         super().__init__(config)
         self.schedule = NoiseSchedule(config.schedule)
-        self.draft_weight = nn.Conv2d(config.unet.widths[0], config.unet.out_channels, 3, padding=1)
-        nn.init.zeros_(self.draft_weight.weight)
-        assert self.draft_weight.bias is not None
-        nn.init.constant_(self.draft_weight.bias, DRAFT_WEIGHT)
+        self.draft_weight = DraftWeight(config.unet.widths[0], config.unet.out_channels)
 
     def forward(
         self,
@@ -64,10 +59,8 @@ class PuppetDenoiser(Denoiser):
         hidden_NCHW = self.hidden(latents_BCFHW, t_B, windows, reference)
         predicted, weight = (by_clip(conv(hidden_NCHW), num_frames) for conv in (self.conv_out, self.draft_weight))
         conditional_B = torch.tensor(windows.conditional, dtype=predicted.dtype, device=predicted.device)
-        weight = torch.sigmoid(weight) * conditional_B[:, None, None, None, None]
-        # The draft as a prediction: that of a sample without noise.
-        draft = self.schedule.target(windows.draft_BCFHW.float(), torch.zeros_like(windows.draft_BCFHW.float()), t_B)
-        return predicted + weight * (draft.to(predicted.dtype) - predicted)
+        weight = weight * conditional_B[:, None, None, None, None]
+        return blended(predicted, windows.draft_BCFHW, weight, t_B, self.schedule)
 
 
 class PuppetAnimateAnyone2(AnimateAnyone2):

@@ -51,6 +51,7 @@ UNTRAINED = {
     "unianimate": ("picture.",),
     "animate-x-puppets": (),
     "x-dyna": (),
+    "x-dyna-puppets": (),
 }
 """Parameters that a configuration does not use: published checkpoints have the layers of both forms of reference."""
 

@@ -1,0 +1,43 @@
+"""Recipe of the small X-Dyna, trained on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.cards.animation import CardText
+from jobs.recipes.recipe import SystemRecipe
+
+_RECIPE: Mapping[str, Any] = {
+    "steps": 1_500,
+    "batch_size": 4,
+    "ema_decay": 0.998,
+    "precision": "auto",
+    "optimizer": {"name": "muon", "learning_rate": 2e-3, "warmup_steps": 50, "decay": "cosine"},
+    # The noisiest steps decide where the character is.
+    "loss": {"noise_offset": 0.0, "snr_gamma": None, "timestep_shift": 4.0, "condition_dropout": 0.0},
+    "sampling": {
+        "height_px": 192,
+        "width_px": 144,
+        "num_frames": 8,
+        "sample_margin": 0,
+        "mirror_share": 0.5,
+        "scenery_share": 0.25,
+        "face_control": True,
+    },
+}
+
+
+def _defaults(stage: int, network: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001
+    return _RECIPE
+
+
+RECIPE = SystemRecipe(
+    defaults=_defaults,
+    card=CardText(
+        title="X-Dyna",
+        command="zoetrope train x-dyna-puppets",
+        corpus="puppet videos drawn by `zoetrope puppets --portraits` and `--scenery` (with `data.truth`, faces of "
+        "`twins`, and begun from the small Animate Anyone with `model.partial_start`, whose runs are listed too)",
+    ),
+)
