@@ -11,6 +11,7 @@ from models.animation.system import Model, System
 from models.puppet_models.animate_anyone.system import SYSTEM as ANIMATE_ANYONE_PUPPETS
 from models.puppet_models.animate_anyone_2.system import SYSTEM as ANIMATE_ANYONE_2_PUPPETS
 from models.puppet_models.animate_x.system import SYSTEM as ANIMATE_X_PUPPETS
+from models.x_dyna.system import SYSTEM as X_DYNA
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -18,6 +19,7 @@ SYSTEMS: dict[str, System] = {
         ANIMATE_ANYONE,
         ANIMATE_ANYONE_2,
         ANIMATE_X,
+        X_DYNA,
         ANIMATE_ANYONE_PUPPETS,
         ANIMATE_ANYONE_2_PUPPETS,
         ANIMATE_X_PUPPETS,

@@ -9,6 +9,7 @@ from jobs.recipes import (
     animate_anyone_puppets,
     animate_x,
     animate_x_puppets,
+    x_dyna,
 )
 from jobs.recipes.recipe import SystemRecipe
 
@@ -16,6 +17,7 @@ RECIPES: dict[str, SystemRecipe] = {
     "animate-anyone": animate_anyone.RECIPE,
     "animate-anyone-2": animate_anyone_2.RECIPE,
     "animate-x": animate_x.RECIPE,
+    "x-dyna": x_dyna.RECIPE,
     "animate-anyone-puppets": animate_anyone_puppets.RECIPE,
     "animate-anyone-2-puppets": animate_anyone_2_puppets.RECIPE,
     "animate-x-puppets": animate_x_puppets.RECIPE,

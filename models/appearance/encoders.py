@@ -15,9 +15,12 @@ from models.appearance.weights import (
     ANIMATE_X_CLIP,
     ANIMATE_X_VAE,
     CLIP,
+    IP_ADAPTER,
+    IP_ADAPTER_IMAGE_ENCODER,
     OPEN_CLIP,
     PUPPETS_IMAGE_ENCODER,
     PUPPETS_VAE,
+    SD_TEXT_ENCODER,
     SD_VAE,
 )
 from models.weights.entry import Hub, Weights
@@ -57,10 +60,10 @@ class Encoder(Generic[NetworkT]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncoderSet:
-    """VAE and image encoder of a system. `load` takes their paths, in the order of `weights`."""
+    """VAE and image encoder of a system, with what the latter needs. `load` takes the paths of `weights`, in order."""
 
     weights: tuple[Weights, ...]
-    load: Callable[[Path, Path], FrozenEncoders]
+    load: Callable[..., FrozenEncoders]
 
     @property
     def _ships(self) -> bool:
@@ -83,7 +86,7 @@ class EncoderSet:
         return [path for weights in self.weights for path in find(weights, folder).paths]
 
     def load_from(self, folder: Path | None) -> FrozenEncoders:
-        """Load both networks. Raises MissingWeightsError or CheckpointError."""
+        """Load the networks. Raises MissingWeightsError or CheckpointError."""
         return self.load(*self.paths(folder))
 
 
@@ -163,12 +166,23 @@ def _animate_x(vae_path: Path, open_clip_path: Path) -> FrozenEncoders:
     )
 
 
+def _x_dyna(vae_path: Path, image_encoder_path: Path, resampler_path: Path, text_path: Path) -> FrozenEncoders:
+    from models.appearance.ip_adapter import empty_text, load_ip_adapter_encoder
+
+    return FrozenEncoders(
+        vae=_sd_vae(vae_path),
+        image_encoder=load_ip_adapter_encoder(image_encoder_path, resampler_path),
+        text_tokens_1LD=empty_text(text_path),
+    )
+
+
 ENCODER_SETS: Mapping[str, EncoderSet] = MappingProxyType(
     {
         PUPPETS: _pair(VAES[PUPPETS], IMAGE_ENCODERS[PUPPETS]),
         "sd-1.5": _pair(VAES["sd-vae"], IMAGE_ENCODERS["clip"]),
         "sd-2.1": EncoderSet(weights=(ANIMATE_X_VAE, ANIMATE_X_CLIP), load=_animate_x),
+        "x-dyna": EncoderSet(weights=(SD_VAE, IP_ADAPTER_IMAGE_ENCODER, IP_ADAPTER, SD_TEXT_ENCODER), load=_x_dyna),
     }
 )
-"""Stable Diffusion 1.5's with CLIP ViT-L/14 (Animate Anyone), and Stable Diffusion 2.1's with OpenCLIP ViT-H/14
-(Animate-X, UniAnimate)."""
+"""Stable Diffusion 1.5's with CLIP ViT-L/14 (Animate Anyone) or with IP-Adapter-Plus and the text encoder (X-Dyna), and
+Stable Diffusion 2.1's with OpenCLIP ViT-H/14 (Animate-X, UniAnimate)."""

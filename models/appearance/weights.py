@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.weights.entry import MIT, OPENRAIL, OPENRAIL_2, File, Loader, Weights, folder, shipped
+from models.weights.entry import APACHE, MIT, OPENRAIL, OPENRAIL_2, File, Loader, Weights, folder, shipped
 
 _SHIPPED = "models/appearance/checkpoints"
 
@@ -71,4 +71,54 @@ ANIMATE_X_CLIP = Weights(
     loader=Loader.TORCH,
 )
 
-WEIGHTS = (PUPPETS_VAE, PUPPETS_IMAGE_ENCODER, CLIP, OPEN_CLIP, SD_VAE, ANIMATE_X_VAE, ANIMATE_X_CLIP)
+IP_ADAPTER_IMAGE_ENCODER = folder(
+    "ip-adapter-image-encoder",
+    "IP-Adapter",
+    "image features",
+    "h94/IP-Adapter",
+    licence=APACHE,
+    commercial_use=True,
+    weights=File(
+        name="models/image_encoder/model.safetensors",
+        size_bytes=2_528_373_448,
+        sha256="6ca9667da1ca9e0b0f75e46bb030f7e011f44f86cbfb8d5a36590fcd7507b030",
+    ),
+)
+IP_ADAPTER = Weights(
+    name="ip-adapter-plus",
+    system="IP-Adapter",
+    part="image tokens",
+    repository="h94/IP-Adapter",
+    files=(
+        File(
+            name="models/ip-adapter-plus_sd15.safetensors",
+            size_bytes=98_200_000,
+            sha256="a1c250be40455cc61a43da1201ec3f1edaea71214865fb47f57927e06cbe4996",
+        ),
+    ),
+    licence=APACHE,
+    commercial_use=True,
+    loader=Loader.SAFETENSORS,
+)
+SD_TEXT_ENCODER = folder(
+    "sd-1.5-text-encoder",
+    "Stable Diffusion 1.5",
+    "text encoder",
+    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    licence=OPENRAIL,
+    commercial_use=True,
+    weights=File(name="text_encoder/model.safetensors", size_bytes=492_000_000),
+)
+
+WEIGHTS = (
+    PUPPETS_VAE,
+    PUPPETS_IMAGE_ENCODER,
+    CLIP,
+    OPEN_CLIP,
+    SD_VAE,
+    ANIMATE_X_VAE,
+    ANIMATE_X_CLIP,
+    IP_ADAPTER_IMAGE_ENCODER,
+    IP_ADAPTER,
+    SD_TEXT_ENCODER,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ class ResolvedWeights:
 
     @property
     def path(self) -> Path:
-        """Path for the loader: the file if there is only one, else the folder of the files."""
-        return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent
+        """Path for the loader: the file if there is only one, else the innermost folder of all files."""
+        if len(self.paths) == 1:
+            return self.paths[0]
+        return Path(os.path.commonpath([path.parent for path in self.paths]))
 
     def digests(self) -> dict[str, str]:
         """Digest `sha256:…` of every file, by `name/file`."""

@@ -11,6 +11,11 @@ from models.sampling.config import ScheduleConfig, WindowConfig
 Appearance = Literal["adapter", "reference_net", "ip_adapter"]
 FaceForm = Literal["patches", "landmarks"]
 
+UNET_FILE = "unet/unet-checkpoint-epoch-5.ckpt"
+POSE_FILE = "controlnet/controlnet-checkpoint-epoch-5.ckpt"
+FACE_FILE = "controlnet_face/controlnet-face-checkpoint-epoch-2.ckpt"
+"""Published files, in the publisher's repository."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class XDynaConfig:

@@ -72,6 +72,6 @@ class ClipDenoiser:
         return ControlResiduals(maps=maps, rows=tuple(used.index(n) for n in rows))
 
     def _maps(self, latents_CFHW: Tensor, t: int, window: tuple[int, ...]) -> tuple[Tensor, ...]:
-        images = self._network.control_images(self._pose, self._face, window, self._runs)
+        images = self._network.control_images(self._pose, self._face, window, self._runs, latents_CFHW)
         t_B = torch.tensor([t], device=latents_CFHW.device)
         return self._network.control_residuals(latents_CFHW[None], t_B, self._clip.text_tokens_1LD, images)

@@ -102,13 +102,17 @@ class XDyna(nn.Module):
         return self.denoiser.image_conditions(clips.text_tokens_1LD, image_RLD, reference)
 
     def control_images(
-        self, pose: ControlPictures, face: ControlPictures | None, frames: Sequence[int], runs: Sequence[bool]
+        self,
+        pose: ControlPictures,
+        face: ControlPictures | None,
+        frames: Sequence[int],
+        runs: Sequence[bool],
+        like: Tensor,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Control images (B, n, 3, H, W) and (B, n, 6, H, W) of some frames; None for a ControlNet that does not run.
 
-        `runs`: whether the body and the face control.
+        `runs`: whether the body and the face control. `like`: of their device and dtype.
         """
-        like = self.pose_control.conv_in.weight
         drawings = pose.images(frames, device=like.device, dtype=like.dtype) if runs[BODY] else None
         if not (runs[FACE] and self.runs_face) or face is None:
             return drawings, None
@@ -161,7 +165,7 @@ class XDyna(nn.Module):
         image = torch.where(conditional_B[:, None, None], clips.image_tokens_BLD, clips.blank_tokens_1LD)
         face = None if clips.face_BFHWC is None else ControlPictures(clips.face_BFHWC)
         frames = range(latents_BCFHW.shape[2])
-        images = self.control_images(ControlPictures(clips.poses_BFHWC), face, frames, (True, True))
+        images = self.control_images(ControlPictures(clips.poses_BFHWC), face, frames, (True, True), latents_BCFHW)
         controls = torch.from_numpy(clips.controls_B2).to(latents_BCFHW.device)
         maps = self.control_residuals(latents_BCFHW, t_B, clips.text_tokens_1LD, images, controls)
         return self.predict(

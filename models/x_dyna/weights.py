@@ -8,12 +8,8 @@ import torch
 
 from models.common.checkpoint import fill, read_tensors
 from models.common.unet.motion_keys import renamed_motion_keys
-from models.x_dyna.config import XDynaConfig
+from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE, XDynaConfig
 from models.x_dyna.network import XDyna
-
-UNET_FILE = "unet/unet-checkpoint-epoch-5.ckpt"
-POSE_FILE = "controlnet/controlnet-checkpoint-epoch-5.ckpt"
-FACE_FILE = "controlnet_face/controlnet-face-checkpoint-epoch-2.ckpt"
 
 
 def load_published(folder: Path, config: XDynaConfig) -> XDyna:

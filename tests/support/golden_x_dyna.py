@@ -12,8 +12,7 @@ from torch import Tensor
 
 from models.appearance.ip_adapter import Resampler, ResamplerConfig, load_resampler
 from models.x_dyna.conditions import ClipConditions
-from models.x_dyna.config import XDynaConfig
-from models.x_dyna.weights import FACE_FILE, POSE_FILE, UNET_FILE
+from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE, XDynaConfig
 
 RESAMPLER_FILE = "ip-adapter-plus_sd15.bin"
 

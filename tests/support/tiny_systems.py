@@ -11,6 +11,7 @@ import numpy as np
 import tiny_animate_anyone
 import tiny_animate_anyone_2
 import tiny_animate_x
+import tiny_x_dyna
 import torch
 from numpy.typing import NDArray
 from stand_in_networks import fill_zeros
@@ -19,8 +20,10 @@ from torch import nn
 from models.animation.animator import AnimationInputs, Animator
 from models.animation.signals import (
     AGNOSTIC_MASK,
+    CONTROLS,
     DRIVING_FRAMES,
     DRIVING_KEYPOINTS,
+    FACE_CONTROL,
     OBJECT_FRAMES,
     OBJECT_MASK,
     POSE_KEYPOINTS,
@@ -59,6 +62,7 @@ CONFIGS: Mapping[str, Any] = {
     "animate-x-puppets": replace(
         X, reference="both", temporal=replace(X.temporal, mamba=MambaConfig(state=4, bidirectional=True))
     ),
+    "x-dyna": tiny_x_dyna.TINY,
 }
 """By the name of the model whose configuration is replaced."""
 
@@ -153,6 +157,15 @@ def scene_signals(targets: NDArray[np.int64] | slice) -> dict[str, NDArray[Any]]
     }
 
 
+def face_control(targets: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+    """A box at the head, and a smaller one in it, for frames of the puppet's clip."""
+    frames = puppet()[0][targets]
+    control = np.zeros((*frames.shape[:-1], 6), np.uint8)
+    control[..., 12:20, 28:36, :3] = frames[..., 12:20, 28:36, :]
+    control[..., 8:24, 24:40, 3:] = frames[..., 8:24, 24:40, :]
+    return control
+
+
 def skeletons(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stand-ins for skeleton drawings: negatives of the frames, without blue."""
     drawings = 255 - frames
@@ -177,7 +190,12 @@ def sample_batch(num_frames: int, samples: tuple[int, ...] = (0, 1)) -> SampleBa
         target_frames_BF=targets,
         reference_frames_B=np.zeros(rows, np.int64),
         mirrored_B=np.zeros(rows, bool),
-        signals={**_stacked(targets), REFERENCE_MASK: _reference_mask()[None].repeat(rows, 0)},
+        signals={
+            **_stacked(targets),
+            REFERENCE_MASK: _reference_mask()[None].repeat(rows, 0),
+            FACE_CONTROL: face_control(targets),
+            CONTROLS: np.ones((rows, 2), bool),
+        },
     )
 
 
@@ -207,6 +225,8 @@ def request(num_frames: int = NUM_FRAMES, **changes: Any) -> AnimationInputs:
             DRIVING_FRAMES: frames[targets],
             DRIVING_KEYPOINTS: keypoints[targets],
             REFERENCE_MASK: _reference_mask(),
+            FACE_CONTROL: face_control(targets),
+            CONTROLS: np.ones(2, bool),
             **scene_signals(targets),
         },
     )

@@ -28,6 +28,7 @@ from tiny_systems import (
 from torch import Tensor, nn
 
 from models.animation.animator import Animation, AnimationInputs, Animator, RequestEncoder
+from models.animation.signals import PER_CLIP_SIGNALS
 from models.animation.system import Model
 from models.animation.task import BatchEncoder, sample_clip
 from models.common.memory import MemoryPlan
@@ -49,6 +50,7 @@ UNTRAINED = {
     "animate-x": ("reference_pose.", "reference_latents."),
     "unianimate": ("picture.",),
     "animate-x-puppets": (),
+    "x-dyna": (),
 }
 """Parameters that a configuration does not use: published checkpoints have the layers of both forms of reference."""
 
@@ -206,7 +208,7 @@ def test_missing_and_short_signals_are_named(name: str) -> None:
         signals = {key: value for key, value in inputs.signals.items() if key != signal}
         with pytest.raises(ValueError, match=rf"{name} reads the signals \['{signal}'\], got "):
             animator.animate(replace(inputs, signals=signals))
-        if signal.startswith("reference"):
+        if signal in PER_CLIP_SIGNALS:
             continue
         with pytest.raises(ValueError, match=f"{name}: 3 skeleton drawings go with as many {signal}, got 2"):
             animator.animate(replace(inputs, signals={**inputs.signals, signal: inputs.signals[signal][:2]}))
@@ -230,8 +232,8 @@ def test_pictures_of_odd_or_different_sizes_are_refused(model: Model, changes: d
 
 def conditions_for_training(model: Model, network: nn.Module, batch: SampleBatch) -> Any:
     encoders = new_encoders()
-    latents, embeds = (Encodings(encode, device=CPU) for encode in (encoders.vae.encode, encoders.image_encoder))
-    encoder = BatchEncoder(batch, encoders, latents, embeds, device=CPU)
+    encoded = (encoders.vae.encode, encoders.image_encoder, encoders.image_encoder.tokens)
+    encoder = BatchEncoder(batch, encoders, *(Encodings(encode, device=CPU) for encode in encoded), device=CPU)
     return model.system.implementation().conditions(sample_clip(batch), encoder, network)
 
 

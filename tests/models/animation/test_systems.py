@@ -14,7 +14,9 @@ import pytest
 from jobs.recipes.table import RECIPES
 from models.animation.signals import (
     BASE_SIGNALS,
+    CONTROLS,
     DRIVING_FRAMES,
+    FACE_CONTROL,
     REFERENCE_MASK,
     SCENE_SIGNALS,
     Signal,
@@ -122,7 +124,7 @@ def test_a_digest_depends_on_every_file_but_not_on_its_place(model: Model, tmp_p
 def test_a_variant_refers_to_entries_that_exist(model: Model) -> None:
     variant, system = model.variant, model.system
     assert all(CATALOGUE[weights.name] == weights for weights in model.weights)
-    provided = BASE_SIGNALS | SCENE_SIGNALS | {REFERENCE_MASK}
+    provided = BASE_SIGNALS | SCENE_SIGNALS | {REFERENCE_MASK, FACE_CONTROL, CONTROLS}
     assert variant.needs <= provided | system.signals.keys()
     assert variant.encoders in ENCODER_SETS
     assert variant.config.pose_preset in PRESETS

@@ -155,3 +155,13 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="but its header declares"):
         find(SAM2, tmp_path).verify()
+
+
+def test_the_path_of_files_in_several_folders_is_the_folder_of_all(tmp_path: Path) -> None:
+    files = (File(name="parts/unet/a.ckpt"), File(name="parts/control/b.ckpt"))
+    weights = dataclasses.replace(SAM2, files=files)
+    for file in files:
+        path = place(weights, file, tmp_path)
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert find(weights, tmp_path).path == tmp_path / weights.repository / "parts"

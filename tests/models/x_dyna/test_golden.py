@@ -86,7 +86,7 @@ class GoldenDenoiser:
                 x_BCFHW[[place]],
                 t_B[:1],
                 self.text[[row]],
-                self.network.control_images(*self.pictures, windows[place], (True, True)),
+                self.network.control_images(*self.pictures, windows[place], (True, True), x_BCFHW),
             )
             for place, row in enumerate(rows)
         ]
