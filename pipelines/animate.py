@@ -16,6 +16,7 @@ from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.driving_depth import DrivingDepthStage
 from stages.animate.driving_mask import DrivingMaskStage
 from stages.animate.driving_objects import DrivingObjectsStage
+from stages.animate.face_crops import FaceCropsConfig, FaceCropsStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
 from stages.animate.reference import ReferenceConfig, ReferenceStage
@@ -75,6 +76,7 @@ STAGE_NAMES = tuple(
         ReferenceCropStage,
         SkeletonStage,
         SceneStage,
+        FaceCropsStage,
         SignalsStage,
         AnimateStage,
         PublishAnimationStage,
@@ -143,6 +145,7 @@ def steps(
         ReferenceCropStage(ReferenceCropConfig()),
         SkeletonStage(config.skeleton),
         SceneStage(SceneConfig()),
+        FaceCropsStage(FaceCropsConfig()),
         SignalsStage(SignalsConfig(), signals),
         AnimateStage(animate, models, storage if publish_progress else None),
         PublishAnimationStage(config.publish, storage, config.driving.decode),

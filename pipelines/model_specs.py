@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from models.animation.signals import FACE_CONTROL
 from models.animation.system import SIZE_MULTIPLE, Model
 from models.systems import UnknownModelError, find_model, model_names
 from models.weights.resolve import MissingWeightsError
@@ -25,6 +26,7 @@ class ModelSpec:
     short_side_px: int | None = None
     signals: tuple[str, ...] = ()
     keeps_scene: bool = False
+    face_form: str | None = None
     reason: Reason | None = None
     message: str | None = None
 
@@ -36,6 +38,7 @@ class ModelSpec:
             "short_side_px": self.short_side_px,
             "signals": list(self.signals),
             "keeps_scene": self.keeps_scene,
+            "face_form": self.face_form,
             "reason": self.reason,
             "message": self.message,
         }
@@ -66,6 +69,13 @@ def model_spec(model: Model, weights: str | None) -> ModelSpec:
         short_side_px=variant.short_side_px,
         signals=tuple(sorted(variant.needs)),
         keeps_scene=variant.keeps_scene,
+        face_form=_face_form(model),
         reason=reason,
         message=message,
     )
+
+
+def _face_form(model: Model) -> str | None:
+    """Form of the face that the model reads; None if it reads none."""
+    variant = model.variant
+    return getattr(variant.config, "face_form", "patches") if FACE_CONTROL in variant.needs else None

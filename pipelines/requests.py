@@ -40,6 +40,7 @@ class RequestDefaults:
     guidance_scale: float | None = None
     width_px: int | None = None
     height_px: int | None = None
+    controls: str | None = None
 
 
 def requests_manifest(url: str) -> Manifest:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     MISSING_WEIGHTS = "MissingWeights"
     NO_PROMPT = "NoPrompt"
     OBJECT_NOT_VISIBLE = "ObjectNotVisible"
+    NO_FACE = "NoFace"
     # the source
     NOT_FOUND = "NotFound"
     NOT_ALLOWED = "NotAllowed"

@@ -9,6 +9,7 @@ import typer
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
+    Controls,
     Download,
     Guidance,
     Json,
@@ -43,6 +44,7 @@ def pair(
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
+    controls: Controls = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most N pairs, a fixed sample.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +54,7 @@ def pair(
     if len(references) < 2:
         raise typer.BadParameter("expected pictures, followed by the clips", param_hint="REFERENCES... CLIPS")
     *pictures, clips = references
-    settings = _request_settings(None, seed, steps, guidance, size)
+    settings = _request_settings(None, seed, steps, guidance, size, controls)
     finish(
         lambda console: run(pictures, clips, out, settings=settings, models=model or (), limit=limit, console=console),
         as_json,
@@ -76,6 +78,7 @@ def animate(
     steps: Steps = None,
     guidance: Guidance = None,
     size: Size = None,
+    controls: Controls = None,
     keep_audio: Annotated[
         bool | None,
         typer.Option(
@@ -92,7 +95,7 @@ def animate(
 ) -> None:
     """Animate pictures with the motion of videos. Run again, it does what is missing or stale.
 
-    Model, seed, steps, guidance and size apply to requests that leave them empty.
+    Model, seed, steps, guidance, size and controls apply to requests that leave them empty.
     """
     from jobs.engine import config as configuration
     from jobs.verbs.animate import animate as run
@@ -110,7 +113,7 @@ def animate(
             requests=requests,
             reference=reference,
             driving=driving,
-            defaults=_request_settings(model, seed, steps, guidance, size),
+            defaults=_request_settings(model, seed, steps, guidance, size, controls),
             config=loaded,
             options=options,
             console=console,
@@ -120,10 +123,15 @@ def animate(
 
 
 def _request_settings(
-    model: str | None, seed: int | None, steps: int | None, guidance: float | None, size: tuple[int, int] | None
+    model: str | None,
+    seed: int | None,
+    steps: int | None,
+    guidance: float | None,
+    size: tuple[int, int] | None,
+    controls: str | None,
 ) -> dict[str, Any]:
     """Request columns set by the options."""
     width, height = size or (None, None)
     values = {"model": model, "seed": seed, "num_steps": steps, "guidance_scale": guidance}
-    values |= {"width_px": width, "height_px": height}
+    values |= {"width_px": width, "height_px": height, "controls": controls}
     return {name: value for name, value in values.items() if value is not None}

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -61,6 +61,14 @@ Size = Annotated[
     tuple[int, int] | None,
     typer.Option(
         "--size", metavar="WIDTH HEIGHT", help="Video size in pixels [the model's, with the picture's aspect ratio]."
+    ),
+]
+
+Controls = Annotated[
+    Literal["body", "face", "both"] | None,
+    typer.Option(
+        "--controls",
+        help="What the driving video controls, for models that read its face [both, where it shows a face].",
     ),
 ]
 

@@ -17,22 +17,25 @@ log = logging.getLogger(__name__)
 MAX_VIDEO_BYTES = 3 * 2**20
 """Maximum size of a video in a report, in bytes. Limits the size of the page."""
 _CANDIDATES_PER_VIDEO = 4
+_MAX_RUNS = 4
 
 _COLUMNS = (
     *("request_id", "model", "seed", "num_steps", "guidance_scale", "retarget_rule", "fallbacks", "device"),
     *("video_width_px", "video_height_px", "num_frames", "fps", "has_audio", "video_uri", "side_by_side_uri"),
     *("reference_uri", "driving_uri", "clip_id", "seconds_by_stage"),
     *("placement_rule", "character_scale", "offset_x", "offset_y", "kept_objects", "frames_without_character"),
+    *("applied_controls", "face_rule", "face_height_px", "frames_without_face", "face_lost", "face_strip_uri"),
 )
 """Datasets of earlier versions lack some of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownVideo:
-    """Side-by-side video of one animation, with facts about it."""
+    """Side-by-side video of one animation, with facts about it. `face_webp`: the face control, where there is one."""
 
     request_id: str
     mp4: bytes
+    face_webp: bytes | None = None
     facts: tuple[tuple[str, str], ...]
 
 
@@ -55,12 +58,14 @@ def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
         row: dict[str, Any] = {**dict.fromkeys(_COLUMNS), **dict(zip(columns, values, strict=True))}
         try:
             mp4 = ledger.storage.read(row["side_by_side_uri"])
+            strip = row["face_strip_uri"]
+            face = None if strip is None else ledger.storage.read(strip)
         except OSError as error:  # deleted since
             log.warning("no video of request %s: %s", row["request_id"], error)
             continue
         if len(mp4) > MAX_VIDEO_BYTES:
             continue
-        shown.append(ShownVideo(request_id=row["request_id"], mp4=mp4, facts=_facts(row)))
+        shown.append(ShownVideo(request_id=row["request_id"], mp4=mp4, face_webp=face, facts=_facts(row)))
         if len(shown) == count:
             break
     return sorted(shown, key=lambda video: video.request_id)
@@ -79,6 +84,13 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("placed by", _placement(row)),
         ("objects kept", ", ".join(row["kept_objects"] or [])),
         ("frames without the character", row["frames_without_character"] or None),
+        ("controlled by", row["applied_controls"]),
+        ("face", row["face_rule"]),
+        (
+            "driving face",
+            None if row["face_height_px"] is None else f"{row['face_height_px']:.0f} px high",
+        ),
+        ("frames without a face", _lost_faces(row)),
         ("device", row["device"]),
         ("animate time", f"{seconds['animate']:.3g} s" if "animate" in seconds else None),
         ("fallbacks for memory", ", ".join(row["fallbacks"] or [])),
@@ -96,3 +108,14 @@ def _placement(row: dict[str, Any]) -> str | None:
     scale, x, y = row["character_scale"], row["offset_x"] or 0.0, row["offset_y"] or 0.0
     size = "" if scale is None else f", {scale:g} times as large"
     return f"{row['placement_rule']}{size}" + (f", moved by {x:g}, {y:g}" if x or y else "")
+
+
+def _lost_faces(row: dict[str, Any]) -> str | None:
+    if not row["frames_without_face"]:
+        return None
+    runs = [
+        f"{run['start_frame']} to {run['start_frame'] + run['num_frames'] - 1} ({run['reason']})"
+        for run in row["face_lost"]
+    ]
+    more = "" if len(runs) <= _MAX_RUNS else f" and {len(runs) - _MAX_RUNS} more"
+    return f"{row['frames_without_face']}: {', '.join(runs[:_MAX_RUNS])}{more}"

@@ -129,7 +129,7 @@ def _warped(frame_HWC: NDArray[np.uint8], matrix: NDArray[np.float64], area: Rec
 
 
 def _shrunk(frame_HWC: NDArray[np.uint8], matrix: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The frame averaged to about the scale of the matrix, which bilinear sampling would alias, and the matrix of it."""
+    """The frame reduced to the scale of the matrix, so that bilinear sampling does not alias, and its own matrix."""
     scale = float(np.hypot(*matrix[:, 0]))
     if scale > 0.7:
         return frame_HWC, matrix

@@ -71,7 +71,7 @@ class Denoiser(UNet):
             else self.conv_norm_out(x)
         )
         predicted: Tensor = self.conv_out(functional.silu(normed))
-        return predicted.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        return predicted.reshape(-1, num_frames, *predicted.shape[1:]).transpose(1, 2)
 
 
 class XDyna(nn.Module):

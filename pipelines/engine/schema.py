@@ -108,6 +108,7 @@ REQUEST_COLUMNS: dict[str, pa.DataType] = {
     "offset_y": pa.float64(),
     "paste_back": pa.bool_(),
     "long_video": pa.string(),
+    "controls": pa.string(),
 }
 
 DRIVING_CLIP = pa.struct(
@@ -127,6 +128,7 @@ MODEL_SPEC = pa.struct(
         ("short_side_px", pa.int32()),
         ("signals", pa.list_(pa.string())),
         ("keeps_scene", pa.bool_()),
+        ("face_form", pa.string()),
         ("reason", pa.string()),
         ("message", pa.string()),
     ]
@@ -165,6 +167,14 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "placement_rule": pa.string(),
     "frames_without_character": pa.int32(),
     "kept_objects": pa.list_(pa.string()),
+    "applied_controls": pa.string(),
+    "face_rule": pa.string(),
+    "face_height_px": pa.float32(),
+    "frames_without_face": pa.int32(),
+    "face_lost": pa.list_(
+        pa.struct([("start_frame", pa.int32()), ("num_frames", pa.int32()), ("reason", pa.string())])
+    ),
+    "face_strip_uri": pa.string(),
     "fallbacks": pa.list_(pa.string()),
     "device": pa.string(),
 }

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from models.animation.signals import FACE_CONTROL
 from stages.base import Row, Stage
 from stages.io.clip_reader import ClipReader, DecodeConfig
 from stages.outcome import BadRow, Reason
@@ -42,13 +43,15 @@ class DrivingConfig:
 class DrivingStage(Stage[DrivingConfig]):
     """Decodes a part of a video, or a prepared clip: `driving_frames`, (T, H, W, 3) uint8 RGB.
 
-    Their size is that of the settings; for a model that keeps the scene, at least that of its output.
+    Their size is that of the settings; for a model that keeps the scene or reads the driving face, at least that of its
+    output.
 
     Frame i is the one displayed i / fps seconds after the start, so that an animation at `fps` keeps the timing of the
     video, even with a variable frame rate.
     """
 
     name = "driving"
+    version = 2  # no larger than the output where both of its sides are given
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_uri", "clip", "start_seconds", "duration_seconds"),
@@ -86,8 +89,10 @@ class DrivingStage(Stage[DrivingConfig]):
                 f"the driving part has {clip['num_frames']} frames, {self.config.max_frames} are allowed; give "
                 "duration_seconds, lower driving.max_fps, or raise driving.max_frames",
             )
-        keeps_scene = row["model_spec"]["keeps_scene"]
-        decoded = self.reader.frames(clip, short_side_px=self._short_side_px(row) if keeps_scene else None)
+        spec = row["model_spec"]
+        keeps_scene = spec["keeps_scene"]
+        shows_frames = keeps_scene or FACE_CONTROL in spec["signals"]
+        decoded = self.reader.frames(clip, short_side_px=self._short_side_px(row) if shows_frames else None)
         keep_audio = keeps_scene if self.config.keep_audio is None else self.config.keep_audio
         audio = self.reader.audio(clip) if keep_audio else None
         return {
@@ -104,8 +109,10 @@ class DrivingStage(Stage[DrivingConfig]):
         }
 
     def _short_side_px(self, row: Row) -> int:
-        sides: list[int | None] = [row["model_spec"]["short_side_px"], row["width_px"], row["height_px"]]
-        return max(self.config.decode.short_side_px, *(side for side in sides if side is not None))
+        width, height = row["width_px"], row["height_px"]
+        # One side alone may be either of the two; the other follows from an aspect ratio that is not known yet.
+        asked = min(width, height) if width and height else width or height or row["model_spec"]["short_side_px"]
+        return max(self.config.decode.short_side_px, asked)
 
     def close(self) -> None:
         """Close the reader."""

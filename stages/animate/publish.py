@@ -10,6 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +54,8 @@ class PublishAnimationConfig:
 class PublishAnimationStage(Stage[PublishAnimationConfig]):
     """Writes two H.264 files, checked before they are published; their names contain the work key of the row.
 
-    `video_uri` and `side_by_side_uri` are relative to the folder of the dataset. For a model that keeps the scene, the
+    A third file is a picture of the face control, for rows that have one. `video_uri`, `side_by_side_uri` and
+    `face_strip_uri` are relative to the folder of the dataset. For a model that keeps the scene, the
     video has the size of the driving video; with `paste_back` (default), its pixels outside the neighbourhood of the
     character are the driving video's.
 
@@ -67,11 +69,11 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         {
             *("request_id", "work_key", "animation_frames", "reference_image", "reference_keypoints", "fps"),
             *("driving_frames", "driving_keypoints", "driving_audio", "driving_part", "frame_seconds", "model_spec"),
-            *("paste_back", "agnostic_mask", "object_mask", "reference_mask", "skeleton_keypoints"),
+            *("paste_back", "agnostic_mask", "object_mask", "reference_mask", "skeleton_keypoints", "face_strip"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset(
-        {"video_uri", "side_by_side_uri", "video_bytes", "video_width_px", "video_height_px"}
+        {"video_uri", "side_by_side_uri", "face_strip_uri", "video_bytes", "video_width_px", "video_height_px"}
     )
 
     def __init__(self, config: PublishAnimationConfig, storage: Storage, decode: DecodeConfig) -> None:
@@ -84,7 +86,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         self.reader = ClipReader(self.decode)
 
     def process(self, row: Row) -> Row:
-        """`video_uri`, `side_by_side_uri`, `video_bytes` and the size of the video.
+        """`video_uri`, `side_by_side_uri`, `face_strip_uri`, `video_bytes` and the size of the video.
 
         Raises:
             BadRow: SourceChanged, or a reason of the decoder, where the driving video is read again.
@@ -119,6 +121,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         return {
             "video_uri": f"{name}.mp4",
             "side_by_side_uri": f"{name}.side-by-side.mp4",
+            "face_strip_uri": self._publish_strip(f"{name}.face.webp", row["face_strip"]),
             "video_bytes": num_bytes,
             "video_width_px": first.shape[1],
             "video_height_px": first.shape[0],
@@ -152,13 +155,33 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
                 count = write_h264(path, chain([first], rest), fps=fps, crf=crf, preset=preset, audio=audio)
                 check_h264(path, num_frames=count, size_px=first.shape[:2], has_audio=audio is not None)
                 data = path.read_bytes()
+        except OSError as error:
+            raise _refused(error) from error
+        self._store(name, data)
+        return len(data)
+
+    def _publish_strip(self, name: str, strip_HWC: NDArray[np.uint8] | None) -> str | None:
+        """Encode and publish a picture; returns its name, None without a picture."""
+        if strip_HWC is None:
+            return None
+        done, data = cv2.imencode(".webp", strip_HWC[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])
+        if not done:
+            raise RuntimeError(f"OpenCV could not code a picture of shape {strip_HWC.shape} as WebP")
+        self._store(name, data.tobytes())
+        return name
+
+    def _store(self, name: str, data: bytes) -> None:
+        try:
             self.storage.publish(name, data)
         except OSError as error:
-            # Not an error of the row: only writing its output failed.
-            code = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise OutputRefusedError(f"{code}: {error}") from error
-        return len(data)
+            raise _refused(error) from error
 
     def _panel_height_px(self, height_px: int) -> int:
         bounded = min(max(height_px, self.config.min_side_by_side_px), self.config.max_side_by_side_px)
         return bounded // 2 * 2
+
+
+def _refused(error: OSError) -> OutputRefusedError:
+    # Not an error of the row: only writing its output failed.
+    code = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return OutputRefusedError(f"{code}: {error}")

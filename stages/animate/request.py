@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from models.animation.signals import FACE_CONTROL
 from models.pose.retarget import RULES
 from stages.animate.driving_objects import OBJECT_SIGNALS
+from stages.animate.face_crops import CONTROLS
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason, Status
 
@@ -36,6 +38,7 @@ class RequestStage(Stage[RequestConfig]):
             *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
             *("model", "model_spec", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
             *("retarget", "keep_objects", "character_scale", "offset_x", "offset_y", "paste_back", "long_video"),
+            "controls",
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset()
@@ -52,6 +55,7 @@ class RequestStage(Stage[RequestConfig]):
         if row["retarget"] is not None and row["retarget"] not in RULES:
             raise _invalid(f"retarget is {row['retarget'][:60]!r}, expected one of {', '.join(RULES)}")
         _check_scene(row)
+        _check_controls(row)
         self._check_size(row)
         return {}
 
@@ -131,6 +135,14 @@ def _check_scene(row: Row) -> None:
     for name in ("offset_x", "offset_y"):
         if row[name] is not None and not -1 <= row[name] <= 1:
             raise _invalid(f"{name} is {row[name]}, expected a share of the frame, -1 to 1")
+
+
+def _check_controls(row: Row) -> None:
+    controls = row["controls"]
+    if controls not in (None, *CONTROLS):
+        raise _invalid(f"controls is {controls[:60]!r}, expected one of {', '.join(CONTROLS)}")
+    if controls in ("face", "both") and FACE_CONTROL not in row["model_spec"]["signals"]:
+        raise _invalid(f"controls is {controls}, but {row['model']} reads no face; its body follows the driving video")
 
 
 def _invalid(message: str) -> BadRow:

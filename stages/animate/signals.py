@@ -10,8 +10,10 @@ import numpy as np
 
 from models.animation.signals import (
     AGNOSTIC_MASK,
+    CONTROLS,
     DRIVING_FRAMES,
     DRIVING_KEYPOINTS,
+    FACE_CONTROL,
     OBJECT_FRAMES,
     OBJECT_MASK,
     POSE_KEYPOINTS,
@@ -47,7 +49,7 @@ class SignalsStage(Stage[SignalsConfig]):
         {
             *("reference_keypoints", "skeleton_keypoints", "driving_frames", "driving_keypoints", "model_spec"),
             *("canvas_width_px", "canvas_height_px", "reference_mask", "driving_joint_depths"),
-            *("scene_frames", "agnostic_mask", "object_mask"),
+            *("scene_frames", "agnostic_mask", "object_mask", "face_control", "applied_controls"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"signals"})
@@ -81,6 +83,10 @@ class SignalsStage(Stage[SignalsConfig]):
             )
         if spec["keeps_scene"]:
             base |= _scene_signals(row, needs, size_px)
+        if FACE_CONTROL in needs:
+            applied = row["applied_controls"]
+            base[FACE_CONTROL] = row["face_control"]
+            base[CONTROLS] = np.array([applied != "face", applied != "body"])
         try:
             return {"signals": collect_signals(needs, self.own, base)}
         except ValueError as error:

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from toy_animation import face_model, spec_of
 
+from models.animation.signals import FACE_CONTROL
 from models.systems import FORMER_NAMES, find_model, model_names
 from pipelines.model_specs import ModelSpec, describe_model
 from stages.outcome import Reason
@@ -19,7 +21,14 @@ def test_a_model_is_described_by_its_variant(name: str, tmp_path: Path) -> None:
     )
     assert set(spec.signals) == variant.needs
     assert spec.columns()["keeps_scene"] == variant.keeps_scene
+    assert (spec.face_form is None) == (FACE_CONTROL not in variant.needs)
     assert (spec.digest is None) == (spec.reason is Reason.MISSING_WEIGHTS) == (not variant.ships)
+
+
+def test_the_form_of_the_face_is_that_of_the_network() -> None:
+    assert spec_of(face_model())["face_form"] == "patches"
+    assert spec_of(face_model(form="landmarks"))["face_form"] == "landmarks"
+    assert spec_of()["face_form"] is None
 
 
 def test_missing_weights_name_the_small_model_where_there_is_one(tmp_path: Path) -> None:

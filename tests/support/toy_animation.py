@@ -17,6 +17,8 @@ import numpy as np
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.animation.signals import (
     AGNOSTIC_MASK,
+    CONTROLS,
+    FACE_CONTROL,
     OBJECT_FRAMES,
     OBJECT_MASK,
     REFERENCE_MASK,
@@ -69,8 +71,22 @@ class SceneAnimator:
 
 
 @dataclass(frozen=True)
+class FaceAnimator:
+    """The reference with the driving face and the skeleton laid over it, those of the two that control."""
+
+    name: str
+
+    def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
+        body, face = inputs.signals[CONTROLS].tolist()
+        faces = inputs.signals[FACE_CONTROL][..., 3:]
+        frames = np.where(faces.any(axis=-1, keepdims=True) & face, faces, inputs.reference_HWC)
+        return Animation(frames_THWC=np.maximum(frames, inputs.pose_THWC * np.uint8(body)))
+
+
+@dataclass(frozen=True)
 class ToyConfig:
     pose_preset: str = "embedded"
+    face_form: str = "patches"
 
 
 @dataclass(frozen=True)
@@ -155,6 +171,12 @@ def toy_model(
 def scene_model(name: str = "scene") -> ToyModel:
     """A model that sets the character into the driving video."""
     return ToyModel(name=name, variant=ToyVariant(needs=SCENE_NEEDS), animator=SceneAnimator)
+
+
+def face_model(name: str = "face", *, form: str = "patches") -> ToyModel:
+    """A model that reads the driving face."""
+    needs = frozenset({FACE_CONTROL, CONTROLS})
+    return ToyModel(name=name, variant=ToyVariant(needs=needs, config=ToyConfig(face_form=form)), animator=FaceAnimator)
 
 
 def published_model() -> ToyModel:

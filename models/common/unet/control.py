@@ -28,4 +28,5 @@ class ControlResiduals:
             residual = residual[list(self.rows)]
         if missing := num_frames - residual.shape[1]:
             residual = functional.pad(residual, (0, 0) * 3 + (missing, 0))
-        return (x_NCHW.unflatten(0, (-1, num_frames)) + residual).flatten(0, 1)
+        added = x_NCHW.reshape(-1, num_frames, *x_NCHW.shape[1:]) + residual
+        return added.flatten(0, 1)

@@ -195,6 +195,15 @@ def test_a_page_with_videos_is_self_contained_too(with_videos):
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert any(address.startswith("data:video/mp4;base64,") for address in page.addresses)
     assert "hunter2" not in html
+    assert "Driving face" not in html
+
+
+def test_a_page_shows_the_driving_face(with_videos):
+    (video,) = with_videos.videos
+    html = render_report(replace(with_videos, videos=(replace(video, face_webp=b"strip"),)))
+    assert 'src="data:image/webp;base64,c3RyaXA="' in html
+    assert Page(html).tags.count("script") == 0
+    assert "Orange: no face in this frame" in html
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

@@ -69,6 +69,25 @@ def test_some_that_are_ok_and_there_are_shown_with_their_facts(ledger: Ledger) -
     }
 
 
+def test_an_animation_by_a_face_shows_it(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    lost = [{"start_frame": 5 * n, "num_frames": n + 1, "reason": "not seen"} for n in range(5)]
+    face = {"applied_controls": "both", "face_rule": "patches", "face_height_px": 41.6}
+    face |= {"frames_without_face": 15, "face_lost": lost, "face_strip_uri": "f.webp"}
+    ledger.commit(
+        {**ROW, **face, "video_uri": "v.mp4", "side_by_side_uri": "s.mp4", "request_id": "a", "work_key": "a"}, SCHEMA
+    )
+    ledger.storage.publish("s.mp4", b"video")
+    ledger.storage.publish("f.webp", b"strip")
+    ledger.compact()
+    (shown,) = videos_to_show(ledger, 1)
+    assert shown.face_webp == b"strip"
+    facts = dict(shown.facts)
+    assert (facts["controlled by"], facts["face"], facts["driving face"]) == ("both", "patches", "42 px high")
+    runs = "0 to 0 (not seen), 5 to 6 (not seen), 10 to 12 (not seen), 15 to 18 (not seen)"
+    assert facts["frames without a face"] == f"15: {runs} and 1 more"
+
+
 def test_a_character_in_a_scene_has_its_placement_stated(tmp_path: Path) -> None:
     ledger = Ledger(Storage(str(tmp_path)), "request_id")
     scene = {"placement_rule": "feet", "character_scale": 1.5, "offset_y": -0.1, "kept_objects": ["ball", "cup"]}

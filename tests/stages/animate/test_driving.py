@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from puppet_media import FPS, NUM_FRAMES, SIZE_PX, write_driving
-from toy_animation import scene_model, spec_of
+from toy_animation import face_model, scene_model, spec_of
 
 from models.video.audio import SAMPLE_RATE_HZ
 from models.video.encode import write_h264
@@ -122,6 +122,15 @@ def test_a_model_that_keeps_the_scene_keeps_its_sound_and_gets_frames_of_its_own
     assert (kept["driving_part"]["width_px"], kept["driving_part"]["height_px"]) == (SIZE_PX[1], SIZE_PX[0])
     assert not with_config(DrivingConfig(decode=small, keep_audio=False), row)["has_audio"]
     assert with_config(DrivingConfig(decode=small), {**row, "width_px": None})["driving_width_px"] == 64
+
+
+def test_a_model_that_reads_the_face_gets_frames_of_the_outputs_size(driving: Path) -> None:
+    config = DrivingConfig(decode=DecodeConfig(short_side_px=32))
+    row = {**request(driving), "model_spec": spec_of(face_model())}
+    assert with_config(config, request(driving))["driving_width_px"] == 32
+    made = with_config(config, row)
+    assert (made["driving_width_px"], made["has_audio"]) == (64, False)
+    assert with_config(config, {**row, "width_px": 40, "height_px": 72})["driving_width_px"] == 40
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "NotFound"), (b"<html>", "NotAVideo"), (b"", "NotAVideo")])

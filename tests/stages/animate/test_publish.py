@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from puppet_media import puppet_frames
 from toy_animation import spec_of
 
@@ -33,6 +34,7 @@ def row() -> Row:
         "driving_keypoints": np.zeros((len(frames), 133, 3), np.float32),
         "driving_audio": None,
         "model_spec": spec_of(),
+        "face_strip": None,
     }
 
 
@@ -63,6 +65,15 @@ def test_publishes_two_videos_named_by_work_key(row: Row, tmp_path: Path) -> Non
     left, right = pictures[3][:, :256].astype(int), pictures[3][:, -256:].astype(int)
     assert np.abs(left - pictures[0][:, :256]).mean() < 3
     assert np.abs(right - pictures[0][:, -256:]).mean() > 1
+
+
+def test_a_face_strip_is_a_third_file(row: Row, tmp_path: Path) -> None:
+    assert publish(tmp_path)(row)["face_strip_uri"] is None
+    strip = np.full((20, 30, 3), (250, 100, 5), np.uint8)
+    made = publish(tmp_path)({**row, "face_strip": strip})
+    assert made["face_strip_uri"] == "_videos/a.0123abc.face.webp"
+    picture = Image.open(tmp_path / made["face_strip_uri"]).convert("RGB")
+    assert np.abs(np.asarray(picture).astype(int) - strip).max() < 8
 
 
 def test_the_same_row_gives_the_same_bytes(row: Row, tmp_path: Path) -> None:

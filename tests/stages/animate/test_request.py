@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toy_animation import ToyModel, ToyVariant, scene_model, spec_of
+from toy_animation import ToyModel, ToyVariant, face_model, scene_model, spec_of
 
 from stages.animate.request import RequestConfig, RequestStage
 from stages.outcome import BadRow
@@ -30,7 +30,9 @@ GOOD: dict[str, Any] = {
     "offset_y": None,
     "paste_back": None,
     "long_video": None,
+    "controls": None,
 }
+FACE = {"model": "face", "model_spec": spec_of(face_model())}
 SCENE = {"model": "scene", "model_spec": spec_of(scene_model())}
 NO_OBJECTS = ToyModel("blind", ToyVariant(needs=frozenset({"scene_frames"})))
 CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": {"status": "ok"}}
@@ -46,6 +48,8 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
         {"width_px": 64, "height_px": 96, "num_steps": 20, "guidance_scale": 3.5, "seed": 2**40},
         {"retarget": "frame"},
         {"long_video": "windows"},
+        {"controls": "body"},
+        *({**FACE, "controls": controls} for controls in (None, "body", "face", "both")),
         {**SCENE, "keep_objects": True, "character_scale": 1.5, "offset_x": -0.25, "offset_y": 1.0},
         {**SCENE, "paste_back": False, "long_video": "chain"},
     ],
@@ -81,6 +85,8 @@ def test_valid_request_passes(changes: dict[str, Any]) -> None:
         ({**SCENE, "character_scale": float("nan")}, "InvalidRow", "character_scale is nan"),
         ({**SCENE, "offset_y": -1.5}, "InvalidRow", "offset_y is -1.5, expected a share of the frame, -1 to 1"),
         ({"model": "blind", "model_spec": spec_of(NO_OBJECTS), "keep_objects": True}, "InvalidRow", "reads no objects"),
+        ({"controls": "face"}, "InvalidRow", "controls is face, but toy reads no face; its body follows"),
+        ({**FACE, "controls": "nose"}, "InvalidRow", "controls is 'nose', expected one of body, face, both"),
         ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
     ],
 )

@@ -82,6 +82,17 @@ def test_scene_signals_are_those_of_the_scene() -> None:
     assert signals({**row("scene_frames"), **scene}).keys() == {"scene_frames"}
 
 
+@pytest.mark.parametrize(
+    ("applied", "body", "face"), [("both", True, True), ("body", True, False), ("face", False, True)]
+)
+def test_the_face_is_that_of_its_stage_with_what_controls(applied: str, body: bool, face: bool) -> None:
+    pictures = np.zeros((3, 80, 64, 6), np.uint8)
+    made = signals({**row("face_control", "controls"), "face_control": pictures, "applied_controls": applied})
+    assert made["face_control"] is pictures
+    assert made["controls"].dtype == np.bool_
+    assert made["controls"].tolist() == [body, face]
+
+
 def test_signal_error_fails_only_the_row() -> None:
     def refuse(_: object) -> Any:
         raise ValueError("no face in 3 of 3 frames")
