@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +22,7 @@ from models.common.memory import channels_last
 from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
-from models.weights.entry import Hub
+from models.weights.entry import Hub, Weights
 from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -130,15 +131,15 @@ def published_model(folder: str) -> Model | None:
         for name, variant in system.variants.items():
             if variant.weights.hub in (Hub.PACKAGE, Hub.TRAINING):
                 continue
-            if all(storage.exists(PurePosixPath(file.name).name) for file in variant.weights.files):
+            if all(storage.exists(name) for name in _names_in_folder(variant.weights)):
                 return system.model(name)
     return None
 
 
 def _published_network(model: Model, folder: str) -> nn.Module:
     """A network with the publisher's weights from a folder."""
-    files = model.variant.weights.files
-    path = Path(folder) / PurePosixPath(files[0].name).name if len(files) == 1 else Path(folder)
+    names = _names_in_folder(model.variant.weights)
+    path = Path(folder) / names[0] if len(names) == 1 else Path(folder)
     network: nn.Module = model.system.implementation().load_published(path, model.variant.config)
     return network
 
@@ -146,7 +147,14 @@ def _published_network(model: Model, folder: str) -> nn.Module:
 def _published_file(model: ModelConfig) -> str | None:
     """Name of the first published weights file, which identifies a folder of them; None for embedded models."""
     variant = model.model.variant
-    return None if variant.ships else PurePosixPath(variant.weights.files[0].name).name
+    return None if variant.ships else _names_in_folder(variant.weights)[0]
+
+
+def _names_in_folder(weights: Weights) -> list[str]:
+    """Names of published files in the innermost folder that holds all of them, as networks are loaded from it."""
+    files = [PurePosixPath(file.name) for file in weights.files]
+    folder = os.path.commonpath([file.parent for file in files])
+    return [str(file.relative_to(folder)) for file in files]
 
 
 def _load_matching(network: nn.Module, others: Mapping[str, torch.Tensor], where: str) -> None:

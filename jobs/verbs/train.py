@@ -202,7 +202,7 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     if latest is None:
         return
     for fact, change in (
-        ("recipe_key", "with another recipe, model, --start-from or ground truth"),
+        ("recipe_key", "with another recipe, model, --start-from, ground truth, scenery or faces"),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
         ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,9 @@ class Resampler(nn.Module):
         """(N, tokens, context width) of the encoder's features."""
         features = self.proj_in(features_NLD)
         x = self.latents.expand(len(features), -1, -1)
-        for attention, feed_forward in self.layers:  # type: ignore[misc]
+        layer: Any  # a module list of two
+        for layer in self.layers:
+            attention, feed_forward = layer
             x = x + attention(features, x)
             x = x + feed_forward(x)
         tokens: Tensor = self.norm_out(self.proj_out(x))

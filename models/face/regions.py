@@ -37,7 +37,7 @@ class Absence(StrEnum):
 
     NOT_SEEN = "not seen"
     TOO_SMALL = "too small"
-    NOT_DRAWN = "outside the output"
+    NOT_DRAWN = "not drawn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any
 
 import torch
 from diffusers import ControlNetModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.common.unet.config import UNetConfig
 from models.x_dyna.config import XDynaConfig
 
 
-def new_control_net(config: XDynaConfig, *, channels: int) -> ControlNetModel:
+def new_control_net(config: XDynaConfig, *, channels: int) -> nn.Module:
     """ControlNet of diffusers with random weights; its output layers are zero. `channels`: of the control pictures."""
     unet: UNetConfig = config.unet
-    network = ControlNetModel(  # type: ignore[no-untyped-call]  # diffusers is untyped
+    network: Any = ControlNetModel(  # type: ignore[no-untyped-call]  # diffusers' own is untyped
         in_channels=unet.in_channels,
         conditioning_channels=channels,
         conditioning_embedding_out_channels=config.control_widths,
@@ -32,11 +32,12 @@ def new_control_net(config: XDynaConfig, *, channels: int) -> ControlNetModel:
     for module in network.modules():
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = False
-    return cast("ControlNetModel", network)
+    control_net: nn.Module = network
+    return control_net
 
 
 def control_maps(
-    network: ControlNetModel, latents_BCFHW: Tensor, t_B: Tensor, text_1LD: Tensor, images_BFCHW: Tensor
+    network: nn.Module, latents_BCFHW: Tensor, t_B: Tensor, text_1LD: Tensor, images_BFCHW: Tensor
 ) -> tuple[Tensor, ...]:
     """Residuals of every frame, in the order of `ControlResiduals`: (B, F, C, h, w) each."""
     num_frames = latents_BCFHW.shape[2]
@@ -48,7 +49,7 @@ def control_maps(
         controlnet_cond=images_BFCHW.flatten(0, 1),
         return_dict=False,
     )
-    return tuple(residual.unflatten(0, (-1, num_frames)) for residual in (*skips, middle))
+    return tuple(residual.reshape(-1, num_frames, *residual.shape[1:]) for residual in (*skips, middle))
 
 
 def summed(controls: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

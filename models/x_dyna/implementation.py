@@ -80,10 +80,13 @@ class XDynaImplementation(Implementation[XDyna, ClipConditions]):
         return first_latents(noise_CFHW, blurs, reference_latents_CHW, NoiseSchedule(config.schedule), t=t)
 
     def check_recipe(self, config: XDynaConfig, recipe: TrainingRecipe) -> None:
-        """Clips no longer than the temporal layers have positions for; stage 2 trains the S-Face ControlNet."""
+        """Clips no longer than the temporal layers have positions for; faces in stage 2, and only there."""
         frames, most = recipe.sampling.num_frames, config.temporal.max_frames
         if recipe.stage == 2 and not config.face:
             raise ValueError("stage 2 trains the S-Face ControlNet, got a network with face: false")
+        if recipe.sampling.face_control != (recipe.stage == 2):
+            given, wanted = (str(value).lower() for value in (recipe.sampling.face_control, recipe.stage == 2))
+            raise ValueError(f"stage {recipe.stage} is trained with sampling.face_control={wanted}, got {given}")
         if frames > most:
             raise ValueError(f"sampling.num_frames is {frames}, the temporal layers have positions for {most}")
 

@@ -59,7 +59,7 @@ class Denoiser(UNet):
         num_frames = latents_BCFHW.shape[2]
         hidden_NCHW = self.hidden(latents_BCFHW, t_B, conditions, control)
         predicted: Tensor = self.conv_out(hidden_NCHW)
-        return predicted.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        return predicted.reshape(-1, num_frames, *predicted.shape[1:]).transpose(1, 2)
 
     def hidden(
         self,

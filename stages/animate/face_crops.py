@@ -113,7 +113,7 @@ def _why_none(made: FaceControl) -> tuple[str, str]:
     """The column `face_rule` and a message for a clip in which no frame has a usable face."""
     absences, count = set(made.regions.absences), len(made.seen_T)
     if Absence.NOT_DRAWN in absences:
-        return "no face: outside the output", f"the drawn character's face is outside of all {count} output frames"
+        return "no face: not drawn", f"no patch of the face is inside of any of the {count} output frames"
     if Absence.TOO_SMALL in absences:
         largest = np.nanmax(made.heights_px_T)
         text = f"the face in the {count} driving frames is at most {largest:.1f} px high, {MIN_FACE_PX} px are needed"

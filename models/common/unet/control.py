@@ -30,7 +30,8 @@ class ControlResiduals:
         residual = self.of_rows(self.maps[index])
         if missing := num_frames - residual.shape[1]:
             residual = functional.pad(residual, (0, 0) * 3 + (missing, 0))
-        return (x_NCHW.unflatten(0, (-1, num_frames)) + residual).flatten(0, 1)
+        added = x_NCHW.reshape(-1, num_frames, *x_NCHW.shape[1:]) + residual
+        return added.flatten(0, 1)
 
     def of_rows(self, x: Tensor) -> Tensor:
         """A tensor of clips (clips, …) as one of rows; (1, …) stands for all rows."""

@@ -11,7 +11,7 @@ from models.common.unet.config import UNetConfig
 
 def pooled_norm(norm: nn.GroupNorm, x_NCHW: Tensor, num_frames: int) -> Tensor:
     """GroupNorm with statistics over all frames of a clip; the frames of a clip are consecutive."""
-    clips_BCFHW = x_NCHW.unflatten(0, (-1, num_frames)).transpose(1, 2)
+    clips_BCFHW = x_NCHW.reshape(-1, num_frames, *x_NCHW.shape[1:]).transpose(1, 2)
     normed: Tensor = norm(clips_BCFHW)
     return normed.transpose(1, 2).flatten(0, 1)
 
@@ -21,7 +21,7 @@ class Resnet(ResnetBlock2D):
 
     def __init__(self, before: int, after: int, config: UNetConfig) -> None:
         """`before`, `after`: number of channels."""
-        super().__init__(  # type: ignore[no-untyped-call]  # diffusers is untyped
+        super().__init__(
             in_channels=before,
             out_channels=after,
             temb_channels=4 * config.widths[0],
@@ -30,7 +30,7 @@ class Resnet(ResnetBlock2D):
         )
         self.pooled = config.residual_norm == "pooled"
 
-    def forward(self, x_NCHW: Tensor, embedding_ND: Tensor, num_frames: int = 1) -> Tensor:  # type: ignore[override]
+    def forward(self, x_NCHW: Tensor, embedding_ND: Tensor, num_frames: int = 1) -> Tensor:
         """(N, C, H, W) with N = clips · frames."""
         if not self.pooled:
             per_frame: Tensor = super().forward(x_NCHW, embedding_ND)

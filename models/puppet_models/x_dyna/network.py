@@ -63,8 +63,9 @@ class PuppetDenoiser(Denoiser):
         """See `Denoiser`."""
         assert isinstance(control, DraftControl)
         features_BFCHW = _with_reference(control.of_rows(control.features_BCFHW), num_frames).transpose(1, 2)
-        x_BFCHW = super().first_features(x_NCHW, control, num_frames).unflatten(0, (-1, num_frames))
-        return (x_BFCHW + features_BFCHW).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = super().first_features(x_NCHW, control, num_frames)
+        x_BFCHW = x.reshape(-1, num_frames, *x.shape[1:]) + features_BFCHW
+        return x_BFCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
     def forward(
         self,
@@ -78,8 +79,8 @@ class PuppetDenoiser(Denoiser):
         num_frames = latents_BCFHW.shape[2]
         hidden_NCHW = self.hidden(latents_BCFHW, t_B, conditions, control)
         predicted, weight = (
-            conv(hidden_NCHW).unflatten(0, (-1, num_frames)).transpose(1, 2)
-            for conv in (self.conv_out, self.draft_weight)
+            x_NCHW.reshape(-1, num_frames, *x_NCHW.shape[1:]).transpose(1, 2)
+            for x_NCHW in (self.conv_out(hidden_NCHW), self.draft_weight(hidden_NCHW))
         )
         draft = _with_reference(control.of_rows(control.draft_BCFHW), num_frames)
         return blended(predicted, draft.expand_as(predicted), weight, t_B, self.schedule)

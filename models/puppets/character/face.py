@@ -83,7 +83,7 @@ def _layout(character: CharacterSpec, expression: Expression, has_muzzle: bool) 
 
 def _lips(f: _Layout, expression: Expression, s: Points, *, inner: bool) -> tuple[Points, Points]:
     """Longitudes and latitudes (n, 2) of the upper and lower lip at positions `s` from -1 (right corner) to 1."""
-    curve = f.mouth_lat + 0.16 * expression.smile * s * s
+    curve = f.mouth_lat + 0.16 * expression.smile * expression.mouth_width * s * s
     thickness = 0.0 if inner else f.lip
     arc, round_ = 1.0 - s * s, expression.rounding
     if round_:

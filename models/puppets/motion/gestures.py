@@ -15,7 +15,7 @@ def greet(p: float, a: float) -> Pose:
     """Waves one hand beside the head."""
     swing = sine(2 * p)
     return Pose(
-        left=Side(hand=(0.14 + 0.13 * a * swing, 0.36, 0.16), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing),
+        left=Side(hand=(0.1 + 0.11 * a * swing, 0.36, 0.26), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing),
         right=_HANGING,
         sway=-0.008,
         tilt=0.03 * swing,
@@ -54,7 +54,7 @@ def point_up(p: float, a: float) -> Pose:
     """Raises a finger and beats time with it."""
     beat = 0.5 + 0.5 * hold(2 * p, 2.0)
     up = ramp(0.5 + 1.2 * sine(0.5 * p + 0.1))
-    raised = (0.1, 0.14 + 0.16 * a * beat, 0.3)
+    raised = (0.12, 0.2 + 0.14 * a * beat, 0.2)
     return Pose(
         left=Side(hand=mix((0.06, -0.3, 0.5), raised, up), elbow=(1.0, -0.8, 0.0), curl=0.95, pointing=1.0),
         right=Side(hand=(0.12, -0.75, 0.3), curl=0.5),
@@ -69,7 +69,7 @@ def greet_with_both(p: float, a: float) -> Pose:
     """Waves both hands beside the head."""
 
     def side(swing: float) -> Side:
-        return Side(hand=(0.14 + 0.12 * a * swing, 0.32, 0.16), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing)
+        return Side(hand=(0.1 + 0.1 * a * swing, 0.32, 0.26), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing)
 
     swing = sine(2 * p)
     return Pose(
@@ -85,7 +85,7 @@ def shrug(p: float, a: float) -> Pose:
         left=side,
         right=side,
         tilt=0.05 * sine(0.5 * p),
-        head_roll=0.16 * a * out * (1.0 if sine(0.5 * p) > 0.0 else -1.0),
+        head_roll=0.16 * a * out * hold(0.5 * p, 2.0),
         head_pitch=-0.06 * out,
         head_yaw=0.1 * sine(0.5 * p),
     )
@@ -97,7 +97,7 @@ def clear_of_face(pose: Pose, proportions: Proportions) -> Pose:
     if not arm:
         return pose
     chin = 0.06 * proportions.torso + 0.8 * proportions.neck - 0.2 * proportions.head_height
-    room = max(proportions.head_width + 0.35 * proportions.hand - proportions.shoulder_width, 0.0) / arm
+    room = max(proportions.head_width + 0.28 * proportions.hand - proportions.shoulder_width, 0.0) / arm
 
     def clear(side: Side) -> Side:
         out, rise, forward = side.hand

@@ -14,7 +14,7 @@ from models.puppets.drawing.colours import mixed, scaled
 from models.puppets.scene.outdoors import hills, snow, tree
 from models.puppets.spec import Colour, ScenerySpec
 
-_FLAKES, _LEAVES = 260, 95
+_FLAKES, _LEAVES = 200, 95
 _LEAF_SHAPE = np.array(((-1.0, 0.0), (-0.35, 0.42), (0.3, 0.36), (1.0, 0.0), (0.3, -0.36), (-0.35, -0.42)))
 _AUTUMN: tuple[Colour, ...] = ((232, 142, 42), (208, 78, 40), (246, 196, 66), (178, 96, 44), (220, 60, 58))
 

@@ -45,9 +45,9 @@ def _falls(spec: ScenerySpec, size: tuple[int, int]) -> _Falls:
     height, width = size
     x, y = grid(size)
     half, middle = 0.5 * width / height, rng.uniform(-0.04, 0.04)
-    spread, lip, pool = half * rng.uniform(0.72, 0.9), rng.uniform(0.06, 0.15), rng.uniform(0.74, 0.84)
-    edge = noise(spec.seed + 1, size, (9, 3)) * 0.09
-    reach = spread * (0.86 + 0.2 * y) - edge
+    spread, lip, pool = half * rng.uniform(0.98, 1.1), rng.uniform(0.06, 0.15), rng.uniform(0.74, 0.84)
+    edge = 0.06 * noise(spec.seed + 1, size, (9, 3))
+    reach = spread * (0.96 + 0.16 * y) - edge
     sheet = np.clip((reach - np.abs(x - middle)) * 40.0, 0.0, 1.0) * np.clip((y - lip) * 40.0, 0.0, 1.0)
     depth = np.clip((y - pool) / (1.0 - pool), 0.0, 1.0)
     deep, bright = _WATERS[spec.palette % len(_WATERS)]
@@ -96,5 +96,5 @@ def waterfall(spec: ScenerySpec, size: tuple[int, int], seconds: float) -> Image
     share = (rows - first)[:, None].astype(np.float32)
     ripples = falls.ripples[first] * (1.0 - share) + falls.ripples[(first + 1) % height] * share
     image = blended(image, coloured(0.85 * ripples - 0.06, falls.table), falls.pool)
-    mist = scrolled(falls.mist, -_FOAM_SPEED * height * seconds) + scrolled(falls.mist.T.T, 0.0, 0.4 * fall)
+    mist = scrolled(falls.mist, -_FOAM_SPEED * height * seconds) + scrolled(falls.mist, 0.0, 0.2 * fall)
     return blended(image, np.full_like(image, 250), np.clip(falls.foam * (0.75 * mist + 0.1), 0.0, 0.92))

@@ -14,6 +14,7 @@ from models.animate_anyone.weights import load_published
 from models.animate_anyone_2.config import AnimateAnyone2Config
 from models.common.digest import CheckpointError
 from models.systems import find_model
+from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,3 +49,22 @@ def test_a_network_starts_from_what_it_shares_with_the_published_weights_of_anot
 def test_an_incomplete_folder_is_no_published_model(tmp_path: Path) -> None:
     (tmp_path / "denoising_unet.pth").touch()
     assert published_model(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("musepose", ["denoising_unet.pth", "reference_unet.pth", "pose_guider.pth", "motion_module.pth"]),
+        ("x-dyna", [POSE_FILE, FACE_FILE, UNET_FILE]),
+    ],
+)
+def test_published_files_are_found_in_the_innermost_folder_of_all(tmp_path: Path, name: str, files: list[str]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert own_weights(str(tmp_path), ModelConfig(name=name)) is None
+    if name == "x-dyna":
+        assert published_model(str(tmp_path)) == find_model(name)
+        (tmp_path / UNET_FILE).unlink()
+        with pytest.raises(CheckpointError, match=rf"holds no {UNET_FILE}"):
+            own_weights(str(tmp_path), ModelConfig(name=name))

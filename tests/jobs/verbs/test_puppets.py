@@ -12,7 +12,7 @@ import pytest
 
 from jobs.cli.main import main
 from jobs.verbs.puppets import write_puppets
-from models.puppets import sample_interaction, sample_spec
+from models.puppets import face_twin, living_scene, sample_interaction, sample_portrait, sample_spec
 from models.puppets.truth_file import read_truth
 
 SMALL = {"size_px": (96, 72), "fps": 8.0, "seconds": 1.0}
@@ -104,6 +104,36 @@ def test_interacting_option_draws_humans_with_objects_in_one_shot(
         assert shown == (row["character"], row["motion"], row["interaction"])
 
 
+def test_portraits_option_draws_talking_faces_and_their_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = ["--size", "72", "96", "--fps", "8", "--seconds", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "puppets", str(tmp_path), "--videos", "2", "--portraits", *size])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    rows, twins = (pq.read_table(folder / "puppets.parquet").to_pylist() for folder in (tmp_path, tmp_path / "twins"))
+    assert [row["video_id"] for row in rows] == [row["video_id"] for row in twins]
+    for row, twin in zip(rows, twins, strict=True):
+        spec = sample_portrait(row["seed"], body=row["body"], size_px=(96, 72), duration_seconds=0.5)
+        assert (spec.character.recipe, spec.motion.name) == (row["character"], row["motion"])
+        assert face_twin(spec, row["seed"]).character.recipe == twin["character"] != row["character"]
+        truths = [read_truth(root / "truth" / f"{row['video_id']}.npz") for root in (tmp_path, tmp_path / "twins")]
+        assert truths[0].frame_seconds.tolist() == truths[1].frame_seconds.tolist()
+        assert (tmp_path / "twins" / twin["uri"]).stat().st_size
+        for truth in truths:
+            assert (truth.keypoints[:, 23:91, 2] > 0).all()
+
+
+def test_scenery_option_draws_nobody(tmp_path: Path) -> None:
+    write_puppets(tmp_path, num_videos=2, seed=3, num_processes=1, scenery=True, **SMALL)
+    assert not (tmp_path / "twins").exists()
+    for row in pq.read_table(tmp_path / "puppets.parquet").to_pylist():
+        truth = read_truth(tmp_path / "truth" / f"{row['video_id']}.npz")
+        assert not truth.character_mask.any()
+        assert not truth.keypoints.any()
+        spec = living_scene(row["seed"], size_px=(96, 72), duration_seconds=1.0)
+        assert not spec.character_visible
+
+
 def test_improvised_share_holds_for_every_body(tmp_path: Path) -> None:
     write_puppets(tmp_path, num_videos=16, seed=2, num_processes=1, improvised_share=0.5, **(SMALL | {"seconds": 0.25}))
     rows = pq.read_table(tmp_path / "puppets.parquet").to_pylist()
@@ -131,6 +161,8 @@ def test_improvised_share_holds_for_every_body(tmp_path: Path) -> None:
         ({"fps": -8.0, "seconds": -1.0}, "no frame"),
         ({"num_processes": 0}, "num_processes is 0"),
         ({"alone": True, "interacting": True}, "expected one of them"),
+        ({"portraits": True, "scenery": True}, "portraits and scenery, expected one of them"),
+        ({"improvised_share": 0.5, "portraits": True}, "expected 0 with portraits"),
         ({"body": "anthropomorphic", "interacting": True}, "body is 'anthropomorphic'"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_face_that_is_not_drawn_has_no_patch() -> None:
     drawn = KEYPOINTS.copy()
     drawn[1:] = 0
     made = face_control(FRAMES, KEYPOINTS, drawn, size_px=SIZE_PX)
-    assert made.regions.absences == (None, "outside the output", "outside the output")
+    assert made.regions.absences == (None, "not drawn", "not drawn")
 
 
 def test_landmarks_in_place_of_patches() -> None:

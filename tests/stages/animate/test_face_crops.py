@@ -84,7 +84,7 @@ def test_a_run_has_the_reason_of_its_first_frame() -> None:
     absences = [Absence.TOO_SMALL, Absence.NOT_SEEN, None, Absence.NOT_DRAWN]
     assert lost_faces(absences) == [
         {"start_frame": 0, "num_frames": 2, "reason": "too small"},
-        {"start_frame": 3, "num_frames": 1, "reason": "outside the output"},
+        {"start_frame": 3, "num_frames": 1, "reason": "not drawn"},
     ]
     assert lost_faces([None, None]) == []
 
@@ -98,8 +98,8 @@ NONE: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "undrawn": (
         {"skeleton_keypoints": np.zeros((NUM_FRAMES, 133, 3), np.float32)},
-        "no face: outside the output",
-        "the drawn character's face is outside of all 5 output frames",
+        "no face: not drawn",
+        "no patch of the face is inside of any of the 5 output frames",
     ),
 }
 

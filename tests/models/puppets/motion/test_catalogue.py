@@ -5,7 +5,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from models.puppets.motion.catalogue import HELDOUT_MOTIONS, MOTIONS, TRAIN_MOTIONS
+from models.puppets.motion.catalogue import (
+    HELDOUT_GESTURES,
+    HELDOUT_MOTIONS,
+    MOTIONS,
+    TRAIN_GESTURES,
+    TRAIN_MOTIONS,
+)
 from models.puppets.motion.pose import Pose, mirror
 
 
@@ -20,6 +26,7 @@ def _values(pose: Pose) -> np.ndarray:
 
 def test_the_splits_share_no_motion() -> None:
     assert not set(TRAIN_MOTIONS) & set(HELDOUT_MOTIONS)
+    assert not set(TRAIN_GESTURES) & set(HELDOUT_GESTURES)
     assert len(TRAIN_MOTIONS) >= 12
     assert len(HELDOUT_MOTIONS) >= 4
 
