@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.cards.portraits import portrait_sections
 from jobs.cards.records import recorded_model
 from jobs.cards.scenes import scene_sections
 from jobs.cards.tables import table
@@ -57,7 +58,7 @@ def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
     The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting, at least those of
-    `_ALONE` or those of scenes (`jobs.cards.scenes`), and optionally `comparison`: `name`, `training`, `clips` and
+    `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`), and optionally `comparison`: `name`, `training`, `clips` and
     `scores` by setting of each compared run.
 
     Raises:
@@ -73,9 +74,14 @@ def write_card(path: Path, text: CardText) -> None:
         f"`{json.dumps(run['recipe'], sort_keys=True)}`"
         for run in metadata["runs"]
     )
-    scenes = "scene-exact" in metadata["scores"]
-    sections = scene_sections(metadata, text.promised, text.comparison) if scenes else _pair_sections(metadata, text)
-    short_side_px = next(iter(metadata["scores"].values()))["short_side_px"]
+    scores = metadata["scores"]
+    if "scene-exact" in scores:
+        sections = scene_sections(metadata, text.promised, text.comparison)
+    elif "portrait-exact" in scores:
+        sections = portrait_sections(metadata, text.promised, text.comparison)
+    else:
+        sections = _pair_sections(metadata, text)
+    short_side_px = next(iter(scores.values()))["short_side_px"]
     card = f"""# {text.title}, trained on puppets
 
 Trained on drawn puppets only, at {short_side_px:.0f} pixels: results on people, animals and photographs are

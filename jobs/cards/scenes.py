@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.cards.tables import table
-
-SHEET = "contact-sheet.webp"
-"""File beside the card (`jobs.evaluation.scene_sheet`)."""
+from jobs.cards.tables import SHEET, table
 
 _ROWS = (
     ("clip_psnr_db", "PSNR of whole frames, dB"),

@@ -9,6 +9,9 @@ from pathlib import Path
 from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
 
+SHEET = "contact-sheet.webp"
+"""Contact sheet beside a card."""
+
 
 def file_table(paths: Sequence[Path]) -> str:
     """Markdown table of checkpoints: bytes, digest, training steps, date, minutes.

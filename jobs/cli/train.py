@@ -179,8 +179,6 @@ def publish(
     ] = None,
 ) -> None:
     """Publish a run as the embedded checkpoint of its model: half precision, held-out scores, model card."""
-    from jobs.evaluation.heldout import HeldoutConfig
-    from jobs.evaluation.scenes import SceneHeldoutConfig
     from jobs.training.publish import publish as publish_run
 
     compared = {}
@@ -189,6 +187,5 @@ def publish(
         if not (name and separator and other) or name in compared:
             raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
         compared[name] = other
-    heldout, scenes = HeldoutConfig(num_pairs=pairs), SceneHeldoutConfig(num_pairs=pairs)
-    scores = publish_run(run, out, heldout=heldout, scenes=scenes, compare=compared)
+    scores = publish_run(run, out, heldout={"num_pairs": pairs}, compare=compared)
     typer.echo(json.dumps(scores, indent=1))

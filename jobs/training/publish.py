@@ -18,11 +18,8 @@ from torch import Tensor, nn
 
 from jobs.cards.animation import write_card
 from jobs.cards.records import recorded_model
-from jobs.cards.scenes import SHEET
-from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, Setting, animate_heldout, animation_scores
-from jobs.evaluation.scene_scores import scene_scores
-from jobs.evaluation.scene_sheet import contact_sheet
-from jobs.evaluation.scenes import SCENE_SETTINGS, SceneHeldoutConfig, animate_scenes
+from jobs.cards.tables import SHEET
+from jobs.evaluation.protocols import Scores, protocol_of
 from jobs.recipes.table import RECIPES
 from jobs.training.config import network_config
 from jobs.training.start import run_weights
@@ -35,12 +32,6 @@ from models.systems import SYSTEMS, find_model
 from models.weights.resolve import shipped_path
 
 logger = logging.getLogger(__name__)
-
-Scores = dict[str, float]
-Heldout = HeldoutConfig | SceneHeldoutConfig
-ALONE: tuple[Setting, ...] = ("exact", "retargeted", "anthropomorphic")
-"""Settings of a checkpoint that is not compared with other runs."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedRun:
@@ -66,26 +57,24 @@ def publish(
     run: str,
     out: Path | None = None,
     *,
-    heldout: HeldoutConfig,
-    scenes: SceneHeldoutConfig,
+    heldout: Mapping[str, Any] = MappingProxyType({}),
     compare: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Scores]:
-    """Write the last weights of a run to `out`, with scores in their metadata, and `CARD.md` beside them; for a model
-    that keeps the scene, also a contact sheet.
+    """Write the last weights of a run to `out`, with scores in their metadata, and beside them `CARD.md` and the contact
+    sheet of the model's evaluation (`jobs.evaluation.protocols`), if it has one.
 
     The model is read from the weights' metadata. All runs are sampled with the defaults of the embedded models.
 
     Args:
         run: `--out` of the run, or a `.safetensors` file.
         out: path of the checkpoint; None: that of the embedded model.
-        heldout: held-out pairs; its setting is ignored.
-        scenes: the same for models that keep the scene.
+        heldout: fields of the evaluation's configuration that differ from its defaults, such as `num_pairs`.
         compare: name -> another run of an embedded model, possibly with another network configuration (an ablation). If
             not empty, all runs are scored in all settings and compared in the card.
 
     Raises:
         CheckpointError: a run has no weights or names no model, the network of `run` is not that of the embedded model,
-            or only one of two compared models keeps the scene.
+            or a compared model has another evaluation.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     trained = read_run(run)
@@ -100,27 +89,24 @@ def publish(
         )
     # Open all runs before scoring, which takes minutes.
     compared = [(name, read_run(other)) for name, other in compare.items()]
-    keeps_scene = model.variant.keeps_scene
+    protocol = protocol_of(model)
     for name, other in compared:
-        if other.model.variant.keeps_scene != keeps_scene:
+        if (others := protocol_of(other.model)) is not protocol:
             raise CheckpointError(
-                f"--compare {name}: {other.model.name} and {model.name} are not scored on the same pairs, since only "
-                "one of them keeps the scene; compare runs of models that both do, or both do not"
+                f"--compare {name}: {other.model.name} is scored on {others.name}, {model.name} on {protocol.name}; "
+                "compare runs of models with the same evaluation"
             )
     named = [("this checkpoint", trained), *compared]
-    configs: list[Heldout] = (
-        [replace(scenes, setting=setting) for setting in SCENE_SETTINGS]
-        if keeps_scene
-        else [replace(heldout, setting=setting) for setting in (SETTINGS if compare else ALONE)]
-    )
+    settings = protocol.settings_compared if compare else protocol.settings
+    configs = [protocol.config(setting=setting, **heldout) for setting in settings]
     scored = _scored([each for _, each in named], configs)
     comparison = [_compared(*each, scores) for each, scores in zip(named, scored, strict=True)] if compare else []
     path = shipped_path(model.variant.weights) if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**trained.metadata, "scores": scored[0], "comparison": comparison}
     save_checkpoint(trained.tensors, path, metadata=metadata, float_dtype=torch.float16)
-    if keeps_scene:
-        contact_sheet(path.with_name(SHEET), trained.animator(), trained.model, scenes)
+    if protocol.sheet is not None:
+        protocol.sheet(path.with_name(SHEET), trained.animator(), trained.model, configs[0])
     write_card(path, card)
     return scored[0]
 
@@ -164,16 +150,13 @@ def new_animator(network: nn.Module, model: Model) -> Animator:
     return model.animator(network, model.encoders.load_from(None), LoadOptions(dtype="float32"))
 
 
-def heldout_scores(network: nn.Module, config: Heldout, model: Model) -> Scores:
-    """Scores of a network of a model that ships, on one core."""
+def heldout_scores(network: nn.Module, config: Any, model: Model) -> Scores:
+    """Scores of a network of a model that ships, on one core. `config`: that of the model's evaluation."""
     torch.set_num_threads(1)
-    animator, figure = new_animator(network, model), EmbeddedFigure()
-    if isinstance(config, SceneHeldoutConfig):
-        return scene_scores(animate_scenes(animator, model, config), figure)
-    return animation_scores(animate_heldout(animator, model, config), figure)
+    return protocol_of(model).scores(new_animator(network, model), model, config, EmbeddedFigure())
 
 
-def _scored(runs: Sequence[TrainedRun], configs: Sequence[Heldout]) -> list[dict[str, Scores]]:
+def _scored(runs: Sequence[TrainedRun], configs: Sequence[Any]) -> list[dict[str, Scores]]:
     """Scores of each run by setting, computed in one process per core."""
     jobs = [(run, config) for run in runs for config in configs]
     processes = min(os.cpu_count() or 1, len(jobs))
@@ -182,7 +165,7 @@ def _scored(runs: Sequence[TrainedRun], configs: Sequence[Heldout]) -> list[dict
         return [{config.setting: next(scores) for config in configs} for _ in runs]
 
 
-def _scores_of(run: TrainedRun, heldout: Heldout) -> Scores:
+def _scores_of(run: TrainedRun, heldout: Any) -> Scores:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     scores = heldout_scores(run.network(), heldout, run.model)
     logger.info("%s, %s: %s", run.url, heldout.setting, json.dumps(scores))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from models.animation.signals import SCENE_SIGNALS, Signal
+from models.animation.signals import FACE_CONTROL, SCENE_SIGNALS, Signal
 from models.appearance.encoders import ENCODER_SETS, EncoderSet, FrozenEncoders
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.weights.entry import Hub, Weights
@@ -76,6 +76,11 @@ class Variant:
     def keeps_scene(self) -> bool:
         """Whether the output is the driving video with another character, not the reference picture in motion."""
         return bool(self.needs & SCENE_SIGNALS)
+
+    @property
+    def reads_face(self) -> bool:
+        """Whether patches of the driving face control the animation."""
+        return FACE_CONTROL in self.needs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,8 +18,6 @@ from small_jobs import tracking_uri
 from small_prepared import write_prepared
 
 from jobs.cli.main import main
-from jobs.evaluation.heldout import HeldoutConfig
-from jobs.evaluation.scenes import SceneHeldoutConfig
 from jobs.recipes.table import RECIPES
 from jobs.training.publish import publish
 from models.animation.signals import Signal
@@ -73,8 +71,8 @@ def test_a_new_system_is_trained_published_used_and_reported(
     code, text = zoetrope("doctor", "--json", tracked=False)
     jobs = {job["job"]: job["missing"] for job in json.loads(text[: text.rindex("}") + 1])["jobs"]}
     assert jobs["animate, toy"] == ["toy"]
-    heldout = HeldoutConfig(num_pairs=1, size_px=(64, 64), duration_seconds=0.5)
-    scores = publish(str(tmp_path / "run"), heldout=heldout, scenes=SceneHeldoutConfig())
+    heldout = {"num_pairs": 1, "size_px": (64, 64), "duration_seconds": 0.5}
+    scores = publish(str(tmp_path / "run"), heldout=heldout)
     assert scores["exact"]["pairs"] == 1
     assert (toy / "CARD.md").read_text().startswith("# Toy, trained on puppets")
     assert zoetrope("doctor", tracked=False)[1].count("animate, toy: ready") == 1

@@ -19,9 +19,10 @@ from toy_animation import ToyAnimator, ToyModel
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
-from jobs.evaluation import scene_sheet
+from jobs.evaluation import portrait_sheet, scene_sheet
+from jobs.evaluation.contact_sheet import MAX_BYTES
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
-from jobs.evaluation.scenes import SCENE_SETTINGS, SceneHeldoutConfig
+from jobs.evaluation.scenes import SCENE_SETTINGS
 from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
@@ -30,8 +31,8 @@ from models.perception.scores import correct
 from models.pose.extent import CONFIDENT_SCORE
 from models.systems import SYSTEMS, find_model, model_names
 
-HELDOUT = HeldoutConfig(num_pairs=1, size_px=(128, 128), duration_seconds=0.25)
-SCENES = SceneHeldoutConfig(num_pairs=1, size_px=(96, 72), duration_seconds=0.25)
+HELDOUT: dict[str, Any] = {"num_pairs": 1, "size_px": (128, 128), "duration_seconds": 0.25}
+SMALL: dict[str, Any] = {"num_pairs": 1, "size_px": (96, 72), "duration_seconds": 0.25}
 WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_ANIMATE_X.unet, pose_attention=None))
 
 
@@ -68,7 +69,7 @@ def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
         "w/o IPI": write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR),
     }
     out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=HELDOUT, scenes=SCENES, compare=compare)
+    scores = publish(run, out, heldout=HELDOUT, compare=compare)
     assert tuple(scores) == SETTINGS
     assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
     about: dict[str, Any] = read_metadata(out)
@@ -91,14 +92,14 @@ def test_publishes_a_run_that_keeps_the_scene(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(scene_sheet, "INTERACTIONS", ("held", "thrown"))
     run = write_run(tmp_path / "run.safetensors", ANYONE_2, TINY_ANIMATE_ANYONE_2)
     out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=HELDOUT, scenes=SCENES)
+    scores = publish(run, out, heldout=SMALL)
     assert tuple(scores) == SCENE_SETTINGS
     assert read_metadata(out)["scores"] == scores
     card = out.with_name("CARD.md").read_text()
     assert card.startswith("# Animate Anyone 2, trained on puppets")
     assert "at 72 pixels" in card
     sheet = out.with_name("contact-sheet.webp")
-    assert 1_000 < sheet.stat().st_size <= scene_sheet.MAX_BYTES
+    assert 1_000 < sheet.stat().st_size <= MAX_BYTES
     assert Image.open(sheet).size == (6 * 72, 2 * 96 + 16)
 
 
@@ -114,7 +115,7 @@ def test_rejects_a_comparison_between_scenes_and_pictures(tmp_path: Path) -> Non
     other = write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE)
     for one, compared in ((run, other), (other, run)):
         with pytest.raises(CheckpointError, match=r"--compare other: .* only one of them keeps the scene"):
-            publish(one, tmp_path / "out.safetensors", heldout=HELDOUT, scenes=SCENES, compare={"other": compared})
+            publish(one, tmp_path / "out.safetensors", heldout=HELDOUT, compare={"other": compared})
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -122,17 +123,17 @@ def test_rejects_weights_of_other_models_before_scoring(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
     with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
-        publish(another, out, heldout=HELDOUT, scenes=SCENES)
+        publish(another, out, heldout=HELDOUT)
     large = write_run(tmp_path / "large.safetensors", X, TINY_ANIMATE_X, name="unianimate")
     with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-anyone-2"):
-        publish(large, out, heldout=HELDOUT, scenes=SCENES)
+        publish(large, out, heldout=HELDOUT)
     save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"vae\.safetensors name no model"):
-        publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT, scenes=SCENES)
+        publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT, scenes=SCENES)
+        publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
     with pytest.raises(CheckpointError, match="no run with a checkpoint"):
-        publish(str(tmp_path / "nothing"), out, heldout=HELDOUT, scenes=SCENES)
+        publish(str(tmp_path / "nothing"), out, heldout=HELDOUT)
     assert not out.exists()
 
 
@@ -171,7 +172,7 @@ class Recording(ToyAnimator):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_skeletons_are_retargeted_only_in_retargeted_settings(setting: Any) -> None:
     animator = Recording("toy")
-    heldout = replace(HELDOUT, setting=setting, first_seed=5)
+    heldout = HeldoutConfig(**HELDOUT, setting=setting, first_seed=5)
     (made,) = animate_heldout(animator, ToyModel(), heldout)
     given = animator.given
     reference, driving = given.signals["reference_keypoints"], given.signals["driving_keypoints"]
