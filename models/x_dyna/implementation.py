@@ -84,15 +84,20 @@ class XDynaImplementation(Implementation[XDyna, ClipConditions]):
         frames, most = recipe.sampling.num_frames, config.temporal.max_frames
         if recipe.stage == 2 and not config.face:
             raise ValueError("stage 2 trains the S-Face ControlNet, got a network with face: false")
-        if recipe.sampling.face_control != (recipe.stage == 2):
-            given, wanted = (str(value).lower() for value in (recipe.sampling.face_control, recipe.stage == 2))
+        has_faces = self.runs_face(config, recipe.stage)
+        if recipe.sampling.face_control != has_faces:
+            given, wanted = (str(value).lower() for value in (recipe.sampling.face_control, has_faces))
             raise ValueError(f"stage {recipe.stage} is trained with sampling.face_control={wanted}, got {given}")
         if frames > most:
             raise ValueError(f"sampling.num_frames is {frames}, the temporal layers have positions for {most}")
 
+    def runs_face(self, config: XDynaConfig, stage: int) -> bool:
+        """Whether the stage has faces."""
+        return config.face and stage == 2
+
     def enter_stage(self, network: XDyna, stage: int) -> None:
-        """Faces are off in stage 1."""
-        network.runs_face = stage == 2
+        """See `runs_face`."""
+        network.runs_face = self.runs_face(network.config, stage)
 
     def trains(self, network: XDyna, name: str, stage: int) -> bool:  # noqa: ARG002
         """See the class."""

@@ -41,9 +41,9 @@ class PuppetXDynaImplementation(XDynaImplementation):
         assert isinstance(conditions, PuppetClipConditions)
         return conditions.draft.decode(vae, latents_TCHW, conditions.draft_BCFHW[0].transpose(0, 1))
 
-    def enter_stage(self, network: XDyna, stage: int) -> None:  # noqa: ARG002
-        """Faces are on."""
-        network.runs_face = network.config.face
+    def runs_face(self, config: XDynaConfig, stage: int) -> bool:  # noqa: ARG002
+        """Whether the network reads faces."""
+        return config.face
 
     def trains(self, network: XDyna, name: str, stage: int) -> bool:  # noqa: ARG002
         """All parameters."""
