@@ -79,7 +79,7 @@ def sample_portrait(
             head_yaw=rng.uniform(-0.12, 0.12),
             speech=_speech(rng),
         )
-        framing = _Framing(radius=rng.uniform(0.185, 0.235), x=rng.uniform(0.47, 0.53), y=rng.uniform(0.37, 0.45))
+        framing = _Framing(radius=rng.uniform(0.182, 0.224), x=rng.uniform(0.47, 0.53), y=rng.uniform(0.37, 0.45))
         shot = replace(candidate.shots[0], scenery=_living(rng), pitch=rng.uniform(0.0, 0.08))
         spec = _framed(replace(candidate, motion=motion, shots=(shot,)), framing)
         if _shows_its_face(spec):

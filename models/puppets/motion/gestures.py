@@ -15,7 +15,7 @@ def greet(p: float, a: float) -> Pose:
     """Waves one hand beside the head."""
     swing = sine(2 * p)
     return Pose(
-        left=Side(hand=(0.1 + 0.11 * a * swing, 0.36, 0.26), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing),
+        left=Side(hand=(0.08 + 0.1 * a * swing, 0.36, 0.26), elbow=(0.3, -1.0, -0.1), curl=0.05, palm=0.25 * swing),
         right=_HANGING,
         sway=-0.008,
         tilt=0.03 * swing,
@@ -56,7 +56,7 @@ def point_up(p: float, a: float) -> Pose:
     up = ramp(0.5 + 1.2 * sine(0.5 * p + 0.1))
     raised = (0.12, 0.2 + 0.14 * a * beat, 0.2)
     return Pose(
-        left=Side(hand=mix((0.06, -0.3, 0.5), raised, up), elbow=(1.0, -0.8, 0.0), curl=0.95, pointing=1.0),
+        left=Side(hand=mix((0.06, -0.3, 0.5), raised, up), elbow=(0.3, -1.0, 0.0), curl=0.95, pointing=1.0),
         right=Side(hand=(0.12, -0.75, 0.3), curl=0.5),
         tilt=-0.03 * a,
         head_pitch=0.06 * beat,
@@ -69,7 +69,7 @@ def greet_with_both(p: float, a: float) -> Pose:
     """Waves both hands beside the head."""
 
     def side(swing: float) -> Side:
-        return Side(hand=(0.1 + 0.1 * a * swing, 0.32, 0.26), elbow=(1.0, -0.7, 0.0), curl=0.05, palm=0.25 * swing)
+        return Side(hand=(0.08 + 0.08 * a * swing, 0.32, 0.26), elbow=(0.3, -1.0, -0.1), curl=0.05, palm=0.25 * swing)
 
     swing = sine(2 * p)
     return Pose(
@@ -97,7 +97,8 @@ def clear_of_face(pose: Pose, proportions: Proportions) -> Pose:
     if not arm:
         return pose
     chin = 0.06 * proportions.torso + 0.8 * proportions.neck - 0.2 * proportions.head_height
-    room = max(proportions.head_width + 0.28 * proportions.hand - proportions.shoulder_width, 0.0) / arm
+    beside = proportions.head_width + 0.6 * min(proportions.hand, proportions.head_width)
+    room = max(beside - proportions.shoulder_width, 0.0) / arm
 
     def clear(side: Side) -> Side:
         out, rise, forward = side.hand
