@@ -78,4 +78,4 @@ def model_spec(model: Model, weights: str | None) -> ModelSpec:
 def _face_form(model: Model) -> str | None:
     """Form of the face that the model reads; None if it reads none."""
     variant = model.variant
-    return getattr(variant.config, "face_form", "patches") if FACE_CONTROL in variant.needs else None
+    return variant.config.face_form if FACE_CONTROL in variant.needs else None

@@ -5,29 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.animation.animator import AnimationInputs, Animator
-from models.animation.signals import (
-    DRIVING_FRAMES,
-    DRIVING_KEYPOINTS,
-    POSE_KEYPOINTS,
-    REFERENCE_KEYPOINTS,
-    REFERENCE_POSE,
-    collect_signals,
-)
 from models.animation.system import Model
 from models.metrics.pixels import clip_psnr, psnr
 from models.perception.embedded import EmbeddedFigure
 from models.perception.scores import correct
 from models.pose.pose_augment import realigned
-from models.pose.pose_map import PRESETS, draw_pose, draw_poses
+from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import Rule, retarget
 from models.puppets import PuppetPair, render, sample_pair
 from models.puppets.truth import truth_as_detections
+from pipelines.model_specs import model_spec
+from stages.animate.face_crops import FaceCropsConfig, FaceCropsStage
+from stages.animate.signals import SignalsConfig, SignalsStage
 
 logger = logging.getLogger(__name__)
 
@@ -87,24 +82,28 @@ class HeldoutAnimation(AnimationAndTruth):
 
 def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
     """Animate each pair with the steps of `zoetrope animate`: keypoints, retargeting, drawing, model."""
-    figure = EmbeddedFigure()
+    figure, spec = EmbeddedFigure(), model_spec(model, None).columns()
+    face_crops, signals = FaceCropsStage(FaceCropsConfig()), SignalsStage(SignalsConfig(), model.system.signals)
     preset = PRESETS[model.variant.config.pose_preset]
     for seed in range(config.first_seed, config.first_seed + config.num_pairs):
         clip = _heldout_clip(_pair(seed, config), config, figure)
         height, width = config.size_px
         poses = draw_poses(clip.pose_keypoints, height_px=height, width_px=width, preset=preset)
-        base: dict[str, NDArray[Any]] = {
-            REFERENCE_KEYPOINTS: clip.reference_keypoints,
-            REFERENCE_POSE: draw_pose(clip.reference_keypoints, height_px=height, width_px=width, preset=preset),
-            POSE_KEYPOINTS: clip.pose_keypoints,
-            DRIVING_FRAMES: clip.driving_THWC,
-            DRIVING_KEYPOINTS: clip.driving_keypoints,
+        row = {
+            "model_spec": spec,
+            "controls": None,
+            "canvas_height_px": height,
+            "canvas_width_px": width,
+            "reference_keypoints": clip.reference_keypoints,
+            "skeleton_keypoints": clip.pose_keypoints,
+            "driving_frames": clip.driving_THWC,
+            "driving_keypoints": clip.driving_keypoints,
         }
         inputs = AnimationInputs(
             reference_HWC=clip.truth_THWC[0],
             pose_THWC=poses,
             seed=seed,
-            signals=collect_signals(model.variant.needs, model.system.signals, base),
+            signals=signals(face_crops(row))["signals"],
         )
         yield HeldoutAnimation(
             reference_HWC=clip.truth_THWC[0],

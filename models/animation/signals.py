@@ -41,7 +41,8 @@ STRUCTURED_DEPTH = "structured_depth"
 
 FACE_CONTROL = "face_control"
 """uint8 (T, H, W, 6): patches of the driving face where the drawn skeleton has its face, black elsewhere: channels 0–2
-both eyes and the mouth, 3–5 the whole face (X-Dyna, arXiv 2501.10021, §3.3). All black in a frame without a face."""
+both eyes and the mouth, 3–5 the whole face (X-Dyna, arXiv 2501.10021, §3.3). A frame without a face has the last one's
+regions, filled from that frame; all black before the first face, and in a clip without any."""
 CONTROLS = "controls"
 """bool (2,): whether the body's skeleton and the face's patches control the animation."""
 

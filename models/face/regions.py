@@ -149,10 +149,10 @@ def face_absences(
     """
     heights = face_heights_px(landmarks_T68_3, min_score=min_score)
     confident = landmarks_T68_3[..., 2] >= min_score
-    has_part = np.stack([confident[:, part].any(axis=1) for part in PARTS]).any(axis=0)
+    seen = ~np.isnan(heights) & np.any([confident[:, part].any(axis=1) for part in PARTS], axis=0)
     return tuple(
-        Absence.NOT_SEEN if np.isnan(height) or not part else Absence.TOO_SMALL if height < MIN_FACE_PX else None
-        for height, part in zip(heights.tolist(), has_part.tolist(), strict=True)
+        Absence.NOT_SEEN if not seen[frame] else Absence.TOO_SMALL if heights[frame] < MIN_FACE_PX else None
+        for frame in range(len(heights))
     )
 
 

@@ -109,10 +109,9 @@ class DrivingStage(Stage[DrivingConfig]):
         }
 
     def _short_side_px(self, row: Row) -> int:
-        width, height = row["width_px"], row["height_px"]
-        # One side alone may be either of the two; the other follows from an aspect ratio that is not known yet.
-        asked = min(width, height) if width and height else width or height or row["model_spec"]["short_side_px"]
-        return max(self.config.decode.short_side_px, asked)
+        # One side alone may be the longer one: the other follows from an aspect ratio that is not known yet.
+        given: list[int] = [row[name] for name in ("width_px", "height_px") if row[name] is not None]
+        return max(self.config.decode.short_side_px, min(given, default=row["model_spec"]["short_side_px"]))
 
     def close(self) -> None:
         """Close the reader."""

@@ -46,12 +46,12 @@ def colour_table(stops: Sequence[tuple[float, Colour]]) -> Image:
     return np.stack([np.interp(levels, places, colours[:, channel]) for channel in range(3)], axis=1).astype(np.uint8)
 
 
-def coloured(field: Field, table: Image) -> Image:
+def coloured(field: Field | NDArray[np.float64], table: Image) -> Image:
     """Look up values in [0, 1] in a table of colours, clipped."""
     return np.asarray(table[np.clip(field * 255.0, 0.0, 255.0).astype(np.uint8)])
 
 
-def blended(below: Image, above: Image, share: Field) -> Image:
+def blended(below: Image, above: Image, share: Field | NDArray[np.float64]) -> Image:
     """Mix two images (H, W, 3): `share` (H, W) in [0, 1] of the one above."""
     opaque = np.clip(share * 256.0, 0.0, 256.0).astype(np.int32)[..., None]
     return np.asarray((below * (256 - opaque) + above * opaque) >> 8, dtype=np.uint8)

@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
 from tiny_animate_anyone_2 import TINY as TINY_ANIMATE_ANYONE_2
 from tiny_animate_x import TINY as TINY_ANIMATE_X
-from toy_animation import ToyAnimator, ToyModel
+from toy_animation import ToyAnimator, ToyModel, face_model
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
@@ -166,6 +166,15 @@ class Recording(ToyAnimator):
     def animate(self, inputs: AnimationInputs, *, on_step: OnStep | None = None) -> Animation:
         object.__setattr__(self, "given", inputs)
         return Animation(frames_THWC=inputs.pose_THWC)
+
+
+def test_heldout_models_that_read_the_face_are_given_it() -> None:
+    animator = Recording("toy")
+    list(animate_heldout(animator, face_model(), replace(HELDOUT, setting="exact", size_px=(192, 192))))
+    signals = animator.given.signals
+    assert signals["face_control"].shape == (*animator.given.pose_THWC.shape[:3], 6)
+    assert signals["face_control"].any(axis=(1, 2, 3)).all()
+    assert signals["controls"].all()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -106,7 +106,6 @@ def test_faces_drive_characters_and_bad_input_has_a_reason(ray_cluster: None, me
         assert np.asarray(strip).any()
     page = (out / "_report" / "report.html").read_text()
     assert page.count('class="face"') == len(strips)
-    assert run(media, out, requests).summary["rows_run"] == 0
 
 
 def test_pair_writes_what_controls(media: Path, tmp_path: Path) -> None:
