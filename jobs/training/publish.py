@@ -33,6 +33,7 @@ from models.weights.resolve import shipped_path
 
 logger = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedRun:
     """A finished run: model, last weights and their metadata."""
