@@ -1,4 +1,4 @@
-"""A small CLIP image encoder and a small VAE with random weights, saved as they are published."""
+"""Small CLIP encoders and a small VAE with random weights, saved as they are published."""
 
 from __future__ import annotations
 
@@ -42,5 +42,25 @@ def save_vae(folder: Path) -> None:
         latent_channels=4,
         norm_num_groups=2,
     ).eval()
+    randomise(network)
+    network.save_pretrained(folder)
+
+
+def save_text_encoder(folder: Path) -> None:
+    """`config.json` and `model.safetensors` of a CLIP text encoder: 5 tokens of 12 values."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=30,
+        hidden_size=12,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=5,
+        bos_token_id=28,
+        eos_token_id=29,
+        pad_token_id=29,
+    )
+    network = CLIPTextModel(config).eval()
     randomise(network)
     network.save_pretrained(folder)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from stand_in_networks import randomise
 
 from models.animate_anyone.config import AnimateAnyoneConfig
 from models.animate_anyone.network import Denoiser, ReferenceConditions
-from models.common.unet.config import TemporalConfig, UNetConfig
+from models.common.unet.config import MambaConfig, TemporalConfig, UNetConfig
 from models.common.unet.temporal import TemporalTransformer
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -146,3 +147,25 @@ for norm in ("per_frame", "pooled"):
 def test_more_frames_than_places_are_refused() -> None:
     with pytest.raises(ValueError, match=r"9 frames.*positions for 8"):
         layer(TemporalConfig(max_frames=PLACES, num_heads=2))(torch.zeros(9, WIDTH, 2, 2), 9)
+
+
+@torch.no_grad()
+def test_a_first_frame_that_passes_by_is_neither_changed_nor_read() -> None:
+    plain = layer(TemporalConfig(max_frames=PLACES, num_heads=2))
+    passing = layer(TemporalConfig(max_frames=PLACES, num_heads=2, passes_first_frame=True))
+    x = images()
+    by_clip = x.unflatten(0, (CLIPS, FRAMES))
+    found = passing(x, FRAMES).unflatten(0, (CLIPS, FRAMES))
+    torch.testing.assert_close(found[:, 0], by_clip[:, 0], atol=0, rtol=0)
+    moving = plain(by_clip[:, 1:].flatten(0, 1), FRAMES - 1)
+    torch.testing.assert_close(found[:, 1:].flatten(0, 1), moving)
+    longest = images().repeat(2, 1, 1, 1)[: PLACES + 1]
+    assert passing(longest, PLACES + 1).shape == longest.shape
+    with pytest.raises(ValueError, match=f"a window has {PLACES + 1} frames, .* positions for {PLACES}"):
+        passing(images().repeat(2, 1, 1, 1)[: PLACES + 2], PLACES + 2)
+
+
+@pytest.mark.parametrize("changes", [{"norm": "pooled"}, {"layout": "modelscope"}, {"mamba": MambaConfig()}])
+def test_a_first_frame_passes_by_per_frame_motion_modules_only(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="passes_first_frame needs layout 'animatediff'"):
+        TemporalConfig(passes_first_frame=True, **changes)
