@@ -57,9 +57,9 @@ class CardText:
 def write_card(path: Path, text: CardText) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
-    The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting, at least those of
-    `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`), and optionally `comparison`: `name`, `training`, `clips` and
-    `scores` by setting of each compared run.
+    The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting: at least those of
+    `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`); and optionally
+    `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run.
 
     Raises:
         CheckpointError: the checkpoint is absent.

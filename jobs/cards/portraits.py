@@ -50,8 +50,8 @@ def portrait_sections(metadata: Mapping[str, Any], promised: Mapping[str, str], 
     )
     return f"""Scores on held-out portraits (pairs: {pairs}; {refused:.0f} more were refused): a talking, gesturing
 puppet drives another one, whose picture shows scenery that moves by itself. Neither characters nor gestures are in the
-training videos, and the result is compared with the rendered truth of the same motion, expression and scenery. The small
-Animate Anyone animates the same requests.
+training videos, and the result is compared with the rendered truth of the same motion, expression and scenery. The
+small Animate Anyone animates the same requests.
 
 {meanings}
 

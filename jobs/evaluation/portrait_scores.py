@@ -39,9 +39,9 @@ def portrait_scores(animations: Iterable[PortraitAnimation | None], figure: Embe
         clip_psnr_db: PSNR per clip over whole frames.
         character_psnr_db: the same over the true character's pixels.
         features_psnr_db: the same around its true eyes and mouth.
-        expression_error: mean distance of the landmarks of eyes and mouth, which the embedded pose network detects, from
-            the true ones, relative to the height of the face. The detected face is first moved, turned and scaled onto
-            the true one, so that only its expression counts. `mouth_error`: that of the mouth alone.
+        expression_error: mean distance of the landmarks of eyes and mouth, which the embedded pose network detects,
+            from the true ones, relative to the height of the face. The detected face is first moved, turned and scaled
+            onto the true one, so that only its expression counts. `mouth_error`: that of the mouth alone.
         scenery_motion: mean absolute difference of successive frames, in levels of 255, where the true frames show
             scenery.
         *_truth: the same of the true frames: errors of the detector, motion of the true scenery.

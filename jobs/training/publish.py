@@ -33,6 +33,7 @@ from models.weights.resolve import shipped_path
 
 logger = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedRun:
     """A finished run: model, last weights and their metadata."""
@@ -60,8 +61,8 @@ def publish(
     heldout: Mapping[str, Any] = MappingProxyType({}),
     compare: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Scores]:
-    """Write the last weights of a run to `out`, with scores in their metadata, and beside them `CARD.md` and the contact
-    sheet of the model's evaluation (`jobs.evaluation.protocols`), if it has one.
+    """Write the last weights of a run to `out`, with scores in their metadata, and beside them `CARD.md` and the
+    contact sheet of the model's evaluation (`jobs.evaluation.protocols`), if it has one.
 
     The model is read from the weights' metadata. All runs are sampled with the defaults of the embedded models.
 

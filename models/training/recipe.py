@@ -158,6 +158,8 @@ class SamplingConfig:
         pose_preset: key of `models.pose.pose_map.PRESETS`; None: the model's own.
         explicit_indicator: augmentation of the target skeletons before they are drawn; None disables it.
         scene: signals of the scene, for systems that set the character into a video; None: the samples have none.
+        scenery_share: share of the samples that are of `TrainingDataConfig.scenery`, where it is given.
+        face_control: draw the signal `FACE_CONTROL`, for systems that read it; without it, it is black.
     """
 
     height_px: int = 768

@@ -34,7 +34,7 @@ class Corpus:
     Args:
         url: URL of the dataset.
         clips: table with `CLIP_COLUMNS` and `file`, sorted by `clip_id`.
-        num_too_short: number of clips left out because they have too few frames.
+        num_too_short: number of clips left out because they have too few frames, scenery included.
         anchors: skeletons for augmentation (`pose_pool`); None without augmentation.
         scenery: clips without a character (`pipelines.training.scenery`), with the same columns; `file` is null. None
             without scenery.

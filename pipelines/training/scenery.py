@@ -47,7 +47,8 @@ def with_scenery(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
             f"a sample spans {sampling.span} frames, the longest of the {len(scenery)} clips of {url} has "
             f"{lengths.max(initial=0)}; lower sampling.num_frames or sampling.frame_step, or cut longer clips in ingest"
         )
-    return replace(corpus, scenery=usable.cast(corpus.clips.schema))
+    num_too_short = corpus.num_too_short + len(scenery) - len(usable)
+    return replace(corpus, scenery=usable.cast(corpus.clips.schema), num_too_short=num_too_short)
 
 
 def _read(url: str) -> pa.Table:

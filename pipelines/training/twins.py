@@ -6,6 +6,7 @@ reenactment network makes them of people, and `zoetrope puppets` draws them of p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from models.training.recipe import SamplingConfig
 from pipelines.training.corpus import Corpus, TrainingDataError, open_corpus
 
 _MAX_SECONDS_APART = 1e-3
+_MAX_RATE_APART = 1e-3
 _NUM_NAMED = 5
 
 
@@ -46,12 +48,11 @@ def with_twins(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
 
 
 def _same_frames(clip: Mapping[str, Any], twin: Mapping[str, Any]) -> bool:
-    apart = abs(clip["start_seconds"] - twin["start_seconds"])
-    rates = clip["fps"] / clip["frame_step"], twin["fps"] / twin["frame_step"]
+    rate, other_rate = (float(each["fps"]) / float(each["frame_step"]) for each in (clip, twin))
     return (
         clip["num_frames"] == twin["num_frames"]
-        and apart <= _MAX_SECONDS_APART
-        and abs(rates[0] - rates[1]) <= 1e-3 * rates[0]
+        and abs(clip["start_seconds"] - twin["start_seconds"]) <= _MAX_SECONDS_APART
+        and math.isclose(rate, other_rate, rel_tol=_MAX_RATE_APART)
     )
 
 

@@ -19,7 +19,7 @@ from toy_animation import ToyAnimator, ToyModel, face_model
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
-from jobs.evaluation import portrait_sheet, scene_sheet
+from jobs.evaluation import scene_sheet
 from jobs.evaluation.contact_sheet import MAX_BYTES
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
 from jobs.evaluation.scenes import SCENE_SETTINGS

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_prepared import write_clips, write_prepared
@@ -151,6 +152,18 @@ def test_scenery_that_does_not_serve_is_an_error_with_a_remedy(prepared: Path, s
     pq.write_table(table.drop_columns("fps"), tmp_path / "rows-000000.parquet")
     with pytest.raises(TrainingDataError, match=r"lacks the columns \['fps'\]"):
         with_scenery(corpus, str(tmp_path), SAMPLING)
+
+
+def test_clips_that_are_too_short_are_left_out_and_counted(prepared: Path, tmp_path: Path) -> None:
+    clips = write_clips(tmp_path, num_clips=2)
+    table = pq.read_table(clips / "rows-000000.parquet")
+    place = table.schema.get_field_index("num_frames")
+    field = table.schema.field(place)
+    pq.write_table(table.set_column(place, field, pa.array([4, 5], field.type)), clips / "rows-000000.parquet")
+    corpus = mixed(prepared, clips)
+    assert corpus.scenery is not None
+    assert corpus.scenery["clip_id"].to_pylist() == ["fall-001"]
+    assert corpus.num_too_short == 1
 
 
 def test_scenery_that_is_gone_is_named(prepared: Path, tmp_path: Path) -> None:
