@@ -58,3 +58,15 @@ def test_card_has_the_scores_of_both_models_the_reference_and_the_truth(tmp_path
     assert f"| PSNR of the character's pixels, dB | {psnrs} |  | 1" in text
     motion = row("scenery_motion", "", "_compared", "_repeat", "_truth", form=".2f")
     assert f"| motion of the scenery, levels per frame | {motion} | 1" in text
+
+
+def test_comparison_has_a_row_per_run_and_per_peer(tmp_path: Path) -> None:
+    found = {"portrait-exact": scores(0), "portrait-detected": scores(100)}
+    run = {"name": "this checkpoint", "training": "toy 14", "clips": 3, "scores": found}
+    other = {**run, "name": "landmarks", "scores": {setting: scores(200) for setting in found}}
+    text = card(tmp_path, comparison=[run, other])
+    assert "| portrait-exact: landmarks | portrait-exact: character, dB | portrait-exact: scenery, levels |" in text
+    assert "| this checkpoint | toy 14 | 3 | 4.000 | 12.00 | 21.00 | 104.000 | 112.00 | 121.00 |" in text
+    assert "| landmarks | toy 14 | 3 | 204.000 | 212.00 |" in text
+    assert "| Animate Anyone |  |  | 5.000 | 13.00 | 22.00 |" in text
+    assert "| the true frames |  |  | 7.000 |  | 24.00 |" in text

@@ -20,9 +20,11 @@ from jobs.evaluation.portraits import (
 )
 from models.animation.animator import Animator
 from models.animation.system import LoadOptions, Model
-from models.puppets import PuppetFrame
+from models.pose.skeleton import FACE
 from stages.outcome import BadRow, Reason
 
+EYES_AND_MOUTH = slice(36, 68)
+"""Face landmarks."""
 HELDOUT = PortraitHeldoutConfig(num_pairs=1, first_seed=3, size_px=(96, 72), duration_seconds=0.375)
 
 
@@ -65,16 +67,13 @@ def test_the_true_keypoints_place_the_face_on_the_characters(
     assert np.array_equal(exact.truth[1].rgb, detected.truth[1].rgb)
     assert not np.array_equal(exact.face_THWC6, detected.face_THWC6)
     for frame, control in zip(exact.truth, exact.face_THWC6, strict=True):
-        rows, columns = np.nonzero(control[..., 3:].any(axis=2))
-        box = columns.min(), rows.min(), columns.max(), rows.max()
-        face = _face_box(frame)
-        # The characters' heads are alike in place and height, not in shape.
-        assert np.abs(np.subtract(box, face)).max() < 0.4 * (face[3] - face[1])
-
-
-def _face_box(frame: PuppetFrame) -> tuple[float, float, float, float]:
-    points = frame.keypoints[23:91, :2]
-    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+        # The drawn face is that of the character to animate: the patches cover its eyes and its mouth.
+        drawn = np.argwhere(control[..., :3].any(axis=2))[:, ::-1]
+        landmarks = frame.keypoints[FACE][EYES_AND_MOUTH, :2]
+        height_px = np.ptp(frame.keypoints[FACE][:, 1])
+        assert np.abs(drawn.mean(axis=0) - landmarks.mean(axis=0)).max() < 0.25 * height_px
+        assert (drawn.min(axis=0) < landmarks.min(axis=0) + 0.1 * height_px).all()
+        assert (drawn.max(axis=0) > landmarks.max(axis=0) - 0.1 * height_px).all()
 
 
 def test_a_pair_that_animate_refuses_is_none(
