@@ -1,4 +1,4 @@
-"""Held-out portraits: a talking puppet drives another one, whose scenery moves, with the steps of `zoetrope animate`."""
+"""Held-out portraits: a talking puppet drives another one before moving scenery, as in `zoetrope animate`."""
 
 from __future__ import annotations
 

@@ -102,25 +102,26 @@ def sample_portrait_pair(
     """
     target = sample_portrait(seed, split=split, body=body, size_px=size_px, duration_seconds=duration_seconds)
     for other in _candidates(seed + _OTHER_SEED, split, "human", size_px, duration_seconds):
-        rng = random.Random(f"portrait-pair-{split}-{other.seed}")
-        scenery = _living(rng) if rng.random() < 0.5 else other.shots[0].scenery
-        driving = _with_character(target, other.character)
-        driving = replace(driving, shots=(replace(driving.shots[0], scenery=scenery),))
-        elsewhere = scenery.kind != target.shots[0].scenery.kind
+        driving = _elsewhere(
+            _with_character(target, other.character), other, random.Random(f"portrait-pair-{split}-{other.seed}")
+        )
+        elsewhere = driving.shots[0].scenery.kind != target.shots[0].scenery.kind
         if elsewhere and other.character.recipe != target.character.recipe and _shows_its_face(driving):
             return PortraitPair(target=target, driving=driving)
     raise AssertionError("unreachable")
 
 
 def face_twin(spec: PuppetVideoSpec, seed: int) -> PuppetVideoSpec:
-    """Same portrait with another character of the split: same motion, speech, scenery and place of the head.
+    """Another character of the split in another scenery: same motion, speech and place of the head. Deterministic.
 
-    Deterministic.
+    The face box shows scenery too; that of the portrait would tell how it goes on.
     """
     size_px = spec.height_px, spec.width_px
     for other in _candidates(seed + 2 * _OTHER_SEED, spec.split, None, size_px, spec.duration_seconds):
-        twin = _with_character(spec, other.character)
-        if other.character.recipe != spec.character.recipe and _shows_its_face(twin):
+        rng = random.Random(f"face-twin-{spec.split}-{other.seed}")
+        twin = _elsewhere(_with_character(spec, other.character), other, rng)
+        elsewhere = twin.shots[0].scenery.kind != spec.shots[0].scenery.kind
+        if elsewhere and other.character.recipe != spec.character.recipe and _shows_its_face(twin):
             return twin
     raise AssertionError("unreachable")
 
@@ -163,6 +164,12 @@ def _living(rng: random.Random) -> ScenerySpec:
         light=rng.choice((-1.0, 1.0)),
         drift=rng.uniform(-0.03, 0.03),
     )
+
+
+def _elsewhere(spec: PuppetVideoSpec, other: PuppetVideoSpec, rng: random.Random) -> PuppetVideoSpec:
+    """Replace the scenery, by one that moves by itself or by the still one of another video."""
+    scenery = _living(rng) if rng.random() < 0.5 else other.shots[0].scenery
+    return replace(spec, shots=(replace(spec.shots[0], scenery=scenery),))
 
 
 def _speech(rng: random.Random) -> SpeechSpec:

@@ -31,11 +31,13 @@ PUPPETS = XDynaConfig(
     control_widths=(8, 16, 32, 48),
     schedule=ScheduleConfig(betas="scaled_linear"),
     windows=WindowConfig(size=16, overlap=4, blend="triangular"),
-    num_steps=1,
+    num_steps=4,
     guidance_scale=1.0,
     pose_preset="embedded-no-head",
 )
-"""For pictures of 192 pixels or more. Norms are per frame, so that a window may have any length."""
+"""For pictures of 192 pixels or more. Norms are per frame, so that a window may have any length. One step would give the
+mean of all ways in which scenery can move, which hardly moves.
+"""
 
 
 def _implementation() -> Implementation[Any, Any]:
