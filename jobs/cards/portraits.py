@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.cards.tables import SHEET, table
@@ -20,6 +20,11 @@ _SUMMARY = (
     ("character_gain_db", "PSNR of the character's pixels, above Animate Anyone's by, dB"),
     ("scenery_motion_share", "motion of the scenery, relative to the truth's"),
     ("scenery_motion_share_compared", "the same of Animate Anyone's"),
+)
+_COMPARED = (
+    ("expression_error", "landmarks"),
+    ("character_psnr_db", "character, dB"),
+    ("scenery_motion", "scenery, levels"),
 )
 _COLUMNS = (("", "X-Dyna"), ("_compared", "Animate Anyone"), ("_repeat", "reference"), ("_truth", "true frames"))
 _SETTINGS = {
@@ -67,7 +72,29 @@ mean absolute difference of successive frames.
 {remarks}
 
 ![Reference, driving frame, face control, Animate Anyone, X-Dyna and truth of one pair per row]({SHEET})
+{_comparison(metadata["comparison"]) if metadata.get("comparison") else ""}"""
+
+
+def _comparison(comparison: Sequence[Mapping[str, Any]]) -> str:
+    """Section with a row per compared run, and rows of Animate Anyone, the reference repeated and the true frames."""
+    scores = comparison[0]["scores"]
+    others = (("Animate Anyone", "_compared"), ("the reference repeated", "_repeat"), ("the true frames", "_truth"))
+    rows = [
+        *([run["name"], run["training"], run["clips"], *_cells(run["scores"], "")] for run in comparison),
+        *([name, "", "", *_cells(scores, suffix)] for name, suffix in others),
+    ]
+    heads = [f"{setting}: {head}" for setting in _SETTINGS for _, head in _COMPARED]
+    return f"""
+## Comparison
+
+Error of the landmarks, PSNR of the character's pixels and motion of the scenery, on the same pairs:
+
+{table(("system", "training samples", "clips", *heads), rows)}
 """
+
+
+def _cells(scores: Mapping[str, Mapping[str, float]], suffix: str) -> list[str]:
+    return [_number(scores[setting], key, suffix) for setting in _SETTINGS for key, _ in _COMPARED]
 
 
 def _number(scores: Mapping[str, float], key: str, suffix: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +20,11 @@ from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
 from jobs.verbs.puppets import write_puppets
 from models.puppets.pairs import sample_pair
-from models.puppets.render import render_frame
+from models.puppets.portrait import sample_portrait_pair
+from models.puppets.render import render, render_frame
 from models.puppets.spec import Body
-from models.systems import SYSTEMS
+from models.systems import DEFAULT_MODEL, SYSTEMS
+from models.video.encode import write_h264
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair
 from stages.io.source import DEFAULT_SCHEMES
@@ -38,6 +41,12 @@ NUM_PAIRS = 6
 SCENES_SEED = 1
 """Seed of videos in which a ball is thrown, somebody walks behind things, and somebody sits down."""
 NUM_SCENES = 3
+PORTRAITS = (35, 58)
+"""Seeds of talking, waving characters before a waterfall and before a fire, held out from training."""
+PORTRAIT_SIZE_PX = (192, 144)
+"""Height and width, as in training."""
+FPS, SECONDS = 8.0, 3.0
+"""Of the driving videos of pictures."""
 
 
 def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
@@ -89,19 +98,19 @@ def draw_requests(out: Path, console: Console) -> str:
         split="heldout",
         body="human",
         alone=True,
-        fps=8.0,
-        seconds=3.0,
+        fps=FPS,
+        seconds=SECONDS,
     )
-    models = shipped_models(keeps_scene=False)
     pairs = pair(
         [str(characters)],
         str(dances / "videos"),
         allowed_schemes=DEFAULT_SCHEMES,
         settings={},
-        models=models,
+        models=shipped_models(),
         limit=NUM_PAIRS,
     )
-    table = pa.concat_tables([pairs, *_scene_requests(out / "scenes", characters)])
+    others = (*_scene_requests(out / "scenes", characters), *_portrait_requests(out / "portraits"))
+    table = pa.concat_tables([pairs, *others])
     publish_table(Storage(str(out)), "requests.parquet", table)
     console.line(f"pair: {table.num_rows} requests in {requests}")
     return requests
@@ -126,20 +135,47 @@ def _scene_requests(scenes: Path, characters: Path) -> Iterator[pa.Table]:
             for prompt in prompts
             if prompt["video_id"] == video.stem
         ]
-        yield pair(
-            [str(_picture(characters, "human", seed))],
-            str(video),
-            allowed_schemes=DEFAULT_SCHEMES,
-            settings={"objects": objects},
-            models=shipped_models(keeps_scene=True),
-        )
+        picture = _picture(characters, "human", seed)
+        yield _pair_of(picture, video, settings={"objects": objects}, models=shipped_models(keeps_scene=True))
+
+
+def _portrait_requests(portraits: Path) -> Iterator[pa.Table]:
+    """Requests that animate talking characters by models that read faces and, for comparison, by the default model; and
+    the first of them by the body alone.
+    """
+    portraits.mkdir(parents=True, exist_ok=True)
+    height_px, width_px = PORTRAIT_SIZE_PX
+    size: dict[str, Any] = {"height_px": height_px, "width_px": width_px}
+    readers = shipped_models(reads_face=True)
+    for seed in PORTRAITS:
+        picture, video = portraits / f"portrait-{seed}.png", portraits / f"talk-{seed}.mp4"
+        _draw_portrait(seed, picture, video)
+        requests = _pair_of(picture, video, settings=size, models=[DEFAULT_MODEL, *readers])
+        yield requests
+        if seed == PORTRAITS[0]:
+            by_faces = [row for row in requests.to_pylist() if row["model"] in readers]
+            alone = [{**row, "request_id": f"{row['request_id']}.body", "controls": "body"} for row in by_faces]
+            yield pa.Table.from_pylist(alone, schema=requests.schema)
+
+
+def _draw_portrait(seed: int, picture: Path, video: Path) -> None:
+    pair = sample_portrait_pair(seed, size_px=PORTRAIT_SIZE_PX, duration_seconds=SECONDS)
+    Image.fromarray(render_frame(pair.target, 0.0).rgb).save(picture)
+    write_h264(video, (frame.rgb for frame in render(pair.driving, FPS, round(FPS * SECONDS))), fps=FPS)
 
 
 def _picture(folder: Path, body: Body, seed: int) -> Path:
     return folder / f"{body}-{seed}.png"
 
 
-def shipped_models(*, keeps_scene: bool) -> list[str]:
-    """Names of the embedded models that keep the driving video's scene, or of those that do not."""
-    variants = {name: variant for system in SYSTEMS.values() for name, variant in system.variants.items()}
-    return [name for name, variant in variants.items() if variant.ships and variant.keeps_scene == keeps_scene]
+def _pair_of(picture: Path, video: Path, *, settings: Mapping[str, Any], models: Sequence[str]) -> pa.Table:
+    return pair([str(picture)], str(video), allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models)
+
+
+def shipped_models(*, keeps_scene: bool = False, reads_face: bool = False) -> list[str]:
+    """Names of the embedded models that do, or do not, keep the driving video's scene and read the driving face."""
+    variants = {
+        name: variant for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships
+    }
+    wanted = keeps_scene, reads_face
+    return [name for name, variant in variants.items() if (variant.keeps_scene, variant.reads_face) == wanted]

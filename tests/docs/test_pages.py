@@ -58,6 +58,7 @@ SMALL = {
     ("prepare",): ONE_WORKER,
     # Loading a model takes 15 s, and evaluate.md runs a table of requests too.
     ("animate", "requests.parquet"): ("--dry-run",),
+    ("animate", "talking.parquet"): ("--dry-run",),
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
     ("a2bench", "draw"): ("--characters", "1", "--size", "96", "96", "--seconds", "0.5"),
     ("train", "animate-anyone-puppets"): ONE_STEP,

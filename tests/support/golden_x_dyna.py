@@ -38,22 +38,24 @@ def write_published(case: GoldenCase, folder: Path) -> Path:
     return folder
 
 
+def resampler_config_of(case: GoldenCase) -> ResamplerConfig:
+    """The shape of a case's resampler."""
+    described = case.description["config"]["resampler"]
+    return ResamplerConfig(
+        width=described["dim"],
+        layers=described["depth"],
+        heads=described["heads"],
+        head_width=described["dim_head"],
+        num_tokens=described["num_queries"],
+        features_width=described["embedding_dim"],
+        context_width=described["output_dim"],
+        ff_ratio=described["ff_mult"],
+    )
+
+
 def resampler_of(case: GoldenCase, folder: Path) -> Resampler:
     """The resampler of a case."""
-    described = case.description["config"]["resampler"]
-    return load_resampler(
-        folder / RESAMPLER_FILE,
-        ResamplerConfig(
-            width=described["dim"],
-            layers=described["depth"],
-            heads=described["heads"],
-            head_width=described["dim_head"],
-            num_tokens=described["num_queries"],
-            features_width=described["embedding_dim"],
-            context_width=described["output_dim"],
-            ff_ratio=described["ff_mult"],
-        ),
-    )
+    return load_resampler(folder / RESAMPLER_FILE, resampler_config_of(case))
 
 
 def conditions_of(inputs: dict[str, Tensor], resampler: Resampler, call: str) -> ClipConditions:

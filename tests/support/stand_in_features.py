@@ -8,14 +8,18 @@ import torch
 from stand_in_networks import randomise
 
 
-def save_image_encoder(folder: Path, *, safetensors: bool = True, hidden_act: str = "quick_gelu") -> None:
-    """`config.json` and the weights, as `model.safetensors` or `pytorch_model.bin`: 28 pixels, 12 values."""
+def save_image_encoder(
+    folder: Path, *, safetensors: bool = True, hidden_act: str = "quick_gelu", width: int = 16
+) -> None:
+    """`config.json` and the weights, as `model.safetensors` or `pytorch_model.bin`: 28 pixels, 12 values, and tokens of
+    `width` values.
+    """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     config = CLIPVisionConfig(
         image_size=28,
         patch_size=14,
-        hidden_size=16,
+        hidden_size=width,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -46,13 +50,13 @@ def save_vae(folder: Path) -> None:
     network.save_pretrained(folder)
 
 
-def save_text_encoder(folder: Path) -> None:
-    """`config.json` and `model.safetensors` of a CLIP text encoder: 5 tokens of 12 values."""
+def save_text_encoder(folder: Path, *, width: int = 12) -> None:
+    """`config.json` and `model.safetensors` of a CLIP text encoder: 5 tokens of `width` values."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(
         vocab_size=30,
-        hidden_size=12,
+        hidden_size=width,
         intermediate_size=24,
         num_hidden_layers=2,
         num_attention_heads=2,

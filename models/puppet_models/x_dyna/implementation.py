@@ -22,6 +22,8 @@ from models.x_dyna.network import XDyna
 class PuppetXDynaImplementation(XDynaImplementation):
     """Adds the draft to X-Dyna's conditions. One stage trains all networks: there is no Stable Diffusion below them."""
 
+    depends_on_window = False  # its norms are per frame
+
     def new_network(self, config: XDynaConfig) -> PuppetXDyna:
         """See `Implementation`."""
         return PuppetXDyna(config)

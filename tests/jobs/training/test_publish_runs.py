@@ -15,13 +15,15 @@ from PIL import Image
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
 from tiny_animate_anyone_2 import TINY as TINY_ANIMATE_ANYONE_2
 from tiny_animate_x import TINY as TINY_ANIMATE_X
+from tiny_systems import CONFIGS
 from toy_animation import ToyAnimator, ToyModel, face_model
 
 from jobs.cli.main import main
 from jobs.engine.config import resolved
-from jobs.evaluation import scene_sheet
+from jobs.evaluation import portrait_sheet, scene_sheet
 from jobs.evaluation.contact_sheet import MAX_BYTES
 from jobs.evaluation.heldout import SETTINGS, HeldoutConfig, animate_heldout
+from jobs.evaluation.portraits import PORTRAIT_SETTINGS
 from jobs.evaluation.scenes import SCENE_SETTINGS
 from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
@@ -37,11 +39,14 @@ WITHOUT_INDICATOR = replace(TINY_ANIMATE_X, indicator=None, unet=replace(TINY_AN
 
 
 ANYONE, ANYONE_2, X = "animate-anyone-puppets", "animate-anyone-2-puppets", "animate-x-puppets"
+DYNA = "x-dyna-puppets"
+TINY_X_DYNA = CONFIGS[DYNA]
+TINY_MODELS = {ANYONE: TINY_ANIMATE_ANYONE, ANYONE_2: TINY_ANIMATE_ANYONE_2, X: TINY_ANIMATE_X, DYNA: TINY_X_DYNA}
 
 
 @pytest.fixture(autouse=True)
 def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, config in ((ANYONE, TINY_ANIMATE_ANYONE), (ANYONE_2, TINY_ANIMATE_ANYONE_2), (X, TINY_ANIMATE_X)):
+    for name, config in TINY_MODELS.items():
         system = SYSTEMS[name]
         variant = replace(system.variants[name], config=config)
         monkeypatch.setitem(SYSTEMS, name, replace(system, variants={name: variant}))
@@ -110,12 +115,34 @@ def test_reads_an_ablation_of_a_run_that_keeps_the_scene(tmp_path: Path) -> None
     assert run.network().config == channels
 
 
-def test_rejects_a_comparison_between_scenes_and_pictures(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run.safetensors", ANYONE_2, TINY_ANIMATE_ANYONE_2)
-    other = write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE)
-    for one, compared in ((run, other), (other, run)):
-        with pytest.raises(CheckpointError, match=r"--compare other: .* only one of them keeps the scene"):
-            publish(one, tmp_path / "out.safetensors", heldout=HELDOUT, compare={"other": compared})
+@pytest.mark.slow
+def test_publishes_a_run_that_reads_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portrait_sheet, "NUM_ROWS", 1)
+    run = write_run(tmp_path / "run.safetensors", DYNA, TINY_X_DYNA)
+    out = tmp_path / "out" / "embedded.safetensors"
+    scores = publish(run, out, heldout=SMALL)
+    assert tuple(scores) == PORTRAIT_SETTINGS
+    assert read_metadata(out)["scores"] == scores
+    card = out.with_name("CARD.md").read_text()
+    assert card.startswith("# X-Dyna, trained on puppets")
+    assert "at 72 pixels" in card
+    sheet = out.with_name("contact-sheet.webp")
+    assert 1_000 < sheet.stat().st_size <= MAX_BYTES
+    assert Image.open(sheet).size == (6 * 72, 96 + 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        (ANYONE_2, ANYONE, f"{ANYONE} is scored on pairs in two sceneries, {ANYONE_2} on characters set into"),
+        (ANYONE, ANYONE_2, f"{ANYONE_2} is scored on characters set into a video's scene, {ANYONE} on pairs"),
+        (DYNA, ANYONE, f"{ANYONE} is scored on pairs in two sceneries, {DYNA} on portraits before moving scenery"),
+    ],
+)
+def test_rejects_a_comparison_between_different_evaluations(name: str, other: str, words: str, tmp_path: Path) -> None:
+    run, compared = (write_run(tmp_path / f"{each}.safetensors", each, TINY_MODELS[each]) for each in (name, other))
+    with pytest.raises(CheckpointError, match=f"--compare other: {words}"):
+        publish(run, tmp_path / "out.safetensors", heldout=HELDOUT, compare={"other": compared})
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -156,7 +183,7 @@ def test_records_without_model_names_are_of_the_embedded_model(tmp_path: Path) -
 
 def test_every_embedded_model_has_its_own_file() -> None:
     shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
-    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 3
+    assert len({variant.weights.repository for variant in shipped}) == len(shipped) == 4
 
 
 class Recording(ToyAnimator):

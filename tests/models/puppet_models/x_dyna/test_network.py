@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_systems import CPU, SIDE_PX, new_encoders, new_network, request, tiny_model
+from torch import Tensor
+
+from models.animation.animator import RequestEncoder
+from models.puppet_models.x_dyna.implementation import PuppetXDynaImplementation
+from models.puppet_models.x_dyna.network import PuppetClipConditions, PuppetXDyna
+from models.puppet_models.x_dyna.system import PUPPETS
+from models.x_dyna.denoiser import ClipDenoiser
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MODEL = tiny_model("x-dyna-puppets")
+NUM_FRAMES, SIDE = 4, SIDE_PX // 8
+FRAMES = list(range(NUM_FRAMES))
+CHANNELS = MODEL.variant.config.unet.in_channels
+T = 700
+
+
+@pytest.fixture(scope="module")
+def network() -> PuppetXDyna:
+    network = new_network(MODEL)
+    assert isinstance(network, PuppetXDyna)
+    return network
+
+
+@pytest.fixture(scope="module")
+def clip(network: PuppetXDyna) -> PuppetClipConditions:
+    with torch.no_grad():
+        batch = request(NUM_FRAMES).clip(NUM_FRAMES)
+        encoder = RequestEncoder(batch, new_encoders(), device=CPU, dtype=torch.float32, batch=4)
+        return PuppetXDynaImplementation().conditions(batch, encoder, network)
+
+
+@torch.no_grad()
+def predict(network: PuppetXDyna, clip: PuppetClipConditions, *windows: list[int]) -> Tensor:
+    """Prediction for windows of the same noise, each in a row of its own."""
+    noise = torch.randn((1, CHANNELS, NUM_FRAMES, SIDE, SIDE), generator=torch.Generator().manual_seed(2))
+    rows = torch.cat([noise[:, :, window] for window in windows])
+    predicted: Tensor = ClipDenoiser(network, clip)(rows, T, windows, [True] * len(windows))
+    return predicted
+
+
+def test_the_draft_has_a_picture_per_frame_and_none_for_the_reference(clip: PuppetClipConditions) -> None:
+    assert clip.draft_BCFHW.shape == (1, CHANNELS, NUM_FRAMES, SIDE, SIDE)
+    pictures = np.concatenate(list(clip.draft.pictures(0)))
+    assert pictures.shape == (NUM_FRAMES, SIDE_PX, SIDE_PX, 3)
+    assert not np.array_equal(pictures[0], pictures[-1])
+
+
+@pytest.mark.parametrize(
+    "name", ["draft_BCFHW", "face_BFHWC", "poses_BFHWC", "reference_latents_BCHW", "image_tokens_BLD"]
+)
+def test_the_prediction_reads_every_condition(network: PuppetXDyna, clip: PuppetClipConditions, name: str) -> None:
+    value = getattr(clip, name)
+    # The mean of a control picture is lost by its normalisation.
+    changed = np.roll(value, 8, axis=2) if isinstance(value, np.ndarray) else value + 1
+    before, after = (predict(network, each, FRAMES) for each in (clip, replace(clip, **{name: changed})))
+    assert not torch.equal(before, after)
+
+
+def test_a_face_that_does_not_control_is_not_read(network: PuppetXDyna, clip: PuppetClipConditions) -> None:
+    assert clip.face_BFHWC is not None
+    body = replace(clip, controls_B2=np.array([[True, False]]))
+    other = replace(body, face_BFHWC=np.roll(clip.face_BFHWC, 8, axis=2))
+    assert torch.equal(predict(network, body, FRAMES), predict(network, other, FRAMES))
+    assert not torch.equal(predict(network, body, FRAMES), predict(network, clip, FRAMES))
+
+
+def test_each_window_of_a_call_has_the_draft_of_its_own_frames(
+    network: PuppetXDyna, clip: PuppetClipConditions
+) -> None:
+    first, second = FRAMES[:2], FRAMES[2:]
+    together = predict(network, clip, first, second)
+    torch.testing.assert_close(together[:1], predict(network, clip, first), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together[1:], predict(network, clip, second), atol=1e-4, rtol=1e-4)
+    draft = clip.draft_BCFHW.clone()
+    draft[:, :, second] += 1
+    changed = predict(network, replace(clip, draft_BCFHW=draft), first, second)
+    torch.testing.assert_close(changed[:1], together[:1], atol=1e-4, rtol=1e-4)
+    assert (changed[1:] - together[1:]).abs().max() > 1e-3
+
+
+def test_a_trusted_draft_is_the_prediction(network: PuppetXDyna, clip: PuppetClipConditions) -> None:
+    trusting = deepcopy(network)
+    torch.nn.init.zeros_(trusting.denoiser.draft_weight.weight)
+    torch.nn.init.constant_(trusting.denoiser.draft_weight.bias, 30.0)
+    draft = clip.draft_BCFHW
+    expected = trusting.denoiser.schedule.target(draft, torch.zeros_like(draft), torch.tensor([T]))
+    torch.testing.assert_close(predict(trusting, clip, FRAMES), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_length_of_a_window_changes_no_norm() -> None:
+    """So that a short clip needs no remark in `fallbacks`."""
+    assert PUPPETS.unet.residual_norm == "per_frame"
+    assert not PuppetXDynaImplementation.depends_on_window
+
+
+def test_the_size_that_ships_stays_below_21_megabytes_in_half_precision() -> None:
+    with torch.device("meta"):
+        network = PuppetXDyna(PUPPETS)
+    assert 2 * sum(parameter.numel() for parameter in network.parameters()) < 21e6
