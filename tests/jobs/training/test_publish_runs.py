@@ -198,7 +198,9 @@ class Recording(ToyAnimator):
 
 def test_heldout_models_that_read_the_face_are_given_it() -> None:
     animator = Recording("toy")
-    list(animate_heldout(animator, face_model(), replace(HELDOUT, setting="exact", size_px=(192, 192))))
+    list(
+        animate_heldout(animator, face_model(), HeldoutConfig(**HELDOUT | {"setting": "exact", "size_px": (192, 192)}))
+    )
     signals = animator.given.signals
     assert signals["face_control"].shape == (*animator.given.pose_THWC.shape[:3], 6)
     assert signals["face_control"].any(axis=(1, 2, 3)).all()
