@@ -9,6 +9,7 @@ from jobs.cards.tables import SHEET, table
 
 _ROWS = (
     ("expression_error", "error of the landmarks of eyes and mouth, share of the face's height"),
+    ("eyes_error", "the same of the eyes"),
     ("mouth_error", "the same of the mouth"),
     ("character_psnr_db", "PSNR of the character's pixels, dB"),
     ("features_psnr_db", "PSNR around eyes and mouth, dB"),
@@ -50,14 +51,13 @@ def portrait_sections(metadata: Mapping[str, Any], promised: Mapping[str, str], 
     )
     return f"""Scores on held-out portraits (pairs: {pairs}; {refused:.0f} more were refused): a talking, gesturing
 puppet drives another one, whose picture shows scenery that moves by itself. Neither characters nor gestures are in the
-training videos, and the result is compared with the rendered truth of the same motion, expression and scenery. The small
-Animate Anyone animates the same requests.
+training videos, and the result is compared with the rendered truth of the same motion, expression and scenery. The
+small Animate Anyone animates the same requests.
 
 {meanings}
 
-The embedded pose network detects the landmarks in the results; its own error in the true frames is in the last column.
-It was trained on faces whose lids do not move, so that it hardly sees blinks: the mouth is what its errors tell apart.
-The detected face is moved, turned and scaled onto the true one before they are compared. Motion of the scenery is the
+The embedded face network (`models/perception/checkpoints/CARD.md`) detects the landmarks in the results; its own
+error in the true frames is in the last column. The detected face is moved, turned and scaled onto the true one before they are compared. Motion of the scenery is the
 mean absolute difference of successive frames.
 
 {summary}
