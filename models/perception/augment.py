@@ -116,7 +116,7 @@ def face_sample(frames: PortraitFrames, index: int, rng: Rng, *, side_px: int, n
     landmarks = keypoints[FACE]
     chance = rng.random()
     if chance < negative_share:
-        image = _shuffled(image, rng) if chance < negative_share / 2 else _texture(side_px, rng)
+        image = _shuffled(image, rng, num_tiles=8) if chance < negative_share / 2 else _texture(side_px, rng)
         landmarks = np.zeros_like(landmarks)
     return FaceSample(image=recoloured(_softened(image, rng), rng), landmarks=landmarks)
 
@@ -258,9 +258,9 @@ def _scenery_only(
     return image, labels, depth
 
 
-def _shuffled(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """Frame with its 6 x 6 tiles in random order, which keeps the character's colours but not its shape."""
-    n = 6
+def _shuffled(image: NDArray[np.uint8], rng: Rng, *, num_tiles: int = 6) -> NDArray[np.uint8]:
+    """Frame with its `num_tiles` x `num_tiles` tiles in random order, which keeps the colours but not the shape."""
+    n = num_tiles
     tile = len(image) // n
     tiles = image.reshape(n, tile, n, tile, 3).transpose(0, 2, 1, 3, 4).reshape(n * n, tile, tile, 3)
     mixed = tiles[rng.permutation(n * n)].reshape(n, n, tile, tile, 3).transpose(0, 2, 1, 3, 4)
