@@ -61,9 +61,9 @@ small Animate Anyone animates the same requests.
 
 {meanings}
 
-The embedded face network (`models/perception/checkpoints/CARD.md`) detects the landmarks in the results; its own
-error in the true frames is in the last column. The detected face is moved, turned and scaled onto the true one before they are compared. Motion of the scenery is the
-mean absolute difference of successive frames.
+The embedded face network (`models/perception/checkpoints/CARD.md`) detects the landmarks in the results; its own error
+in the true frames is in the last column. The detected face is moved, turned and scaled onto the true one before they
+are compared. Motion of the scenery is the mean absolute difference of successive frames.
 
 {summary}
 

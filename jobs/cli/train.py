@@ -128,7 +128,7 @@ def perception(
         networks=tuple(networks) if networks else NETWORKS,  # type: ignore[arg-type]  # checked by the class
         figure=puppet_network_recipe(steps=figure_steps),
         object=puppet_network_recipe(steps=object_steps),
-        face=puppet_network_recipe(steps=face_steps),
+        face=puppet_network_recipe(steps=face_steps, batch_size=16),
         num_videos=videos,
         first_seed=first_seed,
     )

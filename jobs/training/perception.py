@@ -48,7 +48,7 @@ OBJECT = PerceptionNetConfig(
     input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
 )
 FACE = PerceptionNetConfig(
-    input_px=64, widths=(16, 32, 48, 64, 64), num_keypoints=NUM_FACE_LANDMARKS, depth=False, mask=False
+    input_px=96, widths=(16, 32, 48, 64, 96), num_keypoints=NUM_FACE_LANDMARKS, depth=False, mask=False
 )
 FRAMES_PER_PORTRAIT = 8
 
@@ -81,7 +81,7 @@ class TrainPerceptionConfig:
     networks: tuple[Network, ...] = NETWORKS
     figure: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=5000))
     object: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=4000))
-    face: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=3000))
+    face: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=3000, batch_size=16))
     first_seed: int = 0
     num_videos: int = 4000
     frames_per_video: int = 4
@@ -89,7 +89,7 @@ class TrainPerceptionConfig:
     negative_share: float = 0.12
     heldout_videos: int = 200
     heldout_clips: int = 12
-    num_portraits: int = 1500
+    num_portraits: int = 1000
     heldout_portraits: int = 24
     render_processes: int = 2
 

@@ -17,9 +17,6 @@ EYES, MOUTH = slice(36, 48), slice(48, 68)
 """Face landmarks."""
 BLUR_PX = 1.5
 """Standard deviation of the blur, which stands for the softness of animations by small networks."""
-LEAST_CHANGE = 0.002
-"""Standard deviation of an opening within a clip, relative to the face's height, below which it has no correlation."""
-
 _LIPS = ((61, 67), (62, 66), (63, 65))
 _LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 
@@ -29,40 +26,49 @@ Landmarks = NDArray[np.floating]
 def face_scores(
     face: FaceLandmarks, figure: EmbeddedFigure, portraits: Sequence[Sequence[PuppetFrame]]
 ) -> dict[str, float]:
-    """Mean scores of both networks over portraits, sharp and blurred by `BLUR_PX`.
+    """Scores of both networks over the frames of portraits, sharp and blurred by `BLUR_PX`.
 
     Returns:
         `<network>_<score><suffix>` for each network ("face", "figure") and suffix ("", "_blurred"), with these scores:
         eyes_error, mouth_error: mean distance of the landmarks from the true ones, relative to the face's height.
-        lids_correlation, lips_correlation: Pearson's r of the opening of the eyes and of the mouth with the true one
-            within a clip; clips without a change are left out.
+        lids_correlation, lips_correlation: Pearson's r of the opening of the eyes and of the mouth with the true one,
+            both relative to the face's height and without their means over each portrait; 0 if one never changes.
     """
-    rows: dict[str, list[float]] = {}
+    found: dict[str, list[Landmarks]] = {}
+    truth = [np.stack([frame.keypoints[FACE, :2] for frame in portrait]) for portrait in portraits]
     for portrait in portraits:
         frames = np.stack([frame.rgb for frame in portrait])
-        truth = np.stack([frame.keypoints[FACE, :2] for frame in portrait])
         for suffix, shown in (("", frames), ("_blurred", _blurred(frames))):
             keypoints = figure.keypoints(shown)
-            for name, landmarks in (
-                ("face", face.landmarks(shown, keypoints)[..., :2]),
-                ("figure", keypoints[:, FACE, :2]),
-            ):
-                for score, value in _scores(landmarks, truth).items():
-                    rows.setdefault(f"{name}_{score}{suffix}", []).append(value)
-    return {name: float(np.nanmean(values)) for name, values in rows.items()}
+            found.setdefault(f"figure{suffix}", []).append(keypoints[:, FACE, :2])
+            found.setdefault(f"face{suffix}", []).append(face.landmarks(shown, keypoints)[..., :2])
+    scores = {}
+    for name, clips in found.items():
+        network, _, suffix = name.partition("_")
+        for score, value in _scores(clips, truth).items():
+            scores[f"{network}_{score}{suffix and '_' + suffix}"] = value
+    return scores
 
 
-def _scores(landmarks_TL2: Landmarks, truth_TL2: Landmarks) -> dict[str, float]:
-    heights_T = np.ptp(truth_TL2[..., 1], axis=1)
-    errors = np.linalg.norm(landmarks_TL2 - truth_TL2, axis=-1) / heights_T[:, None]
-    openings = {
-        name: (opening(landmarks_TL2, pairs) / heights_T, opening(truth_TL2, pairs) / heights_T)
-        for name, pairs in (("lids", _LIDS), ("lips", _LIPS))
-    }
+def _scores(found: Sequence[Landmarks], truth: Sequence[Landmarks]) -> dict[str, float]:
+    """Scores of the landmarks (T, 68, 2) of each clip."""
+    heights = [np.ptp(clip[..., 1], axis=1)[:, None] for clip in truth]
+    triples = list(zip(found, truth, heights, strict=True))
+    errors = np.concatenate([np.linalg.norm(clip - true, axis=-1) / height for clip, true, height in triples])
+
+    def correlation(pairs: Sequence[tuple[int, int]]) -> float:
+        changes = [
+            [_change(opening(clip, pairs) / height[:, 0]) for clip, _, height in triples],
+            [_change(opening(true, pairs) / height[:, 0]) for _, true, height in triples],
+        ]
+        x, y = (np.concatenate(clips) for clips in changes)
+        return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
+
     return {
         "eyes_error": float(errors[:, EYES].mean()),
         "mouth_error": float(errors[:, MOUTH].mean()),
-        **{f"{name}_correlation": _correlation(found, true) for name, (found, true) in openings.items()},
+        "lids_correlation": correlation(_LIDS),
+        "lips_correlation": correlation(_LIPS),
     }
 
 
@@ -73,11 +79,8 @@ def opening(landmarks_TL2: Landmarks, pairs: Sequence[tuple[int, int]]) -> NDArr
     return np.asarray(distances.mean(axis=1), np.float64)
 
 
-def _correlation(found_T: NDArray[np.float64], true_T: NDArray[np.float64]) -> float:
-    """Pearson's r; 0 if only the truth changes, NaN if it does not change."""
-    if true_T.std() < LEAST_CHANGE:
-        return float("nan")
-    return float(np.corrcoef(found_T, true_T)[0, 1]) if found_T.std() > 0 else 0.0
+def _change(values_T: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(values_T - values_T.mean(), np.float64)
 
 
 def _blurred(frames_THWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
