@@ -48,7 +48,7 @@ OBJECT = PerceptionNetConfig(
     input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
 )
 FACE = PerceptionNetConfig(
-    input_px=96, widths=(16, 32, 48, 64, 96), num_keypoints=NUM_FACE_LANDMARKS, depth=False, mask=False
+    input_px=64, widths=(16, 32, 48, 64, 64), num_keypoints=NUM_FACE_LANDMARKS, depth=False, mask=False
 )
 FRAMES_PER_PORTRAIT = 8
 

@@ -17,6 +17,7 @@ EYES, MOUTH = slice(36, 48), slice(48, 68)
 """Face landmarks."""
 BLUR_PX = 1.5
 """Standard deviation of the blur, which stands for the softness of animations by small networks."""
+
 _LIPS = ((61, 67), (62, 66), (63, 65))
 _LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def test_true_frames_have_small_errors_and_the_reference_repeated_larger_ones(an
     scores = portrait_scores([animation, None], EmbeddedFigure())
     for part in ("expression", "eyes", "mouth"):
         error = scores[f"{part}_error"]
-        assert error == scores[f"{part}_error_truth"] < 0.015
+        assert error == scores[f"{part}_error_truth"] < 0.025
         assert scores[f"{part}_error_compared"] == scores[f"{part}_error_repeat"] > 1.5 * error
     assert scores["expression_gain"] > 0.3
     assert scores["character_psnr_db"] == scores["clip_psnr_db"] == 100 > scores["clip_psnr_repeat_db"]
@@ -42,11 +43,9 @@ def test_true_frames_have_small_errors_and_the_reference_repeated_larger_ones(an
 
 
 def test_blurred_frames_have_small_errors_too(animation: PortraitAnimation) -> None:
-    import cv2
-
     soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.5) for frame in animation.animation_THWC])
     scores = portrait_scores([replace(animation, animation_THWC=soft)], EmbeddedFigure())
-    assert scores["expression_error"] < 0.02 < scores["expression_error_repeat"]
+    assert scores["expression_error"] < 0.025 < scores["expression_error_repeat"]
 
 
 def test_errors_count_expressions_only() -> None:

@@ -82,8 +82,8 @@ def test_object_prompts_point_at_the_object(frames: PuppetFrames) -> None:
     boxes = points = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        sample = object_sample(frames, 0, rng, side_px=64, negative_share=0.0)
-        assert sample.image.shape == (64, 64, 3)
+        sample = object_sample(frames, 0, rng, side_px=96, negative_share=0.0)
+        assert sample.image.shape == (96, 96, 3)
         assert sample.prompts.shape == (96, 96, 2)
         mask = sample.labels == 1
         assert mask.any()
@@ -100,7 +100,7 @@ def test_object_prompts_point_at_the_object(frames: PuppetFrames) -> None:
 
 def test_negative_samples_keep_the_prompt_of_an_erased_object(frames: PuppetFrames) -> None:
     for seed in range(20):
-        sample = object_sample(frames, 0, np.random.default_rng(seed), side_px=64, negative_share=1.0)
+        sample = object_sample(frames, 0, np.random.default_rng(seed), side_px=96, negative_share=1.0)
         assert not (sample.labels == 1).any()
         assert sample.prompts.any()
 
