@@ -9,6 +9,7 @@ from jobs.cards.tables import SHEET, table
 
 _ROWS = (
     ("expression_error", "error of the landmarks of eyes and mouth, share of the face's height"),
+    ("eyes_error", "the same of the eyes"),
     ("mouth_error", "the same of the mouth"),
     ("character_psnr_db", "PSNR of the character's pixels, dB"),
     ("features_psnr_db", "PSNR around eyes and mouth, dB"),
@@ -60,10 +61,9 @@ small Animate Anyone animates the same requests.
 
 {meanings}
 
-The embedded pose network detects the landmarks in the results; its own error in the true frames is in the last column.
-It was trained on faces whose lids do not move, so that it hardly sees blinks: the mouth is what its errors tell apart.
-The detected face is moved, turned and scaled onto the true one before they are compared. Motion of the scenery is the
-mean absolute difference of successive frames.
+The embedded face network (`models/perception/checkpoints/CARD.md`) detects the landmarks in the results; its own error
+in the true frames is in the last column. The detected face is moved, turned and scaled onto the true one before they
+are compared. Motion of the scenery is the mean absolute difference of successive frames.
 
 {summary}
 

@@ -106,16 +106,18 @@ def perception(
     out: CheckpointsOut = None,
     start_from: CheckpointsIn = None,
     networks: Annotated[
-        list[str] | None, typer.Option("--network", help="figure (pose, depth, mask) or object; repeatable [both].")
+        list[str] | None,
+        typer.Option("--network", help="figure (pose, depth, mask), object or face; repeatable [all]."),
     ] = None,
     figure_steps: Annotated[int, typer.Option("--figure-steps", min=1, help="Steps for pose, depth, mask.")] = 5000,
     object_steps: Annotated[int, typer.Option("--object-steps", min=1, help="Steps for object masks.")] = 4000,
+    face_steps: Annotated[int, typer.Option("--face-steps", min=1, help="Steps for face landmarks.")] = 3000,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate [0.002].")] = None,
     videos: Videos = 4000,
     first_seed: FirstSeed = 0,
 ) -> None:
     """Train the embedded perception networks on puppets. The same command resumes an interrupted run."""
-    from jobs.training.perception import TrainPerceptionConfig, from_command_line
+    from jobs.training.perception import NETWORKS, TrainPerceptionConfig, from_command_line
     from jobs.training.puppet_networks import puppet_network_recipe
     from models.perception.shipped import CHECKPOINTS
 
@@ -123,9 +125,10 @@ def perception(
         work=work,
         out=CHECKPOINTS if out is None else out,
         start_from=start_from,
-        networks=tuple(networks) if networks else ("figure", "object"),  # type: ignore[arg-type]  # checked by the class
+        networks=tuple(networks) if networks else NETWORKS,  # type: ignore[arg-type]  # checked by the class
         figure=puppet_network_recipe(steps=figure_steps),
         object=puppet_network_recipe(steps=object_steps),
+        face=puppet_network_recipe(steps=face_steps, batch_size=16),
         num_videos=videos,
         first_seed=first_seed,
     )

@@ -13,12 +13,12 @@ from jobs.evaluation.portraits import PortraitAnimation
 from models.face.control import similarity
 from models.metrics.pixels import clip_psnr, region_psnr
 from models.perception.embedded import EmbeddedFigure
+from models.perception.face_landmarks import FaceLandmarks
+from models.perception.face_scores import EYES, MOUTH
 from models.pose.skeleton import FACE
 
 logger = logging.getLogger(__name__)
 
-EYES, MOUTH = slice(36, 48), slice(48, 68)
-"""Face landmarks."""
 PATCH_SHARE = 0.08
 """Margin around the landmarks of eyes and mouth, relative to the height of the face."""
 SCENERY_MARGIN_PX = 4
@@ -39,9 +39,10 @@ def portrait_scores(animations: Iterable[PortraitAnimation | None], figure: Embe
         clip_psnr_db: PSNR per clip over whole frames.
         character_psnr_db: the same over the true character's pixels.
         features_psnr_db: the same around its true eyes and mouth.
-        expression_error: mean distance of the landmarks of eyes and mouth, which the embedded pose network detects,
-            from the true ones, relative to the height of the face. The detected face is first moved, turned and scaled
-            onto the true one, so that only its expression counts. `mouth_error`: that of the mouth alone.
+        expression_error: mean distance of the landmarks of eyes and mouth, which the embedded face network detects in
+            the face that `figure` finds, from the true ones, relative to the height of the face. The detected face is
+            first moved, turned and scaled onto the true one, so that only its expression counts. `eyes_error`,
+            `mouth_error`: those of the eyes and of the mouth alone.
         scenery_motion: mean absolute difference of successive frames, in levels of 255, where the true frames show
             scenery.
         *_truth: the same of the true frames: errors of the detector, motion of the true scenery.
@@ -54,13 +55,14 @@ def portrait_scores(animations: Iterable[PortraitAnimation | None], figure: Embe
     Raises:
         ValueError: no pair was scored.
     """
+    face = FaceLandmarks()
     rows: list[dict[str, float]] = []
     refused = 0
     for animation in animations:
         if animation is None:
             refused += 1
             continue
-        rows.append(_scores(animation, figure))
+        rows.append(_scores(animation, figure, face))
         text = ", ".join(f"{name} {value:.3f}" for name, value in rows[-1].items())
         logger.info("pair %d: %s", len(rows) + refused, text)
     if not rows:
@@ -77,7 +79,7 @@ def portrait_scores(animations: Iterable[PortraitAnimation | None], figure: Embe
     }
 
 
-def _scores(animation: PortraitAnimation, figure: EmbeddedFigure) -> dict[str, float]:
+def _scores(animation: PortraitAnimation, figure: EmbeddedFigure, face: FaceLandmarks) -> dict[str, float]:
     truth = np.stack([frame.rgb for frame in animation.truth])
     landmarks = np.stack([frame.keypoints[FACE, :2] for frame in animation.truth])
     characters = np.stack([frame.character_mask for frame in animation.truth])
@@ -93,8 +95,10 @@ def _scores(animation: PortraitAnimation, figure: EmbeddedFigure) -> dict[str, f
             row[f"clip_psnr{suffix}_db"] = clip_psnr(frames[1:], truth[1:])
             row[f"character_psnr{suffix}_db"] = region_psnr(frames[1:], truth[1:], characters[1:])
             row[f"features_psnr{suffix}_db"] = region_psnr(frames[1:], truth[1:], features[1:])
-        errors = landmark_errors(figure.keypoints(frames[1:])[:, FACE, :2], landmarks[1:])
+        detected = face.landmarks(frames[1:], figure.keypoints(frames[1:]))
+        errors = landmark_errors(detected[..., :2], landmarks[1:])
         row[f"expression_error{suffix}"] = float(errors[:, EYES.start :].mean())
+        row[f"eyes_error{suffix}"] = float(errors[:, EYES].mean())
         row[f"mouth_error{suffix}"] = float(errors[:, MOUTH].mean())
         row[f"scenery_motion{suffix}"] = scenery_motion(frames, characters)
     return row

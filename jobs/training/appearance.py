@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from jobs.cards.appearance import write_card
-from jobs.training.perception import FIRST_HELDOUT_SEED, heldout_frames, rendered
+from jobs.training.puppet_frames import FIRST_HELDOUT_SEED, heldout_frames, rendered
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,

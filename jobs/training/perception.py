@@ -5,29 +5,39 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import multiprocessing
-import os
 import platform
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from jobs.cards.perception import write_card
+from jobs.training.puppet_frames import (
+    FIRST_HELDOUT_SEED,
+    heldout_clip,
+    heldout_frames,
+    heldout_portrait,
+    rendered,
+    rendered_portraits,
+)
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from models.perception.augment import ObjectSample, figure_sample, object_sample
+from models.perception.augment import FaceSample, ObjectSample, face_sample, figure_sample, object_sample
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
-from models.perception.losses import FigureBatch, figure_losses, object_losses
+from models.perception.face_landmarks import FaceLandmarks
+from models.perception.face_scores import face_scores
+from models.perception.losses import FigureBatch, face_losses, figure_losses, object_losses
 from models.perception.network import PerceptionNet, PerceptionNetConfig
-from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig, open_frames, render_frames
+from models.perception.portrait_frames import PortraitFramesConfig
+from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
 from models.perception.scores import figure_scores, object_scores, tracking_scores
 from models.perception.shipped import CHECKPOINTS
-from models.puppets import PuppetFrame, render_frame, sample_spec
+from models.pose.skeleton import NUM_FACE_LANDMARKS
 from models.training.loss_terms import LossTermsTask
 from models.training.recipe import OptimizationRecipe
 
@@ -37,8 +47,15 @@ FIGURE = PerceptionNetConfig(widths=(16, 48, 96, 160, 192))
 OBJECT = PerceptionNetConfig(
     input_px=96, input_channels=5, widths=(16, 32, 64, 96, 128), num_keypoints=0, depth=False, mask=True
 )
-FIRST_HELDOUT_SEED = 6_000_000
-VIDEOS_PER_TASK = 8
+FACE = PerceptionNetConfig(
+    input_px=96, widths=(16, 32, 48, 64, 96), num_keypoints=NUM_FACE_LANDMARKS, depth=False, mask=False
+)
+FRAMES_PER_PORTRAIT = 8
+
+Network = Literal["figure", "object", "face"]
+NETWORKS: tuple[Network, ...] = get_args(Network)
+_Trained = tuple[PerceptionNet, dict[str, object]]
+BatchT = TypeVar("BatchT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,14 +71,17 @@ class TrainPerceptionConfig:
         improvised_share: share of videos with random poses instead of authored motions.
         negative_share: share of training samples without a character, or with a prompt that hits no object.
         heldout_videos, heldout_clips: held-out videos for scores of frames and of tracking.
+        num_portraits: portraits that the face network is trained on, from `first_seed` on.
+        heldout_portraits: held-out portraits for its scores.
     """
 
     work: Path
     out: Path = CHECKPOINTS
     start_from: Path | None = None
-    networks: tuple[Literal["figure", "object"], ...] = ("figure", "object")
+    networks: tuple[Network, ...] = NETWORKS
     figure: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=5000))
     object: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=4000))
+    face: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=3000, batch_size=16))
     first_seed: int = 0
     num_videos: int = 4000
     frames_per_video: int = 4
@@ -69,12 +89,15 @@ class TrainPerceptionConfig:
     negative_share: float = 0.12
     heldout_videos: int = 200
     heldout_clips: int = 12
+    num_portraits: int = 1000
+    heldout_portraits: int = 24
     render_processes: int = 2
 
     def __post_init__(self) -> None:
-        if not self.networks or set(self.networks) - {"figure", "object"}:
-            raise ValueError(f"networks must name 'figure', 'object' or both, got {self.networks}")
-        if not 0 <= self.first_seed <= self.first_seed + self.num_videos <= FIRST_HELDOUT_SEED:
+        if not self.networks or set(self.networks) - set(NETWORKS):
+            raise ValueError(f"networks must name some of {', '.join(NETWORKS)}, got {self.networks}")
+        last_seed = self.first_seed + max(self.num_videos, self.num_portraits)
+        if not 0 <= self.first_seed <= last_seed <= FIRST_HELDOUT_SEED:
             raise ValueError(f"training seeds must lie in 0 … {FIRST_HELDOUT_SEED}, got {self.first_seed}")
 
 
@@ -86,6 +109,7 @@ def from_command_line(config: TrainPerceptionConfig, *, learning_rate: float | N
             config,
             figure=_with_learning_rate(config.figure, learning_rate),
             object=_with_learning_rate(config.object, learning_rate),
+            face=_with_learning_rate(config.face, learning_rate),
         )
     return train_perception(config)
 
@@ -106,6 +130,93 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    for name in config.networks:
+        network, metadata = _TRAIN[name](config)
+        save_checkpoint(
+            network.state_dict(),
+            config.out / f"{name}.safetensors",
+            metadata=metadata,
+            float_dtype=torch.float16,
+        )
+    scores = evaluate_perception(
+        config.out,
+        num_videos=config.heldout_videos,
+        num_clips=config.heldout_clips,
+        num_portraits=config.heldout_portraits,
+    )
+    write_card(config.out, scores)
+    return scores
+
+
+def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int, num_portraits: int) -> dict[str, float]:
+    """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
+
+    Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second, and face landmarks
+    on `num_portraits` held-out portraits.
+    """
+    torch.set_num_threads(1)
+    puppets = heldout_frames(num_videos, frames_per_video=2)
+    figure, objects = EmbeddedFigure(folder / "figure.safetensors"), EmbeddedObjects(folder / "object.safetensors")
+    face = FaceLandmarks(folder / "face.safetensors")
+    portraits = [heldout_portrait(FIRST_HELDOUT_SEED + video) for video in range(num_portraits)]
+    clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
+    scores = {
+        "heldout_frames": float(len(puppets)),
+        **figure_scores(figure, puppets),
+        **object_scores(objects, puppets),
+        **tracking_scores(objects, clips),
+        "portraits": float(num_portraits),
+        **face_scores(face, figure, portraits),
+    }
+    logger.info("held-out scores: %s", json.dumps(scores))
+    return scores
+
+
+def _train_figure(config: TrainPerceptionConfig) -> _Trained:
+    frames = _puppet_frames(config)
+    indices = np.arange(len(frames.done))
+
+    def draw(rng: np.random.Generator, batch_size: int) -> FigureBatch:
+        chosen = rng.choice(indices, batch_size, replace=False)
+        return FigureBatch.of(
+            [figure_sample(frames, int(index), rng, negative_share=config.negative_share) for index in chosen]
+        )
+
+    return _trained("figure", FIGURE, config.figure, config, figure_losses, draw, num_frames=len(indices))
+
+
+def _train_object(config: TrainPerceptionConfig) -> _Trained:
+    frames = _puppet_frames(config)
+    indices = np.flatnonzero((frames.object_labels == 1).any(axis=(1, 2)))
+
+    def draw(rng: np.random.Generator, batch_size: int) -> list[ObjectSample]:
+        chosen = rng.choice(indices, batch_size, replace=False)
+        side_px, share = OBJECT.input_px, config.negative_share
+        return [object_sample(frames, int(index), rng, side_px=side_px, negative_share=share) for index in chosen]
+
+    return _trained("object", OBJECT, config.object, config, object_losses, draw, num_frames=len(indices))
+
+
+def _train_face(config: TrainPerceptionConfig) -> _Trained:
+    frames_config = PortraitFramesConfig(
+        split="train",
+        first_seed=config.first_seed,
+        num_videos=config.num_portraits,
+        frames_per_video=FRAMES_PER_PORTRAIT,
+    )
+    frames = rendered_portraits(frames_config, config.work / "portraits", processes=config.render_processes)
+
+    def draw(rng: np.random.Generator, batch_size: int) -> list[FaceSample]:
+        chosen = rng.choice(len(frames.done), batch_size, replace=False)
+        side_px, negative_share = FACE.input_px, config.negative_share
+        return [
+            face_sample(frames, int(index), rng, side_px=side_px, negative_share=negative_share) for index in chosen
+        ]
+
+    return _trained("face", FACE, config.face, config, face_losses, draw, num_frames=len(frames.done))
+
+
+def _puppet_frames(config: TrainPerceptionConfig) -> PuppetFrames:
     frames_config = PuppetFramesConfig(
         split="train",
         first_seed=config.first_seed,
@@ -114,82 +225,20 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
         side_px=FIGURE.input_px,
         improvised_share=config.improvised_share,
     )
-    frames = rendered(frames_config, config.work / "frames", processes=config.render_processes)
-    for name in config.networks:
-        network, metadata = _train_one(name, config, frames)
-        save_checkpoint(
-            network.state_dict(),
-            config.out / f"{name}.safetensors",
-            metadata=metadata,
-            float_dtype=torch.float16,
-        )
-    scores = evaluate_perception(config.out, num_videos=config.heldout_videos, num_clips=config.heldout_clips)
-    write_card(config.out, scores)
-    return scores
+    return rendered(frames_config, config.work / "frames", processes=config.render_processes)
 
 
-def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int) -> dict[str, float]:
-    """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
-
-    Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second.
-    """
-    torch.set_num_threads(1)
-    puppets = heldout_frames(num_videos, frames_per_video=2)
-    figure, objects = EmbeddedFigure(folder / "figure.safetensors"), EmbeddedObjects(folder / "object.safetensors")
-    clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
-    scores = {
-        "heldout_frames": float(len(puppets)),
-        **figure_scores(figure, puppets),
-        **object_scores(objects, puppets),
-        **tracking_scores(objects, clips),
-    }
-    logger.info("held-out scores: %s", json.dumps(scores))
-    return scores
-
-
-def heldout_frames(num_videos: int, *, frames_per_video: int) -> list[PuppetFrame]:
-    """Frames of characters and motions absent from the training videos, with a long side of 384 pixels."""
-    puppets = []
-    for video in range(num_videos):
-        seed = FIRST_HELDOUT_SEED + video
-        rng = np.random.default_rng(seed)
-        spec = sample_spec(seed, split="heldout", size_px=((384, 288), (288, 384))[video % 2])
-        puppets += [render_frame(spec, rng.uniform(0, spec.duration_seconds)) for _ in range(frames_per_video)]
-    return puppets
-
-
-def heldout_clip(seed: int) -> list[PuppetFrame]:
-    """The first second of a held-out video at 12 frames per second."""
-    spec = sample_spec(seed, split="heldout", size_px=(288, 384))
-    return [render_frame(spec, t / 12) for t in range(12)]
-
-
-def rendered(config: PuppetFramesConfig, folder: Path, *, processes: int) -> PuppetFrames:
-    """Puppet frames of the configuration; missing ones are rendered."""
-    frames = open_frames(config, folder)
-    missing = np.flatnonzero(~frames.done.reshape(config.num_videos, -1).all(axis=1))
-    if len(missing):
-        logger.info("rendering %d of %d videos", len(missing), config.num_videos)
-        chunks = [missing[i : i + VIDEOS_PER_TASK].tolist() for i in range(0, len(missing), VIDEOS_PER_TASK)]
-        with ProcessPoolExecutor(
-            processes, mp_context=multiprocessing.get_context("spawn"), initializer=os.nice, initargs=(10,)
-        ) as pool:
-            for count, _ in enumerate(pool.map(_render, [(config, folder, videos) for videos in chunks]), start=1):
-                if count % 50 == 0:
-                    logger.info("rendered %d of %d videos", count * VIDEOS_PER_TASK, len(missing))
-    return frames
-
-
-def _render(task: tuple[PuppetFramesConfig, Path, list[int]]) -> None:
-    config, folder, videos = task
-    render_frames(config, open_frames(config, folder), videos)
-
-
-def _train_one(
-    name: Literal["figure", "object"], config: TrainPerceptionConfig, frames: PuppetFrames
-) -> tuple[PerceptionNet, dict[str, object]]:
-    """Trains one network. Returns it with the metadata of its checkpoint."""
-    shape, recipe = (FIGURE, config.figure) if name == "figure" else (OBJECT, config.object)
+def _trained(
+    name: Network,
+    shape: PerceptionNetConfig,
+    recipe: OptimizationRecipe,
+    config: TrainPerceptionConfig,
+    losses: Callable[[PerceptionNet, BatchT], Mapping[str, Tensor]],
+    draw_batch: Callable[[np.random.Generator, int], BatchT],
+    *,
+    num_frames: int,
+) -> _Trained:
+    """Trains a network. Returns it with the metadata of its checkpoint."""
     torch.manual_seed(recipe.seed)
     network = PerceptionNet(shape)
     earlier_steps = 0
@@ -198,29 +247,8 @@ def _train_one(
         load_checkpoint(network, start)
         earlier_steps = int(str(read_metadata(start)["steps"]))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state_path = config.work / f"{name}.state.pt"
-    has_object = (frames.object_labels == 1).any(axis=(1, 2))
-    indices = np.arange(len(frames.done)) if name == "figure" else np.flatnonzero(has_object)
-
-    def draw_figures(rng: np.random.Generator, batch_size: int) -> FigureBatch:
-        chosen = rng.choice(indices, batch_size, replace=False)
-        return FigureBatch.of(
-            [figure_sample(frames, int(index), rng, negative_share=config.negative_share) for index in chosen]
-        )
-
-    def draw_objects(rng: np.random.Generator, batch_size: int) -> list[ObjectSample]:
-        chosen = rng.choice(indices, batch_size, replace=False)
-        return [
-            object_sample(frames, int(index), rng, side_px=shape.input_px, negative_share=config.negative_share)
-            for index in chosen
-        ]
-
-    if name == "figure":
-        task = LossTermsTask(network, figure_losses)
-        seconds = train_network(task, recipe, draw_batch=draw_figures, state_path=state_path)
-    else:
-        object_task = LossTermsTask(network, object_losses)
-        seconds = train_network(object_task, recipe, draw_batch=draw_objects, state_path=state_path)
+    task = LossTermsTask(network, losses)
+    seconds = train_network(task, recipe, draw_batch=draw_batch, state_path=config.work / f"{name}.state.pt")
     return network, {
         "network": asdict(shape),
         "steps": earlier_steps + recipe.steps,
@@ -229,10 +257,17 @@ def _train_one(
         "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",
         "settings": {
             **asdict(recipe),
-            "training_frames": len(indices),
+            "training_frames": num_frames,
             "first_seed": config.first_seed,
             "negative_share": config.negative_share,
-            "improvised_share": config.improvised_share,
+            **({} if name == "face" else {"improvised_share": config.improvised_share}),
             "continued": config.start_from is not None,
         },
     }
+
+
+_TRAIN: Mapping[Network, Callable[[TrainPerceptionConfig], _Trained]] = {
+    "figure": _train_figure,
+    "object": _train_object,
+    "face": _train_face,
+}

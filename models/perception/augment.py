@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.perception.embedded_objects import prompt_maps
+from models.perception.face_landmarks import FACE_ROOM
 from models.perception.letterbox import FILL, Box
+from models.perception.portrait_frames import PortraitFrames
 from models.perception.puppet_frames import CHARACTER, OUTSIDE, PuppetFrames
-from models.pose.skeleton import mirror_keypoints
+from models.pose.skeleton import FACE, mirror_keypoints
 
 Rng = np.random.Generator
 
@@ -37,6 +39,14 @@ class ObjectSample:
     image: NDArray[np.uint8]
     prompts: NDArray[np.float32]
     labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceSample:
+    """Training sample of the face network: image (S, S, 3) and landmarks (68, 3), as in `PortraitFrames`."""
+
+    image: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
 
 
 def figure_sample(frames: PuppetFrames, index: int, rng: Rng, *, negative_share: float) -> FigureSample:
@@ -98,6 +108,48 @@ def object_sample(frames: PuppetFrames, index: int, rng: Rng, *, side_px: int, n
     return ObjectSample(
         image=recoloured(image, rng), prompts=prompt_maps(side_px, box, positive, negative), labels=labels
     )
+
+
+def face_sample(frames: PortraitFrames, index: int, rng: Rng, *, side_px: int, negative_share: float) -> FaceSample:
+    """Randomly augmented square around a face, or with probability `negative_share` a picture without one."""
+    image, keypoints = _face(frames, index, rng, side_px)
+    landmarks = keypoints[FACE]
+    chance = rng.random()
+    if chance < negative_share:
+        image = _shuffled(image, rng, num_tiles=8) if chance < negative_share / 2 else _texture(side_px, rng)
+        landmarks = np.zeros_like(landmarks)
+    return FaceSample(image=recoloured(_softened(image, rng), rng), landmarks=landmarks)
+
+
+def _face(frames: PortraitFrames, index: int, rng: Rng, side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Square around a face, as `FaceLandmarks` cuts it but moved, turned and scaled at random, and its keypoints."""
+    image, keypoints = frames.images[index], frames.keypoints[index]
+    if rng.random() < 0.5:
+        image, keypoints = image[:, ::-1], mirror_keypoints(keypoints, width_px=image.shape[1])
+    low, high = keypoints[FACE, :2].min(axis=0), keypoints[FACE, :2].max(axis=0)
+    length = float((high - low).max()) * rng.uniform(0.8, 1.2)
+    scale, angle = side_px / (FACE_ROOM * length), math.radians(rng.uniform(-15.0, 15.0))
+    c, s = scale * math.cos(angle), scale * math.sin(angle)
+    linear = np.array([[c, -s], [s, c]])
+    centre = (low + high) / 2 + rng.uniform(-0.12, 0.12, 2) * length
+    matrix = np.column_stack([linear, (side_px - 1) / 2 - linear @ centre])
+    square = cv2.warpAffine(
+        np.ascontiguousarray(image), matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(FILL, FILL, FILL)
+    )
+    return np.asarray(square, np.uint8), _moved(keypoints, matrix, side_px)
+
+
+def _softened(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
+    """Half of the images blurred or coarse, like the results of small animation models."""
+    side = len(image)
+    chance = rng.random()
+    if chance < 0.25:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 3.0)), np.uint8)
+    if chance < 0.5:
+        small = int(side * rng.uniform(0.25, 0.7))
+        coarse = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return image
 
 
 def _prompt(mask: NDArray[np.bool_], rng: Rng) -> tuple[Box | None, NDArray[np.float32], NDArray[np.float32]]:
@@ -206,9 +258,9 @@ def _scenery_only(
     return image, labels, depth
 
 
-def _shuffled(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """Frame with its 6 x 6 tiles in random order, which keeps the character's colours but not its shape."""
-    n = 6
+def _shuffled(image: NDArray[np.uint8], rng: Rng, *, num_tiles: int = 6) -> NDArray[np.uint8]:
+    """Frame with its `num_tiles` x `num_tiles` tiles in random order, which keeps the colours but not the shape."""
+    n = num_tiles
     tile = len(image) // n
     tiles = image.reshape(n, tile, n, tile, 3).transpose(0, 2, 1, 3, 4).reshape(n * n, tile, tile, 3)
     mixed = tiles[rng.permutation(n * n)].reshape(n, n, tile, tile, 3).transpose(0, 2, 1, 3, 4)

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.common.precision import fast_bfloat16
-from models.perception.augment import FigureSample, ObjectSample
+from models.perception.augment import FaceSample, FigureSample, ObjectSample
 from models.perception.embedded import to_input
-from models.perception.network import PerceptionNet
+from models.perception.network import PerceptionNet, Pose
 from models.perception.puppet_frames import CHARACTER, OUTSIDE
 from models.pose.skeleton import LIMBS
 
@@ -63,16 +63,28 @@ def figure_losses(network: PerceptionNet, batch: FigureBatch) -> dict[str, Tenso
         pose = network.pose(y4)
         y2 = network.dense(x2, y4)
         depth, mask = network.depth(y2), network.mask(y2)
-    present = (batch.keypoints[..., 2] > 0).float()
-    place = place_loss(pose.log_share, batch.keypoints[..., :2]) * present
-    presence = functional.binary_cross_entropy_with_logits(pose.presence, present)
     return {
-        "keypoints": place.sum() / present.sum().clamp(min=1) * 0.5,
-        "presence": presence * 2.0,
+        **keypoint_losses(pose, batch.keypoints),
         "mask": mask_loss(mask, batch.character, batch.mask_weight),
         "depth": depth_loss(depth, batch) * 2.0,
         "gaps": gap_loss(depth, batch) * 2.0,
     }
+
+
+def face_losses(network: PerceptionNet, samples: Sequence[FaceSample]) -> dict[str, Tensor]:
+    """Scalar losses of the face network by name."""
+    images = to_input(np.stack([sample.image for sample in samples]))
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(images.device)):
+        pose = network.pose(network.features(images)[1])
+    return keypoint_losses(pose, torch.from_numpy(np.stack([sample.landmarks for sample in samples])))
+
+
+def keypoint_losses(pose: Pose, keypoints_BK3: Tensor) -> dict[str, Tensor]:
+    """Scalar losses of places, of the present keypoints, and of presence, by name."""
+    present = (keypoints_BK3[..., 2] > 0).float()
+    place = place_loss(pose.log_share, keypoints_BK3[..., :2]) * present
+    presence = functional.binary_cross_entropy_with_logits(pose.presence, present)
+    return {"keypoints": place.sum() / present.sum().clamp(min=1) * 0.5, "presence": presence * 2.0}
 
 
 def place_loss(log_share_BLK: Tensor, xy_BK2: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -79,15 +79,27 @@ def open_frames(config: PuppetFramesConfig, folder: Path) -> PuppetFrames:
         ValueError: the folder holds another dataset.
     """
     n, s, o = config.num_frames, config.side_px, OBJECT_SIDE_PX
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        "images": ((n, s, s, 3), np.uint8),
-        "labels": ((n, s, s), np.uint8),
-        "depth": ((n, s, s), np.float16),
-        "keypoints": ((n, 133, 3), np.float32),
-        "object_images": ((n, o, o, 3), np.uint8),
-        "object_labels": ((n, o, o), np.uint8),
-        "done": ((n,), np.bool_),
-    }
+    return PuppetFrames(
+        **open_arrays(
+            folder,
+            config,
+            images=((n, s, s, 3), np.uint8),
+            labels=((n, s, s), np.uint8),
+            depth=((n, s, s), np.float16),
+            keypoints=((n, 133, 3), np.float32),
+            object_images=((n, o, o, 3), np.uint8),
+            object_labels=((n, o, o), np.uint8),
+            done=((n,), np.bool_),
+        )
+    )
+
+
+def open_arrays(folder: Path, config: Any, **shapes: tuple[tuple[int, ...], type]) -> dict[str, Any]:
+    """Open one file per array for writing; the first call creates them, all zero. `config`: dataclass of the dataset.
+
+    Raises:
+        ValueError: the folder holds another dataset.
+    """
     stamp = folder / "config.json"
     expected = json.dumps(asdict(config), sort_keys=True)
     if not stamp.exists():
@@ -97,7 +109,7 @@ def open_frames(config: PuppetFramesConfig, folder: Path) -> PuppetFrames:
         stamp.write_text(expected)
     if (stored := stamp.read_text()) != expected:
         raise ValueError(f"{folder} holds the frames of {stored}, not of {expected}: name another folder")
-    return PuppetFrames(**{name: open_memmap(folder / f"{name}.npy", mode="r+") for name in shapes})
+    return {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in shapes}
 
 
 def render_frames(config: PuppetFramesConfig, frames: PuppetFrames, videos: Iterable[int]) -> None:

@@ -17,6 +17,8 @@ FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"
 """Keypoints, depth and character mask: one network, three heads."""
 OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
 """Mask of the object at a box or at points."""
+FACE_CHECKPOINT = CHECKPOINTS / "face.safetensors"
+"""Landmarks of the face, for scores only."""
 
 
 def embedded_weights(signal: str) -> dict[str, str]:

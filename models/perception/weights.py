@@ -103,6 +103,7 @@ def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
 WEIGHTS: tuple[Weights, ...] = (
     shipped("embedded-figure", "embedded", "pose, depth, character mask", f"{_SHIPPED}/figure.safetensors"),
     shipped("embedded-object", "embedded", "object masks", f"{_SHIPPED}/object.safetensors"),
+    shipped("embedded-face", "embedded", "face landmarks, for scores", f"{_SHIPPED}/face.safetensors"),
     _dwpose(
         "detector",
         File(

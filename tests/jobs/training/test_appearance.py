@@ -12,7 +12,7 @@ from jobs.cards.appearance import write_card
 from jobs.cli.main import main
 from jobs.training import appearance as module
 from jobs.training.appearance import TrainAppearanceConfig, train_appearance
-from jobs.training.perception import rendered
+from jobs.training.puppet_frames import rendered
 from jobs.training.puppet_networks import puppet_network_recipe
 from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images

@@ -11,6 +11,7 @@ from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
+from models.perception.face_landmarks import FaceLandmarks
 
 RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)
 
@@ -21,10 +22,13 @@ def config(folder: Path) -> TrainPerceptionConfig:
         out=folder / "out",
         figure=RECIPE,
         object=RECIPE,
+        face=RECIPE,
         num_videos=8,
         frames_per_video=1,
         heldout_videos=4,
         heldout_clips=1,
+        num_portraits=2,
+        heldout_portraits=1,
         render_processes=1,
     )
 
@@ -32,12 +36,17 @@ def config(folder: Path) -> TrainPerceptionConfig:
 def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: Path) -> None:
     scores = train_perception(config(tmp_path))
     out = tmp_path / "out"
-    assert sorted(file.name for file in out.iterdir()) == ["CARD.md", "figure.safetensors", "object.safetensors"]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "CARD.md",
+        *(f"{name}.safetensors" for name in ("face", "figure", "object")),
+    ]
     EmbeddedFigure(out / "figure.safetensors")
     EmbeddedObjects(out / "object.safetensors")
+    FaceLandmarks(out / "face.safetensors")
     card = (out / "CARD.md").read_text()
     assert f"| {scores['character_iou']:.3f} |" in card
-    assert file_digest(out / "figure.safetensors") in card
+    assert f"| {scores['face_mouth_error']:.3f} | {scores['figure_mouth_error']:.3f} |" in card
+    assert all(file_digest(out / f"{name}.safetensors") in card for name in ("figure", "face"))
     assert {"pck", "limb_depth_order", "object_iou_box", "object_iou_tracked", "presence_recall"} <= scores.keys()
 
     before = file_digest(out / "object.safetensors")
@@ -53,6 +62,7 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: P
         ({"networks": ()}, "networks must name"),
         ({"networks": ("figure", "faces")}, "networks must name"),
         ({"first_seed": 5_999_999}, "training seeds must lie in"),
+        ({"first_seed": 5_990_000, "num_portraits": 20_000}, "training seeds must lie in"),
         ({"first_seed": -1}, "training seeds must lie in"),
     ],
 )

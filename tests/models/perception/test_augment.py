@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.perception.augment import figure_sample, object_sample, recoloured
+from models.perception.augment import face_sample, figure_sample, object_sample, recoloured
+from models.perception.portrait_frames import PortraitFrames
 from models.perception.puppet_frames import CHARACTER, FIRST_OBJECT, OUTSIDE, SCENERY, PuppetFrames
+from models.pose.skeleton import FACE
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +82,8 @@ def test_object_prompts_point_at_the_object(frames: PuppetFrames) -> None:
     boxes = points = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        sample = object_sample(frames, 0, rng, side_px=96, negative_share=0.0)
-        assert sample.image.shape == (96, 96, 3)
+        sample = object_sample(frames, 0, rng, side_px=64, negative_share=0.0)
+        assert sample.image.shape == (64, 64, 3)
         assert sample.prompts.shape == (96, 96, 2)
         mask = sample.labels == 1
         assert mask.any()
@@ -98,7 +100,7 @@ def test_object_prompts_point_at_the_object(frames: PuppetFrames) -> None:
 
 def test_negative_samples_keep_the_prompt_of_an_erased_object(frames: PuppetFrames) -> None:
     for seed in range(20):
-        sample = object_sample(frames, 0, np.random.default_rng(seed), side_px=96, negative_share=1.0)
+        sample = object_sample(frames, 0, np.random.default_rng(seed), side_px=64, negative_share=1.0)
         assert not (sample.labels == 1).any()
         assert sample.prompts.any()
 
@@ -107,3 +109,42 @@ def test_recolouring_keeps_the_shape(frames: PuppetFrames) -> None:
     changed = [recoloured(frames.images[0], np.random.default_rng(seed)) for seed in range(30)]
     assert all(image.shape == (192, 192, 3) and image.dtype == np.uint8 for image in changed)
     assert len({image.tobytes() for image in changed}) > 25
+
+
+@pytest.fixture(scope="module")
+def portraits() -> PortraitFrames:
+    """One dark frame with a face of 40 x 56 px: a white disc at its chin, the eyes' outer corners at its sides."""
+    keypoints = np.zeros((133, 3), np.float32)
+    landmarks = keypoints[FACE]
+    landmarks[:] = 70, 98, 2
+    landmarks[8, :2], landmarks[27, :2] = (70, 126), (70, 70)
+    landmarks[36, :2], landmarks[45, :2] = (50, 90), (90, 90)
+    image = np.full((192, 144, 3), 20, np.uint8)
+    cv2.circle(image, (70, 126), 6, (255, 255, 255), cv2.FILLED)
+    return PortraitFrames(images=image[None], keypoints=keypoints[None], done=np.ones(1, bool))
+
+
+def test_faces_fill_the_square_and_landmarks_move_with_the_pixels(portraits: PortraitFrames) -> None:
+    for seed in range(40):
+        sample = face_sample(portraits, 0, np.random.default_rng(seed), side_px=64, negative_share=0.0)
+        assert sample.image.shape == (64, 64, 3)
+        height_px = np.linalg.norm(sample.landmarks[8, :2] - sample.landmarks[27, :2])
+        assert 64 / 1.5 / 1.25 < height_px < 64 / 1.5 * 1.3
+        if sample.landmarks[8, 2]:
+            brightness = cv2.GaussianBlur(sample.image.astype(np.float32).mean(axis=2), (0, 0), 3)
+            y, x = np.unravel_index(brightness.argmax(), brightness.shape)
+            assert np.hypot(x - sample.landmarks[8, 0], y - sample.landmarks[8, 1]) < 4
+
+
+def test_left_and_right_of_a_face_swap_when_mirrored(portraits: PortraitFrames) -> None:
+    for seed in range(20):
+        landmarks = face_sample(portraits, 0, np.random.default_rng(seed), side_px=64, negative_share=0.0).landmarks
+        assert landmarks[36, 0] < landmarks[45, 0]
+
+
+def test_pictures_without_a_face_have_no_landmarks(portraits: PortraitFrames) -> None:
+    pictures = [
+        face_sample(portraits, 0, np.random.default_rng(seed), side_px=64, negative_share=1.0) for seed in range(12)
+    ]
+    assert not any(sample.landmarks.any() for sample in pictures)
+    assert len({sample.image.tobytes() for sample in pictures}) == 12

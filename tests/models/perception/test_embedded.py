@@ -15,6 +15,7 @@ from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.scores import figure_scores, object_scores
 from models.perception.shipped import (
     CHECKPOINTS,
+    FACE_CHECKPOINT,
     FIGURE_CHECKPOINT,
     OBJECT_CHECKPOINT,
     PUPPETS_ONLY_NOTICE,
@@ -42,7 +43,7 @@ def figure() -> EmbeddedFigure:
 
 def test_shipped_checkpoints_are_small_and_described() -> None:
     files = list(CHECKPOINTS.glob("*.safetensors"))
-    assert {FIGURE_CHECKPOINT, OBJECT_CHECKPOINT} == set(files)
+    assert {FIGURE_CHECKPOINT, OBJECT_CHECKPOINT, FACE_CHECKPOINT} == set(files)
     assert sum(file.stat().st_size for file in files) <= 10_000_000
     card = (CHECKPOINTS / "CARD.md").read_text()
     assert PUPPETS_ONLY_NOTICE in card

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from models.perception.augment import FigureSample
-from models.perception.losses import FigureBatch, depth_loss, gap_loss, mask_loss, place_loss
+from models.perception.losses import FigureBatch, depth_loss, gap_loss, keypoint_losses, mask_loss, place_loss
+from models.perception.network import Pose
 from models.perception.puppet_frames import CHARACTER, OUTSIDE, SCENERY
 from models.pose.skeleton import LIMBS
 
@@ -45,6 +46,19 @@ def test_place_loss_is_least_for_a_distribution_centred_on_the_truth(xy: tuple[f
 def test_place_loss_of_a_uniform_distribution_is_the_logarithm_of_its_size() -> None:
     even = torch.zeros(2, 64, 3).log_softmax(1)
     torch.testing.assert_close(place_loss(even, torch.rand(2, 3, 2) * 31), torch.full((2, 3), math.log(64)))
+
+
+def test_keypoint_losses_count_the_places_of_present_keypoints_only() -> None:
+    log_share = torch.randn(2, 64, 3).log_softmax(1)
+    keypoints = torch.cat([torch.rand(2, 3, 2) * 31, torch.tensor([[[2.0], [1.0], [0.0]]]).expand(2, 3, 1)], dim=2)
+    pose = Pose(log_share, torch.zeros(2, 3, 2), torch.tensor([[20.0, 20.0, -20.0]]).expand(2, 3))
+    losses = keypoint_losses(pose, keypoints)
+    expected = place_loss(log_share, keypoints[..., :2])[:, :2].mean() * 0.5
+    torch.testing.assert_close(losses["keypoints"], expected)
+    assert float(losses["presence"]) < 1e-6
+    absent = keypoints * torch.tensor([1.0, 1.0, 0.0])
+    assert float(keypoint_losses(pose, absent)["keypoints"]) == 0
+    assert float(keypoint_losses(pose, absent)["presence"]) > 10
 
 
 def test_mask_loss_ranks_correct_wrong_and_empty_masks() -> None:
