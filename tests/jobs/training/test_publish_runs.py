@@ -43,6 +43,8 @@ DYNA = "x-dyna-puppets"
 TINY_X_DYNA = CONFIGS[DYNA]
 TINY_MODELS = {ANYONE: TINY_ANIMATE_ANYONE, ANYONE_2: TINY_ANIMATE_ANYONE_2, X: TINY_ANIMATE_X, DYNA: TINY_X_DYNA}
 
+ANYONE_THAT_SHIPS = SYSTEMS[ANYONE]
+
 
 @pytest.fixture(autouse=True)
 def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +120,7 @@ def test_reads_an_ablation_of_a_run_that_keeps_the_scene(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_publishes_a_run_that_reads_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portrait_sheet, "NUM_ROWS", 1)
+    monkeypatch.setitem(SYSTEMS, ANYONE, ANYONE_THAT_SHIPS)  # animates the same requests for the contact sheet
     run = write_run(tmp_path / "run.safetensors", DYNA, TINY_X_DYNA)
     out = tmp_path / "out" / "embedded.safetensors"
     scores = publish(run, out, heldout=SMALL)
