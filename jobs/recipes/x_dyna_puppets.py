@@ -45,7 +45,7 @@ RECIPE = SystemRecipe(
             "scenery_motion_share": "0.7 to 1.3",
             "scenery_motion_share_compared": "near 0",
         },
-        comparison="Two runs: in the first 400 steps the twins of `data.faces` stood in the scenery of their portraits, "
-        "which the face box shows; the other steps had twins in other scenery.",
+        comparison="In the first of the two runs, which ended after 400 steps, the twins of `data.faces` stood in the "
+        "scenery of their portraits, which the face box shows; in the second one they stood in other scenery.",
     ),
 )

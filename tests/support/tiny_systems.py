@@ -115,7 +115,8 @@ def new_recipe(model: Model, stage: int = 1, **changes: Any) -> TrainingRecipe:
     """Batches of two samples: single frames where the system has a second stage for clips, else clips."""
     num_frames = 1 if stage < len(model.system.stages) else NUM_FRAMES
     scene = SceneSamplingConfig() if model.variant.keeps_scene else None
-    has_face = FACE_CONTROL in model.variant.needs and stage == 2
+    # The last stage trains the face, where there is one.
+    has_face = model.variant.reads_face and stage == len(model.system.stages)
     sampling = SamplingConfig(
         height_px=SIDE_PX, width_px=SIDE_PX, num_frames=num_frames, scene=scene, face_control=has_face
     )

@@ -35,8 +35,8 @@ PUPPETS = XDynaConfig(
     guidance_scale=1.0,
     pose_preset="embedded-no-head",
 )
-"""For pictures of 192 pixels or more. Norms are per frame, so that a window may have any length. One step would give the
-mean of all ways in which scenery can move, which hardly moves.
+"""For pictures of 192 pixels or more. Norms are per frame, so that a window may have any length. One step would give
+the mean of all ways in which scenery can move, which hardly moves.
 """
 
 
