@@ -40,7 +40,7 @@ class ShownVideo:
 
 
 def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
-    """Reproducible sample of at most `count` animations with status ok, spread over the dataset.
+    """Reproducible sample of at most `count` animations with status ok, in equal shares of the models.
 
     Sorted by request id, so that animations of the same picture and clip by different models are adjacent. Videos above
     `MAX_VIDEO_BYTES` and unreadable ones are replaced by the next candidate.
@@ -51,7 +51,11 @@ def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
             return []
         present = column_names(connection, relation)
         columns = [name for name in _COLUMNS if name in present]
-        query = f"SELECT {', '.join(columns)} FROM {relation} WHERE status = ? ORDER BY hash(request_id) LIMIT ?"  # noqa: S608
+        place_in_model = "row_number() OVER (PARTITION BY model ORDER BY hash(request_id))"
+        query = (
+            f"SELECT {', '.join(columns)} FROM {relation} WHERE status = ? "  # noqa: S608
+            f"ORDER BY {place_in_model}, hash(request_id) LIMIT ?"
+        )
         candidates = connection.execute(query, [Status.OK, count * _CANDIDATES_PER_VIDEO]).fetchall()
     shown: list[ShownVideo] = []
     for values in candidates:
@@ -93,7 +97,7 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("frames without a face", _lost_faces(row)),
         ("device", row["device"]),
         ("animate time", f"{seconds['animate']:.3g} s" if "animate" in seconds else None),
-        ("fallbacks for memory", ", ".join(row["fallbacks"] or [])),
+        ("fallbacks", ", ".join(row["fallbacks"] or [])),
         ("sound", "kept" if row["has_audio"] else None),
         ("picture", row["reference_uri"]),
         ("driven by", row["driving_uri"] or row["clip_id"]),

@@ -61,12 +61,23 @@ def test_some_that_are_ok_and_there_are_shown_with_their_facts(ledger: Ledger) -
         "retargeted by": "limbs",
         "device": "cpu",
         "animate time": "1.25 s",
-        "fallbacks for memory": "window_batch=1, vae_tiled",
+        "fallbacks": "window_batch=1, vae_tiled",
         "sound": "kept",
         "picture": "/a.png",
         "driven by": "/a.mp4",
         "file": f"_videos/{shown[0].request_id}.mp4",
     }
+
+
+def test_a_model_of_few_animations_is_shown_too(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    for number in range(12):
+        name, model = f"r{number:02d}", "rare" if number == 3 else "frequent"
+        files = {"video_uri": f"_videos/{name}.mp4", "side_by_side_uri": f"_videos/{name}.side-by-side.mp4"}
+        ledger.commit({**ROW, **files, "model": model, "request_id": name, "work_key": name}, SCHEMA)
+        ledger.storage.publish(files["side_by_side_uri"], b"video")
+    ledger.compact()
+    assert {dict(video.facts)["model"] for video in videos_to_show(ledger, 2)} == {"rare", "frequent"}
 
 
 def test_an_animation_by_a_face_shows_it(tmp_path: Path) -> None:
