@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from models.common.unet.config import TemporalConfig, UNetConfig
+from models.face.control import FACE_FORMS, FaceForm
 from models.sampling.config import ScheduleConfig, WindowConfig
 
 Appearance = Literal["adapter", "reference_net", "ip_adapter"]
-FaceForm = Literal["patches", "landmarks"]
 
 UNET_FILE = "unet/unet-checkpoint-epoch-5.ckpt"
 POSE_FILE = "controlnet/controlnet-checkpoint-epoch-5.ckpt"
@@ -56,7 +56,7 @@ class XDynaConfig:
     def __post_init__(self) -> None:
         for name, value, known in (
             ("appearance", self.appearance, get_args(Appearance)),
-            ("face_form", self.face_form, get_args(FaceForm)),
+            ("face_form", self.face_form, FACE_FORMS),
         ):
             if value not in known:
                 raise ValueError(f"expected {name} of {', '.join(known)}, got '{value}'")
