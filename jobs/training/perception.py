@@ -246,7 +246,7 @@ def _trained(
         start = config.start_from / f"{name}.safetensors"
         load_checkpoint(network, start)
         earlier_steps = int(str(read_metadata(start)["steps"]))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     task = LossTermsTask(network, losses)
     seconds = train_network(task, recipe, draw_batch=draw_batch, state_path=config.work / f"{name}.state.pt")
     return network, {

@@ -18,7 +18,7 @@ from stages.base import Row, Stage
 from stages.outcome import BadRow, Reason
 
 Controls = Literal["body", "face", "both"]
-"""What of the driving video controls the animation."""
+"""Parts of the driving video that can control the animation."""
 CONTROLS: tuple[Controls, ...] = get_args(Controls)
 
 NOT_REQUESTED = "not requested"

@@ -78,7 +78,7 @@ class PublicDenoiser:
         """The prediction for both halves of guidance, with control images of the window."""
         network, clip = self.network, self.clip
         images = tuple(control.expand(2, *control.shape[1:]) for control in (pose_1FCHW, face_1FCHW))
-        maps = network.control_residuals(latents_2CFHW, t_2, clip.text_tokens_1LD, images)  # type: ignore[arg-type]
+        maps = network.control_residuals(latents_2CFHW, t_2, clip.text_tokens_1LD, images)  # type: ignore[arg-type]  # both images are there
         rows = 2 * (latents_2CFHW.shape[2] + 1)
         conditions = network.denoiser.image_conditions(
             clip.text_tokens_1LD.expand(rows, -1, -1), self.tokens.repeat_interleave(rows // 2, 0)

@@ -72,7 +72,7 @@ def test_the_seed_determines_the_portrait() -> None:
     assert sample_portrait(3) != sample_portrait(4)
     assert sample_portrait(3, body="human", size_px=(96, 96)).character.body == "human"
     with pytest.raises(ValueError, match="split is 'test'"):
-        sample_portrait(3, split="test")  # type: ignore[arg-type]
+        sample_portrait(3, split="test")  # type: ignore[arg-type]  # what it refuses
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -143,9 +143,9 @@ def test_one_text_and_one_image_token_need_no_attention() -> None:
 
 def test_unknown_ablations_are_refused() -> None:
     with pytest.raises(ValueError, match="expected appearance of adapter, reference_net, ip_adapter, got 'none'"):
-        XDynaConfig(appearance="none")  # type: ignore[arg-type]
+        XDynaConfig(appearance="none")  # type: ignore[arg-type]  # what it refuses
     with pytest.raises(ValueError, match="expected face_form of patches, landmarks, got 'box'"):
-        XDynaConfig(face_form="box")  # type: ignore[arg-type]
+        XDynaConfig(face_form="box")  # type: ignore[arg-type]  # what it refuses
 
 
 # ControlNets

@@ -44,7 +44,7 @@ def source(prepared: Path, faces: Path | None, sampling: SamplingConfig = SAMPLI
     return SampleSource(
         corpus=corpus if faces is None else with_twins(corpus, str(faces), sampling),
         sampling=sampling,
-        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]
+        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]  # fields of several types
         preset="embedded",
         seed=7,
         face_form="patches",
@@ -119,7 +119,7 @@ def test_landmarks_in_place_of_patches(prepared: Path, faces: Path) -> None:
 
 
 def test_faces_are_drawn_at_the_keypoints_of_the_sample(prepared: Path) -> None:
-    """What a request with these frames and keypoints would be given."""
+    """Face control of a request with these frames and keypoints."""
     batch = samples(source(prepared, None), range(2))
     for row in range(2):
         drawn = face_control(

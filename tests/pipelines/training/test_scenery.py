@@ -46,7 +46,7 @@ def source(corpus: Corpus, sampling: SamplingConfig = SAMPLING, **config: object
     return SampleSource(
         corpus=corpus,
         sampling=sampling,
-        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]
+        config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]  # fields of several types
         preset="embedded",
         seed=7,
         face_form="patches",
