@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CORRUPT_FRAMES = "CorruptFrames"
     MISSING_FRAMES = "MissingFrames"
     TOO_LARGE = "TooLarge"
+    FRAME_COUNT = "FrameCount"
     NOT_AN_IMAGE = "NotAnImage"
     # the machine
     TIMEOUT = "Timeout"
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     CRASH = "Crash"
     UNEXPECTED_ERROR = "UnexpectedError"
     # quality decisions
+    NO_ANIMATION = "NoAnimation"
     TOO_SHORT = "TooShort"
     NO_PERSON = "NoPerson"
     LOW_POSE_CONFIDENCE = "LowPoseConfidence"

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from models.metrics.measures import MEASURES, SET_MEASURES
+
 SCHEMA_VERSION = 1
 
 RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.binary())])
@@ -178,6 +180,42 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "fallbacks": pa.list_(pa.string()),
     "device": pa.string(),
 }
+
+PAIR_COLUMNS: dict[str, pa.DataType] = {
+    "animation_id": pa.string(),
+    "animation_uri": pa.string(),
+    "truth_uri": pa.string(),
+    "truth_start_seconds": pa.float64(),
+    "truth_num_frames": pa.int32(),
+    "model": pa.string(),
+    "setting": pa.string(),
+    "window_borders": pa.list_(pa.int32()),
+    "not_animated": pa.string(),
+}
+"""Pairs of an animation and its truth. `truth_num_frames` is null if the whole file is compared, frame by frame."""
+
+STAMPED_PAIR_COLUMNS: dict[str, pa.DataType] = {"animation_stamp": pa.string(), "truth_stamp": pa.string()}
+"""Columns that a job adds to pairs before planning: the versions of both files."""
+
+_FEATURES = pa.list_(pa.list_(pa.float32()))
+
+COMPARED_COLUMNS: dict[str, pa.DataType] = {
+    "num_frames": pa.int32(),
+    "fps": pa.float64(),
+    "width_px": pa.int32(),
+    "height_px": pa.int32(),
+    "compared_width_px": pa.int32(),
+    "compared_height_px": pa.int32(),
+    "size_rule": pa.string(),
+    "worst_frame": pa.int32(),
+    **{
+        column: pa.float64()
+        for measure in MEASURES.values()
+        for column in (measure.name, *([f"{measure.name}_truth"] if measure.has_truth else ()))
+    },
+    **{f"{name}{side}_features": _FEATURES for name in SET_MEASURES for side in ("", "_truth")},
+}
+"""Columns of `zoetrope evaluate`: facts, measures, and the features of Fréchet distances."""
 
 OUTCOME_COLUMNS: dict[str, pa.DataType] = {
     "status": pa.string(),
