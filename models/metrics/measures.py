@@ -71,8 +71,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 unit="dB",
                 better="higher",
                 stage="pixels",
-                definition="Mean over frames of 10 · log10(255² / mean squared error) in float64; identical frames count "
-                "as 100 dB. The corrected PSNR of DisCo, PSNR* in papers.",
+                definition="Mean over frames of 10 · log10(255² / mean squared error) in float64; identical frames "
+                "count as 100 dB. The corrected PSNR of DisCo, PSNR* in papers.",
             ),
             Measure(
                 name="psnr_wrapped_db",
@@ -80,8 +80,9 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 unit="dB",
                 better="higher",
                 stage="pixels",
-                definition="PSNR of DisCo before commit 6190108: differences and their squares wrap around in uint8, which "
-                "overstates the PSNR of most frames by several dB. Only for comparison with papers that report it.",
+                definition="PSNR of DisCo before commit 6190108: differences and their squares wrap around in uint8, "
+                "which overstates the PSNR of most frames by several dB. Only for comparison with papers that report "
+                "it.",
             ),
             Measure(
                 name="ssim",
@@ -96,8 +97,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="L1 (DisCo)",
                 better="lower",
                 stage="pixels",
-                definition="Mean over frames of the mean absolute difference of levels 0–255, divided by height × width, as "
-                "in DisCo. It depends on the resolution: compare only values of one size.",
+                definition="Mean over frames of the mean absolute difference of levels 0–255, divided by height × "
+                "width, as in DisCo. It depends on the resolution: compare only values of one size.",
             ),
             Measure(
                 name="l1",
@@ -111,8 +112,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="LPIPS (DisCo)",
                 better="lower",
                 stage="lpips",
-                definition="LPIPS 0.1 with VGG-16, mean over frames, fed with values in [0, 1] as in DisCo; the network "
-                "expects [-1, 1].",
+                definition="LPIPS 0.1 with VGG-16, mean over frames, fed with values in [0, 1] as in DisCo; the "
+                "network expects [-1, 1].",
             ),
             Measure(
                 name="lpips",
@@ -126,25 +127,27 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="PCK@0.1",
                 better="higher",
                 stage="keypoints",
-                definition="Share of the true frames' keypoints that the pose network finds in the animation within 0.1 of "
-                "the character's size, the longer side of the box around the true frame's keypoints.",
+                definition="Share of the true frames' keypoints that the pose network finds in the animation within "
+                "0.1 of the character's size, the longer side of the box around the true frame's keypoints.",
             ),
             Measure(
                 name="keypoint_distance",
                 title="key point distance",
                 better="lower",
                 stage="keypoints",
-                definition="Mean distance of these keypoints, relative to the character's size; a keypoint that is not "
-                "found in the animation counts as 1.",
+                definition="Mean distance of these keypoints, relative to the character's size; a keypoint that is "
+                "not found in the animation counts as 1.",
             ),
             Measure(
                 name="face_exp",
                 title="Face-Exp",
                 better="lower",
                 stage="keypoints",
-                definition="Mean distance of the 31 landmarks of eyes and mouth from those of the true frames, relative to "
-                "the height of the face, after the best similarity transform of the face onto the true one.",
-                deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose network.",
+                definition="Mean distance of the 31 landmarks of eyes and mouth from those of the true frames, "
+                "relative to the height of the face, after the best similarity transform of the face onto the true "
+                "one.",
+                deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose "
+                "network.",
             ),
             Measure(
                 name="face_det",
@@ -160,8 +163,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="Face-Cos",
                 better="higher",
                 stage="faces",
-                definition="Cosine of AdaFace embeddings of animation and truth, mean over the frames of which both show a "
-                "detected face (X-Dyna).",
+                definition="Cosine of AdaFace embeddings of animation and truth, mean over the frames of which both "
+                "show a detected face (X-Dyna).",
                 deviation="X-Dyna has not published its alignment; faces are aligned by YuNet's five points.",
             ),
             Measure(
@@ -169,8 +172,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="flicker",
                 better="truth",
                 stage="temporal",
-                definition="Mean absolute difference of successive frames, divided by 255; 1 minus it is VBench's temporal "
-                "flickering.",
+                definition="Mean absolute difference of successive frames, divided by 255; 1 minus it is VBench's "
+                "temporal flickering.",
                 has_truth=True,
             ),
             Measure(
@@ -178,8 +181,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="seams",
                 better="truth",
                 stage="temporal",
-                definition="Mean absolute difference across the borders of sampling windows, relative to that of the other "
-                "successive frames; 1 without seams. None for a clip of one window.",
+                definition="Mean absolute difference across the borders of sampling windows, relative to that of the "
+                "other successive frames; 1 without seams. None for a clip of one window.",
                 has_truth=True,
             ),
             Measure(
@@ -188,8 +191,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 unit="ΔE",
                 better="lower",
                 stage="temporal",
-                definition="Change of the mean colour's error between the first and the last quarter of the frames, as a "
-                "distance in CIELAB.",
+                definition="Change of the mean colour's error between the first and the last quarter of the frames, "
+                "as a distance in CIELAB.",
             ),
             Measure(
                 name="psnr_drift_db",
@@ -213,8 +216,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="identity drift",
                 better="lower",
                 stage="subject",
-                definition="Mean cosine of DINO features of animation and truth in the first quarter of the frames, minus "
-                "that in the last quarter.",
+                definition="Mean cosine of DINO features of animation and truth in the first quarter of the frames, "
+                "minus that in the last quarter.",
             ),
             Measure(
                 name="background_consistency",
@@ -238,30 +241,32 @@ SET_MEASURES: Mapping[str, SetMeasure] = MappingProxyType(
                 title="FID",
                 stage="fid",
                 ddof=1,
-                definition="Fréchet distance of the 2048 pooled features of FID's Inception of all frames (pytorch-fid).",
+                definition="Fréchet distance of the 2048 pooled features of FID's Inception of all frames "
+                "(pytorch-fid).",
             ),
             SetMeasure(
                 name="fid_vid",
                 title="FID-VID",
                 stage="fid_vid",
                 ddof=1,
-                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics, mean over segments "
-                "of 16 frames of each video, the last one padded with its last frame (DisCo).",
+                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics, mean over "
+                "segments of 16 frames of each video, the last one padded with its last frame (DisCo).",
             ),
             SetMeasure(
                 name="fvd",
                 title="FVD",
                 stage="fvd",
                 ddof=1,
-                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics, windows of 16 frames (DisCo).",
+                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics, windows of 16 frames "
+                "(DisCo).",
             ),
             SetMeasure(
                 name="cd_fvd",
                 title="cd-FVD",
                 stage="cd_fvd",
                 ddof=0,
-                definition="Content-debiased FVD: features of VideoMAE-v2 ViT-g fine-tuned on Something-Something v2, 16 "
-                "frames (cd-fvd).",
+                definition="Content-debiased FVD: features of VideoMAE-v2 ViT-g fine-tuned on Something-Something "
+                "v2, 16 frames (cd-fvd).",
             ),
             SetMeasure(
                 name="dtfvd",
