@@ -54,30 +54,50 @@ _ANIMATE_ANYONE_2 = "Animate Anyone 2, arXiv 2502.06145"
 _ANIMATE_X = "Animate-X, arXiv 2410.10306"
 _X_DYNA = "X-Dyna, arXiv 2501.10021"
 
-_DISCO_MEASURES = ("l1_disco", "psnr_wrapped_db", "psnr_db", "ssim", "lpips_disco", "fid", "fid_vid", "fvd")
-_MEAN_OF_ANIMATIONS = (
-    "Mean over the frames of an animation, then over animations; Fréchet distances between all animations and all truth. "
-    "DisCo takes one mean over all frames, which is the same where all videos have the same length."
+_AGGREGATION = (
+    "Mean over the frames of an animation, then over animations; Fréchet distances between all animations and all "
+    "truth. DisCo takes one mean over all frames, which is the same where all videos have the same length."
 )
 _NO_SCRIPT = (
     "The paper does not say how its PSNR, LPIPS and FVD are computed. Its values fit the scripts of DisCo: PSNR with "
     "wrapped differences, LPIPS of values in [0, 1], and I3D logits of 16 frames."
 )
 _ANY_SIZE = "The paper does not state the size at which frames are compared; here it is that of the truth."
+_DISCO_CROP = (
+    "DisCo crops the centre square of each frame before it animates or compares. Frames of another shape are resized "
+    "here without cropping: crop the videos first."
+)
+_LATER_SIZES = (
+    "Papers after DisCo compare at sizes of their own, which they do not always state; L1 and FVD depend on the size."
+)
+_WRAPPED = "A PSNR near 30 dB is that of wrapped differences; PSNR* is the correct one."
+_HUMANS = (
+    "Which human lends its proportions to which character is not published; `zoetrope a2bench requests` draws them by "
+    "its seed."
+)
+_X_DYNA_CODE = (
+    "The test videos and the evaluation code are not published. The paper's PSNR of 17.2 dB is taken for the correct "
+    "one, since wrapped differences would give values near 30 dB; its LPIPS for DisCo's."
+)
+_X_DYNA_NETWORKS = (
+    "Detector, segmentation and fill of Face-Det and of the parts of DTFVD are not published, nor is the extractor of "
+    "Face-Exp, which the paper reports for driving videos of other persons."
+)
+
+_DISCO = ("l1_disco", "psnr_wrapped_db", "psnr_db", "ssim", "lpips_disco", "fid", "fid_vid", "fvd")
+_SHORT = ("ssim", "psnr_wrapped_db", "lpips_disco", "fvd")
+_A2BENCH = ("psnr_db", "ssim", "l1_disco", "lpips_disco", "fid", "fid_vid", "fvd")
+_X_DYNA_TABLES = (
+    *("dtfvd_fg", "dtfvd_bg", "dtfvd"),
+    *("l1_disco", "psnr_db", "lpips_disco", "ssim", "face_cos", "face_det"),
+)
 
 
-def _ssim_psnr_lpips_fvd(model: str, source: str, *values: float) -> PublishedRow:
-    """Row of the columns SSIM, PSNR, LPIPS and FVD of DisCo's scripts."""
-    names = ("ssim", "psnr_wrapped_db", "lpips_disco", "fvd")
-    return PublishedRow(model=model, source=source, values=dict(zip(names, values, strict=True)))
-
-
-def _x_dyna(model: str, *values: float) -> PublishedRow:
-    names = (
-        *("dtfvd_fg", "dtfvd_bg", "dtfvd"),
-        *("l1_disco", "psnr_db", "lpips_disco", "ssim", "face_cos", "face_det"),
+def _table(source: str, measures: tuple[str, ...], rows: Mapping[str, tuple[float, ...]]) -> tuple[PublishedRow, ...]:
+    return tuple(
+        PublishedRow(model=model, source=source, values=MappingProxyType(dict(zip(measures, values, strict=True))))
+        for model, values in rows.items()
     )
-    return PublishedRow(model=model, source=f"{_X_DYNA}, Tables 1 and 2", values=dict(zip(names, values, strict=True)))
 
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
@@ -90,48 +110,27 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 reference="https://github.com/Wangt-CN/DisCo",
                 size_px=(256, 256),
                 reference_frame="first frame of each video",
-                measures=_DISCO_MEASURES,
-                aggregation=_MEAN_OF_ANIMATIONS,
-                deviations=(
-                    "DisCo crops the centre square of each frame before it animates or compares. Frames of another "
-                    "shape are resized here without cropping: crop the videos first.",
-                    "Papers after DisCo compare at sizes of their own, which they do not always state; L1 and FVD "
-                    "depend on the size.",
-                    "A PSNR near 30 dB is that of wrapped differences; PSNR* is the correct one.",
-                ),
+                measures=_DISCO,
+                aggregation=_AGGREGATION,
+                deviations=(_DISCO_CROP, _LATER_SIZES, _WRAPPED),
                 published=(
-                    _ssim_psnr_lpips_fvd("DisCo", f"{_ANIMATE_ANYONE_2}, Table 1", 0.668, 29.03, 0.292, 292.80),
-                    _ssim_psnr_lpips_fvd("MagicAnimate", f"{_ANIMATE_ANYONE_2}, Table 1", 0.714, 29.16, 0.239, 179.07),
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone", f"{_ANIMATE_ANYONE_2}, Table 1", 0.718, 29.56, 0.285, 171.90
-                    ),
-                    _ssim_psnr_lpips_fvd(
-                        "Champ (other videos in training)", f"{_ANIMATE_ANYONE_2}, Table 1", 0.802, 29.91, 0.234, 160.82
-                    ),
-                    _ssim_psnr_lpips_fvd(
-                        "UniAnimate (other videos in training)",
+                    *_table(
                         f"{_ANIMATE_ANYONE_2}, Table 1",
-                        *(0.811, 30.77, 0.231, 148.06),
-                    ),
-                    PublishedRow(
-                        model="Animate-X",
-                        source=f"{_ANIMATE_X}, table on TikTok",
-                        values={
-                            "l1_disco": 2.70e-4,
-                            "psnr_wrapped_db": 30.78,
-                            "psnr_db": 20.77,
-                            "ssim": 0.806,
-                            "lpips_disco": 0.232,
-                            "fvd": 139.01,
+                        _SHORT,
+                        {
+                            "DisCo": (0.668, 29.03, 0.292, 292.80),
+                            "MagicAnimate": (0.714, 29.16, 0.239, 179.07),
+                            "Animate Anyone": (0.718, 29.56, 0.285, 171.90),
+                            "Champ (other videos in training)": (0.802, 29.91, 0.234, 160.82),
+                            "UniAnimate (other videos in training)": (0.811, 30.77, 0.231, 148.06),
+                            "Animate Anyone 2": (0.778, 29.82, 0.248, 158.97),
+                            "Animate Anyone 2 (other videos in training)": (0.812, 30.82, 0.223, 144.65),
                         },
                     ),
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone 2", f"{_ANIMATE_ANYONE_2}, Table 1", 0.778, 29.82, 0.248, 158.97
-                    ),
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone 2 (other videos in training)",
-                        f"{_ANIMATE_ANYONE_2}, Table 1",
-                        *(0.812, 30.82, 0.223, 144.65),
+                    *_table(
+                        f"{_ANIMATE_X}, table on TikTok",
+                        ("l1_disco", "psnr_wrapped_db", "psnr_db", "ssim", "lpips_disco", "fvd"),
+                        {"Animate-X": (2.70e-4, 30.78, 20.77, 0.806, 0.232, 139.01)},
                     ),
                 ),
             ),
@@ -141,22 +140,18 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 reference="https://arxiv.org/abs/2311.17117",
                 reference_frame="first frame of each video",
                 measures=("psnr_wrapped_db", "psnr_db", "ssim", "lpips_disco", "fvd"),
-                aggregation=_MEAN_OF_ANIMATIONS,
+                aggregation=_AGGREGATION,
                 deviations=(_NO_SCRIPT, _ANY_SIZE),
                 published=(
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone", f"{_ANIMATE_ANYONE}, table on UBC Fashion", 0.931, 38.49, 0.044, 81.6
+                    *_table(
+                        f"{_ANIMATE_ANYONE}, table on UBC Fashion",
+                        _SHORT,
+                        {"Animate Anyone": (0.931, 38.49, 0.044, 81.6)},
                     ),
-                    PublishedRow(
-                        model="Animate-X",
-                        source=f"{_ANIMATE_X}, table on UBC Fashion",
-                        values={
-                            "psnr_wrapped_db": 36.73,
-                            "psnr_db": 27.78,
-                            "ssim": 0.940,
-                            "lpips_disco": 0.030,
-                            "fvd": 79.4,
-                        },
+                    *_table(
+                        f"{_ANIMATE_X}, table on UBC Fashion",
+                        ("psnr_wrapped_db", "psnr_db", "ssim", "lpips_disco", "fvd"),
+                        {"Animate-X": (36.73, 27.78, 0.940, 0.030, 79.4)},
                     ),
                 ),
             ),
@@ -165,8 +160,8 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 title="A²Bench, self-driven",
                 reference="https://arxiv.org/abs/2410.10306",
                 reference_frame="the character's picture",
-                measures=("psnr_db", "ssim", "l1_disco", "lpips_disco", "fid", "fid_vid", "fvd"),
-                aggregation=_MEAN_OF_ANIMATIONS,
+                measures=_A2BENCH,
+                aggregation=_AGGREGATION,
                 deviations=(_ANY_SIZE, "The paper's values in this setting are not listed here."),
             ),
             Protocol(
@@ -174,27 +169,13 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 title="A²Bench, driven by rescaled skeletons",
                 reference="https://arxiv.org/abs/2410.10306",
                 reference_frame="the character's picture",
-                measures=("psnr_db", "ssim", "l1_disco", "lpips_disco", "fid", "fid_vid", "fvd"),
-                aggregation=_MEAN_OF_ANIMATIONS,
-                deviations=(
-                    _ANY_SIZE,
-                    "Which human lends its proportions to which character is not published; "
-                    "`zoetrope a2bench requests` draws them by its seed.",
-                ),
-                published=(
-                    PublishedRow(
-                        model="Animate-X",
-                        source=f"{_ANIMATE_X}, table on A²Bench with rescaled poses",
-                        values={
-                            "psnr_db": 13.60,
-                            "ssim": 0.452,
-                            "l1_disco": 1.02e-4,
-                            "lpips_disco": 0.430,
-                            "fid": 26.11,
-                            "fid_vid": 32.23,
-                            "fvd": 703.87,
-                        },
-                    ),
+                measures=_A2BENCH,
+                aggregation=_AGGREGATION,
+                deviations=(_ANY_SIZE, _HUMANS),
+                published=_table(
+                    f"{_ANIMATE_X}, table on A²Bench with rescaled poses",
+                    _A2BENCH,
+                    {"Animate-X": (13.60, 0.452, 1.02e-4, 0.430, 26.11, 32.23, 703.87)},
                 ),
             ),
             Protocol(
@@ -202,29 +183,26 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 title="Test videos of X-Dyna, self-driven",
                 reference="https://arxiv.org/abs/2501.10021",
                 reference_frame="not stated in the paper",
-                measures=(
-                    *("dtfvd_fg", "dtfvd_bg", "dtfvd", "l1_disco", "psnr_db", "lpips_disco", "ssim"),
-                    *("face_cos", "face_det", "face_exp", "fid", "cd_fvd"),
-                ),
-                aggregation=_MEAN_OF_ANIMATIONS,
+                measures=(*_X_DYNA_TABLES, "face_exp", "fid", "cd_fvd"),
+                aggregation=_AGGREGATION,
                 deviations=(
                     _ANY_SIZE,
-                    "The test videos and the evaluation code are not published. The paper's PSNR (17.2 dB) is taken "
-                    "for the correct one, since wrapped differences would give values near 30 dB; its LPIPS for "
-                    "DisCo's.",
-                    "Detector, segmentation and fill of Face-Det and of the parts of DTFVD are not published, nor is "
-                    "the extractor of Face-Exp, which the paper reports for videos of other persons.",
-                    "The paper has two columns each of FID and cd-FVD; they are not listed here.",
+                    _X_DYNA_CODE,
+                    _X_DYNA_NETWORKS,
+                    "The paper has two columns each of FID and cd-FVD, which are not listed here.",
                 ),
-                published=(
-                    _x_dyna("MagicAnimate", 1.753, 2.142, 2.601, 7.42e-5, 17.143, 0.228, 0.739, 0.297, 0.921),
-                    _x_dyna(
-                        "Animate Anyone (Moore Threads)",
-                        *(1.789, 2.034, 2.310, 11.8e-5, 13.411, 0.338, 0.605, 0.402, 0.890),
-                    ),
-                    _x_dyna("MagicPose", 1.846, 1.901, 2.412, 13.7e-5, 12.639, 0.345, 0.618, 0.396, 0.855),
-                    _x_dyna("MimicMotion", 2.639, 3.274, 3.590, 9.78e-5, 14.903, 0.278, 0.647, 0.193, 0.920),
-                    _x_dyna("X-Dyna", 0.900, 1.101, 1.518, 7.15e-5, 17.201, 0.249, 0.724, 0.497, 0.948),
+                published=_table(
+                    f"{_X_DYNA}, Tables 1 and 2",
+                    _X_DYNA_TABLES,
+                    {
+                        "MagicAnimate": (1.753, 2.142, 2.601, 7.42e-5, 17.143, 0.228, 0.739, 0.297, 0.921),
+                        "Animate Anyone (public reimplementation)": (
+                            *(1.789, 2.034, 2.310, 11.8e-5, 13.411, 0.338, 0.605, 0.402, 0.890),
+                        ),
+                        "MagicPose": (1.846, 1.901, 2.412, 13.7e-5, 12.639, 0.345, 0.618, 0.396, 0.855),
+                        "MimicMotion": (2.639, 3.274, 3.590, 9.78e-5, 14.903, 0.278, 0.647, 0.193, 0.920),
+                        "X-Dyna": (0.900, 1.101, 1.518, 7.15e-5, 17.201, 0.249, 0.724, 0.497, 0.948),
+                    },
                 ),
             ),
             Protocol(
@@ -233,24 +211,26 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 reference="https://arxiv.org/abs/2502.06145",
                 reference_frame="a picture of the character; the choice is not stated in the paper",
                 measures=("ssim", "psnr_wrapped_db", "psnr_db", "lpips_disco", "fvd"),
-                aggregation=_MEAN_OF_ANIMATIONS,
+                aggregation=_AGGREGATION,
                 deviations=(_NO_SCRIPT, _ANY_SIZE, "The 100 test videos are not published."),
                 published=(
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone", f"{_ANIMATE_ANYONE_2}, Table 2", 0.761, 28.41, 0.324, 228.53
+                    *_table(
+                        f"{_ANIMATE_ANYONE_2}, Table 2",
+                        _SHORT,
+                        {
+                            "Animate Anyone": (0.761, 28.41, 0.324, 228.53),
+                            "Champ": (0.771, 28.69, 0.294, 205.79),
+                            "MimicMotion": (0.767, 28.52, 0.307, 212.48),
+                            "Animate Anyone 2": (0.809, 29.24, 0.259, 172.54),
+                        },
                     ),
-                    _ssim_psnr_lpips_fvd("Champ", f"{_ANIMATE_ANYONE_2}, Table 2", 0.771, 28.69, 0.294, 205.79),
-                    _ssim_psnr_lpips_fvd("MimicMotion", f"{_ANIMATE_ANYONE_2}, Table 2", 0.767, 28.52, 0.307, 212.48),
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone 2", f"{_ANIMATE_ANYONE_2}, Table 2", 0.809, 29.24, 0.259, 172.54
-                    ),
-                    _ssim_psnr_lpips_fvd(
-                        "character pasted into the scene", f"{_ANIMATE_ANYONE_2}, Table 3", 0.785, 28.71, 0.291, 195.45
-                    ),
-                    _ssim_psnr_lpips_fvd(
-                        "Animate Anyone 2, character and scene",
+                    *_table(
                         f"{_ANIMATE_ANYONE_2}, Table 3",
-                        *(0.794, 28.83, 0.276, 186.17),
+                        _SHORT,
+                        {
+                            "character pasted into the scene": (0.785, 28.71, 0.291, 195.45),
+                            "Animate Anyone 2, character and scene": (0.794, 28.83, 0.276, 186.17),
+                        },
                     ),
                 ),
             ),
