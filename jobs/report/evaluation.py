@@ -161,7 +161,7 @@ def _sheet(ledger: Ledger, stage: Stage[Any], name: str, row_id: str, place: str
     if row is None:
         return None
     try:
-        decoded = stage(row)
+        decoded = stage({**dict.fromkeys(stage.reads), **row})  # datasets of earlier versions lack columns
     except (BadRow, Rejected) as error:  # deleted or changed since
         log.warning("no pictures of animation %s: %s", row_id, error)
         return None
