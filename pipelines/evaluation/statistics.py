@@ -1,8 +1,8 @@
 """Fréchet statistics of the features of a dataset: one file per data file and measure, merged as a tree.
 
-A file `_statistics/<digest>.parquet` holds n, Σx and the upper triangle of Σxxᵀ, in float64, for each model, setting and
-side (animations, truth). The digest names the rows and the network that it was computed from: a killed job goes on with
-the files that are missing, and a changed data file or a new measure computes its own only.
+A file `_statistics/<digest>.parquet` holds n, Σx and the upper triangle of Σxxᵀ, in float64, for each model, setting
+and side (animations, truth). The digest names the rows and the network that it was computed from: a killed job goes on
+with the files that are missing, and a changed data file or a new measure computes its own only.
 """
 
 from __future__ import annotations

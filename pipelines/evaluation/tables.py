@@ -197,7 +197,7 @@ def _means(connection: duckdb.DuckDBPyConnection, group: Group) -> Iterator[Meas
         if not len(values):
             continue
         truth = np.ma.compressed(columns["truth"]) if measure.has_truth else ()
-        interval = bootstrap_interval(values, seed=BOOTSTRAP_SEED) if len(values) > 1 else (None, None)
+        interval = bootstrap_interval(values, seed=BOOTSTRAP_SEED) or (None, None)
         yield MeasuredValue(
             name=name,
             n=len(values),
