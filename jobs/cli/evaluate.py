@@ -21,6 +21,7 @@ from jobs.cli.options import (
     job_options,
     perception_settings,
 )
+from models.metrics.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -73,8 +74,17 @@ def evaluate_results(
             "of RESULTS [driving].",
         ),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            metavar="|".join(PROTOCOLS),
+            help="Evaluation of a paper: its measures and frame size, and its published values beside ours.",
+        ),
+    ] = None,
     measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="A measure to compute; repeatable [all].")
+        list[str] | None,
+        typer.Option("--measure", help="A measure to compute; repeatable [those of the protocol, else all]."),
     ] = None,
     group_by: Annotated[
         list[str] | None,
@@ -108,6 +118,7 @@ def evaluate_results(
             results=results,
             pairs=pairs,
             truth=truth,
+            protocol=protocol,
             measures=measure or (),
             group_by=group_by or (),
             config=loaded,

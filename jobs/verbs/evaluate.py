@@ -13,16 +13,17 @@ from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
 from jobs.engine.spec import Job, JobResult, Options
-from jobs.report.build import job_report
+from jobs.report.evaluation import evaluate_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.metrics.measures import MEASURES, SET_MEASURES
+from models.metrics.protocols import PROTOCOLS, Protocol
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Workers
 from pipelines.engine.tables import publish_table
-from pipelines.evaluation.pairs import DRIVING, pairs_of_results, pairs_of_table
+from pipelines.evaluation.pairs import COLUMN_PREFIX, DRIVING, pairs_of_results, pairs_of_table
 from pipelines.evaluation.steps import (
     KEY_COLUMNS,
     WRITTEN,
@@ -56,6 +57,7 @@ def evaluate(
     results: str | None = None,
     pairs: str | None = None,
     truth: str | None = None,
+    protocol: str | None = None,
     measures: Sequence[str] = (),
     group_by: Sequence[str] = (),
     config: JobConfig,
@@ -69,7 +71,8 @@ def evaluate(
         results: dataset that `animate` wrote.
         pairs: Parquet or CSV table of pairs, in place of `results`.
         truth: see `pairs_of_results`; None: `driving`.
-        measures: names of measures or of their stages; empty: all.
+        protocol: name of a protocol, whose frame size and measures apply; the report shows its published values.
+        measures: names of measures or of their stages; empty: those of the protocol, else all.
         group_by: columns whose values make the setting.
         config: job configuration.
         options: options of the run.
@@ -78,10 +81,14 @@ def evaluate(
     Raises:
         ManifestError: invalid results or pairs.
         CheckpointError: a weights file is damaged or not allowed. Missing files are no error.
-        ValueError: not exactly one of `results` and `pairs`, `truth` with `pairs`, or an unknown measure.
+        ValueError: not exactly one of `results` and `pairs`, `truth` with `pairs`, an unknown measure or
+            protocol, or another frame size than the protocol's.
     """
+    rules = None if protocol is None else find_protocol(protocol)
+    if rules is not None:
+        config = _with_size(config, rules)
     settings = config.evaluate
-    wanted = stages_of(measures)
+    wanted = stages_of(measures or (rules.measures if rules else ()))
     workers = _workers(config, options, networks_of(settings, wanted))
     made = steps(settings, workers, wanted)
     table = _pairs(results, pairs, truth, group_by, settings)
@@ -101,7 +108,8 @@ def evaluate(
             "out": out,
             "results": results and absolute_uri(results),
             "pairs": pairs and absolute_uri(pairs),
-            "truth": truth,
+            "truth": _stored_truth(truth),
+            "protocol": protocol,
             "measures": list(measures),
             "group_by": list(group_by),
         },
@@ -117,11 +125,32 @@ def evaluate(
         notices=(*network_notices(used, workers), *_missing_notices(made.missing)),
         write_manifest=lambda: publish_table(storage, PAIRS, table),
         finish=lambda ledger: _write_tables(ledger, manifest, keys),
-        report=job_report,
+        report=evaluate_report,
         artifacts=_artifacts,
         metrics=lambda ledger: table_metrics(evaluation_tables(ledger)),
     )
     return run_job(job, options, console)
+
+
+def find_protocol(name: str) -> Protocol:
+    """Protocol of this name. Raises ValueError if there is none."""
+    if name not in PROTOCOLS:
+        raise ValueError(f"unknown protocol '{name}', expected one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def _with_size(config: JobConfig, rules: Protocol) -> JobConfig:
+    """The configuration with the frame size of a protocol."""
+    frames, size_px = config.evaluate.frames, rules.size_px
+    if size_px is None or frames.size_px == size_px:
+        return config
+    if frames.size_px is not None:
+        raise ValueError(
+            f"evaluate.frames.size_px is {frames.size_px}, but the protocol {rules.name} compares frames of {size_px}; "
+            "leave one of them out"
+        )
+    frames = dataclasses.replace(frames, size_px=size_px)
+    return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, frames=frames))
 
 
 def _pairs(
@@ -135,6 +164,12 @@ def _pairs(
             raise ValueError("--truth goes with a dataset of results; a table of pairs names the truth in truth_uri")
         return pairs_of_table(pairs, group_by=group_by, allowed_schemes=schemes)
     raise ValueError("expected either a dataset of results, or --pairs with a table")
+
+
+def _stored_truth(truth: str | None) -> str | None:
+    """`truth` for another working directory."""
+    is_folder = truth is not None and truth != DRIVING and not truth.startswith(COLUMN_PREFIX)
+    return absolute_uri(truth) if truth is not None and is_folder else truth
 
 
 def _workers(config: JobConfig, options: Options, networks: Mapping[str, Any]) -> dict[str, Workers]:

@@ -15,9 +15,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from models.metrics.frechet import FrechetStatistics
 from numpy.typing import NDArray
 
+from models.metrics.frechet import FrechetStatistics
 from pipelines.engine.keys import digest
 from pipelines.engine.ledger import ROWS_PER_GROUP, Ledger
 from pipelines.engine.tables import publish_table

@@ -12,9 +12,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from models.metrics.bootstrap import bootstrap_interval
 from models.metrics.frechet import FrechetStatistics, frechet_distance
-
 from models.metrics.measures import MEASURES, SET_MEASURES, SetMeasure
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from models.metrics.keypoints import expression_error, keypoint_distance, pck
-
 from stages.backends.base import BackendStage
 from stages.backends.perception import PoseBackend
 from stages.base import Row

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.metrics.temporal import colour_drift, flicker, quarter_drift, seam_ratio
-
 from models.metrics.pixels import psnr
+from models.metrics.temporal import colour_drift, flicker, quarter_drift, seam_ratio
 from stages.base import Row, Stage
 from stages.evaluate.values import value_or_none
 from stages.outcome import BadRow, Reason
