@@ -1,0 +1,76 @@
+"""Networks of the measures of `zoetrope evaluate`. They are imported when a network is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.backends.base import Backend, Loading
+
+
+class FeatureNetwork(Protocol):
+    """Network whose features a Fréchet distance compares."""
+
+    def features(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (N, D) of a clip of uint8 RGB frames; N is the number of frames, windows or clips that it yields."""
+
+
+class PerceptualDistance(Protocol):
+    """Network that compares frames."""
+
+    def distances(
+        self, animation_THWC: NDArray[np.uint8], truth_THWC: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Distances (T) of every frame from the true one: with inputs as DisCo feeds them, and as the authors do."""
+
+
+def _fid_inception(loading: Loading) -> FeatureNetwork:
+    from models.metrics.networks.inception import FidInception
+
+    (path,) = loading.paths
+    return FidInception(path, device=loading.device)
+
+
+def _resnet3d(loading: Loading) -> FeatureNetwork:
+    from models.metrics.networks.resnet3d import KineticsResNet
+
+    (path,) = loading.paths
+    return KineticsResNet(path, device=loading.device)
+
+
+def _i3d(loading: Loading) -> FeatureNetwork:
+    from models.metrics.networks.i3d import KineticsI3d
+
+    (path,) = loading.paths
+    return KineticsI3d(path, device=loading.device)
+
+
+def _lpips(loading: Loading) -> PerceptualDistance:
+    from models.metrics.networks.lpips import Lpips
+
+    vgg, heads = loading.paths
+    return Lpips(vgg, heads, device=loading.device)
+
+
+def _network(*entries: str) -> Mapping[str, tuple[str, ...]]:
+    """The one model of a backend: its name is that of its first entry of the catalogue."""
+    return MappingProxyType({entries[0]: entries})
+
+
+FEATURES: Mapping[str, Backend[FeatureNetwork]] = MappingProxyType(
+    {
+        "fid": Backend(load=_fid_inception, models=_network("fid-inception")),
+        "fid_vid": Backend(load=_resnet3d, models=_network("resnet3d-50-kinetics")),
+        "fvd": Backend(load=_i3d, models=_network("i3d-kinetics-400")),
+    }
+)
+"""Networks of the measures of sets, by the stage that runs them."""
+
+LPIPS: Mapping[str, Backend[PerceptualDistance]] = MappingProxyType(
+    {"lpips": Backend(load=_lpips, models=_network("lpips-vgg16", "lpips-heads"))}
+)
+"""Networks of LPIPS."""
