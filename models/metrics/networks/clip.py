@@ -29,7 +29,7 @@ class Clip:
         """Embeddings (T, D) of uint8 RGB frames."""
         return batched(self._features, frames_THWC)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _features(self, frames_N3HW: Tensor) -> Tensor:
         side_px = self.encoder.side_px
         square = centre_square(shorter_side(frames_N3HW, side_px, mode="bicubic"), side_px)

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import load_checkpoint
 from models.metrics.networks.frames import batched, shorter_side
+from models.metrics.networks.layers import load_network
 from models.metrics.networks.vit import ImageTransformer, VitConfig
 
 DINO_VIT_B16 = VitConfig(width=768, depth=12, num_heads=12, mlp_width=3072, patch_px=16)
@@ -27,9 +27,7 @@ class Dino:
         Raises:
             CheckpointError: the file is absent, damaged, or of another network.
         """
-        self.network = ImageTransformer(config).eval().requires_grad_(False)
-        load_checkpoint(self.network, path)
-        self.network.to(device)
+        self.network = load_network(lambda: ImageTransformer(config), path, device)
         self.device = device
         self.mean, self.deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
 
@@ -37,7 +35,7 @@ class Dino:
         """Class tokens (T, D) of uint8 RGB frames."""
         return batched(self._features, frames_THWC)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _features(self, frames_N3HW: Tensor) -> Tensor:
         resized = shorter_side(frames_N3HW, self.network.config.side_px, mode="bilinear")
         features: Tensor = self.network(((resized / 255 - self.mean) / self.deviation).to(self.device))

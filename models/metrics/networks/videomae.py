@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.common.checkpoint import fill, read_tensors
 from models.metrics.networks.frames import to_tensor, windows
+from models.metrics.networks.layers import load_network
 from models.metrics.networks.vit import ClipTransformer, VitConfig, joined_biases
 
 VIDEOMAE_VIT_G = VitConfig(
@@ -30,14 +30,15 @@ class VideoMae:
         Raises:
             CheckpointError: the file is absent, damaged, or of another network.
         """
-        with torch.device("meta"):  # a billion parameters are not drawn at random to be overwritten
-            network = ClipTransformer(config, num_classes=SOMETHING_SOMETHING_CLASSES)
-        fill(network, joined_biases(read_tensors(path)), path)
-        # The published tensors are in half precision; cd-fvd computes in float32.
-        self.network = network.float().eval().requires_grad_(False).to(device)
+        self.network = load_network(
+            lambda: ClipTransformer(config, num_classes=SOMETHING_SOMETHING_CLASSES),
+            path,
+            device,
+            renamed=joined_biases,
+        )
         self.device = device
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def features(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) of consecutive windows of 16 uint8 RGB frames; N is 0 for a shorter clip."""
         config = self.network.config

@@ -6,7 +6,6 @@ biases of attention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -179,7 +178,7 @@ class ClipTransformer(nn.Module):
         return features
 
 
-def joined_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def joined_biases(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint of VideoMAE V2 with the names of `Attention`: biases of queries and values, but none of keys, become
     `qkv.bias`.
     """
