@@ -18,9 +18,9 @@ POINTS_PX = ((-16, -16), (16, -16), (0, 0), (-12, 16), (12, 16))
 _SIZES = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 
 
-def save_yunet(path: Path, *, scores: tuple[str, ...] = ("cls", "obj", "bbox", "kps")) -> None:
+def save_yunet(path: Path, *, outputs: tuple[str, ...] = ("cls", "obj", "bbox", "kps")) -> None:
     """In the form of `face_detection_yunet_2023mar.onnx`. A face around each red cell of 32 x 32 pixels; the greener,
-    the larger. `scores`: outputs that the file has.
+    the larger. `outputs`: those that the file has.
     """
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, NDArray[np.generic]] = {}
@@ -30,7 +30,7 @@ def save_yunet(path: Path, *, scores: tuple[str, ...] = ("cls", "obj", "bbox", "
                 "AveragePool", ["input"], [f"cells_{stride}"], kernel_shape=[stride] * 2, strides=[stride] * 2
             )
         )
-        for name in scores:
+        for name in outputs:
             weight, bias = _head(name, stride)
             constants |= {f"{name}_weight_{stride}": weight, f"{name}_bias_{stride}": bias}
             constants[f"{name}_shape_{stride}"] = np.array([1, _SIZES[name], -1])
@@ -42,10 +42,10 @@ def save_yunet(path: Path, *, scores: tuple[str, ...] = ("cls", "obj", "bbox", "
                 helper.make_node("Reshape", [maps, f"{name}_shape_{stride}"], [rows]),
                 helper.make_node("Transpose", [rows], [f"{name}_{stride}"], perm=[0, 2, 1]),
             ]
-    outputs: dict[str, list[Dim]] = {
-        f"{name}_{stride}": [1, (640 // stride) ** 2, _SIZES[name]] for name in scores for stride in (8, 16, 32)
+    signature: dict[str, list[Dim]] = {
+        f"{name}_{stride}": [1, (640 // stride) ** 2, _SIZES[name]] for name in outputs for stride in (8, 16, 32)
     }
-    save_graph(path, nodes, constants, {"input": [1, 3, 640, 640]}, outputs, opset=11)
+    save_graph(path, nodes, constants, {"input": [1, 3, 640, 640]}, signature, opset=11)
 
 
 def _head(name: str, stride: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
