@@ -9,8 +9,8 @@ from models.metrics.temporal import quarter_drift
 
 
 def consistency(features_TD: NDArray[np.float32]) -> float | None:
-    """Mean over the frames after the first of half the sum of the cosines with the first frame and with the frame before,
-    negative ones counted as 0; None for a single frame.
+    """Mean over the frames after the first of the mean of two cosines: with the first frame, and with the frame before;
+    negative ones count as 0. None for a single frame.
 
     Published by VBench (Huang et al. 2024) as subject and background consistency.
     """

@@ -39,8 +39,8 @@ class FaceNetwork(Protocol):
     """Detector of faces, which may also tell whose they are."""
 
     def faces(self, frames_THWC: NDArray[np.uint8]) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_]]:
-        """Embeddings (T, D) of length 1, which are 0 without a face, or None if the network has none; and whether a face
-        was detected (T).
+        """Embeddings (T, D) of length 1, which are 0 without a face, or None if the network has none; and whether a
+        face was detected (T).
         """
 
 

@@ -61,7 +61,9 @@ def weight(key: str, shape: Sequence[int], seed: int) -> Array:
         return normal(key, shape, seed)
     if len(shape) > 1:  # variance 1 / fan-in
         return normal(key, shape, seed, 1.0 / math.sqrt(math.prod(shape[1:])))
-    if key.endswith("running_var"):  # half, as the variance behind a ReLU: activations keep their size through a network
+    if key.endswith(
+        "running_var"
+    ):  # half, as the variance behind a ReLU: activations keep their size through a network
         return np.float32(0.5) + normal(key, shape, seed, 0.05)
     if key.endswith("weight"):  # scales of normalisation layers
         return np.float32(1.0) + normal(key, shape, seed, 0.1)

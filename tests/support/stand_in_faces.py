@@ -63,7 +63,7 @@ def _head(name: str, stride: int) -> tuple[NDArray[np.float32], NDArray[np.float
 
 
 def save_adaface(path: Path, *, batch: Dim = "batch", width: int = 512) -> None:
-    """In the form of `adaface_ir_101.onnx`: means of the channels of 4 x 4 parts of the face, through a fixed matrix."""
+    """In the form of `adaface_ir_101.onnx`: mean colours of 4 x 4 parts of the face, through a fixed matrix."""
     matrix = np.random.default_rng(0).normal(size=(48, width)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["input"], ["parts"], kernel_shape=[28, 28], strides=[28, 28]),

@@ -14,7 +14,9 @@ from models.metrics.networks.frames import batched, centre_square, shorter_side
 
 
 class Clip:
-    """CLIP image embeddings with the transform of VBench: shorter side 224, bicubic without antialiasing, centre crop."""
+    """CLIP image embeddings of centre squares, with the transform of VBench: shorter side 224, bicubic without
+    antialiasing.
+    """
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         """Load CLIP's published folder.

@@ -8,7 +8,7 @@ import pytest
 from golden_networks import network_case
 from golden_weights import network_input
 from numpy.typing import NDArray
-from stand_in_faces import FACE_PX, POINTS_PX, save_adaface, save_yunet
+from stand_in_faces import POINTS_PX, save_adaface, save_yunet
 from stand_in_onnx import save_detector
 
 from models.common.digest import CheckpointError
@@ -25,7 +25,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def frame(*cells: tuple[int, int, int], size: tuple[int, int] = (640, 640)) -> NDArray[np.uint8]:
-    """A frame with red cells of 32 px at (column, row), of this green; the rest is blue noise, different in each frame."""
+    """A frame with red cells of 32 px at (column, row), of this green, in blue noise."""
     picture = np.zeros((*size, 3), np.uint8)
     picture[..., 2] = np.random.default_rng(len(cells)).integers(0, 256, size)
     for column, row, green in cells:
@@ -78,7 +78,8 @@ def test_embeddings_tell_faces_apart(files: tuple[Path, Path]) -> None:
     embeddings, detected = FaceRecognition(*files).faces(np.stack([one, frame(), other, one]))
     assert detected.tolist() == [True, False, True, True]
     assert embeddings is not None
-    assert embeddings.shape == (4, 512) and embeddings.dtype == np.float32
+    assert embeddings.shape == (4, 512)
+    assert embeddings.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), [1, 0, 1, 1], atol=1e-6)
     np.testing.assert_array_equal(embeddings[0], embeddings[3])
     assert embeddings[0] @ embeddings[2] < 0.999

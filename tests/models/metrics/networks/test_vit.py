@@ -35,9 +35,7 @@ def videomae(tmp_path: Path) -> VideoMae:
 def test_features_are_those_of_dino_behind_the_transform_of_vbench(dino: Dino, name: str) -> None:
     features = dino.features(frames(CASE, f"frames_{name}"))
     assert features.dtype == np.float32
-    torch.testing.assert_close(
-        torch.from_numpy(features), CASE.outputs()[f"dino_{name}.features"], atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(torch.from_numpy(features), CASE.outputs()[f"dino_{name}.features"], atol=1e-4, rtol=0)
 
 
 def test_pixels_are_those_of_the_transform_of_vbench() -> None:
