@@ -111,19 +111,21 @@ def _draw(out: Path, task: Task, seed: int, config: HeldoutRequestsConfig) -> It
     """Draw the files of a pair; yields one request per model."""
     pair, name = _pair(task, seed, config), f"{task}-{seed:05d}"
     driving = list(render(pair.driving, config.fps, config.num_frames))
-    uris = {
-        "reference_uri": f"pictures/{name}.png",
-        "driving_uri": f"driving/{name}.mp4",
-        "truth_uri": f"truth/{name}.mp4",
-    }
-    for uri in uris.values():
-        (out / uri).parent.mkdir(parents=True, exist_ok=True)
+    # Absolute, as `pair` writes them: results stand in another folder, and other columns are copied to them unchanged.
+    folder = out.resolve()
+    reference = folder / "pictures" / f"{name}.png"
+    driver, truth = (folder / kind / f"{name}.mp4" for kind in ("driving", "truth"))
+    for path in (reference, driver, truth):
+        path.parent.mkdir(parents=True, exist_ok=True)
     (first,) = render(pair.reference, config.fps, 1)
-    Image.fromarray(first.rgb).save(out / uris["reference_uri"])
-    write_h264(out / uris["driving_uri"], (frame.rgb for frame in driving), fps=config.fps, crf=TRUTH_CRF)
-    write_h264(out / uris["truth_uri"], _pictures(pair.truth, config), fps=config.fps, crf=TRUTH_CRF)
+    Image.fromarray(first.rgb).save(reference)
+    write_h264(driver, (frame.rgb for frame in driving), fps=config.fps, crf=TRUTH_CRF)
+    write_h264(truth, _pictures(pair.truth, config), fps=config.fps, crf=TRUTH_CRF)
     height_px, width_px = config.size_px(task)
-    request: dict[str, Any] = {**uris, "task": task, "seed": seed, "height_px": height_px, "width_px": width_px}
+    request: dict[str, Any] = {
+        **{"reference_uri": str(reference), "driving_uri": str(driver), "truth_uri": str(truth)},
+        **{"task": task, "seed": seed, "height_px": height_px, "width_px": width_px},
+    }
     if task == "scenes":
         times = [index / config.fps for index in range(config.num_frames)]
         request["objects"] = object_prompts(pair.driving, driving, times)
