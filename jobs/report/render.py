@@ -13,6 +13,7 @@ import jinja2
 import yaml
 
 from jobs.engine.redact import redact, redact_text
+from jobs.report.measured import Evaluation
 from jobs.report.sheets import ContactSheet
 from jobs.report.summary import Histogram, Summary
 from jobs.report.videos import ShownVideo
@@ -50,6 +51,7 @@ class ReportData:
     """Reason for an early stop; None: the job completed."""
     sheets: tuple[ContactSheet, ...] = ()
     videos: tuple[ShownVideo, ...] = ()
+    evaluation: Evaluation | None = None
 
     @property
     def not_run(self) -> int:
