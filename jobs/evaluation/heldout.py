@@ -14,7 +14,7 @@ from models.animation.animator import AnimationInputs, Animator
 from models.animation.system import Model
 from models.metrics.pixels import clip_psnr, psnr
 from models.perception.embedded import EmbeddedFigure
-from models.perception.scores import correct
+from models.pose.pck import correct
 from models.pose.pose_augment import realigned
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import Rule, retarget
