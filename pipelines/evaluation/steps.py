@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from models.metrics.measures import MEASURES, SET_MEASURES
 from models.weights.resolve import MissingWeightsError
@@ -12,12 +12,27 @@ from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.backends.base import BackendConfig
 from stages.base import Stage
-from stages.evaluate.features import FidConfig, FidStage, FidVidConfig, FidVidStage, FvdConfig, FvdStage
+from stages.evaluate.background import BackgroundConfig, BackgroundStage
+from stages.evaluate.dtfvd import DtfvdConfig, DtfvdStage
+from stages.evaluate.faces import FacesConfig, FacesStage
+from stages.evaluate.features import (
+    CdFvdConfig,
+    CdFvdStage,
+    FidConfig,
+    FidStage,
+    FidVidConfig,
+    FidVidStage,
+    FvdConfig,
+    FvdStage,
+)
 from stages.evaluate.frames import ComparedFramesStage, FramesConfig
 from stages.evaluate.keypoints import ComparedKeypointsStage
 from stages.evaluate.lpips import LpipsConfig, LpipsStage
+from stages.evaluate.masks import ComparedMasksStage
 from stages.evaluate.pixels import PixelsConfig, PixelsStage
+from stages.evaluate.subject import SubjectConfig, SubjectStage
 from stages.evaluate.temporal import TemporalConfig, TemporalStage
+from stages.prepare.character_mask import CharacterMaskConfig
 from stages.prepare.pose import PoseConfig
 
 KEY_COLUMNS = tuple(
@@ -40,9 +55,15 @@ class EvaluationConfig:
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     keypoints: PoseConfig = field(default_factory=PoseConfig)
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
+    faces: FacesConfig = field(default_factory=FacesConfig)
+    subject: SubjectConfig = field(default_factory=SubjectConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
     fid: FidConfig = field(default_factory=FidConfig)
     fid_vid: FidVidConfig = field(default_factory=FidVidConfig)
     fvd: FvdConfig = field(default_factory=FvdConfig)
+    cd_fvd: CdFvdConfig = field(default_factory=CdFvdConfig)
+    masks: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
+    dtfvd: DtfvdConfig = field(default_factory=DtfvdConfig)
 
 
 STAGES: Mapping[str, type[Stage[Any]]] = {
@@ -53,9 +74,15 @@ STAGES: Mapping[str, type[Stage[Any]]] = {
         TemporalStage,
         ComparedKeypointsStage,
         LpipsStage,
+        FacesStage,
+        SubjectStage,
+        BackgroundStage,
         FidStage,
         FidVidStage,
         FvdStage,
+        CdFvdStage,
+        ComparedMasksStage,
+        DtfvdStage,
     )
 }
 """Stages by name, which is also the section of their configuration, in execution order."""
@@ -75,14 +102,7 @@ def stages_of(measures: Collection[str]) -> tuple[str, ...]:
     if unknown := [name for name in measures if name not in stage_of]:
         raise ValueError(f"unknown measure '{unknown[0]}', expected some of {', '.join(sorted(stage_of))}")
     wanted = {stage_of[name] for name in measures or stage_of}
-    # Backwards: a stage that a later one reads from is needed as well.
-    columns: set[str] = set()
-    chosen = []
-    for name, stage in reversed(STAGES.items()):
-        if name in wanted or stage.writes & columns:
-            chosen.append(name)
-            columns |= stage.reads
-    return tuple(reversed(chosen))
+    return tuple(stage.name for stage in _needed(list(STAGES.values()), wanted))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,21 +127,35 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
     Raises:
         CheckpointError: a weights file is damaged or not allowed.
     """
-    made: list[Step] = []
+    made: list[Stage[Any]] = []
     missing: dict[str, str] = {}
-    available = {*PAIR_COLUMNS, *STAMPED_PAIR_COLUMNS}
     for name in wanted:
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        if not stage.reads <= available:  # it reads from a stage that was left out
-            continue
         try:
             stage.weights()
         except MissingWeightsError as error:
             missing[name] = str(error)
-            continue
-        available |= stage.writes
-        made.append(Step(stage=stage, workers=workers[name]))
-    return Steps(steps=made, missing=missing)
+        else:
+            made.append(stage)
+    # A stage of transient columns alone, such as masks, is of no use without the stage that reads them.
+    durable = {stage.name for stage in made if stage.writes - stage.transient}
+    return Steps(
+        steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, durable)], missing=missing
+    )
+
+
+StageT = TypeVar("StageT", Stage[Any], type[Stage[Any]])
+
+
+def _needed(stages: Sequence[StageT], wanted: Collection[str]) -> list[StageT]:
+    """The stages `wanted`, and those whose columns they read, in order."""
+    columns: set[str] = set()
+    chosen: list[StageT] = []
+    for stage in reversed(stages):
+        if stage.name in wanted or stage.writes & columns:
+            chosen.append(stage)
+            columns |= stage.reads
+    return chosen[::-1]
 
 
 def networks_of(config: EvaluationConfig, wanted: Sequence[str]) -> dict[str, BackendConfig]:
