@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from models.appearance import weights as appearance
+from models.metrics import weights as metrics
 from models.perception import weights as perception
 from models.systems import SYSTEMS
 from models.weights.entry import Weights
@@ -19,6 +20,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
         for weights in (
             *perception.WEIGHTS,
             *appearance.WEIGHTS,
+            *metrics.WEIGHTS,
             *(weights for system in SYSTEMS.values() for weights in system.weights),
         )
     }

@@ -59,6 +59,15 @@ def find_model(name: str) -> Model:
     raise UnknownModelError(f"no model is called {name[:60]!r}; {hint}")
 
 
+def shipped_models(*, keeps_scene: bool = False, reads_face: bool = False) -> list[str]:
+    """Names of the embedded models that do, or do not, keep the driving video's scene and read the driving face."""
+    variants = {
+        name: variant for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships
+    }
+    wanted = keeps_scene, reads_face
+    return [name for name, variant in variants.items() if (variant.keeps_scene, variant.reads_face) == wanted]
+
+
 def former_name_notice(name: str) -> str | None:
     """A warning where `name` is a former name."""
     if name not in FORMER_NAMES:

@@ -23,7 +23,7 @@ from models.puppets.pairs import sample_pair
 from models.puppets.portrait import sample_portrait_pair
 from models.puppets.render import render, render_frame
 from models.puppets.spec import Body
-from models.systems import DEFAULT_MODEL, SYSTEMS
+from models.systems import DEFAULT_MODEL, shipped_models
 from models.video.encode import write_h264
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair
@@ -170,12 +170,3 @@ def _picture(folder: Path, body: Body, seed: int) -> Path:
 
 def _pair_of(picture: Path, video: Path, *, settings: Mapping[str, Any], models: Sequence[str]) -> pa.Table:
     return pair([str(picture)], str(video), allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models)
-
-
-def shipped_models(*, keeps_scene: bool = False, reads_face: bool = False) -> list[str]:
-    """Names of the embedded models that do, or do not, keep the driving video's scene and read the driving face."""
-    variants = {
-        name: variant for system in SYSTEMS.values() for name, variant in system.variants.items() if variant.ships
-    }
-    wanted = keeps_scene, reads_face
-    return [name for name, variant in variants.items() if (variant.keeps_scene, variant.reads_face) == wanted]

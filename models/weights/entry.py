@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
+BSD_2, BSD_3 = "BSD-2-Clause", "BSD-3-Clause"
 OPENRAIL, OPENRAIL_2 = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
 _CONFIG_BYTES = 2_000
 
@@ -16,6 +17,10 @@ class Hub(StrEnum):
 
     HUGGING_FACE = "https://huggingface.co"
     MODELSCOPE = "https://modelscope.cn/models"
+    WEB = "https:/"
+    """Plain web address: the repository is the address of the folder, without the scheme."""
+    LINKED = "https://github.com"
+    """A repository on GitHub whose page links the files, which lie where only a browser gets them."""
     PACKAGE = "this project"
     """Shipped in this repository."""
     TRAINING = "zoetrope train"
@@ -84,7 +89,8 @@ class Weights:
     def publisher(self) -> str:
         """Owner of the repository."""
         own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "not published"}
-        return own.get(self.hub, self.repository.split("/")[0])
+        host, _, path = self.repository.partition("/")
+        return own.get(self.hub, path.partition("/")[0] if host == "github.com" else host)
 
     @property
     def size_bytes(self) -> int | None:
@@ -93,10 +99,17 @@ class Weights:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def url(self, file: File) -> str:
-        """Download URL of a file, or the command that makes it."""
-        if self.hub is Hub.TRAINING:
-            return f"{self.hub} {self.name}"
-        return f"{self.hub}/{self.repository}/resolve/{'master' if self.hub is Hub.MODELSCOPE else 'main'}/{file.name}"
+        """Download URL of a file; where there is none, the command that makes it or the page that links it."""
+        match self.hub:
+            case Hub.TRAINING:
+                return f"{self.hub} {self.name}"
+            case Hub.LINKED:
+                return f"the {file.name} that {self.hub}/{self.repository} links"
+            case Hub.WEB:
+                return f"{self.hub}/{self.repository}/{file.name}"
+            case _:
+                branch = "master" if self.hub is Hub.MODELSCOPE else "main"
+                return f"{self.hub}/{self.repository}/resolve/{branch}/{file.name}"
 
 
 def shipped(name: str, system: str, part: str, path: str) -> Weights:

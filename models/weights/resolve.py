@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.common.digest import CheckpointError, file_digest
+from models.weights import web
 from models.weights.entry import File, Hub, Loader, Weights
 from models.weights.integrity import integrity_error
 
@@ -60,7 +61,7 @@ def find(weights: Weights, folder: Path | None, *, download: bool = False) -> Re
         MissingWeightsError: a file is in neither place, and is not or cannot be downloaded.
     """
     located = locate(weights, folder)
-    if not all(located.values()) and download and weights.hub is Hub.HUGGING_FACE:
+    if not all(located.values()) and download and can_fetch(weights, folder):
         fetch(weights, folder)
         located = locate(weights, folder)
     paths = tuple(path for path in located.values() if path is not None)
@@ -93,28 +94,39 @@ def place(weights: Weights, file: File, folder: Path) -> Path:
     return folder / weights.repository / file.name
 
 
+def can_fetch(weights: Weights, folder: Path | None) -> bool:
+    """Whether `fetch` can download the files: those of plain web addresses need a folder to lie in."""
+    return weights.hub is Hub.HUGGING_FACE or (weights.hub is Hub.WEB and folder is not None)
+
+
 def fetch(weights: Weights, folder: Path | None) -> None:
     """Download missing files into `folder`, or into the Hugging Face cache if `folder` is None.
 
     Raises:
-        MissingWeightsError: the weights are on another hub, the hub cannot be reached, or it denies or lacks a file.
+        MissingWeightsError: the files must be placed by hand, the host cannot be reached, or it denies or lacks a file
+            or sends another one.
     """
-    if weights.hub is not Hub.HUGGING_FACE:
+    if not can_fetch(weights, folder):
         raise MissingWeightsError(_missing_message(weights, list(weights.files), folder))
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
     present = locate(weights, folder)
     for file in weights.files:
         if present[file.name]:
             continue
         try:
-            hf_hub_download(
-                weights.repository, file.name, local_dir=str(folder / weights.repository) if folder else None
-            )
-        except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+            if weights.hub is Hub.WEB and folder is not None:
+                path = place(weights, file, folder)
+                web.download(weights.url(file), path, size_bytes=file.size_bytes, sha256=file.sha256)
+            else:
+                _fetch_from_hugging_face(weights, file, folder)
+        except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise MissingWeightsError(f"cannot download {weights.url(file)}: {reason}") from error
+
+
+def _fetch_from_hugging_face(weights: Weights, file: File, folder: Path | None) -> None:
+    from huggingface_hub import hf_hub_download
+
+    hf_hub_download(weights.repository, file.name, local_dir=str(folder / weights.repository) if folder else None)
 
 
 def verified_digest(weights: Weights, file: File, path: Path) -> str:
@@ -158,10 +170,8 @@ def _missing_message(weights: Weights, missing: list[File], folder: Path | None)
         )
     steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
     searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"
-    if weights.hub is not Hub.HUGGING_FACE:
-        return f"{weights.name} is not {searched}: {steps}"
-    option = f" --weights {folder}" if folder else ""
-    return (
-        f"{weights.name} is neither {searched} nor in the Hugging Face cache: {steps}, or let "
-        f"`zoetrope weights fetch {weights.name}{option}` download it"
-    )
+    option = f" --weights {root}" if folder or weights.hub is Hub.WEB else ""
+    command = f", or let `zoetrope weights fetch {weights.name}{option}` download it"
+    if weights.hub is Hub.HUGGING_FACE:
+        return f"{weights.name} is neither {searched} nor in the Hugging Face cache: {steps}{command}"
+    return f"{weights.name} is not {searched}: {steps}" + (command if weights.hub is Hub.WEB else "")

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stages.backends.base import Backend, BackendConfig, BackendStage
 from stages.backends.features import FEATURES, FeatureNetwork
 from stages.base import Row
@@ -69,10 +72,13 @@ class FeatureStage(BackendStage[ConfigT, FeatureNetwork]):
     def process(self, row: Row) -> Row:
         """Features of the row's pair."""
         animation, truth = feature_columns(self.name)
-        return {
-            animation: self.backend.features(row["animation_frames"]),
-            truth: self.backend.features(row["truth_frames"]),
-        }
+        return {animation: self._features(row["animation_frames"]), truth: self._features(row["truth_frames"])}
+
+    def _features(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        features = self.backend.features(frames_THWC)
+        if not np.isfinite(features).all():
+            raise RuntimeError(f"the network of {self.name} returned features that are not finite")
+        return features
 
 
 class FidStage(FeatureStage[FidConfig]):

@@ -9,6 +9,7 @@ from models.metrics.pixels import psnr
 from models.metrics.temporal import colour_drift, flicker, quarter_drift, seam_ratio
 from stages.base import Row, Stage
 from stages.evaluate.values import value_or_none
+from stages.outcome import BadRow, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +27,17 @@ class TemporalStage(Stage[TemporalConfig]):
     )
 
     def process(self, row: Row) -> Row:
-        """The measures of the row's pair."""
+        """The measures of the row's pair.
+
+        Raises:
+            BadRow: InvalidRow, if a window border lies outside the clip.
+        """
         animation, truth = row["animation_frames"], row["truth_frames"]
         borders = [] if row["window_borders"] is None else [int(frame) for frame in row["window_borders"]]
+        if outside := [border for border in borders if not 0 <= border < len(animation)]:
+            raise BadRow(
+                Reason.INVALID_ROW, f"window_borders has {outside[0]}, expected frames of a clip of {len(animation)}"
+            )
         return {
             "flicker": value_or_none(flicker(animation)),
             "flicker_truth": value_or_none(flicker(truth)),

@@ -15,9 +15,8 @@ from jobs.verbs.demo import (
     PORTRAIT_SIZE_PX,
     PORTRAITS,
     draw_requests,
-    shipped_models,
 )
-from models.systems import DEFAULT_MODEL, find_model, model_names
+from models.systems import DEFAULT_MODEL, find_model, model_names, shipped_models
 
 pytestmark = pytest.mark.slow
 

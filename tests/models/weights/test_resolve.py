@@ -18,6 +18,7 @@ from models.catalogue import CATALOGUE
 from models.common.digest import CheckpointError
 from models.weights.entry import File, Weights
 from models.weights.resolve import MissingWeightsError, fetch, find, place
+from models.weights.web import DownloadError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = {
@@ -165,3 +166,45 @@ def test_the_path_of_files_in_several_folders_is_the_folder_of_all(tmp_path: Pat
         path.parent.mkdir(parents=True)
         path.touch()
     assert find(weights, tmp_path).path == tmp_path / weights.repository / "parts"
+
+
+def test_files_of_plain_web_addresses_lie_under_their_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vgg = CATALOGUE["lpips-vgg16"]
+    asked: dict[str, Any] = {}
+
+    def download(url: str, path: Path, **expected: Any) -> None:
+        asked.update(expected, url=url)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+
+    monkeypatch.setattr("models.weights.web.download", download)
+    with pytest.raises(MissingWeightsError, match=r"zoetrope weights fetch lpips-vgg16 --weights DIR` download it"):
+        find(vgg, None, download=True)
+    resolved = find(vgg, tmp_path, download=True)
+    assert resolved.path == tmp_path / "download.pytorch.org" / "models" / "vgg16-397923af.pth"
+    assert asked["url"] == "https://download.pytorch.org/models/vgg16-397923af.pth"
+    assert asked["sha256"] == vgg.files[0].sha256
+
+
+def test_a_failed_download_gives_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: Any, **__: Any) -> None:
+        raise DownloadError("HTTP Error 404: Not Found")
+
+    monkeypatch.setattr("models.weights.web.download", download)
+    with pytest.raises(MissingWeightsError, match=r"cannot download https://download\.pytorch\.org/.*: HTTP Error 404"):
+        find(CATALOGUE["lpips-vgg16"], tmp_path, download=True)
+
+
+def test_linked_files_must_be_placed_manually(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingWeightsError,
+        match=r"put the resnet-50-kinetics\.pth that https://github\.com/kenshohara/3D-ResNets-PyTorch links at .*"
+        r"/kenshohara/3D-ResNets-PyTorch/resnet-50-kinetics\.pth$",
+    ):
+        find(CATALOGUE["resnet3d-50-kinetics"], tmp_path, download=True)
+
+
+def test_the_publisher_of_a_web_address_is_its_host_or_owner() -> None:
+    assert CATALOGUE["lpips-vgg16"].publisher == "download.pytorch.org"
+    assert CATALOGUE["fid-inception"].publisher == "mseitzer"
+    assert CATALOGUE["resnet3d-50-kinetics"].publisher == "kenshohara"

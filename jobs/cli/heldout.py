@@ -1,0 +1,38 @@
+"""Command line of held-out puppets: `zoetrope evaluate draw`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli.options import Json, finish
+
+
+def draw(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")],
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="figures, creatures, portraits or scenes; repeatable [all]."),
+    ] = None,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Pairs per task.")] = 16,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first pair.")] = 0,
+    side: Annotated[int, typer.Option("--side", min=32, help="Height of the frames in pixels.")] = 192,
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 8.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Draw held-out puppets with their true videos: OUT/requests.parquet, for every model that ships."""
+    from jobs.verbs.heldout import TASKS, HeldoutRequestsConfig, draw_heldout
+
+    # The tasks are validated by the configuration.
+    config = HeldoutRequestsConfig(
+        tasks=tuple(task) if task else TASKS,  # type: ignore[arg-type]
+        num_pairs=pairs,
+        first_seed=first_seed,
+        side_px=side,
+        fps=fps,
+        duration_seconds=seconds,
+    )
+    finish(lambda console: draw_heldout(out, config, console=console), as_json)
