@@ -55,11 +55,9 @@ def evaluate_report(end: JobEnd) -> str:
     protocol = PROTOCOLS.get(end.job.arguments.get("protocol") or "")
     with duckdb.connect() as connection:
         relation = _current(connection, end)
-        headings, animations, count, chosen = (), (), 0, []
-        if relation:
-            headings = _measured_headings(connection, relation)
-            animations, count = _animations(connection, relation, headings)
-            chosen = _choose(connection, relation, _sorting(headings))
+        headings = _measured_headings(connection, relation) if relation else ()
+        animations, count = _animations(connection, relation, headings) if relation else ((), 0)
+        chosen = _choose(connection, relation, _sorting(headings)) if relation else []
     sheets, notices = _sheets(end, chosen)
     evaluation = Evaluation(
         models=tuple(measured_model(table) for table in tables),
@@ -156,7 +154,10 @@ def _choose(connection: duckdb.DuckDBPyConnection, relation: str, sorting: Headi
         f"FROM {relation} WHERE {where}) WHERE list_contains(?, place) ORDER BY place"
     )
     rows = connection.execute(query, [Status.OK, list(places)]).fetchall()
-    return [_Chosen(PurePosixPath(name).name, *values, places[place]) for name, *values, place in rows]
+    return [
+        _Chosen(PurePosixPath(name).name, row_id, str(model), str(setting), places[place])
+        for name, row_id, model, setting, place in rows
+    ]
 
 
 def _sheets(end: JobEnd, chosen: Sequence[_Chosen]) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
