@@ -37,7 +37,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "evaluate": {
             "keypoints": "pose",
-            **dict.fromkeys(("lpips", "fid", "fid_vid", "fvd"), "measures"),
+            "masks": "masks",
+            **dict.fromkeys(("lpips", "faces", "subject", "background"), "measures"),
+            **dict.fromkeys(("fid", "fid_vid", "fvd", "cd_fvd", "dtfvd"), "measures"),
         },
     }
 )

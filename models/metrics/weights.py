@@ -5,7 +5,6 @@ from __future__ import annotations
 from models.weights.entry import APACHE, BSD_2, BSD_3, MIT, File, Hub, Loader, Weights
 
 
-
 def _adaface(depth: int, size_bytes: int, sha256: str) -> Weights:
     return Weights(
         name=f"adaface-ir-{depth}",

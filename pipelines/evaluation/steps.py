@@ -12,12 +12,27 @@ from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.backends.base import BackendConfig
 from stages.base import Stage
-from stages.evaluate.features import FidConfig, FidStage, FidVidConfig, FidVidStage, FvdConfig, FvdStage
+from stages.evaluate.background import BackgroundConfig, BackgroundStage
+from stages.evaluate.dtfvd import DtfvdConfig, DtfvdStage
+from stages.evaluate.faces import FacesConfig, FacesStage
+from stages.evaluate.features import (
+    CdFvdConfig,
+    CdFvdStage,
+    FidConfig,
+    FidStage,
+    FidVidConfig,
+    FidVidStage,
+    FvdConfig,
+    FvdStage,
+)
 from stages.evaluate.frames import ComparedFramesStage, FramesConfig
 from stages.evaluate.keypoints import ComparedKeypointsStage
 from stages.evaluate.lpips import LpipsConfig, LpipsStage
+from stages.evaluate.masks import ComparedMasksStage
 from stages.evaluate.pixels import PixelsConfig, PixelsStage
+from stages.evaluate.subject import SubjectConfig, SubjectStage
 from stages.evaluate.temporal import TemporalConfig, TemporalStage
+from stages.prepare.character_mask import CharacterMaskConfig
 from stages.prepare.pose import PoseConfig
 
 KEY_COLUMNS = tuple(
@@ -40,9 +55,15 @@ class EvaluationConfig:
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     keypoints: PoseConfig = field(default_factory=PoseConfig)
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
+    faces: FacesConfig = field(default_factory=FacesConfig)
+    subject: SubjectConfig = field(default_factory=SubjectConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
     fid: FidConfig = field(default_factory=FidConfig)
     fid_vid: FidVidConfig = field(default_factory=FidVidConfig)
     fvd: FvdConfig = field(default_factory=FvdConfig)
+    cd_fvd: CdFvdConfig = field(default_factory=CdFvdConfig)
+    masks: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
+    dtfvd: DtfvdConfig = field(default_factory=DtfvdConfig)
 
 
 STAGES: Mapping[str, type[Stage[Any]]] = {
@@ -53,9 +74,15 @@ STAGES: Mapping[str, type[Stage[Any]]] = {
         TemporalStage,
         ComparedKeypointsStage,
         LpipsStage,
+        FacesStage,
+        SubjectStage,
+        BackgroundStage,
         FidStage,
         FidVidStage,
         FvdStage,
+        CdFvdStage,
+        ComparedMasksStage,
+        DtfvdStage,
     )
 }
 """Stages by name, which is also the section of their configuration, in execution order."""
@@ -112,7 +139,8 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
     available = {*PAIR_COLUMNS, *STAMPED_PAIR_COLUMNS}
     for name in wanted:
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        if not stage.reads <= available:  # it reads from a stage that was left out
+        if lacking := stage.reads - available:  # columns of a stage that was left out
+            missing[name] = f"{name} reads {', '.join(sorted(lacking))}"
             continue
         try:
             stage.weights()
@@ -121,7 +149,15 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
             continue
         available |= stage.writes
         made.append(Step(stage=stage, workers=workers[name]))
-    return Steps(steps=made, missing=missing)
+    return Steps(steps=_read_by_others(made), missing=missing)
+
+
+def _read_by_others(made: Sequence[Step]) -> list[Step]:
+    """The steps without those that only write columns in memory which no other step reads, such as masks without the
+    network that compares them.
+    """
+    read = frozenset[str]().union(*(step.stage.reads for step in made))
+    return [step for step in made if step.stage.writes - step.stage.transient or step.stage.writes & read]
 
 
 def networks_of(config: EvaluationConfig, wanted: Sequence[str]) -> dict[str, BackendConfig]:

@@ -52,6 +52,15 @@ class FvdConfig(BackendConfig):
     backends: ClassVar = only("fvd")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CdFvdConfig(BackendConfig):
+    """Weights of the VideoMAE of cd-FVD."""
+
+    backend: str = "cd_fvd"
+    signal: ClassVar = "cd-FVD"
+    backends: ClassVar = only("cd_fvd")
+
+
 ConfigT = TypeVar("ConfigT", bound=BackendConfig)
 
 
@@ -90,4 +99,11 @@ class FvdStage(FeatureStage[FvdConfig]):
     """Features of every window for FVD."""
 
     name = "fvd"
+    writes = frozenset(feature_columns(name))
+
+
+class CdFvdStage(FeatureStage[CdFvdConfig]):
+    """Features of every clip for cd-FVD."""
+
+    name = "cd_fvd"
     writes = frozenset(feature_columns(name))
