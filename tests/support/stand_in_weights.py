@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import stand_in_metric_weights
 from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
 from stand_in_onnx import save_detector, save_pose
 
@@ -24,17 +25,20 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "sapiens2-pose": save_sapiens2,
     "depth-anything-v2": save_depth_anything,
     "sam2.1-hiera": save_sam2,
+    **stand_in_metric_weights.MAKERS,
 }
 """Prefix of an entry's name -> function that writes its file, or its folder if it has several files."""
 
 
-def fill(folder: Path, names: Iterable[str]) -> None:
+def fill(
+    folder: Path, names: Iterable[str], *, makers: Mapping[str, Callable[[Path], None]] = MappingProxyType(MAKERS)
+) -> None:
     """Write stand-ins of these entries of the catalogue."""
     for name in names:
         weights = CATALOGUE[name]
         path = place(weights, weights.files[0], folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        make = next(make for beginning, make in MAKERS.items() if name.startswith(beginning))
+        make = next(make for beginning, make in makers.items() if name.startswith(beginning))
         make(path if len(weights.files) == 1 else path.parent)
 
 
