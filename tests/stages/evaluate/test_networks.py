@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import stand_in_weights
 from numpy.typing import NDArray
+from stand_in_metric_weights import TINY, expect_tiny
 
 from models.metrics.measures import MEASURES
+from models.weights.resolve import MissingWeightsError
 from stages.evaluate.background import BackgroundConfig, BackgroundStage
 from stages.evaluate.dtfvd import DtfvdConfig, DtfvdStage
 from stages.evaluate.faces import FacesConfig, FacesStage
@@ -116,6 +122,36 @@ def test_character_and_scenery_are_cut_out_of_both_clips() -> None:
         np.testing.assert_allclose(columns[f"dtfvd_fg{side}"], [character, character], atol=1e-4)
         scenery = (1 - share) * colour_3 + share * grey
         np.testing.assert_allclose(columns[f"dtfvd_bg{side}"], [scenery, scenery], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "parts", "compared"),
+    [
+        (FacesStage, FacesConfig, ("yunet", "adaface-ir-101"), {"face_det", "face_det_truth", "face_cos"}),
+        (FacesStage, FacesConfig, ("yunet",), {"face_det", "face_det_truth"}),
+        (SubjectStage, SubjectConfig, ("dino-vit-b16",), SubjectStage.writes),
+        (BackgroundStage, BackgroundConfig, ("clip-vit-b32",), BackgroundStage.writes),
+    ],
+)
+def test_stages_open_the_published_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, config: Any, parts: tuple[str, ...], compared: set[str]
+) -> None:
+    expect_tiny(monkeypatch)
+    stand_in_weights.forget_digests(monkeypatch)
+    settings = {"backend": "yunet"} if parts == ("yunet",) else {}
+    made = stage(config(weights=str(tmp_path), device="cpu", **settings))
+    with pytest.raises(MissingWeightsError, match=parts[0]):
+        made.weights()
+    stand_in_weights.fill(tmp_path, parts, makers=TINY)
+    assert {name.partition("/")[0] for name in made.weights()} == set(parts)
+    made.open()
+    # A red cell of the 640 x 640 pixels to which the detector fits the frame.
+    frames = np.random.default_rng(0).integers(0, 40, (3, 320, 320, 3), dtype=np.uint8)
+    frames[:, 96:112, 96:112] = (255, 0, 0)
+    values = made.process({"animation_frames": frames, "truth_frames": frames})
+    assert {name for name, value in values.items() if value is not None} >= compared
+    assert values.get("face_det", 1) == 1
+    assert values.get("face_cos") in (None, pytest.approx(1))
 
 
 @pytest.mark.parametrize("stage", [FacesStage, SubjectStage, BackgroundStage])
