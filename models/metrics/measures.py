@@ -210,7 +210,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 stage="subject",
                 definition="Mean over the frames after the first of the mean of two cosines of DINO ViT-B/16 features, "
                 "with the first frame and with the frame before; negative ones count as 0 (VBench). None for a single "
-                "frame.",
+                "frame, and for frames more than 8 times as long as wide.",
                 deviation="Animations count equally; VBench weighs each by its number of frames.",
                 has_truth=True,
             ),

@@ -75,8 +75,9 @@ def test_the_subject_drifts_from_its_truth() -> None:
     }
 
 
-def test_one_frame_has_no_consistency() -> None:
-    row = {"animation_frames": clip(RED), "truth_frames": clip(RED)}
+@pytest.mark.parametrize("frames", [clip(RED), np.zeros((3, 17, 2, 3), np.uint8), np.zeros((3, 2, 17, 3), np.uint8)])
+def test_one_frame_and_elongated_ones_have_no_consistency(frames: Frames) -> None:
+    row = {"animation_frames": frames, "truth_frames": frames}
     for stage in (SubjectStage(SubjectConfig()), BackgroundStage(BackgroundConfig())):
         stage.backend = Colours()
         assert set(stage.process(row).values()) == {None}
