@@ -247,23 +247,25 @@ SET_MEASURES: Mapping[str, SetMeasure] = MappingProxyType(
                 stage="fid",
                 ddof=1,
                 definition="Fréchet distance of the 2048 pooled features of FID's Inception of all frames "
-                "(pytorch-fid).",
+                "(pytorch-fid, which DisCo runs).",
             ),
             SetMeasure(
                 name="fid_vid",
                 title="FID-VID",
                 stage="fid_vid",
                 ddof=1,
-                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics, mean over "
-                "segments of 16 frames of each video, the last one padded with its last frame (DisCo).",
+                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics; each window "
+                "of 16 successive frames is a sample (DisCo, gen_eval.sh on frames). A clip of fewer frames has none.",
+                deviation="For video files, DisCo's code instead averages segments of 16 frames: one sample a video.",
             ),
             SetMeasure(
                 name="fvd",
                 title="FVD",
                 stage="fvd",
                 ddof=1,
-                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics, windows of 16 frames "
-                "(DisCo).",
+                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics; each window of 16 "
+                "successive frames is a sample (DisCo, gen_eval.sh on frames). A clip of fewer frames has none.",
+                deviation="For video files, DisCo's code instead makes one sample of each video, whatever its length.",
             ),
             SetMeasure(
                 name="cd_fvd",
