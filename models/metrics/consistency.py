@@ -14,7 +14,7 @@ MAX_ASPECT_RATIO = 8
 def is_elongated(frames_THWC: NDArray[np.uint8]) -> bool:
     """Whether the ratio of the frames' sides exceeds `MAX_ASPECT_RATIO`."""
     height, width = frames_THWC.shape[1:3]
-    return max(height, width) > MAX_ASPECT_RATIO * min(height, width)
+    return bool(max(height, width) > MAX_ASPECT_RATIO * min(height, width))
 
 
 def consistency(features_TD: NDArray[np.float32]) -> float | None:
