@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from jobs.cli.compare import compare
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -52,6 +53,9 @@ evaluate_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+evaluate_app.command()(compare)
 
 
 @evaluate_app.command(RESULTS_COMMAND)

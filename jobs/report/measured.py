@@ -208,8 +208,8 @@ def compare(tables: Sequence[ModelTable], protocol: Protocol | None) -> Comparis
 
 
 def _best(arrow: str, values: Iterable[float | None]) -> float | None:
-    """Best of several measured values; None if there are fewer than two, or the measure has no direction."""
-    known = [value for value in values if value is not None]
+    """Best of several measured values; None if they do not differ, or the measure has no direction."""
+    known = {value for value in values if value is not None}
     if len(known) < 2 or not arrow:
         return None
     return max(known) if arrow == _ARROWS["higher"] else min(known)

@@ -32,6 +32,7 @@ from pipelines.evaluation.steps import (
     networks_of,
     stages_of,
     steps,
+    with_inputs,
 )
 from pipelines.evaluation.tables import (
     CSV,
@@ -89,7 +90,7 @@ def evaluate(
         config = _with_size(config, rules)
     settings = config.evaluate
     wanted = stages_of(measures or (rules.measures if rules else ()))
-    workers = _workers(config, options, networks_of(settings, wanted))
+    workers = _workers(config, options, networks_of(settings, with_inputs(wanted)))
     made = steps(settings, workers, wanted)
     table = _pairs(results, pairs, truth, group_by, settings)
     storage = Storage(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -191,19 +192,35 @@ def _grey_ssim(first_HW: Frames, second_HW: Frames) -> float:
     total = 0.0
     for top in range(0, height_px, rows):
         strip = slice(top, top + rows + SSIM_WINDOW_PX - 1)
-        first, second = first_HW[strip].astype(np.int32), second_HW[strip].astype(np.int32)
-        first_sum, second_sum = _window_sums(first), _window_sums(second)
-        means_product = 2 * first_sum * second_sum
-        means_square = first_sum**2 + second_sum**2
-        covariance = 2 * _AREA * _window_sums(first * second) - means_product
-        variance = _AREA * _window_sums(first**2 + second**2) - means_square
-        similarity = (means_product + _LUMINANCE) * (covariance + _CONTRAST)
-        similarity /= (means_square + _LUMINANCE) * (variance + _CONTRAST)
-        total += float(similarity.sum())
+        total += float(_strip_similarities(first_HW[strip], second_HW[strip]).sum())
     return total / (height_px * width_px)
 
 
-def _window_sums(values_HW: NDArray[np.int32]) -> NDArray[np.int32]:
+def _strip_similarities(first_HW: Frames, second_HW: Frames) -> Values:
+    """SSIM of each window. The squares of both pictures follow from their product and that of the difference."""
+    difference = cv2.absdiff(first_HW, second_HW)
+    squares = _window_sums(cv2.multiply(difference, difference, dtype=cv2.CV_16U))
+    covariances = _window_sums(cv2.multiply(first_HW, second_HW, dtype=cv2.CV_16U))
+    first, second = _window_sums(first_HW), _window_sums(second_HW)
+    products = first * second
+    products *= 2
+    covariances *= 2 * _AREA
+    covariances -= products
+    mean_differences = first
+    mean_differences -= second
+    mean_differences *= mean_differences
+    variances = squares
+    variances *= _AREA
+    variances -= mean_differences
+    variances += covariances
+    mean_differences += products  # now the sum of both squares
+    similarities: Values = products + _LUMINANCE
+    similarities *= covariances + _CONTRAST
+    similarities /= (mean_differences + _LUMINANCE) * (variances + _CONTRAST)
+    return similarities
+
+
+def _window_sums(values_HW: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int32]:
     """Sums over each window that lies within the array."""
     sums: NDArray[np.int32] = cv2.boxFilter(values_HW, cv2.CV_32S, (SSIM_WINDOW_PX,) * 2, normalize=False)
     margin = SSIM_WINDOW_PX // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from models.metrics.measures import MEASURES, SET_MEASURES
 from models.weights.resolve import MissingWeightsError
@@ -89,7 +89,7 @@ STAGES: Mapping[str, type[Stage[Any]]] = {
 
 
 def stages_of(measures: Collection[str]) -> tuple[str, ...]:
-    """Stages that measures are computed by, in execution order.
+    """Stages that compute measures, in execution order; without those that they read from.
 
     Args:
         measures: names of measures, or of stages for all measures of each; empty: all measures.
@@ -102,14 +102,12 @@ def stages_of(measures: Collection[str]) -> tuple[str, ...]:
     if unknown := [name for name in measures if name not in stage_of]:
         raise ValueError(f"unknown measure '{unknown[0]}', expected some of {', '.join(sorted(stage_of))}")
     wanted = {stage_of[name] for name in measures or stage_of}
-    # Backwards: a stage that a later one reads from is needed as well.
-    columns: set[str] = set()
-    chosen = []
-    for name, stage in reversed(STAGES.items()):
-        if name in wanted or stage.writes & columns:
-            chosen.append(name)
-            columns |= stage.reads
-    return tuple(reversed(chosen))
+    return tuple(name for name in STAGES if name in wanted)
+
+
+def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
+    """The stages `wanted` and those whose columns they read, in execution order."""
+    return tuple(stage.name for stage in _needed(list(STAGES.values()), wanted))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +122,7 @@ class Steps:
 
 
 def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequence[str]) -> Steps:
-    """The steps of the stages `wanted`, without those whose weights are missing.
+    """The steps of the stages `wanted` and of those whose columns they read, without those whose weights are missing.
 
     Args:
         config: settings of the stages.
@@ -134,30 +132,40 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
     Raises:
         CheckpointError: a weights file is damaged or not allowed.
     """
-    made: list[Step] = []
+    made: list[Stage[Any]] = []
     missing: dict[str, str] = {}
-    available = {*PAIR_COLUMNS, *STAMPED_PAIR_COLUMNS}
-    for name in wanted:
+    lost: dict[str, str] = {}
+    for name in with_inputs(wanted):
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        if lacking := stage.reads - available:  # columns of a stage that was left out
-            missing[name] = f"{name} reads {', '.join(sorted(lacking))}"
-            continue
-        try:
-            stage.weights()
-        except MissingWeightsError as error:
-            missing[name] = str(error)
-            continue
-        available |= stage.writes
-        made.append(Step(stage=stage, workers=workers[name]))
-    return Steps(steps=_read_by_others(made), missing=missing)
+        reason = next((lost[column] for column in sorted(stage.reads) if column in lost), None)
+        if reason is None:
+            try:
+                stage.weights()
+            except MissingWeightsError as error:
+                reason = str(error)
+        if reason is None:
+            made.append(stage)
+        else:
+            missing[name] = reason
+            lost |= dict.fromkeys(stage.writes, reason)
+    # An input of a stage that was left out is of no use.
+    return Steps(
+        steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, wanted)], missing=missing
+    )
 
 
-def _read_by_others(made: Sequence[Step]) -> list[Step]:
-    """The steps without those that only write columns in memory which no other step reads, such as masks without the
-    network that compares them.
-    """
-    read = frozenset[str]().union(*(step.stage.reads for step in made))
-    return [step for step in made if step.stage.writes - step.stage.transient or step.stage.writes & read]
+StageT = TypeVar("StageT", Stage[Any], type[Stage[Any]])
+
+
+def _needed(stages: Sequence[StageT], wanted: Collection[str]) -> list[StageT]:
+    """The stages `wanted`, and those whose columns they read, in order."""
+    columns: set[str] = set()
+    chosen: list[StageT] = []
+    for stage in reversed(stages):
+        if stage.name in wanted or stage.writes & columns:
+            chosen.append(stage)
+            columns |= stage.reads
+    return chosen[::-1]
 
 
 def networks_of(config: EvaluationConfig, wanted: Sequence[str]) -> dict[str, BackendConfig]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -155,9 +156,12 @@ class DrivenPage:
 def open_page(path: Path, folder: Path) -> Iterator[DrivenPage]:
     """Context manager with a page in Chromium; `folder` receives its profile and downloads."""
     assert CHROMIUM is not None
-    our_read, their_write = os.pipe()
-    their_read, our_write = os.pipe()
-    # Chromium speaks the protocol over the descriptors 3 and 4.
+    our_read, write = os.pipe()
+    read, our_write = os.pipe()
+    # Chromium speaks the protocol over the descriptors 3 and 4, which none of the others may be.
+    their_read, their_write = (fcntl.fcntl(handle, fcntl.F_DUPFD, 10) for handle in (read, write))
+    os.close(read)
+    os.close(write)
     script = f'exec "$0" "$@" 3<&{their_read} 4>&{their_write} {their_read}<&- {their_write}>&-'
     command = [
         "bash",
