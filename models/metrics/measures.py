@@ -155,8 +155,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 better="higher",
                 stage="faces",
                 definition="Share of frames with a detected face (X-Dyna).",
-                deviation="X-Dyna has not published its detector; this one is YuNet at a score of 0.6, on "
-                "frames that are fitted into 640 × 640 px.",
+                deviation="X-Dyna has not published its detector; this one is YuNet, frames fitted into 640 × 640.",
                 has_truth=True,
             ),
             Measure(
@@ -208,10 +207,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="subject consistency",
                 better="higher",
                 stage="subject",
-                definition="Mean over the frames after the first of the mean of two cosines of DINO ViT-B/16 features, "
-                "with the first frame and with the frame before; negative ones count as 0 (VBench). None for a single "
-                "frame, and for frames more than 8 times as long as wide.",
-                deviation="Animations count equally; VBench weighs each by its number of frames.",
+                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and with the "
+                "frame before, averaged; negative ones count as 0 (VBench).",
                 has_truth=True,
             ),
             Measure(
@@ -227,9 +224,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="background consistency",
                 better="higher",
                 stage="background",
-                definition="The same as subject consistency with CLIP ViT-B/32 features of the middle square of each "
-                "frame (VBench).",
-                deviation="As for subject consistency.",
+                definition="Subject consistency with CLIP ViT-B/32 features of the middle square (VBench).",
                 has_truth=True,
             ),
         )
@@ -272,20 +267,16 @@ SET_MEASURES: Mapping[str, SetMeasure] = MappingProxyType(
                 title="cd-FVD",
                 stage="cd_fvd",
                 ddof=0,
-                definition="Content-debiased FVD: Fréchet distance of the 1408 features of VideoMAE V2 ViT-g "
-                "fine-tuned on Something-Something v2, of windows of 16 frames (cd-fvd).",
-                deviation="All windows, one after another; cd-fvd's loader draws one per video and cuts its middle "
-                "square.",
+                definition="Content-debiased FVD, of 1408 features of VideoMAE V2 fine-tuned on SSv2 (cd-fvd).",
+                deviation="Successive windows of 16 frames; cd-fvd's loader draws one per video, of the middle square.",
             ),
             SetMeasure(
                 name="dtfvd",
                 title="DTFVD",
                 stage="dtfvd",
                 ddof=1,
-                definition="Fréchet distance of the 1024 features before the last layer of an I3D trained on dynamic "
-                "textures (DTDB), of windows of 16 frames; a shorter clip is repeated (cINN).",
-                deviation="All windows, one after another; cINN compares clips of one length, those of 32 frames with "
-                "other weights. X-Dyna has not published its computation.",
+                definition="Fréchet distance of the 1024 features of an I3D trained on dynamic textures (cINN).",
+                deviation="Windows of 16 frames, shorter clips repeated. X-Dyna has published no computation.",
             ),
             SetMeasure(
                 name="dtfvd_fg",
