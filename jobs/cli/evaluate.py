@@ -31,13 +31,19 @@ RESULTS_COMMAND = "RESULTS"
 
 
 class _EvaluateGroup(TyperGroup):
-    """Command group whose first word is a subcommand, or an argument of `evaluate_results`."""
+    """Command group whose first word is a subcommand, or an argument or option of `evaluate_results`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = args and args[0] in super().list_commands(ctx)
-        if args and not named and args[0] not in ctx.help_option_names:
-            args = [RESULTS_COMMAND, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, self._named(ctx, args))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        return super().resolve_command(ctx, self._named(ctx, args))
+
+    def _named(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments with the name of a subcommand."""
+        if not args or args[0] in {*self.list_commands(ctx), *ctx.help_option_names}:
+            return args
+        return [RESULTS_COMMAND, *args]
 
 
 evaluate_app = typer.Typer(
