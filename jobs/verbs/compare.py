@@ -114,8 +114,8 @@ def _say_unmatched(matching: Matching, console: Console) -> None:
         )
     if matching.unmatched_a or matching.unmatched_b:
         console.notice(
-            f"left out: {matching.unmatched_a} of the animations of A and {matching.unmatched_b} of B; the other dataset "
-            "has none of the same picture and the same part of the same driving video"
+            f"left out: {matching.unmatched_a} of the animations of A and {matching.unmatched_b} of B; the other "
+            "dataset has none of the same picture and the same part of the same driving video"
         )
 
 
