@@ -32,6 +32,7 @@ from pipelines.evaluation.steps import (
     networks_of,
     stages_of,
     steps,
+    with_inputs,
 )
 from pipelines.evaluation.tables import (
     CSV,
@@ -89,7 +90,7 @@ def evaluate(
         config = _with_size(config, rules)
     settings = config.evaluate
     wanted = stages_of(measures or (rules.measures if rules else ()))
-    workers = _workers(config, options, networks_of(settings, wanted))
+    workers = _workers(config, options, networks_of(settings, with_inputs(wanted)))
     made = steps(settings, workers, wanted)
     table = _pairs(results, pairs, truth, group_by, settings)
     storage = Storage(out)
@@ -122,7 +123,11 @@ def evaluate(
         config=config,
         # Rows that share a driving video inspect it once.
         order_by=("truth_uri",),
-        notices=(*network_notices(used, workers), *_missing_notices(made.missing)),
+        notices=(
+            *_unfinished_notices(results),
+            *network_notices(used, workers),
+            *_missing_notices(made.missing),
+        ),
         write_manifest=lambda: publish_table(storage, PAIRS, table),
         finish=lambda ledger: _write_tables(ledger, manifest, keys),
         report=evaluate_report,
@@ -182,6 +187,14 @@ def _workers(config: JobConfig, options: Options, networks: Mapping[str, Any]) -
     if together and not configured and options.ray_address is None and has_gpu():
         workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
+
+
+def _unfinished_notices(results: str | None) -> list[str]:
+    """A notice if results hold rows that readers do not see yet."""
+    num_parts = 0 if results is None else len(Ledger(Storage(results), "request_id").part_names())
+    if not num_parts:
+        return []
+    return [f"{num_parts} rows of {results} are of an unfinished job and not compared; run it again, or `compact`."]
 
 
 def _missing_notices(missing: Mapping[str, str]) -> list[str]:

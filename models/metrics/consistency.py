@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 from models.metrics.temporal import quarter_drift
 
+MAX_ASPECT_RATIO = 8
+"""Of frames whose features are computed: networks resize the shorter side, so that memory grows with the ratio."""
+
+
+def is_elongated(frames_THWC: NDArray[np.uint8]) -> bool:
+    """Whether the ratio of the frames' sides exceeds `MAX_ASPECT_RATIO`."""
+    height, width = frames_THWC.shape[1:3]
+    return bool(max(height, width) > MAX_ASPECT_RATIO * min(height, width))
+
 
 def consistency(features_TD: NDArray[np.float32]) -> float | None:
     """Mean over the frames after the first of the mean of two cosines: with the first frame, and with the frame before;

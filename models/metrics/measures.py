@@ -155,7 +155,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 better="higher",
                 stage="faces",
                 definition="Share of frames with a detected face (X-Dyna).",
-                deviation="X-Dyna has not published its detector; this one is YuNet at a score of 0.6.",
+                deviation="X-Dyna has not published its detector; this one is YuNet, frames fitted into 640 × 640.",
                 has_truth=True,
             ),
             Measure(
@@ -207,8 +207,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="subject consistency",
                 better="higher",
                 stage="subject",
-                definition="Mean over frames of the cosines of DINO features with the first frame and with the frame "
-                "before, halved (VBench).",
+                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and with the "
+                "frame before, averaged; negative ones count as 0 (VBench).",
                 has_truth=True,
             ),
             Measure(
@@ -224,7 +224,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="background consistency",
                 better="higher",
                 stage="background",
-                definition="The same as subject consistency with CLIP ViT-B/32 features (VBench).",
+                definition="Subject consistency with CLIP ViT-B/32 features of the middle square (VBench).",
                 has_truth=True,
             ),
         )
@@ -242,39 +242,41 @@ SET_MEASURES: Mapping[str, SetMeasure] = MappingProxyType(
                 stage="fid",
                 ddof=1,
                 definition="Fréchet distance of the 2048 pooled features of FID's Inception of all frames "
-                "(pytorch-fid).",
+                "(pytorch-fid, which DisCo runs).",
             ),
             SetMeasure(
                 name="fid_vid",
                 title="FID-VID",
                 stage="fid_vid",
                 ddof=1,
-                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics, mean over "
-                "segments of 16 frames of each video, the last one padded with its last frame (DisCo).",
+                definition="Fréchet distance of the 2048 features of a 3D ResNet-50 trained on Kinetics; each window "
+                "of 16 successive frames is a sample (DisCo, gen_eval.sh on frames). A clip of fewer frames has none.",
+                deviation="For video files, DisCo's code instead averages segments of 16 frames: one sample a video.",
             ),
             SetMeasure(
                 name="fvd",
                 title="FVD",
                 stage="fvd",
                 ddof=1,
-                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics, windows of 16 frames "
-                "(DisCo).",
+                definition="Fréchet distance of the 400 logits of I3D trained on Kinetics; each window of 16 "
+                "successive frames is a sample (DisCo, gen_eval.sh on frames). A clip of fewer frames has none.",
+                deviation="For video files, DisCo's code instead makes one sample of each video, whatever its length.",
             ),
             SetMeasure(
                 name="cd_fvd",
                 title="cd-FVD",
                 stage="cd_fvd",
                 ddof=0,
-                definition="Content-debiased FVD: features of VideoMAE-v2 ViT-g fine-tuned on Something-Something "
-                "v2, 16 frames (cd-fvd).",
+                definition="Content-debiased FVD, of 1408 features of VideoMAE V2 fine-tuned on SSv2 (cd-fvd).",
+                deviation="Successive windows of 16 frames; cd-fvd's loader draws one per video, of the middle square.",
             ),
             SetMeasure(
                 name="dtfvd",
                 title="DTFVD",
                 stage="dtfvd",
                 ddof=1,
-                definition="FVD with an I3D trained on dynamic textures (DTDB; cINN).",
-                deviation="X-Dyna has not published its computation.",
+                definition="Fréchet distance of the 1024 features of an I3D trained on dynamic textures (cINN).",
+                deviation="Windows of 16 frames, shorter clips repeated. X-Dyna has published no computation.",
             ),
             SetMeasure(
                 name="dtfvd_fg",

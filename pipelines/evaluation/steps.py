@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from models.metrics.measures import MEASURES, SET_MEASURES
+from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
 from models.weights.resolve import MissingWeightsError
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
@@ -88,8 +88,11 @@ STAGES: Mapping[str, type[Stage[Any]]] = {
 """Stages by name, which is also the section of their configuration, in execution order."""
 
 
+_ALL: tuple[Measure | SetMeasure, ...] = (*MEASURES.values(), *SET_MEASURES.values())
+
+
 def stages_of(measures: Collection[str]) -> tuple[str, ...]:
-    """Stages that measures are computed by, in execution order.
+    """Stages that compute measures, in execution order; without those that they read from.
 
     Args:
         measures: names of measures, or of stages for all measures of each; empty: all measures.
@@ -97,11 +100,16 @@ def stages_of(measures: Collection[str]) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown name.
     """
-    stage_of = {name: measure.stage for name, measure in (*MEASURES.items(), *SET_MEASURES.items())}
+    stage_of = {measure.name: measure.stage for measure in _ALL}
     stage_of |= {stage: stage for stage in stage_of.values()}
     if unknown := [name for name in measures if name not in stage_of]:
         raise ValueError(f"unknown measure '{unknown[0]}', expected some of {', '.join(sorted(stage_of))}")
     wanted = {stage_of[name] for name in measures or stage_of}
+    return tuple(name for name in STAGES if name in wanted)
+
+
+def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
+    """The stages `wanted` and those whose columns they read, in execution order."""
     return tuple(stage.name for stage in _needed(list(STAGES.values()), wanted))
 
 
@@ -117,7 +125,7 @@ class Steps:
 
 
 def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequence[str]) -> Steps:
-    """The steps of the stages `wanted`, without those whose weights are missing.
+    """The steps of the stages `wanted` and of those whose columns they read, without those whose weights are missing.
 
     Args:
         config: settings of the stages.
@@ -129,18 +137,23 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
     """
     made: list[Stage[Any]] = []
     missing: dict[str, str] = {}
-    for name in wanted:
+    lost: dict[str, str] = {}
+    for name in with_inputs(wanted):
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        try:
-            stage.weights()
-        except MissingWeightsError as error:
-            missing[name] = str(error)
-        else:
+        reason = next((lost[column] for column in sorted(stage.reads) if column in lost), None)
+        if reason is None:
+            try:
+                stage.weights()
+            except MissingWeightsError as error:
+                reason = str(error)
+        if reason is None:
             made.append(stage)
-    # A stage of transient columns alone, such as masks, is of no use without the stage that reads them.
-    durable = {stage.name for stage in made if stage.writes - stage.transient}
+        else:
+            missing[name] = reason
+            lost |= dict.fromkeys(stage.writes, reason)
+    # An input of a stage that was left out is of no use.
     return Steps(
-        steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, durable)], missing=missing
+        steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, wanted)], missing=missing
     )
 
 
@@ -166,4 +179,4 @@ def networks_of(config: EvaluationConfig, wanted: Sequence[str]) -> dict[str, Ba
 
 def measures_of(stages: Collection[str]) -> list[str]:
     """Titles of the measures that stages compute, in the order of tables."""
-    return [measure.title for measure in (*MEASURES.values(), *SET_MEASURES.values()) if measure.stage in stages]
+    return [measure.title for measure in _ALL if measure.stage in stages]

@@ -20,12 +20,21 @@ class FeatureNetwork(Protocol):
 
 
 class PerceptualDistance(Protocol):
-    """Network that compares frames."""
+    """Network that compares frames.
+
+    `min_size_px`: smallest height and width of frames that it can compare.
+    """
+
+    min_size_px: int
 
     def distances(
         self, animation_THWC: NDArray[np.uint8], truth_THWC: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Distances (T) of every frame from the true one: with inputs as DisCo feeds them, and as the authors do."""
+        """Distances (T) of every frame from the true one: with inputs as DisCo feeds them, and as the authors do.
+
+        Raises:
+            ValueError: the clips differ in shape, or their frames are smaller than `min_size_px`.
+        """
 
 
 class ImageFeatureNetwork(Protocol):

@@ -56,7 +56,7 @@ class DynamicTexturesI3d:
     def _window(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (INPUT_PX, INPUT_PX)
         pixels = functional.interpolate(
-            to_tensor(frames_THWC) / 127.5 - 1, size=size, mode="bilinear", align_corners=True
+            to_tensor(frames_THWC, self.device) / 127.5 - 1, size=size, mode="bilinear", align_corners=True
         )
-        features: NDArray[np.float32] = self.network.pooled(pixels.movedim(0, 1)[None].to(self.device)).cpu().numpy()
+        features: NDArray[np.float32] = self.network.pooled(pixels.movedim(0, 1)[None]).cpu().numpy()
         return features.reshape(-1)

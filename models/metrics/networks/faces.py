@@ -71,12 +71,12 @@ class FaceRecognition:
             CheckpointError: onnxruntime is not installed, or a file is absent, damaged, or of another network.
         """
         self._detector = FaceDetector(detector)
-        self._recogniser = recogniser and OnnxNetwork(
-            recogniser,
-            input_shape=(3, FACE_SIDE_PX, FACE_SIDE_PX),
-            output_shapes=[(EMBEDDING_WIDTH,)],
-            device=device,
-        )
+        self._recogniser: OnnxNetwork | None = None
+        if recogniser is not None:
+            shape = (3, FACE_SIDE_PX, FACE_SIDE_PX)
+            self._recogniser = OnnxNetwork(
+                recogniser, input_shape=shape, output_shapes=[(EMBEDDING_WIDTH,)], device=device
+            )
 
     def faces(self, frames_THWC: NDArray[np.uint8]) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_]]:
         """Embeddings (T, 512) of length 1, which are 0 without a face, and whether a face was detected (T); the

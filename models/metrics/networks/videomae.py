@@ -45,6 +45,6 @@ class VideoMae:
         size = (config.side_px, config.side_px)
         features = np.empty((len(frames_THWC) // config.num_frames, config.width), np.float32)
         for index, window in enumerate(windows(frames_THWC, config.num_frames)):
-            pixels = functional.interpolate(to_tensor(window) / 255, size=size, mode="bilinear")
-            features[index] = self.network(pixels.movedim(0, 1)[None].to(self.device))[0].cpu().numpy()
+            pixels = functional.interpolate(to_tensor(window, self.device) / 255, size=size, mode="bilinear")
+            features[index] = self.network(pixels.movedim(0, 1)[None])[0].cpu().numpy()
         return features

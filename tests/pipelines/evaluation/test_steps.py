@@ -10,8 +10,19 @@ from models.metrics.measures import MEASURES, SET_MEASURES
 from pipelines.engine.keys import stage_keys
 from pipelines.engine.schema import PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Workers, check
-from pipelines.evaluation.steps import KEY_COLUMNS, STAGES, WRITTEN, EvaluationConfig, measures_of, stages_of, steps
+from pipelines.evaluation.steps import (
+    KEY_COLUMNS,
+    STAGES,
+    WRITTEN,
+    EvaluationConfig,
+    measures_of,
+    stages_of,
+    steps,
+    with_inputs,
+)
+from stages.evaluate.dtfvd import DtfvdConfig
 from stages.evaluate.lpips import LpipsConfig
+from stages.prepare.pose import PoseConfig
 
 WORKERS = dict.fromkeys(STAGES, Workers())
 
@@ -27,19 +38,35 @@ def test_stages_have_sections_and_typed_columns() -> None:
 
 def test_every_measure_has_a_stage() -> None:
     assert {measure.stage for measure in (*MEASURES.values(), *SET_MEASURES.values())} <= STAGES.keys()
-    assert stages_of(()) == tuple(STAGES)
+    assert with_inputs(stages_of(())) == tuple(STAGES)
 
 
 def test_measures_choose_the_stages_that_they_need() -> None:
-    assert stages_of(["psnr_db"]) == stages_of(["pixels"]) == ("frames", "pixels")
-    assert stages_of(["fvd", "flicker"]) == ("frames", "temporal", "fvd")
+    assert stages_of(["psnr_db"]) == stages_of(["pixels"]) == ("pixels",)
+    assert stages_of(["fvd", "flicker"]) == ("temporal", "fvd")
+    assert with_inputs(["dtfvd", "pixels"]) == ("frames", "pixels", "keypoints", "masks", "dtfvd")
     with pytest.raises(ValueError, match="unknown measure 'psnr', expected some of"):
         stages_of(["psnr"])
 
 
+def test_inputs_of_a_stage_without_weights_do_not_run(tmp_path: Path) -> None:
+    config = EvaluationConfig(dtfvd=DtfvdConfig(weights=str(tmp_path)))
+    made = steps(config, WORKERS, ("pixels", "dtfvd"))
+    assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
+    assert measures_of(made.missing) == ["DTFVD", "FG-DTFVD", "BG-DTFVD"]
+
+
+def test_stages_that_read_from_one_without_weights_are_left_out(tmp_path: Path) -> None:
+    config = EvaluationConfig(keypoints=PoseConfig(backend="dwpose", weights=str(tmp_path)))
+    made = steps(config, WORKERS, ("pixels", "keypoints", "dtfvd"))
+    assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
+    assert measures_of(made.missing) == ["PCK@0.1", "key point distance", "Face-Exp", "DTFVD", "FG-DTFVD", "BG-DTFVD"]
+    assert len(set(made.missing.values())) == 1
+
+
 def test_stages_without_weights_are_left_out_and_named(tmp_path: Path) -> None:
     config = EvaluationConfig(lpips=LpipsConfig(weights=str(tmp_path)))
-    made = steps(config, WORKERS, ("frames", "pixels", "lpips"))
+    made = steps(config, WORKERS, ("pixels", "lpips"))
     assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
     assert str(tmp_path) in made.missing["lpips"]
     assert measures_of(made.missing) == ["LPIPS (DisCo)", "LPIPS"]
@@ -62,7 +89,7 @@ def test_damaged_weights_stop_the_job(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
     with pytest.raises(CheckpointError):
-        steps(EvaluationConfig(lpips=LpipsConfig(weights=str(tmp_path))), WORKERS, ("frames", "lpips"))
+        steps(EvaluationConfig(lpips=LpipsConfig(weights=str(tmp_path))), WORKERS, ("lpips",))
 
 
 def test_names_of_models_and_settings_make_no_row_stale() -> None:
