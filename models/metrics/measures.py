@@ -207,8 +207,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="subject consistency",
                 better="higher",
                 stage="subject",
-                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and with the "
-                "frame before, averaged; negative ones count as 0 (VBench).",
+                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and the "
+                "one before, averaged; negative ones count as 0 (VBench).",
                 has_truth=True,
             ),
             Measure(
