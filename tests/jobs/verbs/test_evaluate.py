@@ -117,6 +117,7 @@ FAILED = {
 }
 
 
+@pytest.mark.slow
 def test_every_pair_has_measures_or_an_outcome(ray_cluster: None, run: Run, hostile: Path, tmp_path: Path) -> None:
     models = dict.fromkeys(HOSTILE, "m 1") | {"black": "m/2"}
     pairs = write_pairs(hostile, HOSTILE, model=models)
@@ -161,6 +162,7 @@ def logged(folder: Path) -> dict[str, float]:
     return dict(last.data.metrics)
 
 
+@pytest.mark.slow
 def test_a_new_measure_computes_only_itself(ray_cluster: None, run: Run, tmp_path: Path) -> None:
     truth = moving_frames(1)
     write_video(tmp_path / "truth.mp4", truth)
