@@ -1,7 +1,7 @@
 """Peak memory of `zoetrope evaluate`, driver, Ray and workers together, at two numbers of animations: it must not grow.
 
-Measured as in `bench_memory.py`, over the measures that need no published weights. The animations are few files under many
-ids, so that every one is decoded and measured.
+Measured as in `bench_memory.py`, over the measures that need no published weights. The animations are few files under
+many ids, so that every one is decoded and measured.
 """
 
 from __future__ import annotations
