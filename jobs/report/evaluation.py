@@ -29,7 +29,7 @@ from models.metrics.protocols import PROTOCOLS
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.tables import column_names
-from pipelines.evaluation.tables import evaluation_tables
+from pipelines.evaluation.tables import CSV, evaluation_tables
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Rejected, Status
 
@@ -43,6 +43,8 @@ NUM_MEDIAN = 2
 NUM_BEST = 2
 MAX_ROWS = 200
 """Maximum number of animations whose values are listed."""
+MAX_TABLES = 40
+"""Maximum number of models and settings on the page."""
 DIFFERENCE_GAIN = 4
 _FRAMES_STAGE = "frames"
 _PAIR_URI = "concat_ws(', truth ', animation_uri, truth_uri)"
@@ -52,13 +54,17 @@ _SHEET_FACTS = ("psnr_db", "ssim", "lpips_disco", "pck", "face_cos", "flicker")
 def evaluate_report(end: JobEnd) -> str:
     """HTML report of an `evaluate` job."""
     tables = evaluation_tables(end.ledger)
+    notices: tuple[str, ...] = ()
+    if len(tables) > MAX_TABLES:
+        notices = (f"{len(tables) - MAX_TABLES} of {len(tables)} tables are not on this page; all are in {CSV}.",)
+        tables = tables[:MAX_TABLES]
     protocol = PROTOCOLS.get(end.job.arguments.get("protocol") or "")
     with duckdb.connect() as connection:
         relation = _current(connection, end)
         headings = _measured_headings(connection, relation) if relation else ()
         animations, count = _animations(connection, relation, headings) if relation else ((), 0)
         chosen = _choose(connection, relation, _sorting(headings)) if relation else []
-    sheets, notices = _sheets(end, chosen)
+    sheets, unreadable = _sheets(end, chosen)
     evaluation = Evaluation(
         models=tuple(measured_model(table) for table in tables),
         comparison=compare(tables, protocol),
@@ -70,7 +76,7 @@ def evaluate_report(end: JobEnd) -> str:
         num_animations=count,
         sheets=sheets,
     )
-    return render_job(end, noun="animations", evaluation=evaluation, notices=notices, uri=_PAIR_URI)
+    return render_job(end, noun="animations", evaluation=evaluation, notices=(*notices, *unreadable), uri=_PAIR_URI)
 
 
 def _current(connection: duckdb.DuckDBPyConnection, end: JobEnd) -> str:
@@ -91,7 +97,8 @@ def _current(connection: duckdb.DuckDBPyConnection, end: JobEnd) -> str:
 
 def _measured_headings(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[Heading, ...]:
     """Measures of which at least one animation has a value."""
-    present = [name for name in MEASURES if name in column_names(connection, relation)]
+    columns = column_names(connection, relation)
+    present = [name for name in MEASURES if name in columns]
     if not present:
         return ()
     counts = connection.execute(f"SELECT {', '.join(f'count({name})' for name in present)} FROM {relation}").fetchall()  # noqa: S608

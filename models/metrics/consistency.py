@@ -42,10 +42,12 @@ def cosines(a_TD: NDArray[np.float32], b_TD: NDArray[np.float32]) -> NDArray[np.
     """Cosines (T) of two sequences of vectors, in float64; 0 where a vector is 0.
 
     Raises:
-        ValueError: the sequences differ in shape.
+        ValueError: the sequences differ in shape, or a value is not finite.
     """
     if a_TD.shape != b_TD.shape or a_TD.ndim != 2:
         raise ValueError(f"expected two (T, D) arrays of one shape, got {a_TD.shape} and {b_TD.shape}")
+    if not (np.isfinite(a_TD).all() and np.isfinite(b_TD).all()):
+        raise ValueError("features must be finite; the network or its weights are at fault")
     a, b = a_TD.astype(np.float64), b_TD.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     products = (a * b).sum(1)

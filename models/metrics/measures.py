@@ -145,7 +145,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 stage="keypoints",
                 definition="Mean distance of the 32 landmarks of eyes and mouth from those of the true frames, "
                 "relative to the height of the face, after the best similarity transform of the face onto the true "
-                "one.",
+                "one; mean over the frames of which both show the whole face.",
                 deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose "
                 "network.",
             ),
@@ -182,7 +182,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 better="truth",
                 stage="temporal",
                 definition="Mean absolute difference across the borders of sampling windows, relative to that of the "
-                "other successive frames; 1 without seams. None for a clip of one window.",
+                "other successive frames; 1 without seams. None for a clip of one window, or without other changes.",
                 has_truth=True,
             ),
             Measure(
@@ -207,8 +207,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="subject consistency",
                 better="higher",
                 stage="subject",
-                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and with the "
-                "frame before, averaged; negative ones count as 0 (VBench).",
+                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and the "
+                "one before, averaged; negative ones count as 0 (VBench).",
                 has_truth=True,
             ),
             Measure(

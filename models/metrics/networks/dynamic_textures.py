@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.metrics.networks.frames import to_tensor, windows
+from models.metrics.networks.frames import consecutive_windows, to_tensor
 from models.metrics.networks.i3d import INPUT_PX, I3d
 from models.metrics.networks.layers import load_network
 
@@ -51,7 +51,7 @@ class DynamicTexturesI3d:
         """
         if len(frames_THWC) < WINDOW_FRAMES:
             frames_THWC = frames_THWC[np.arange(WINDOW_FRAMES) % len(frames_THWC)]
-        return np.stack([self._window(window) for window in windows(frames_THWC, WINDOW_FRAMES)])
+        return np.stack([self._window(window) for window in consecutive_windows(frames_THWC, WINDOW_FRAMES)])
 
     def _window(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (INPUT_PX, INPUT_PX)

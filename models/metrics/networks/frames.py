@@ -31,7 +31,7 @@ def to_tensor(frames_THWC: NDArray[np.uint8], device: torch.device | str = "cpu"
     return torch.from_numpy(np.ascontiguousarray(frames_THWC)).to(device).movedim(-1, 1).float()
 
 
-def windows(frames_THWC: NDArray[np.uint8], num_frames: int) -> Iterator[NDArray[np.uint8]]:
+def consecutive_windows(frames_THWC: NDArray[np.uint8], num_frames: int) -> Iterator[NDArray[np.uint8]]:
     """Consecutive windows of `num_frames` frames; the remainder is left out."""
     for first in range(0, len(frames_THWC) - num_frames + 1, num_frames):
         yield frames_THWC[first : first + num_frames]

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browser import Page
+from browser import CHROMIUM, Page, browse, open_page
 
 import jobs.report.evaluation as evaluation_module
 from jobs.engine.config import JobConfig
@@ -193,3 +193,17 @@ def test_frames_of_another_number_are_refused():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="of one shape"):
         comparison_sheet({"animation_id": "a"}, frames, frames[:1], place="best")
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_all_pictures_without_errors_or_requests(pairs, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(evaluate_report(end_of(pairs[1], protocol="x-dyna")), encoding="utf-8")
+    with open_page(path, tmp_path) as page:
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        for width_px in (1280, 390):
+            page.resize(width_px, 900)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width_px
+        assert page.errors == []
+    assert browse(path, tmp_path, "--dump-dom")[1:] == ([], set())

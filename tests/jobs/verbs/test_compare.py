@@ -3,15 +3,20 @@
 import base64
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Page, browse, open_page
-from small_jobs import options
+from mlflow import MlflowClient
+from small_jobs import options, tracking_uri
 from small_results import write_results, write_sources
 
+from jobs.cli.main import main
 from jobs.engine.console import Console
+from jobs.engine.spec import Options
+from jobs.evaluation.preference import CHOICES_KIND, QUESTIONS
 from jobs.report.preference import ShownPair, render_sheet
 from jobs.verbs import compare as compare_module
 from jobs.verbs.compare import aggregate, key_path, write_sheet
@@ -141,7 +146,7 @@ def test_missing_sources_cost_their_picture_only(tmp_path):
 
 def test_choices_of_other_datasets_are_refused(datasets, sheet):
     with pytest.raises(ValueError, match="but A and B are"):
-        aggregate(*datasets[::-1], sheet, choices=[sheet], options=options(sheet.parent), console=SILENT)
+        aggregate(*datasets[::-1], sheet, choices=[sheet], options=Options(), console=SILENT)
 
 
 def test_content_cannot_end_the_script():
@@ -216,3 +221,41 @@ def downloaded(folder):
         assert time.monotonic() < deadline, "nothing was downloaded"
         time.sleep(0.05)
     return files[0]
+
+
+def choose_left_throughout(sheet, path):
+    number_of_pairs = len(content_of(sheet)["pairs"])
+    answers = dict.fromkeys(QUESTIONS, "left")
+    choices = [{"pair": pair, **answers} for pair in range(1, number_of_pairs + 1)]
+    content = {"zoetrope": CHOICES_KIND, "sheet": content_of(sheet)["sheet"], "judge": path.stem, "choices": choices}
+    path.write_text(json.dumps(content))
+
+
+def run_command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["zoetrope", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
+def test_the_command_line(datasets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ("evaluate", "compare", *datasets, "--out", "sheet.html")
+    assert run_command(monkeypatch, *command, "--seed", "3") == 0
+    assert "left out: 1 of the animations of A and 0 of B" in capsys.readouterr().out
+    (tmp_path / "choices").mkdir()
+    for judge in ("ada", "bob"):
+        choose_left_throughout(tmp_path / "sheet.html", tmp_path / "choices" / f"{judge}.json")
+    store = tracking_uri(tmp_path / "mlflow.db")
+    assert run_command(monkeypatch, *command, "--choices", "choices", "--tracking-uri", store, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary == json.loads((tmp_path / "preference.json").read_text())
+    assert summary["judges"] == 2
+    left = [pair["left"] for pair in json.loads((tmp_path / "sheet.key.json").read_text())["pairs"]]
+    quality = summary["questions"]["quality"]
+    assert (quality["votes_a"], quality["votes_b"]) == (2 * left.count("a"), 2 * left.count("b"))
+    (run,) = MlflowClient(store).search_runs(["1"])
+    assert run.data.metrics["preference/quality/votes_a"] == quality["votes_a"]
+    assert run_command(monkeypatch, *command, "--choices", "choices", "--limit", "2") == 2
+    assert run_command(monkeypatch, *command, "--choices", "sheet.html") == 2
+    assert "is not JSON" in capsys.readouterr().err
