@@ -14,7 +14,14 @@ import pyarrow as pa
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
-from pipelines.engine.sources import LIST_SUFFIXES, derived_id, find_sources, folder_of, source_stamps
+from pipelines.engine.sources import (
+    LIST_SUFFIXES,
+    absolute_sql,
+    derived_id,
+    find_sources,
+    folder_of,
+    register_stamps,
+)
 from pipelines.engine.tables import column_names
 from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
@@ -108,15 +115,15 @@ def resolve(
             source, base = "given", ""
         others = ", ".join(f'"{name}"' for name in column_names(connection, source) & RESOLVED_COLUMNS.keys())
         source = f"(SELECT * EXCLUDE ({others}) FROM {source})" if others else source  # noqa: S608
-        replaced = [f"{_absolute_sql(name, base)} AS {name}" for name in URI_COLUMNS]
+        replaced = [f"{absolute_sql(name, base)} AS {name}" for name in URI_COLUMNS]
         values = {name: value for name, value in asdict(defaults).items() if value is not None}
         replaced += [f"coalesce({name}, ?) AS {name}" for name in values]
         connection.execute(
             f"CREATE TEMP TABLE requests AS SELECT * REPLACE ({', '.join(replaced)}) FROM {source}",  # noqa: S608
             list(values.values()),
         )
-        _register(connection, "reference_stamps", "reference_uri", lambda u: source_stamps(u, reference_schemes))
-        _register(connection, "driving_stamps", "driving_uri", lambda u: source_stamps(u, driving_schemes))
+        register_stamps(connection, "reference_stamps", "reference_uri", reference_schemes, source="requests")
+        register_stamps(connection, "driving_stamps", "driving_uri", driving_schemes, source="requests")
         keeps_scene = _register_models(connection, describe)
         _find_clips(connection)
         return connection.sql(
@@ -194,17 +201,6 @@ def pair(
     return pa.Table.from_pylist(requests, schema=pa.schema(list(REQUEST_COLUMNS.items())))
 
 
-def _register(
-    connection: duckdb.DuckDBPyConnection, table: str, column: str, values: Callable[[list[str]], Sequence[str | None]]
-) -> None:
-    """Register a table (`name`, `value`) that maps the distinct values of a column by `values`."""
-    distinct = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608
-    names = [name for (name,) in distinct.fetchall()]
-    connection.register(
-        table, pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values(names), pa.string())})
-    )
-
-
 def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[str], ModelSpec]) -> bool:
     """Register the table `models`: the name given in requests, and the columns of its description. Returns whether one
     of them keeps the scene.
@@ -266,8 +262,3 @@ def _md5_sql(values: Iterable[str]) -> str:
 def absolute_uri(uri: str) -> str:
     """Make a local path absolute; URIs with a scheme are returned unchanged."""
     return uri if "://" in uri else str(Path(uri).absolute())
-
-
-def _absolute_sql(column: str, base: str) -> str:
-    quoted = base.replace("'", "''")
-    return f"CASE WHEN {column} LIKE '%://%' OR {column} LIKE '/%' THEN {column} ELSE '{quoted}/' || {column} END"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from jobs.cards.tables import file_table, run_list, table
 from models.perception.face_scores import BLUR_PX
-from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN, PCK_SHARE
+from models.perception.scores import CLEAR_DEPTH_MARGIN, DEPTH_MARGIN
 from models.perception.shipped import PUPPETS_ONLY_NOTICE
+from models.pose.pck import PCK_SHARE
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("pck", f"keypoints within {PCK_SHARE} of the character's size (PCK), all that are in the frame", "0.90"),

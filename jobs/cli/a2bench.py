@@ -10,7 +10,7 @@ import typer
 from jobs.cli.options import Json, Out, finish
 
 a2bench_app = typer.Typer(
-    help="A²Bench, the benchmark of Animate-X: requests, a puppet stand-in, scores.",
+    help="A²Bench, the benchmark of Animate-X: requests, and a puppet stand-in.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -67,14 +67,3 @@ def draw(
     )
     draw_stand_in(out, config)
     typer.echo(f"{characters} characters in {out}, ground truth in {out}/truth")
-
-
-@a2bench_app.command()
-def scores(
-    results: Annotated[str, typer.Argument(metavar="RESULTS", help="Dataset that animate wrote for the requests.")],
-    as_json: Json = False,
-) -> None:
-    """Score animations against the characters' videos: PSNR, and keypoints if ground truth exists."""
-    from jobs.evaluation.a2bench_scores import scores as run
-
-    finish(lambda console: run(results, console=console), as_json)

@@ -13,6 +13,7 @@ import typer
 
 from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
+from jobs.cli.evaluate import evaluate_app
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -46,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(a2bench_app, name="a2bench")
 app.add_typer(weights_app, name="weights")
 app.command()(doctor)

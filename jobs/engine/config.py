@@ -17,6 +17,7 @@ from jobs.engine.presets import expand
 from pipelines.animate import AnimationConfig
 from pipelines.engine.runner import RunLimits
 from pipelines.engine.steps import Workers
+from pipelines.evaluation.steps import EvaluationConfig
 from pipelines.ingest import IngestConfig
 from pipelines.prepare import PrepareConfig
 
@@ -32,7 +33,7 @@ class JobConfig:
     """Contents of a job file. Each verb reads its own section.
 
     Args:
-        ingest, prepare, animate: settings of the stages.
+        ingest, prepare, animate, evaluate: settings of the stages.
         workers: workers by stage name; `default` applies to stages not listed.
         limits: limits of the job.
     """
@@ -40,6 +41,7 @@ class JobConfig:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     animate: AnimationConfig = field(default_factory=AnimationConfig)
+    evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
     workers: dict[str, Workers] = field(default_factory=dict)
     limits: RunLimits = field(default_factory=RunLimits)
 

@@ -227,6 +227,7 @@ def _record(end: JobEnd, record: tracking.Run) -> None:
             "seconds": end.seconds,
             "rows_per_second": end.tally.rows / end.seconds,
             **{f"stage_seconds/{stage}": seconds for stage, seconds in end.tally.seconds_by_stage.items()},
+            **end.job.metrics(end.ledger),
         }
     )
 

@@ -35,9 +35,15 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "driving_depth": "depth",
             "reference_mask": "masks",
         },
+        "evaluate": {
+            "keypoints": "pose",
+            "masks": "masks",
+            **dict.fromkeys(("lpips", "faces", "subject", "background"), "measures"),
+            **dict.fromkeys(("fid", "fid_vid", "fvd", "cd_fvd", "dtfvd"), "measures"),
+        },
     }
 )
-"""Verb -> section with a backend -> signal. Presets do not set the backends of features."""
+"""Verb -> section with a backend -> signal. Presets do not set the backends of features and measures."""
 
 COMMON = ("weights", "device", "allow_torchscript", "download")
 """Keys of these sections that may be set once for all, at the level of the verb."""

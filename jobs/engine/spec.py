@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,7 @@ class Job:
         order_by: sort columns of pending rows, before the id.
         progress: returns the progress of running rows; None: not reported.
         artifacts: names and contents of further MLflow artifacts, from the compacted ledger.
+        metrics: further MLflow metrics by name, from the compacted ledger.
     """
 
     verb: str
@@ -81,6 +82,7 @@ class Job:
     order_by: Sequence[str] = ()
     progress: Callable[[], Sequence[RowProgress]] | None = None
     artifacts: Callable[[Ledger], Iterable[tuple[str, bytes]]] = lambda _: ()
+    metrics: Callable[[Ledger], Mapping[str, float]] = lambda _: {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from models.animation.animator import AnimationInputs, Animator
 from models.animation.system import Model
 from models.metrics.pixels import clip_psnr, psnr
 from models.perception.embedded import EmbeddedFigure
-from models.perception.scores import correct
+from models.pose.pck import correct
 from models.pose.pose_augment import realigned
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import Rule, retarget
@@ -58,26 +58,19 @@ class HeldoutConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AnimationAndTruth:
-    """An animation and its ground truth, uint8 (T, H, W, 3); the reference is (H, W, 3).
+class HeldoutAnimation:
+    """Animation of one held-out pair and its ground truth: uint8 (T, H, W, 3); the reference is (H, W, 3).
 
-    `truth_keypoints`: (T, 133, 3), keypoints of `truth_THWC`, or None if unknown. `skeleton_keypoints`: (T, 133, 3),
-    retargeted keypoints, or None if they are not scored.
+    `truth_keypoints`: (T, 133, 3), keypoints of `truth_THWC`. `skeleton_keypoints`: (T, 133, 3), retargeted.
     """
 
     reference_HWC: NDArray[np.uint8]
-    animation_THWC: NDArray[np.uint8]
-    truth_THWC: NDArray[np.uint8]
-    truth_keypoints: NDArray[np.float32] | None = None
-    skeleton_keypoints: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldoutAnimation(AnimationAndTruth):
-    """Animation of one held-out pair. `driving_THWC`, `skeletons_THWC`: uint8 (T, H, W, 3)."""
-
     driving_THWC: NDArray[np.uint8]
     skeletons_THWC: NDArray[np.uint8]
+    animation_THWC: NDArray[np.uint8]
+    truth_THWC: NDArray[np.uint8]
+    truth_keypoints: NDArray[np.float32]
+    skeleton_keypoints: NDArray[np.float32]
 
 
 def animate_heldout(animator: Animator, model: Model, config: HeldoutConfig) -> Iterator[HeldoutAnimation]:
@@ -168,7 +161,7 @@ def _heldout_clip(pair: PuppetPair, config: HeldoutConfig, figure: EmbeddedFigur
     )
 
 
-def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFigure) -> dict[str, float]:
+def animation_scores(animations: Iterable[HeldoutAnimation], figure: EmbeddedFigure) -> dict[str, float]:
     """Mean scores over pairs, without the first frame of each clip, which is the reference.
 
     Returns:
@@ -182,8 +175,6 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
         keypoints_skeleton: the same of the retargeted skeleton.
         short_side_px: shorter side of the frames in pixels.
         pairs: number of pairs.
-
-        Scores that cannot be computed for some pair are left out.
     """
     rows: list[dict[str, float]] = []
     for animation in animations:
@@ -194,15 +185,12 @@ def animation_scores(animations: Iterable[AnimationAndTruth], figure: EmbeddedFi
             if suffix != "_truth":
                 row[f"clip_psnr{suffix}_db"] = clip_psnr(frames, truth)
                 row[f"psnr{suffix}_db"] = float(psnr(frames, truth).mean())
-            if keypoints is not None:
-                right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
-                row[f"keypoints{suffix}"] = float(right[present].mean())
-        if keypoints is not None and (skeleton := animation.skeleton_keypoints) is not None:
-            right, present, _ = correct(skeleton[1:], keypoints[1:], share=KEYPOINT_SHARE)
-            row["keypoints_skeleton"] = float(right[present].mean())
+            right, present, _ = correct(figure.keypoints(frames), keypoints[1:], share=KEYPOINT_SHARE)
+            row[f"keypoints{suffix}"] = float(right[present].mean())
+        right, present, _ = correct(animation.skeleton_keypoints[1:], keypoints[1:], share=KEYPOINT_SHARE)
+        row["keypoints_skeleton"] = float(right[present].mean())
         rows.append(row)
         logger.info("pair %d: %s", len(rows), ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
-    common = [name for name in rows[0] if all(name in row for row in rows)]
-    means = {name: float(np.mean([row[name] for row in rows])) for name in common}
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     gain_db = means["clip_psnr_db"] - means["clip_psnr_repeat_db"]
     return {**means, "psnr_gain_db": gain_db, "pairs": float(len(rows))}

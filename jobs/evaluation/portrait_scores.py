@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluation.portraits import PortraitAnimation
-from models.face.control import similarity
+from models.metrics.keypoints import landmark_errors
 from models.metrics.pixels import clip_psnr, region_psnr
 from models.perception.embedded import EmbeddedFigure
 from models.perception.face_landmarks import FaceLandmarks
-from models.perception.face_scores import EYES, MOUTH
-from models.pose.skeleton import FACE
+from models.pose.skeleton import EYES, FACE, MOUTH
 
 logger = logging.getLogger(__name__)
 
@@ -102,15 +101,6 @@ def _scores(animation: PortraitAnimation, figure: EmbeddedFigure, face: FaceLand
         row[f"mouth_error{suffix}"] = float(errors[:, MOUTH].mean())
         row[f"scenery_motion{suffix}"] = scenery_motion(frames, characters)
     return row
-
-
-def landmark_errors(detected_TL2: Points, true_TL2: Points) -> NDArray[np.float64]:
-    """Distances (T, 68) of landmarks, relative to the height of the true face, after the best similarity transform."""
-    errors = np.empty(true_TL2.shape[:2])
-    for row, detected, true in zip(errors, detected_TL2, true_TL2, strict=True):
-        matrix = similarity(detected, true)
-        row[:] = np.linalg.norm(detected @ matrix[:, :2].T + matrix[:, 2] - true, axis=1) / np.ptp(true[:, 1])
-    return errors
 
 
 def feature_areas(landmarks_TL2: Points, size_px: tuple[int, int]) -> Masks:

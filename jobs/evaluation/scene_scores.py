@@ -13,7 +13,8 @@ from jobs.evaluation.heldout import KEYPOINT_SHARE
 from jobs.evaluation.scenes import ComparedAnimation
 from models.metrics.pixels import clip_psnr, region_psnr
 from models.perception.embedded import EmbeddedFigure
-from models.perception.scores import correct, iou
+from models.perception.scores import iou
+from models.pose.pck import correct
 
 logger = logging.getLogger(__name__)
 

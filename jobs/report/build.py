@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from jobs.engine.config import resolved
+from jobs.report.measured import Evaluation
 from jobs.report.render import ReportData, render_report
 from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
@@ -37,7 +38,7 @@ _REQUEST_URI = "concat_ws(', driven by ', reference_uri, coalesce(driving_uri, c
 
 def job_report(end: JobEnd) -> str:
     """HTML report of a job, without pictures."""
-    return _render(end, noun="videos" if end.job.id_column == "video_id" else "rows")
+    return render_job(end, noun="videos" if end.job.id_column == "video_id" else "rows")
 
 
 def prepare_report(end: JobEnd) -> str:
@@ -49,7 +50,7 @@ def prepare_report(end: JobEnd) -> str:
     finally:
         decode.close()
     limits = thresholds(end.job.config.prepare.select)
-    return _render(end, noun="clips", sheets=sheets, notices=notices, limits=limits)
+    return render_job(end, noun="clips", sheets=sheets, notices=notices, limits=limits)
 
 
 def animate_report(end: JobEnd) -> str:
@@ -58,19 +59,30 @@ def animate_report(end: JobEnd) -> str:
     notices: tuple[str, ...] = ()
     if len(videos) < min(NUM_VIDEOS, end.counts.ok):
         notices = (f"The other animations are not on this page; they are in {end.ledger.storage.url_of(VIDEOS)}.",)
-    return _render(end, noun="animations", videos=videos, notices=notices, uri=_REQUEST_URI)
+    return render_job(end, noun="animations", videos=videos, notices=notices, uri=_REQUEST_URI)
 
 
-def _render(
+def render_job(
     end: JobEnd,
     *,
     noun: str,
     sheets: tuple[ContactSheet, ...] = (),
     videos: tuple[ShownVideo, ...] = (),
+    evaluation: Evaluation | None = None,
     notices: tuple[str, ...] = (),
     limits: Mapping[str, float] | None = None,
     uri: str = "uri",
 ) -> str:
+    """HTML report of a job: counts, throughput, problems and settings, with the sections that are given.
+
+    Args:
+        end: results of the job.
+        noun: plural noun for rows.
+        sheets, videos, evaluation: sections of particular verbs.
+        notices: notices in addition to those of the job.
+        limits: threshold by quality column.
+        uri: SQL expression of the source of a row.
+    """
     job, counts = end.job, end.counts
     summary = summarise(_summary_rows(end.ledger, uri), id_column=job.id_column, thresholds=limits)
     others = summary.total - (counts.total - counts.not_run)
@@ -103,6 +115,7 @@ def _render(
             error=end.error,
             sheets=sheets,
             videos=videos,
+            evaluation=evaluation,
         )
     )
 

@@ -13,6 +13,7 @@ import jinja2
 import yaml
 
 from jobs.engine.redact import redact, redact_text
+from jobs.report.measured import Evaluation
 from jobs.report.sheets import ContactSheet
 from jobs.report.summary import Histogram, Summary
 from jobs.report.videos import ShownVideo
@@ -50,6 +51,7 @@ class ReportData:
     """Reason for an early stop; None: the job completed."""
     sheets: tuple[ContactSheet, ...] = ()
     videos: tuple[ShownVideo, ...] = ()
+    evaluation: Evaluation | None = None
 
     @property
     def not_run(self) -> int:
@@ -59,13 +61,7 @@ class ReportData:
 
 def render_report(data: ReportData) -> str:
     """Render the page. All values from rows are escaped; the result is valid UTF-8."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters |= {
         "bare": redact_text,
         "bars": _bars,
@@ -84,6 +80,17 @@ def render_report(data: ReportData) -> str:
     )
     # Lone surrogates, as in file names that are not valid UTF-8, cannot be encoded.
     return html.encode("utf-8", errors="replace").decode()
+
+
+def template_environment() -> jinja2.Environment:
+    """Environment of the templates in this folder: escapes all values, and fails for an undefined name."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

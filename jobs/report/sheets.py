@@ -78,19 +78,19 @@ def contact_sheet(row: Mapping[str, Any], frames: Image, indices: Sequence[int])
     if frames.ndim != 4 or len(frames) != len(indices) or len(indices) == 0:
         raise ValueError(f"expected one (H, W, 3) frame per index, got {frames.shape} for {len(indices)} indices")
     height, width = frames.shape[1:3]
-    panels = [_panel("Frame", [_thumbnail(frame) for frame in frames])]
+    panels = [panel("Frame", [thumbnail(frame) for frame in frames])]
     legend: list[Legend] = []
 
     if row.get("keypoints") is not None:
         keypoints = np.asarray([row["keypoints"][i] for i in indices], np.float32)
-        panels.append(_panel("Skeleton", [_skeleton(*pair) for pair in zip(frames, keypoints, strict=True)]))
+        panels.append(panel("Skeleton", [_skeleton(*pair) for pair in zip(frames, keypoints, strict=True)]))
     if row.get("depth_png") is not None:
         pngs = [row["depth_png"][i] for i in indices]
         depth = decode_depth(pngs, minimum=row["depth_min"], maximum=row["depth_max"])
         _check_size(depth.shape[1:], (height, width), "depth_png")
         colours = _depth_colours(depth)
         pictures = [_depth(*layers) for layers in zip(frames, depth, colours, strict=True)]
-        panels.append(_panel("Structured depth", pictures))
+        panels.append(panel("Structured depth", pictures))
     if row.get("character_mask") is not None:
         layers = [("character", _CHARACTER, _masks(row["character_mask"], indices, (height, width)))]
         for number, entry in enumerate(row.get("object_masks") or []):
@@ -98,10 +98,10 @@ def contact_sheet(row: Mapping[str, Any], frames: Image, indices: Sequence[int])
             layers.append((str(entry["object_id"]), colour, _masks(entry["masks"], indices, (height, width))))
         legend += [Legend(label=name, colour="#{:02x}{:02x}{:02x}".format(*colour)) for name, colour, _ in layers]
         pictures = [_tinted(f, [(colour, masks[k]) for _, colour, masks in layers]) for k, f in enumerate(frames)]
-        panels.append(_panel("Masks", pictures))
+        panels.append(panel("Masks", pictures))
     if row.get("agnostic_mask") is not None:
         masks = _masks(row["agnostic_mask"], indices, (height, width))
-        panels.append(_panel("Shape-agnostic", [_hidden(*pair) for pair in zip(frames, masks, strict=True)]))
+        panels.append(panel("Shape-agnostic", [_hidden(*pair) for pair in zip(frames, masks, strict=True)]))
     return ContactSheet(
         clip_id=str(row["clip_id"]),
         uri=str(row.get("uri") or ""),
@@ -145,7 +145,7 @@ def _check_size(got: tuple[int, ...], size: tuple[int, int], label: str) -> None
         raise ValueError(f"{label} is {got[1]} x {got[0]} pixels, but the frames are {size[1]} x {size[0]}")
 
 
-def _thumbnail(image: Image) -> Image:
+def thumbnail(image: Image) -> Image:
     """Resize an image to `THUMBNAIL_PIXELS`, up or down."""
     scale = float(np.sqrt(THUMBNAIL_PIXELS / (image.shape[0] * image.shape[1])))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -155,9 +155,9 @@ def _thumbnail(image: Image) -> Image:
 
 def _skeleton(frame: Image, keypoints: NDArray[np.float32]) -> Image:
     # Drawn on the thumbnail, to keep lines sharp.
-    thumbnail = _thumbnail(frame)
-    scaled = scale_keypoints(keypoints, frame.shape[:2], thumbnail.shape[:2])
-    return draw_skeleton(cv2.convertScaleAbs(thumbnail, alpha=0.85), scaled)
+    picture = thumbnail(frame)
+    scaled = scale_keypoints(keypoints, frame.shape[:2], picture.shape[:2])
+    return draw_skeleton(cv2.convertScaleAbs(picture, alpha=0.85), scaled)
 
 
 def _depth_colours(depth: NDArray[np.float32]) -> Image:
@@ -174,13 +174,13 @@ def _depth_colours(depth: NDArray[np.float32]) -> Image:
 
 def _depth(frame: Image, depth: NDArray[np.float32], colours: Image) -> Image:
     grey = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return _thumbnail(np.where(np.isnan(depth)[..., None], (0.35 * grey).astype(np.uint8), colours))
+    return thumbnail(np.where(np.isnan(depth)[..., None], (0.35 * grey).astype(np.uint8), colours))
 
 
 def _tinted(frame: Image, layers: Sequence[tuple[tuple[int, int, int], NDArray[np.bool_]]]) -> Image:
-    picture = _thumbnail(frame)
+    picture = thumbnail(frame)
     for colour, mask in layers:
-        inside = _thumbnail(mask.astype(np.uint8) * 255)[..., None].clip(0, 255) / 255
+        inside = thumbnail(mask.astype(np.uint8) * 255)[..., None].clip(0, 255) / 255
         picture = (picture + 0.45 * inside * (np.array(colour) - picture)).astype(np.uint8)
         _outline(picture, inside, colour)
     return picture
@@ -188,8 +188,8 @@ def _tinted(frame: Image, layers: Sequence[tuple[tuple[int, int, int], NDArray[n
 
 def _hidden(frame: Image, mask: NDArray[np.bool_]) -> Image:
     """Frame with the masked area replaced by grey: the environment that a model receives."""
-    inside = _thumbnail(mask.astype(np.uint8) * 255)[..., None].clip(0, 255) / 255
-    picture: Image = (_thumbnail(frame) * (1 - inside) + np.array(_NEUTRAL) * inside).astype(np.uint8)
+    inside = thumbnail(mask.astype(np.uint8) * 255)[..., None].clip(0, 255) / 255
+    picture: Image = (thumbnail(frame) * (1 - inside) + np.array(_NEUTRAL) * inside).astype(np.uint8)
     _outline(picture, inside, (240, 240, 240))
     return picture
 
@@ -199,7 +199,8 @@ def _outline(picture: Image, inside: NDArray[np.float64], colour: tuple[int, int
     cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
 
 
-def _panel(label: str, pictures: Sequence[Image]) -> Panel:
+def panel(label: str, pictures: Sequence[Image]) -> Panel:
+    """Column of pictures, uint8 (H, W, 3) RGB, all of one size."""
     height, width = pictures[0].shape[:2]
     total = len(pictures) * (height + GAP_PX) - GAP_PX
     column = np.zeros((total, width, 4), np.uint8)

@@ -123,8 +123,13 @@ def _draw(out: Path, task: Task, seed: int, config: HeldoutRequestsConfig) -> It
     write_h264(truth, _pictures(pair.truth, config), fps=config.fps, crf=TRUTH_CRF)
     height_px, width_px = config.size_px(task)
     request: dict[str, Any] = {
-        **{"reference_uri": str(reference), "driving_uri": str(driver), "truth_uri": str(truth)},
-        **{"task": task, "seed": seed, "height_px": height_px, "width_px": width_px},
+        "reference_uri": str(reference),
+        "driving_uri": str(driver),
+        "truth_uri": str(truth),
+        "task": task,
+        "seed": seed,
+        "height_px": height_px,
+        "width_px": width_px,
     }
     if task == "scenes":
         times = [index / config.fps for index in range(config.num_frames)]

@@ -13,13 +13,14 @@ from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult, Options
 from jobs.verbs.animate import animate
+from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from stages.io.storage import Storage
 
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id"}
+ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -65,6 +66,8 @@ def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult
         return ingest(arguments.pop("sources"), **arguments, config=config, options=options, console=console)
     if last_job["verb"] == "animate":
         return animate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
+    if last_job["verb"] == "evaluate":
+        return evaluate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
     return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
 
 

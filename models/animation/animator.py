@@ -18,12 +18,12 @@ from models.animation.signals import DRIVING_FRAMES, PER_CLIP_SIGNALS
 from models.appearance.encoders import FrozenEncoders
 from models.appearance.vae import LATENT_PX, to_images
 from models.common.memory import MemoryPlan, channels_last, on_device, with_less_where_needed
-from models.sampling.chain import chain, sample_chain
+from models.sampling.chain import chain, chain_borders, sample_chain
 from models.sampling.config import WindowConfig
 from models.sampling.denoise import sample
 from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
-from models.sampling.windows import padded_num_frames, window_offsets, windows
+from models.sampling.windows import padded_num_frames, window_borders, window_offsets, windows
 
 LongVideo = Literal["windows", "chain"]
 
@@ -76,10 +76,12 @@ class Animation:
     `frames_THWC`: uint8 (T, H, W, 3) RGB.
     `fallbacks`: measures taken for lack of memory, in order: `window_batch=2`, `vae_tiled`, `offloaded`; then
       `short_window=9` where the clip of 9 frames is shorter than the windows that the network was trained with.
+    `window_borders`: frames at which sampling windows, or the clips of a chain, meet (`window_borders`).
     """
 
     frames_THWC: NDArray[np.uint8]
     fallbacks: tuple[str, ...] = ()
+    window_borders: tuple[int, ...] = ()
 
 
 class Animator:
@@ -139,13 +141,13 @@ class Animator:
             torch.OutOfMemoryError: it does not fit even with the most economical memory plan.
         """
         self._check(inputs)
-        frames, fallbacks = with_less_where_needed(lambda plan: self._animate(inputs, plan, on_step), self.plan)
+        made, fallbacks = with_less_where_needed(lambda plan: self._animate(inputs, plan, on_step), self.plan)
         num_frames = len(inputs.pose_THWC)
         if self.implementation.depends_on_window and num_frames < self.config.windows.size:
             fallbacks = (*fallbacks, f"short_window={num_frames}")
-        return Animation(frames_THWC=frames, fallbacks=fallbacks)
+        return replace(made, fallbacks=fallbacks)
 
-    def _animate(self, inputs: AnimationInputs, plan: MemoryPlan, on_step: OnStep | None) -> NDArray[np.uint8]:
+    def _animate(self, inputs: AnimationInputs, plan: MemoryPlan, on_step: OnStep | None) -> Animation:
         config, device, implementation = self.config, self.device, self.implementation
         vae, image_encoder = self.encoders.vae, self.encoders.image_encoder
         clip = inputs.clip(_num_frames(len(inputs.pose_THWC), config.windows))
@@ -175,19 +177,23 @@ class Animator:
             if inputs.long_video == "windows" or len(covering[0]) == 1:
                 denoise = implementation.denoiser(self.network, conditions)
                 sampled = sample_clip(denoise, first, windows=covering.__getitem__, on_step=on_step)
+                borders = window_borders(covering, len(inputs.pose_THWC))
             else:
+                clips = chain(num_frames, config.windows)
+                borders = chain_borders(clips, len(inputs.pose_THWC))
                 sampled = sample_chain(
                     sample_clip,
                     lambda known, latents: implementation.denoiser(
                         self.network, implementation.with_known_frames(conditions, known, latents)
                     ),
                     first,
-                    chain(num_frames, config.windows),
+                    clips,
                     on_step=on_step,
                 )
         latents_TCHW = sampled[:, : len(inputs.pose_THWC)].transpose(0, 1).to(self.dtype)
         with on_device(vae, device, plan):
-            return np.concatenate(list(implementation.decode(vae, latents_TCHW, conditions)))
+            frames = np.concatenate(list(implementation.decode(vae, latents_TCHW, conditions)))
+        return Animation(frames_THWC=frames, window_borders=borders)
 
     def _check(self, inputs: AnimationInputs) -> None:
         height, width, _ = inputs.reference_HWC.shape

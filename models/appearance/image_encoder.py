@@ -17,6 +17,9 @@ from models.common.pretrained import load_pretrained
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
+TEXT_PARTS = ("text_model.", "text_projection.", "logit_scale")
+"""Beginnings of the names of the text encoder's tensors, which some published files also hold."""
+
 Resampling = Literal["bicubic", "bilinear"]
 
 PUPPETS_IMAGE_ENCODER: dict[str, Any] = {
@@ -94,7 +97,8 @@ def published_image_encoder(folder: Path, *, resampling: Resampling = "bicubic")
     Raises:
         CheckpointError: the folder is absent or incomplete.
     """
-    return ImageEncoder(load_pretrained(CLIPVisionModelWithProjection, folder), resampling=resampling).eval()
+    network = load_pretrained(CLIPVisionModelWithProjection, folder, other_parts=TEXT_PARTS)
+    return ImageEncoder(network, resampling=resampling).eval()
 
 
 def puppets_image_encoder(path: Path = CHECKPOINTS / "image_encoder.safetensors") -> ImageEncoder:

@@ -11,11 +11,12 @@ from typing import Any
 from models.common.digest import CheckpointError, shortened
 
 
-def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
+def load_pretrained(architecture: Any, folder: Path, *, other_parts: tuple[str, ...] = (), **options: Any) -> Any:
     """`architecture.from_pretrained(folder)` in evaluation mode; missing or unexpected tensors are errors.
 
     `architecture`: a model class of transformers or diffusers. `folder`: holds `config.json` and `*.safetensors`, or
-    `pytorch_model.bin`, from which only tensors are unpickled.
+    `pytorch_model.bin`, from which only tensors are unpickled. `other_parts`: beginnings of the names of tensors that
+    belong to another network in the same file.
 
     Raises:
         CheckpointError: the folder is absent, its files are damaged, or a tensor is missing, unexpected or misshapen.
@@ -39,6 +40,7 @@ def load_pretrained(architecture: Any, folder: Path, **options: Any) -> Any:
         kind: sorted(str(name) for name in info.get(f"{kind}_keys", ()))
         for kind in ("missing", "unexpected", "mismatched")
     }
+    mismatches["unexpected"] = [name for name in mismatches["unexpected"] if not name.startswith(other_parts)]
     if any(mismatches.values()):
         shown = "; ".join(f"{len(names)} {kind} ({shortened(names)})" for kind, names in mismatches.items() if names)
         raise CheckpointError(f"{folder} does not fit {architecture.__name__}: {shown}")

@@ -135,15 +135,15 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="key point distance",
                 better="lower",
                 stage="keypoints",
-                definition="Mean distance of these keypoints, relative to the character's size; a keypoint that is "
-                "not found in the animation counts as 1.",
+                definition="Mean distance of these keypoints, relative to the character's size and at most 1, "
+                "which is also the distance of a keypoint that is not found in the animation.",
             ),
             Measure(
                 name="face_exp",
                 title="Face-Exp",
                 better="lower",
                 stage="keypoints",
-                definition="Mean distance of the 31 landmarks of eyes and mouth from those of the true frames, "
+                definition="Mean distance of the 32 landmarks of eyes and mouth from those of the true frames, "
                 "relative to the height of the face, after the best similarity transform of the face onto the true "
                 "one.",
                 deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose "

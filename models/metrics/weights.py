@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from models.weights.entry import APACHE, BSD_2, BSD_3, MIT, File, Hub, Loader, Weights
 
+
+def _adaface(depth: int, size_bytes: int, sha256: str) -> Weights:
+    return Weights(
+        name=f"adaface-ir-{depth}",
+        system="AdaFace",
+        part="identity of faces",
+        repository="github.com/yakhyo/adaface-onnx/releases/download/weights",
+        files=(File(name=f"adaface_ir_{depth}.onnx", size_bytes=size_bytes, sha256=sha256),),
+        licence=MIT,
+        commercial_use=True,
+        loader=Loader.ONNX,
+        hub=Hub.WEB,
+    )
+
+
 WEIGHTS: tuple[Weights, ...] = (
     Weights(
         name="fid-inception",
@@ -78,4 +93,70 @@ WEIGHTS: tuple[Weights, ...] = (
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
+    Weights(
+        name="videomae-v2-vit-g-ssv2",
+        system="cd-FVD",
+        part="VideoMAE V2 ViT-g",
+        repository="OpenGVLab/VideoMAE2",
+        files=(
+            File(
+                name="mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+                size_bytes=2_020_000_000,
+                sha256="5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
+            ),
+        ),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.TORCH,
+    ),
+    Weights(
+        name="i3d-dtdb",
+        system="DTFVD",
+        part="I3D",
+        repository="CompVis/image2video-synthesis-using-cINNs",
+        files=(File(name="I3D_16.pth.tar"),),
+        licence=MIT,
+        commercial_use=True,
+        loader=Loader.TORCH,
+        hub=Hub.LINKED,
+    ),
+    Weights(
+        name="dino-vit-b16",
+        system="subject consistency",
+        part="DINO ViT-B/16",
+        repository="dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain",
+        files=(File(name="dino_vitbase16_pretrain.pth", size_bytes=343_000_000),),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.TORCH,
+        hub=Hub.WEB,
+    ),
+    Weights(
+        name="clip-vit-b32",
+        system="background consistency",
+        part="CLIP ViT-B/32",
+        repository="openai/clip-vit-base-patch32",
+        files=(File(name="config.json", size_bytes=4_190), File(name="pytorch_model.bin", size_bytes=605_000_000)),
+        licence=MIT,
+        commercial_use=True,
+        loader=Loader.TORCH,
+    ),
+    Weights(
+        name="yunet",
+        system="YuNet",
+        part="face detection",
+        repository="opencv/face_detection_yunet",
+        files=(
+            File(
+                name="face_detection_yunet_2023mar.onnx",
+                size_bytes=232_589,
+                sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+            ),
+        ),
+        licence=MIT,
+        commercial_use=True,
+        loader=Loader.ONNX,
+    ),
+    _adaface(18, 92_000_000, "6b6a35772fb636cdd4fa86520c1a259d0c41472a76f70f802b351837a00d9870"),
+    _adaface(101, 249_000_000, "f2eb07d03de0af560a82e1214df799fec5e09375d43521e2868f9dc387e5a43e"),
 )

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from models.perception.embedded import EmbeddedFigure
 from models.perception.face_landmarks import FaceLandmarks
-from models.pose.skeleton import FACE
+from models.pose.skeleton import EYES, FACE, MOUTH
 from models.puppets import PuppetFrame
 
-EYES, MOUTH = slice(36, 48), slice(48, 68)
-"""Face landmarks."""
 BLUR_PX = 1.5
 """Standard deviation of the blur, which stands for the softness of animations by small networks."""
 

@@ -13,11 +13,10 @@ from models.masks.boxes import bounding_boxes
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.prompts import ObjectPrompt
+from models.pose.pck import correct
 from models.pose.skeleton import GROUPS, LIMBS
 from models.puppets import PuppetFrame
 
-PCK_SHARE = 0.1
-"""PCK threshold relative to the character's size, the longer side of the box around its keypoints."""
 DEPTH_MARGIN = 0.05
 """Minimum difference of two limbs' true mean depths, in body heights, to evaluate their order: about an arm's
 thickness."""
@@ -135,22 +134,6 @@ def iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Intersection over union; 1 if both masks are empty."""
     union = int((mask | truth).sum())
     return int((mask & truth).sum()) / union if union else 1.0
-
-
-def correct(
-    keypoints: NDArray[np.float32], truth: NDArray[np.float32], *, share: float = PCK_SHARE
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks (T, K) of keypoints within `share` of the character's size of the truth, present in the frame, visible.
-
-    `keypoints`, `truth`: (T, K, 3). In frames with fewer than two present keypoints, none count as present or visible.
-    """
-    present, visible = truth[..., 2] > 0, truth[..., 2] > 1
-    places = np.where(present[..., None], truth[..., :2], np.nan)
-    usable = present.sum(1) >= 2
-    size = np.zeros(len(truth))
-    size[usable] = (np.nanmax(places[usable], axis=1) - np.nanmin(places[usable], axis=1)).max(-1)
-    distance = np.linalg.norm(keypoints[..., :2] - truth[..., :2], axis=-1)
-    return distance <= share * size[:, None], present & usable[:, None], visible & usable[:, None]
 
 
 def _figure_results(

@@ -30,6 +30,8 @@ _SIDES = ("left", "right")
 _PAIRS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 NUM_FACE_LANDMARKS = 68
+EYES, MOUTH = slice(36, 48), slice(48, 68)
+"""Face landmarks."""
 
 
 def _keypoint_names() -> tuple[str, ...]:

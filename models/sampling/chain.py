@@ -49,6 +49,12 @@ def chain(num_frames: int, config: WindowConfig) -> list[ChainClip]:
     return clips
 
 
+def chain_borders(clips: Sequence[ChainClip], num_frames: int) -> tuple[int, ...]:
+    """First frames that each clip after the first adds, where seams may show; those below `num_frames`."""
+    starts = (clip.frames.start + clip.num_known for clip in clips[1:])
+    return tuple(frame for frame in starts if frame < num_frames)
+
+
 def sample_chain(
     sample: SampleClip,
     denoiser: Callable[[Sequence[int], Tensor], Denoiser],

@@ -36,6 +36,25 @@ def windows(num_frames: int, config: WindowConfig, *, step: int = 0, offset: int
     return _loop_windows(num_frames, config, step=step, offset=offset)
 
 
+def window_borders(covering: Sequence[Sequence[Sequence[int]]], num_frames: int) -> tuple[int, ...]:
+    """First frames of the stretches that the same windows cover, without frame 0, where seams may show.
+
+    Empty for a single window, and where windows move from step to step, so that no border stays in place.
+
+    Args:
+        covering: windows of each sampling step.
+        num_frames: frames of the video; borders beyond it are left out.
+    """
+    if any(step != covering[0] for step in covering):
+        return ()
+    sets: list[set[int]] = [set() for _ in range(num_frames)]
+    for index, window in enumerate(covering[0]):
+        for frame in window:
+            if frame < num_frames:
+                sets[frame].add(index)
+    return tuple(frame for frame in range(1, num_frames) if sets[frame] != sets[frame - 1])
+
+
 def window_offsets(num_steps: int, config: WindowConfig, *, seed: int) -> list[int]:
     """`offset` of `windows` at each step: 0, or random numbers below `config.size`, which depend on the seed alone."""
     if not config.random_offset:

@@ -10,7 +10,7 @@ LFS_POINTER = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html")
 LEGACY_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 """First bytes of a `torch.save` file before PyTorch 1.6, whose format has no end marker: truncation is not detected."""
-TORCH_SUFFIXES = frozenset({".pth", ".pt", ".pt2", ".ckpt", ".bin"})
+TORCH_SUFFIXES = frozenset({".pth", ".pt", ".pt2", ".ckpt", ".bin", ".tar"})
 
 
 def integrity_error(path: Path) -> str | None:

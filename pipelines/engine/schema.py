@@ -177,6 +177,7 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
         pa.struct([("start_frame", pa.int32()), ("num_frames", pa.int32()), ("reason", pa.string())])
     ),
     "face_strip_uri": pa.string(),
+    "window_borders": pa.list_(pa.int32()),
     "fallbacks": pa.list_(pa.string()),
     "device": pa.string(),
 }
@@ -186,13 +187,17 @@ PAIR_COLUMNS: dict[str, pa.DataType] = {
     "animation_uri": pa.string(),
     "truth_uri": pa.string(),
     "truth_start_seconds": pa.float64(),
+    "truth_timestamp_seconds": pa.float64(),
     "truth_num_frames": pa.int32(),
     "model": pa.string(),
     "setting": pa.string(),
     "window_borders": pa.list_(pa.int32()),
     "not_animated": pa.string(),
 }
-"""Pairs of an animation and its truth. `truth_num_frames` is null if the whole file is compared, frame by frame."""
+"""Pairs of an animation and its truth: all frames of both files, or a part of the truth that begins at
+`truth_start_seconds` after its first frame or at the presentation timestamp `truth_timestamp_seconds`, and has
+`truth_num_frames` frames.
+"""
 
 STAMPED_PAIR_COLUMNS: dict[str, pa.DataType] = {"animation_stamp": pa.string(), "truth_stamp": pa.string()}
 """Columns that a job adds to pairs before planning: the versions of both files."""

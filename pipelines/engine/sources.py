@@ -91,6 +91,24 @@ def source_stamps(uris: Sequence[str], allowed_schemes: Iterable[str]) -> list[s
         return list(pool.map(lambda uri: _stamp(uri, allowed), uris))
 
 
+def register_stamps(
+    connection: duckdb.DuckDBPyConnection, name: str, column: str, allowed_schemes: Iterable[str], *, source: str
+) -> None:
+    """Register the table `name` (`name`, `value`) with the `source_stamps` of the distinct URIs in a column of the
+    table `source`.
+    """
+    distinct = connection.execute(f"SELECT DISTINCT {column} FROM {source} WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608
+    uris = [uri for (uri,) in distinct.fetchall()]
+    stamps = source_stamps(uris, allowed_schemes)
+    connection.register(name, pa.table({"name": pa.array(uris, pa.string()), "value": pa.array(stamps, pa.string())}))
+
+
+def absolute_sql(column: str, base: str) -> str:
+    """SQL of the URIs in `column`, where relative ones start at `base`."""
+    quoted = base.replace("'", "''")
+    return f"CASE WHEN {column} LIKE '%://%' OR {column} LIKE '/%' THEN {column} ELSE '{quoted}/' || {column} END"
+
+
 def derived_id(uri: str) -> str:
     """Readable unique id of a URI: the stem of its file name and eight hexadecimal digits of its SHA-256."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(uri).stem)[:60].strip("-") or "video"

@@ -56,7 +56,8 @@ class LoadableModel(Protocol):
 
 
 class AnimateStage(Stage[AnimateConfig]):
-    """Animates the reference: `animation_frames`, (T, H, W, 3) uint8 RGB.
+    """Animates the reference: `animation_frames`, (T, H, W, 3) uint8 RGB, and `window_borders`, at which seams may
+    show.
 
     A worker holds one model at a time. Jobs sort rows by model, so that each is loaded once.
 
@@ -72,7 +73,7 @@ class AnimateStage(Stage[AnimateConfig]):
             *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale", "long_video"),
         }
     )
-    writes: ClassVar[frozenset[str]] = frozenset({"animation_frames", "fallbacks", "device"})
+    writes: ClassVar[frozenset[str]] = frozenset({"animation_frames", "window_borders", "fallbacks", "device"})
     transient: ClassVar[frozenset[str]] = frozenset({"animation_frames"})
 
     def __init__(
@@ -118,7 +119,7 @@ class AnimateStage(Stage[AnimateConfig]):
         return True
 
     def process(self, row: Row) -> Row:
-        """`animation_frames`, `fallbacks` and `device`.
+        """`animation_frames`, `window_borders`, `fallbacks` and `device`.
 
         Raises:
             BadRow: OutOfMemory, if even the last memory plan does not fit.
@@ -152,6 +153,7 @@ class AnimateStage(Stage[AnimateConfig]):
             )
         return {
             "animation_frames": animation.frames_THWC,
+            "window_borders": list(animation.window_borders),
             "fallbacks": list(animation.fallbacks),
             "device": self.device,
         }

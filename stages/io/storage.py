@@ -177,6 +177,8 @@ class Storage:
             Path(self.root) / "_parts",
             Path(self.root) / "_jobs",
             Path(self.root) / "_report",
+            Path(self.root) / "_statistics",
+            Path(self.root) / "_tables",
             Path(self.root) / VIDEOS,
         ):
             for leftover in folder.glob(".*.tmp"):

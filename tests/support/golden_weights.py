@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Kind = Literal["normal", "uniform", "zeros"]
-Layout = Literal["plain", "state_dict+step", "module", "image_proj"]
+Layout = Literal["plain", "state_dict+step", "module", "under_module", "image_proj"]
 
 SUM_MEAN = 2 * (2**16 - 1)
 SUM_STD = math.sqrt((2.0**32 - 1) / 3)
@@ -89,12 +89,13 @@ def state_dict(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, torc
 
 def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], layout: Layout) -> None:
     """Saves a checkpoint as published: the state dict alone; under `state_dict` beside a step number, or with names of
-    data-parallel training; or as one of several parts.
+    data-parallel training; under `module`; or as one of several parts.
     """
     wrapped = {
         "plain": lambda: tensors,
         "state_dict+step": lambda: {"state_dict": tensors, "step": 0},
         "module": lambda: {"state_dict": {f"module.{key}": tensor for key, tensor in tensors.items()}},
+        "under_module": lambda: {"module": tensors},
         "image_proj": lambda: {"image_proj": tensors, "ip_adapter": {}},
     }
     torch.save(wrapped[layout](), path)

@@ -24,13 +24,16 @@ MEAN, STD = 123.675, 58.395
 Dim = int | str
 
 
-def _save(
+def save_graph(
     path: Path,
     nodes: list[onnx.NodeProto],
     constants: dict[str, NDArray[np.generic]],
     inputs: dict[str, list[Dim]],
     outputs: dict[str, list[Dim]],
+    *,
+    opset: int = 17,
 ) -> None:
+    """Write a graph of these nodes, after the checks of ONNX."""
     graph = helper.make_graph(
         nodes,
         path.stem,
@@ -38,7 +41,7 @@ def _save(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
@@ -65,7 +68,7 @@ def save_detector(path: Path, *, batch: Dim = 1, num_classes: int = 80) -> None:
         "shape": np.array([0, 5 + num_classes, 400]),
         "finer": np.array([0, 8000, 0, 0, 0, 0]),
     }
-    _save(path, nodes, constants, {"images": [batch, 3, 640, 640]}, {"output": [batch, 8400, 5 + num_classes]})
+    save_graph(path, nodes, constants, {"images": [batch, 3, 640, 640]}, {"output": [batch, 8400, 5 + num_classes]})
 
 
 def save_pose(path: Path, *, batch: Dim = 1, num_keypoints: int = 133) -> None:
@@ -90,4 +93,4 @@ def save_pose(path: Path, *, batch: Dim = 1, num_keypoints: int = 133) -> None:
         "each": np.ones((num_keypoints, 1), np.float32),
     }
     outputs: dict[str, list[Dim]] = {f"simcc_{n}": [batch, num_keypoints, bins] for n, bins in (("x", 576), ("y", 768))}
-    _save(path, nodes, constants, {"input": [batch, 3, 384, 288]}, outputs)
+    save_graph(path, nodes, constants, {"input": [batch, 3, 384, 288]}, outputs)

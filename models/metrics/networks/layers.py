@@ -37,8 +37,16 @@ class BatchNorm(nn.Module):
         return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
-def load_network(build: Callable[[], NetworkT], path: Path, device: torch.device | str) -> NetworkT:
+def load_network(
+    build: Callable[[], NetworkT],
+    path: Path,
+    device: torch.device | str,
+    *,
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+) -> NetworkT:
     """Build a network and fill it from a published file, in float32 and evaluation mode.
+
+    `renamed`: gives the file's tensors the network's names.
 
     Raises:
         CheckpointError: the file is absent or damaged, or a tensor is missing, unexpected or misshapen.
@@ -46,5 +54,5 @@ def load_network(build: Callable[[], NetworkT], path: Path, device: torch.device
     tensors = {key: value.float() for key, value in read_tensors(path).items() if not key.endswith(TRAINING_COUNTER)}
     with torch.device("meta"):
         network = build()
-    fill(network, tensors, path)
+    fill(network, renamed(tensors), path)
     return network.eval().requires_grad_(False).to(device)

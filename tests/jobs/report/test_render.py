@@ -1,13 +1,9 @@
-import json
-import re
-import shutil
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, Page, browse
 from PIL import Image
 
 from jobs.report.render import ReportData, render_report
@@ -17,9 +13,6 @@ from jobs.report.videos import ShownVideo
 from models.video.encode import write_h264
 
 HOSTILE = "<script>alert('x')</script><img src=https://evil.example/x.png>"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OWN_HOSTS = re.compile(r"https?://[\w.-]*(google|googleapis|gvt1)\.com")
-"""Hosts that Chromium contacts on its own, regardless of the page."""
 
 
 @pytest.fixture
@@ -63,25 +56,6 @@ def data(prepared):
         error="TooManyFailures: s3://me:hunter2@bucket is full",
         sheets=sheets,
     )
-
-
-class Page(HTMLParser):
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.addresses, self.texts, self.ids = [], [], {}, []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
-        self.ids.append(dict(attrs).get("id"))
-
-    def handle_endtag(self, tag):
-        self.ids.append(None)
-
-    def handle_data(self, text):
-        if self.ids and self.ids[-1]:
-            self.texts.setdefault(self.ids[-1], text.strip())
 
 
 def test_page_says_what_happened(data):
@@ -129,24 +103,6 @@ def test_any_text_can_be_encoded(data):
 def test_a_very_long_id_does_not_fill_the_page(data):
     summary = summarise([{"clip_id": "x" * 10_000, "status": "failed", "reason": "InvalidRow"}], id_column="clip_id")
     assert "x" * 200 not in render_report(replace(data, summary=summary, sheets=()))
-
-
-def browse(path, folder, *options):
-    log = folder / "net.json"
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--no-first-run",
-    ]
-    command += ["--enable-logging=stderr", f"--log-net-log={log}", f"--user-data-dir={folder / 'profile'}", *options]
-    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    events = json.loads(log.read_text())["events"]
-    requests = {event["params"]["url"] for event in events if "url" in (event.get("params") or {})}
-    outside = {url for url in requests if url.startswith("http") and not OWN_HOSTS.match(url)}
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], outside
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

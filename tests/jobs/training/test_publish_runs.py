@@ -29,8 +29,8 @@ from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
 from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
-from models.perception.scores import correct
 from models.pose.extent import CONFIDENT_SCORE
+from models.pose.pck import correct
 from models.systems import SYSTEMS, find_model, model_names
 
 HELDOUT: dict[str, Any] = {"num_pairs": 1, "size_px": (128, 128), "duration_seconds": 0.25}

@@ -1,4 +1,4 @@
-"""A²Bench from the command line: a stand-in drawn, its requests, animations of them, scores."""
+"""A²Bench from the command line: a stand-in drawn, its requests, animations of them, and their evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
@@ -23,12 +22,13 @@ from jobs.cli.main import main
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.verbs.animate import animate
+from jobs.verbs.evaluate import evaluate
 from models.pose.pose_file import read_pose_file
 from models.puppets import sample_pair
 from models.puppets.truth_file import read_truth
 from models.systems import SYSTEMS
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS, RESULT_COLUMNS, dataset_schema
+from pipelines.evaluation.tables import ModelTable, evaluation_tables
 from stages.io.storage import Storage
 
 Run = Callable[..., tuple[int, str, str]]
@@ -148,7 +148,7 @@ def animated(requests: Path, out: Path) -> JobResult:
                    console=Console(json_only=True))  # fmt: skip
 
 
-def test_requests_are_animated_scored_and_rerun_for_changed_skeletons(
+def test_requests_are_animated_evaluated_and_rerun_for_changed_skeletons(
     ray_cluster: None, run: Run, bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SYSTEMS, "toys", ToySystem((toy_model(),)))
@@ -165,21 +165,23 @@ def test_requests_are_animated_scored_and_rerun_for_changed_skeletons(
     kept = [name for name in made if made[name]["work_key"] == again[name]["work_key"]]
     assert kept == ["puppet-000001"]
 
-    code, out, _ = run("scores", results, "--json")
-    found = json.loads(out)
-    assert (code, found["pairs"], found["short_side_px"]) == (0, 3, 64)
-    assert found["psnr_db"] < found["psnr_repeat_db"] < 40  # a toy lays skeletons and noise over the reference
-    assert 0 < found["keypoints"] <= 1
-    # Without ground truth, only pixels are compared.
-    shutil.rmtree(bench / "truth")
-    code, out, _ = run("scores", results)
-    assert code == 0
-    assert "psnr_db" in out
-    assert "keypoints" not in out
+    (table,) = evaluated(results, tmp_path / "evaluation")
+    values = {value.name: value for value in table.values}
+    assert (table.model, table.ok, values["psnr_db"].n) == ("toy", 3, 3)
+    assert 0 < values["psnr_db"].value < 40  # a toy lays skeletons and noise over the reference
+    # A video that is gone is the outcome of its row.
     (bench / "videos" / "puppet-000002.mp4").unlink()
-    code, _, err = run("scores", results)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "puppet-000002.mp4" in err
+    (table,) = evaluated(results, tmp_path / "evaluation")
+    assert (table.ok, table.failed) == (2, 1)
+    lost = rows(tmp_path / "evaluation", "animation_id")["puppet-000002"]
+    assert (lost["reason"], str(bench / "videos" / "puppet-000002.mp4") in lost["message"]) == ("NotFound", True)
+
+
+def evaluated(results: Path, out: Path) -> tuple[ModelTable, ...]:
+    how = options(out.parent, max_failed="100%")
+    evaluate(str(out), results=str(results), protocol="a2bench-rescaled", measures=["pixels"],
+             config=small_config(), options=how, console=Console(json_only=True))  # fmt: skip
+    return evaluation_tables(Ledger(Storage(str(out)), "animation_id"))
 
 
 MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -233,7 +235,6 @@ USAGE = [
     ),
     (["requests", "BENCH", "--humans", "BENCH/humans"], "--humans lends body shapes in the setting rescaled"),
     (["requests", "BENCH", "--setting", "rescaled", "--humans", "NOWHERE"], "holds no prepared clips"),
-    (["scores", "NOWHERE"], "holds no animation; expected the dataset that `zoetrope animate` wrote"),
     (["draw", "NOWHERE", "--size", "63", "64"], "expected even numbers (height, width)"),
     (["draw", "NOWHERE", "--seconds", "0.1"], "expected two frames or more"),
 ]
@@ -249,14 +250,3 @@ def test_wrong_usage_is_one_line(run: Run, bench: Path, tmp_path: Path, argument
     assert message in err
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "nowhere").exists()
-
-
-def test_rejects_results_of_other_requests(run: Run, tmp_path: Path) -> None:
-    ledger = Ledger(Storage(str(tmp_path / "results")), "request_id")
-    row = {"request_id": "a", "status": "ok", "video_uri": "_videos/a.mp4", "work_key": "0", "committed_at": 0}
-    requests = pa.schema([*REQUEST_COLUMNS.items(), *RESOLVED_COLUMNS.items()])
-    ledger.commit(row, dataset_schema("animate", requests, RESULT_COLUMNS))
-    ledger.compact()
-    code, _, err = run("scores", tmp_path / "results")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "a is no request of `zoetrope a2bench requests`" in err

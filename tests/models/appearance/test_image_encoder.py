@@ -8,7 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from stand_in_features import save_image_encoder
-from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 from models.appearance.image_encoder import (
     PUPPETS_IMAGE_ENCODER,
@@ -62,6 +69,28 @@ def test_a_damaged_published_folder_is_refused(tmp_path: Path, safetensors: bool
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="cannot load a CLIPVisionModelWithProjection"):
         published_image_encoder(tmp_path)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("safetensors", [True, False])
+def test_the_text_encoder_in_the_same_file_is_left_out(tmp_path: Path, safetensors: bool) -> None:
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = CLIPVisionConfig(image_size=28, patch_size=14, projection_dim=12, **size)
+    text = CLIPTextConfig(vocab_size=9, max_position_embeddings=8, projection_dim=12, **size)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=12)
+    whole = CLIPModel(config).eval()
+    whole.save_pretrained(tmp_path)
+    if not safetensors:
+        (tmp_path / "model.safetensors").unlink()
+        # Tables of positions, as in OpenAI's published file.
+        tables = {
+            f"{part}_model.embeddings.position_ids": torch.arange(n)[None] for part, n in (("vision", 5), ("text", 8))
+        }
+        torch.save(whole.state_dict() | tables, tmp_path / "pytorch_model.bin")
+    found = published_image_encoder(tmp_path).network
+    pixels = torch.rand(1, 3, 28, 28)
+    expected = whole.visual_projection(whole.vision_model(pixel_values=pixels).pooler_output)
+    torch.testing.assert_close(found(pixel_values=pixels).image_embeds, expected)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ SUFFIXES = {
     Loader.SAFETENSORS: {".safetensors"},
     Loader.TRANSFORMERS: {".json", ".safetensors"},
     Loader.DIFFUSERS: {".json", ".safetensors"},
-    Loader.TORCH: {".json", ".bin", ".pth", ".pt", ".ckpt"},
+    Loader.TORCH: {".tar", ".json", ".bin", ".pth", ".pt", ".ckpt"},
     Loader.JSON: {".json", ".txt"},
 }
 
