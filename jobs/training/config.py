@@ -53,6 +53,28 @@ class SampleVideoConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HeldoutConfig:
+    """Measures on clips that the run leaves out, with the weights that a checkpoint would have.
+
+    Args:
+        every_steps: interval; 0: never, and no clip is left out.
+        num_clips: number of clips that are measured. All clips of their videos are left out of training.
+        num_frames: maximum number of frames of each clip.
+    """
+
+    every_steps: int = 0
+    num_clips: int = 4
+    num_frames: int = 16
+
+    def __post_init__(self) -> None:
+        if self.every_steps < 0 or self.num_clips < 1 or self.num_frames < 2:
+            raise ValueError(
+                "expected every_steps >= 0, num_clips >= 1 and num_frames >= 2, got "
+                f"{self.every_steps}, {self.num_clips} and {self.num_frames}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainWorkersConfig:
     """Ray Train's workers.
 
@@ -87,7 +109,7 @@ class TrainConfig:
         recipe: optimization, loss and sampling.
         data: how samples are computed.
         keep_encodings_gib: cache of each worker for latents and image embeddings.
-        checkpoints, sample_videos: outputs during training.
+        checkpoints, sample_videos, heldout: outputs during training.
         log_every_steps: interval of the points of MLflow's curves, each the mean of the steps in it.
         workers: Ray Train's workers.
     """
@@ -98,6 +120,7 @@ class TrainConfig:
     keep_encodings_gib: float = 1.0
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     sample_videos: SampleVideoConfig = field(default_factory=SampleVideoConfig)
+    heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
     log_every_steps: int = 20
     workers: TrainWorkersConfig = field(default_factory=TrainWorkersConfig)
 

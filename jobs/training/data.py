@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from jobs.training.config import TrainConfig
@@ -31,11 +32,14 @@ def open_data(prepared: str, config: TrainConfig, *, limit: int | None) -> Corpu
     sampling, data = config.recipe.sampling, config.data
     if sampling.face_control and face_form(config) is None:
         raise TrainingDataError(f"{config.model.name} reads no face control; leave recipe.sampling.face_control out")
-    corpus = open_corpus(prepared, sampling, limit=limit, truth=data.truth is not None)
+    num_heldout = config.heldout.num_clips if config.heldout.every_steps else 0
+    corpus = open_corpus(prepared, sampling, limit=limit, truth=data.truth is not None, num_heldout=num_heldout)
     if data.scenery is not None:
         corpus = with_scenery(corpus, data.scenery, sampling)
     if data.faces is not None and sampling.face_control:
         corpus = with_twins(corpus, data.faces, sampling)
+        if corpus.heldout is not None:
+            corpus = replace(corpus, heldout=with_twins(corpus.heldout, data.faces, sampling))
     return corpus
 
 
@@ -50,11 +54,15 @@ def data_key(config: TrainConfig) -> list[Any]:
         key.append({"scenery_share": sampling.scenery_share})
     if sampling.face_control:
         key.append({"face_control": True, "faces_truth": data.faces_truth})
+    if config.heldout.every_steps:
+        key.append({"heldout": config.heldout.num_clips})
     return key
 
 
 def described(corpus: Corpus, config: TrainConfig) -> Iterator[str]:
-    """Lines about scenery and faces, for the beginning of a run."""
+    """Lines about held-out clips, scenery and faces, for the beginning of a run."""
+    if corpus.heldout is not None:
+        yield f"held out: {len(corpus.heldout.clips)} clips, measured every {config.heldout.every_steps} steps"
     if corpus.scenery is not None:
         share = config.recipe.sampling.scenery_share
         yield f"scenery: {len(corpus.scenery)} clips without a character, {share:.0%} of the samples"

@@ -40,11 +40,19 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """Means of the measures over the held-out clips (`jobs.training.heldout`), with the weights of step `step`."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Diverged:
     """The loss diverged and the run stopped. `message` names the step."""
 
     message: str
 
 
-Event = Started | Progress | Saved | Sample | Diverged
+Event = Started | Progress | Saved | Sample | Measured | Diverged
 Report = Callable[[Event], None]

@@ -1,4 +1,4 @@
-"""Sample videos of a training run, and pictures of its augmented skeletons."""
+"""Animations of clips during a training run, sample videos of them, and pictures of its augmented skeletons."""
 
 from __future__ import annotations
 
@@ -24,6 +24,35 @@ PANEL_PX = 256
 CHANGED_SKELETONS = "samples/changed-skeletons.png"
 
 
+class ClipAnimator:
+    """Animates clips with the weights that a checkpoint of the run would have."""
+
+    def __init__(self, model: ModelConfig, encoders: FrozenEncoders, device: torch.device) -> None:
+        # A network of its own: the trained one may be sharded over workers.
+        self._network = model.model.new_network()
+        self._animator = model.model.animator(self._network, encoders, LoadOptions(device=str(device), dtype="float32"))
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Load the weights of the network for inference."""
+        self._network.load_state_dict(weights)
+
+    def animate(self, clip: SampleBatch, *, seed: int) -> NDArray[np.uint8]:
+        """Frames (T, H, W, 3) of the clip's reference, animated by the clip's own skeletons.
+
+        `clip`: a sample with batch size 1 and pictures (`SampleMaker.beginning`).
+        """
+        assert clip.references_BHWC is not None
+        animation = self._animator.animate(
+            AnimationInputs(
+                reference_HWC=clip.references_BHWC[0],
+                pose_THWC=clip.poses_BFHWC[0],
+                seed=seed,
+                signals={name: array[0] for name, array in sample_clip(clip).signals.items()},
+            )
+        )
+        return animation.frames_THWC
+
+
 class SampleVideos:
     """Sample videos: the first frame of each clip, animated by the clip's own skeletons.
 
@@ -31,31 +60,17 @@ class SampleVideos:
         clips: samples with batch size 1 and pictures (`SampleMaker.beginning`).
     """
 
-    def __init__(
-        self, model: ModelConfig, clips: list[SampleBatch], encoders: FrozenEncoders, device: torch.device
-    ) -> None:
-        # A network of its own: the trained one may be sharded over workers.
-        self._network = model.model.new_network()
-        self._animator = model.model.animator(self._network, encoders, LoadOptions(device=str(device), dtype="float32"))
+    def __init__(self, clips: list[SampleBatch]) -> None:
         self._clips = clips
 
-    def write(self, weights: dict[str, Tensor], storage: Storage, *, step: int) -> list[str]:
+    def write(self, animator: ClipAnimator, storage: Storage, *, step: int) -> list[str]:
         """Publish one video per clip with four panels (reference, skeletons, result, truth); returns their names."""
-        self._network.load_state_dict(weights)
         names = []
         for index, clip in enumerate(self._clips):
             assert clip.references_BHWC is not None
             assert clip.targets_BFHWC is not None
             reference, poses, truth = clip.references_BHWC[0], clip.poses_BFHWC[0], clip.targets_BFHWC[0]
-            animation = self._animator.animate(
-                AnimationInputs(
-                    reference_HWC=reference,
-                    pose_THWC=poses,
-                    seed=index,
-                    signals={name: array[0] for name, array in sample_clip(clip).signals.items()},
-                )
-            )
-            panels = [np.broadcast_to(reference, truth.shape), poses, animation.frames_THWC, truth]
+            panels = [np.broadcast_to(reference, truth.shape), poses, animator.animate(clip, seed=index), truth]
             name = f"samples/step-{step:08d}-{index}.mp4"
             with storage.staged(name) as path:
                 write_h264(path, side_by_side(panels, height_px=PANEL_PX), fps=FPS)

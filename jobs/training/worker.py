@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,9 @@ import torch
 from jobs.engine.config import resolved
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Progress, Report, Sample, Saved, Started
-from jobs.training.samples import SampleVideos, write_changed_skeletons
+from jobs.training.events import Diverged, Measured, Progress, Report, Sample, Saved, Started
+from jobs.training.heldout import HeldoutClips
+from jobs.training.samples import ClipAnimator, SampleVideos, write_changed_skeletons
 from jobs.training.start import new_task
 from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
@@ -29,6 +30,7 @@ from stages.io.storage import Storage
 
 CURVES = "curves.parquet"
 NUM_CHANGED_SHOWN = 8
+_Output = Literal["checkpoint", "videos", "heldout"]
 MakeBatches = Callable[[SampleSource, Iterator[Sequence[int]]], Iterator[SampleBatch]]
 
 
@@ -75,8 +77,12 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report:
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
         report(Started(step=trainer.step, num_trainable=trainer.num_trainable, num_all=num_all))
+        if config.sample_videos.every_steps or config.heldout.every_steps:
+            recorder.animator = ClipAnimator(config.model, encoders, device=world.device)
+        if config.heldout.every_steps:
+            recorder.heldout = _heldout_clips(spec)
         if config.sample_videos.every_steps:
-            recorder.videos = SampleVideos(config.model, _clips_to_show(spec), encoders, device=world.device)
+            recorder.videos = SampleVideos(_clips_to_show(spec))
             if recipe.sampling.explicit_indicator is not None:
                 report(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
     numbers = micro_batch_indices(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
@@ -93,18 +99,21 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report:
             return
         if recorder is not None:
             recorder.step(step_report, seconds=time.perf_counter() - began, waited=waited)
-        save, show = _due(config, step_report.step)
-        if save or show:
+        if due := _due(config, step_report.step):
             state = trainer.state()
             if recorder is not None:
-                recorder.state(state, save=save, show=show)
+                recorder.state(state, due)
 
 
-def _due(config: TrainConfig, step: int) -> tuple[bool, bool]:
-    """Whether a checkpoint and sample videos are due after this step."""
+def _due(config: TrainConfig, step: int) -> set[_Output]:
+    """Outputs that are due after this step."""
+    intervals: dict[_Output, int] = {
+        "checkpoint": config.checkpoints.every_steps,
+        "videos": config.sample_videos.every_steps,
+        "heldout": config.heldout.every_steps,
+    }
     last = step == config.recipe.steps
-    every = config.sample_videos.every_steps
-    return last or step % config.checkpoints.every_steps == 0, bool(every) and (last or step % every == 0)
+    return {output for output, every in intervals.items() if every and (last or step % every == 0)}
 
 
 def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
@@ -117,6 +126,18 @@ def _clips_to_show(spec: RunSpec) -> list[SampleBatch]:
         maker.close()
 
 
+def _heldout_clips(spec: RunSpec) -> HeldoutClips:
+    corpus = spec.source.corpus.heldout
+    assert corpus is not None
+    maker = replace(spec.source.with_pictures(), corpus=corpus).maker()
+    try:
+        num_frames = spec.config.heldout.num_frames
+        clips = [maker.beginning(index, num_frames=num_frames) for index in range(len(corpus.clips))]
+    finally:
+        maker.close()
+    return HeldoutClips(corpus.clips["clip_id"].to_pylist(), clips)
+
+
 def _show_changed_skeletons(spec: RunSpec, storage: Storage) -> str:
     maker = spec.source.with_pictures().maker()
     try:
@@ -126,7 +147,7 @@ def _show_changed_skeletons(spec: RunSpec, storage: Storage) -> str:
 
 
 class _Recorder:
-    """Writes checkpoints and sample videos and reports events, in the first worker."""
+    """Writes checkpoints, sample videos and measures and reports events, in the first worker."""
 
     def __init__(
         self, spec: RunSpec, store: CheckpointStore, report: Report, *, seconds: float, device: torch.device
@@ -134,7 +155,9 @@ class _Recorder:
         self._spec, self._store, self._report, self._device = spec, store, report, device
         self._seconds = seconds
         self._recent: list[tuple[StepReport, float, float]] = []
+        self.animator: ClipAnimator | None = None
         self.videos: SampleVideos | None = None
+        self.heldout: HeldoutClips | None = None
 
     def step(self, report: StepReport, *, seconds: float, waited: float) -> None:
         config = self._spec.config
@@ -157,9 +180,9 @@ class _Recorder:
         )
         self._recent.clear()
 
-    def state(self, state: TrainingState, *, save: bool, show: bool) -> None:
+    def state(self, state: TrainingState, due: set[_Output]) -> None:
         spec, storage = self._spec, self._store.storage
-        if save:
+        if "checkpoint" in due:
             runs = [*spec.earlier_runs, run_record(spec, steps=state.step, seconds=self._seconds, device=self._device)]
             record = self._store.save(
                 state,
@@ -169,9 +192,15 @@ class _Recorder:
             )
             publish_table(storage, CURVES, _curves(state))
             self._report(Saved(step=state.step, weights=record.weights))
-        if show and self.videos is not None:
-            for name in self.videos.write(state.weights, storage, step=state.step):
+        if self.animator is None or due == {"checkpoint"}:
+            return
+        self.animator.load(state.weights)
+        if "videos" in due and self.videos is not None:
+            for name in self.videos.write(self.animator, storage, step=state.step):
                 self._report(Sample(step=state.step, name=name))
+        if "heldout" in due and self.heldout is not None:
+            means = self.heldout.measure(self.animator, storage, step=state.step)
+            self._report(Measured(step=state.step, metrics=means))
 
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:
@@ -190,6 +219,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{kind}, {workers} worker{'s' if workers > 1 else ''}, torch {torch.__version__}",
         "clips": len(spec.source.corpus.clips),
+        "heldout_clips": 0 if spec.source.corpus.heldout is None else len(spec.source.corpus.heldout.clips),
         "dataset_digest": spec.source.corpus.digest,
         "true_keypoints": spec.config.data.truth is not None,
         "scenery_clips": 0 if spec.source.corpus.scenery is None else len(spec.source.corpus.scenery),

@@ -123,7 +123,11 @@ def evaluate(
         config=config,
         # Rows that share a driving video inspect it once.
         order_by=("truth_uri",),
-        notices=(*network_notices(used, workers), *_missing_notices(made.missing)),
+        notices=(
+            *_unfinished_notices(results),
+            *network_notices(used, workers),
+            *_missing_notices(made.missing),
+        ),
         write_manifest=lambda: publish_table(storage, PAIRS, table),
         finish=lambda ledger: _write_tables(ledger, manifest, keys),
         report=evaluate_report,
@@ -183,6 +187,14 @@ def _workers(config: JobConfig, options: Options, networks: Mapping[str, Any]) -
     if together and not configured and options.ray_address is None and has_gpu():
         workers |= {name: dataclasses.replace(workers[name], gpus=1.0) for name in together}
     return workers
+
+
+def _unfinished_notices(results: str | None) -> list[str]:
+    """A notice if results hold rows that readers do not see yet."""
+    num_parts = 0 if results is None else len(Ledger(Storage(results), "request_id").part_names())
+    if not num_parts:
+        return []
+    return [f"{num_parts} rows of {results} are of an unfinished job and not compared; run it again, or `compact`."]
 
 
 def _missing_notices(missing: Mapping[str, str]) -> list[str]:

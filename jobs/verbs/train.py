@@ -20,7 +20,7 @@ from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.data import data_key, described, face_form, notices, open_data
-from jobs.training.events import Diverged, Event, Progress, Sample, Saved, Started
+from jobs.training.events import Diverged, Event, Measured, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, train_on_ray
 from jobs.training.start import runs_of
 from jobs.training.worker import RunSpec, train_worker
@@ -185,6 +185,11 @@ class _Monitor:
                 self._console.line(f"  step {event.step}: {self._storage.url_of(event.weights)}")
             case Sample():
                 self._record.file(event.name, self._storage.read(event.name))
+            case Measured():
+                metrics = {f"heldout_{name}": value for name, value in event.metrics.items()}
+                self.metrics |= metrics
+                self._record.metrics(metrics, step=event.step)
+                self._console.line(f"  step {event.step}: held-out PSNR {event.metrics['psnr_db']:.2f} dB")
             case Diverged():
                 self.diverged = event.message
 
@@ -202,7 +207,10 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
     if latest is None:
         return
     for fact, change in (
-        ("recipe_key", "with another recipe, model, --start-from, ground truth, scenery or faces"),
+        (
+            "recipe_key",
+            "with another recipe, model, --start-from, ground truth, scenery, faces or number of held-out clips",
+        ),
         ("dataset_digest", "on another snapshot of the dataset (or another --limit)"),
         ("stored_features", "with features read where they are now computed, or computed where they are now read"),
     ):

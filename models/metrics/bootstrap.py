@@ -56,4 +56,4 @@ def sign_test(wins_a: int, wins_b: int) -> float:
         raise ValueError(f"expected numbers of wins >= 0, got {wins_a} and {wins_b}")
     count, fewer = wins_a + wins_b, min(wins_a, wins_b)
     tail = sum(math.comb(count, wins) for wins in range(fewer + 1))
-    return min(2 * tail / 2**count, 1.0)
+    return min(2 * tail / (1 << count), 1.0)

@@ -145,7 +145,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 stage="keypoints",
                 definition="Mean distance of the 32 landmarks of eyes and mouth from those of the true frames, "
                 "relative to the height of the face, after the best similarity transform of the face onto the true "
-                "one.",
+                "one; mean over the frames of which both show the whole face.",
                 deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose "
                 "network.",
             ),
@@ -182,7 +182,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 better="truth",
                 stage="temporal",
                 definition="Mean absolute difference across the borders of sampling windows, relative to that of the "
-                "other successive frames; 1 without seams. None for a clip of one window.",
+                "other successive frames; 1 without seams. None for a clip of one window, or without other changes.",
                 has_truth=True,
             ),
             Measure(

@@ -69,7 +69,7 @@ def l1_disco(output_THWC: Frames, truth_THWC: Frames) -> Values:
         ValueError: see `psnr`.
     """
     errors = _absolute_errors(output_THWC, truth_THWC)
-    return errors / (truth_THWC.shape[1] * truth_THWC.shape[2])
+    return errors / float(math.prod(truth_THWC.shape[1:3]))
 
 
 def ssim(output_THW3: Frames, truth_THW3: Frames) -> Values:
@@ -193,10 +193,10 @@ def _grey_ssim(first_HW: Frames, second_HW: Frames) -> float:
     for top in range(0, height_px, rows):
         strip = slice(top, top + rows + SSIM_WINDOW_PX - 1)
         total += float(_strip_similarities(first_HW[strip], second_HW[strip]).sum())
-    return total / (height_px * width_px)
+    return float(total / (height_px * width_px))
 
 
-def _strip_similarities(first_HW: Frames, second_HW: Frames) -> Values:
+def _strip_similarities(first_HW: Frames, second_HW: Frames) -> NDArray[np.floating]:
     """SSIM of each window. The squares of both pictures follow from their product and that of the difference."""
     difference = cv2.absdiff(first_HW, second_HW)
     squares = _window_sums(cv2.multiply(difference, difference, dtype=cv2.CV_16U))
@@ -214,7 +214,7 @@ def _strip_similarities(first_HW: Frames, second_HW: Frames) -> Values:
     variances -= mean_differences
     variances += covariances
     mean_differences += products  # now the sum of both squares
-    similarities: Values = products + _LUMINANCE
+    similarities = products + _LUMINANCE
     similarities *= covariances + _CONTRAST
     similarities /= (mean_differences + _LUMINANCE) * (variances + _CONTRAST)
     return similarities

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from models.metrics.measures import MEASURES, SET_MEASURES
+from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
 from models.weights.resolve import MissingWeightsError
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
@@ -88,6 +88,9 @@ STAGES: Mapping[str, type[Stage[Any]]] = {
 """Stages by name, which is also the section of their configuration, in execution order."""
 
 
+_ALL: tuple[Measure | SetMeasure, ...] = (*MEASURES.values(), *SET_MEASURES.values())
+
+
 def stages_of(measures: Collection[str]) -> tuple[str, ...]:
     """Stages that compute measures, in execution order; without those that they read from.
 
@@ -97,7 +100,7 @@ def stages_of(measures: Collection[str]) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown name.
     """
-    stage_of = {name: measure.stage for name, measure in (*MEASURES.items(), *SET_MEASURES.items())}
+    stage_of = {measure.name: measure.stage for measure in _ALL}
     stage_of |= {stage: stage for stage in stage_of.values()}
     if unknown := [name for name in measures if name not in stage_of]:
         raise ValueError(f"unknown measure '{unknown[0]}', expected some of {', '.join(sorted(stage_of))}")
@@ -176,4 +179,4 @@ def networks_of(config: EvaluationConfig, wanted: Sequence[str]) -> dict[str, Ba
 
 def measures_of(stages: Collection[str]) -> list[str]:
     """Titles of the measures that stages compute, in the order of tables."""
-    return [measure.title for measure in (*MEASURES.values(), *SET_MEASURES.values()) if measure.stage in stages]
+    return [measure.title for measure in _ALL if measure.stage in stages]

@@ -13,6 +13,7 @@ from models.training.recipe import SamplingConfig
 from pipelines.engine.keys import digest
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.tables import column_names
+from pipelines.training.heldout import split_clips
 from pipelines.training.pose_pool import pose_pool
 from stages.io.storage import Storage
 from stages.outcome import Status
@@ -40,6 +41,7 @@ class Corpus:
             without scenery.
         twins: prepared clips of other characters, one for each of `clips` and in their order
             (`pipelines.training.twins`); None without them.
+        heldout: clips of other videos, which are not trained on (`pipelines.training.heldout`); None without them.
     """
 
     url: str
@@ -48,6 +50,7 @@ class Corpus:
     anchors: NDArray[np.float32] | None = None
     scenery: pa.Table | None = None
     twins: Corpus | None = None
+    heldout: Corpus | None = None
 
     @property
     def all_clips(self) -> pa.Table:
@@ -62,6 +65,8 @@ class Corpus:
             keys += [self.scenery["clip_id"].to_pylist(), self.scenery["work_key"].to_pylist()]
         if self.twins is not None:
             keys.append([self.twins.digest])
+        if self.heldout is not None:
+            keys.append(["heldout", self.heldout.digest])
         return digest(keys)
 
 
@@ -70,13 +75,16 @@ def scene_columns(*, truth: bool) -> list[str]:
     return ["objects"] if truth else ["character_mask", "object_masks", "depth_png", "depth_min", "depth_max"]
 
 
-def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None, truth: bool = False) -> Corpus:
+def open_corpus(
+    url: str, sampling: SamplingConfig, *, limit: int | None = None, truth: bool = False, num_heldout: int = 0
+) -> Corpus:
     """Open the clips of a prepared dataset that have status ok and enough frames for a sample.
 
-    `limit`: use only the first clips by id. `truth`: whether ground truth replaces predicted signals.
+    `limit`: use only the first clips by id. `truth`: whether ground truth replaces predicted signals. `num_heldout`:
+    number of clips to hold out, with all clips of their videos.
 
     Raises:
-        TrainingDataError: there is no dataset, it lacks a column, or it has no such clip.
+        TrainingDataError: there is no dataset, it lacks a column, it has no such clip, or all would be held out.
     """
     ledger = Ledger(Storage(url), "clip_id")
     with duckdb.connect() as connection:
@@ -106,10 +114,17 @@ def open_corpus(url: str, sampling: SamplingConfig, *, limit: int | None = None,
             "sampling.num_frames or sampling.frame_step, or cut longer clips in ingest"
         )
     usable = clips.filter(pa.array(long_enough))
+    usable, heldout = split_clips(usable, num_heldout=num_heldout)
+    if not len(usable):
+        raise TrainingDataError(
+            f"to hold out {num_heldout} clips with all clips of their videos leaves none to train on; lower "
+            "heldout.num_clips, or prepare more videos"
+        )
     change = sampling.explicit_indicator
     return Corpus(
         url=url,
         clips=usable,
-        num_too_short=len(clips) - len(usable),
+        num_too_short=int((~long_enough).sum()),
         anchors=None if change is None else pose_pool(ledger, usable, size=change.pool_size),
+        heldout=Corpus(url=url, clips=heldout, num_too_short=0) if len(heldout) else None,
     )

@@ -5,6 +5,7 @@ They are not prepared: their skeletons, keypoints and face control are blank.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import duckdb
@@ -33,9 +34,10 @@ def with_scenery(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
             "out"
         )
     scenery = _read(url)
-    known = set(zip(*(corpus.clips[name].to_pylist() for name in ("fingerprint", "start_seconds")), strict=True))
-    found = zip(*(scenery[name].to_pylist() for name in ("clip_id", "fingerprint", "start_seconds")), strict=True)
-    if shared := [clip for clip, *what in found if tuple(what) in known]:
+    prepared = [corpus.clips] if corpus.heldout is None else [corpus.clips, corpus.heldout.clips]
+    known = {what for clips in prepared for what in _places(clips)}
+    found = zip(scenery["clip_id"].to_pylist(), _places(scenery), strict=True)
+    if shared := [clip for clip, what in found if what in known]:
         raise TrainingDataError(
             f"{len(shared)} clips of data.scenery ({url}) are in {corpus.url} too ({', '.join(shared[:3])}, …), and "
             "would be learnt with a skeleton and without; scenery has no character: ingest it into a dataset of its own"
@@ -49,6 +51,11 @@ def with_scenery(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
         )
     num_too_short = corpus.num_too_short + len(scenery) - len(usable)
     return replace(corpus, scenery=usable.cast(corpus.clips.schema), num_too_short=num_too_short)
+
+
+def _places(clips: pa.Table) -> Iterator[tuple[str, float]]:
+    """Video and start of each clip."""
+    return zip(clips["fingerprint"].to_pylist(), clips["start_seconds"].to_pylist(), strict=True)
 
 
 def _read(url: str) -> pa.Table:

@@ -51,7 +51,9 @@ class ToyAnimator:
         noise = np.random.default_rng(inputs.seed).integers(0, 8 * steps, inputs.pose_THWC.shape)
         scale = 1.0 / (1.0 + (inputs.guidance_scale or 0.0))
         frames = np.maximum(inputs.reference_HWC * scale + noise, inputs.pose_THWC)
-        return Animation(frames_THWC=frames.clip(0, 255).astype(np.uint8), fallbacks=("window_batch=1",))
+        return Animation(
+            frames_THWC=frames.clip(0, 255).astype(np.uint8), fallbacks=("window_batch=1",), window_borders=(2,)
+        )
 
 
 @dataclass(frozen=True)

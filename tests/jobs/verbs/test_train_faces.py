@@ -89,10 +89,13 @@ def test_both_stages(run: Callable[..., tuple[JobResult, str]], data: Path, tmp_
     assert "faces" not in text
     twins = f"data.faces={data / 'twins' / 'prepared'}"
     shown = ("sample_videos.every_steps=3", "sample_videos.num_videos=1", "sample_videos.num_frames=3")
-    second, text = run("two", 2, twins, *shown, start_from=str(tmp_path / "one"))
+    measured = ("heldout.every_steps=3", "heldout.num_clips=1", "heldout.num_frames=3")
+    second, text = run("two", 2, twins, *shown, *measured, start_from=str(tmp_path / "one"))
     assert second.exit_code == 0, second.summary
     assert f"faces: of other characters, from {data / 'twins' / 'prepared'}" in text
     assert "self-driven" not in text
+    assert "held out: 1 clips, measured every 3 steps" in text
+    assert pq.read_table(tmp_path / "two" / "heldout.parquet")["psnr_db"].null_count == 0
     assert (tmp_path / "two" / "samples" / "step-00000003-0.mp4").stat().st_size > 0
     one, two = weights(first), weights(second)
     changed = {name for name, tensor in two.items() if not torch.equal(tensor, one[name])}
@@ -106,7 +109,7 @@ def test_a_resumed_run_keeps_its_samples(run: Callable[..., tuple[JobResult, str
     settings = (f"data.scenery={data / 'clips'}", "recipe.steps=2")
     run("broken", 1, *settings)
     for other in ((settings[0], "recipe.sampling.scenery_share=0.4"), ()):
-        with pytest.raises(ValueError, match=r"holds a run that was begun with another recipe.* scenery or faces"):
+        with pytest.raises(ValueError, match=r"holds a run that was begun with another recipe.* scenery, faces or"):
             run("broken", 1, *other)
     run("broken", 1, settings[0])
     run("unbroken", 1, settings[0])

@@ -130,7 +130,9 @@ def test_clips_longer_than_a_window_do_not_depend_on_the_rows_of_a_call(model: M
     inputs = request(20, guidance_scale=2.0, num_steps=1)
     assert len(inputs.pose_THWC) > 2 * model.variant.config.windows.size
     # Five rows in a call mix the halves of guidance of three windows.
-    frames = [new_animator(model, window_batch=rows).animate(inputs).frames_THWC.astype(int) for rows in (2, 5)]
+    animations = [new_animator(model, window_batch=rows).animate(inputs) for rows in (2, 5)]
+    frames = [animation.frames_THWC.astype(int) for animation in animations]
+    assert bool(animations[0].window_borders) == (not model.variant.config.windows.random_offset)
     assert frames[0].shape == (20, SIDE_PX, SIDE_PX, 3)
     assert abs(frames[0] - frames[1]).max() <= 1  # kernels chosen by the batch size round differently
     # Frames beyond the first window follow the poses too.
@@ -149,11 +151,12 @@ def test_a_chain_of_clips_is_another_way_where_the_system_has_one(model: Model) 
         with pytest.raises(ValueError, match="makes long videos by windows only"):
             animator.animate(chained)
         return
-    frames = animator.animate(chained, on_step=lambda step, of: steps.append((step, of))).frames_THWC
-    windows = animator.animate(inputs).frames_THWC
+    animation = animator.animate(chained, on_step=lambda step, of: steps.append((step, of)))
+    frames, windows = animation.frames_THWC, animator.animate(inputs).frames_THWC
     assert frames.shape == windows.shape
     assert not np.array_equal(frames, windows)
     assert steps == [(step, 3) for step in (1, 2, 3)]  # clips of 8 frames that share 2
+    assert animation.window_borders == (8, 14)
     # A clip no longer than a window is the same either way.
     assert same_frames(
         animator.animate(request(8, num_steps=1)), animator.animate(request(8, num_steps=1, long_video="chain"))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.sampling.chain import chain, sample_chain
+from models.sampling.chain import chain, chain_borders, sample_chain
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.sampling.denoise import Windows, sample
 from models.sampling.schedule import NoiseSchedule
@@ -61,3 +61,10 @@ def test_each_clip_gets_the_frames_before_it_and_keeps_them() -> None:
     assert torch.equal(given_frames[2][1][:, 0], sampled[:, 6])
     assert windows_seen == [[0, 1, 2, 3]] * 2 + [[3, 4, 5, 6]] * 2 + [[6, 7, 8]] * 2
     assert steps == [(step, 6) for step in range(1, 7)]
+
+
+def test_borders_are_the_first_frames_that_a_clip_adds() -> None:
+    clips = chain(9, WindowConfig(size=4, overlap=1))
+    assert chain_borders(clips, 9) == (4, 7)
+    assert chain_borders(clips, 7) == (4,)
+    assert chain_borders(clips[:1], 4) == ()

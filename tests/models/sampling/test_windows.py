@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.sampling.config import WindowConfig
-from models.sampling.windows import blend_weights, padded_num_frames, windows
+from models.sampling.windows import blend_weights, padded_num_frames, window_borders, windows
 
 
 @st.composite
@@ -98,3 +98,21 @@ def test_refuses_invalid_window_settings() -> None:
         windows(0, WindowConfig(size=8, overlap=2))
     with pytest.raises(ValueError, match=r"frames \[3\] are in none"):
         blend_weights([[0, 1, 2]], 4, "uniform")
+
+
+@given(configs(), st.integers(1, 80))
+def test_borders_separate_stretches_of_the_same_windows(config: WindowConfig, num_frames: int) -> None:
+    covering = windows(num_frames, config)
+    borders = window_borders([covering, covering], num_frames)
+    holders = [[frame in window for window in covering] for frame in range(num_frames)]
+    assert borders == tuple(frame for frame in range(1, num_frames) if holders[frame] != holders[frame - 1])
+    # Padding at the end, which the video lacks, has no border.
+    assert window_borders([covering], num_frames - 1) == tuple(border for border in borders if border < num_frames - 1)
+
+
+def test_windows_that_move_and_single_windows_have_no_borders() -> None:
+    config = WindowConfig(size=8, overlap=2, layout="last_shifted")
+    assert window_borders([windows(14, config)], 14) == (6, 8)
+    assert window_borders([windows(8, config)], 8) == ()
+    loop = WindowConfig(size=8, overlap=2, layout="closed_loop")
+    assert window_borders([windows(14, loop, offset=offset) for offset in (0, 3)], 14) == ()

@@ -147,8 +147,9 @@ def test_scenery_that_does_not_serve_is_an_error_with_a_remedy(prepared: Path, s
     names += ["frame_step", "fps", "width_px", "height_px"]
     table = pq.read_table(prepared / "rows-000000.parquet", columns=names)
     pq.write_table(table, tmp_path / "rows-000000.parquet")
-    with pytest.raises(TrainingDataError, match=r"3 clips of data\.scenery .* are in .* too \(clip-000, clip-001"):
-        with_scenery(corpus, str(tmp_path), SAMPLING)
+    for known in (corpus, open_corpus(str(prepared), SAMPLING, num_heldout=1)):
+        with pytest.raises(TrainingDataError, match=r"3 clips of data\.scenery .* are in .* too \(clip-000, clip-001"):
+            with_scenery(known, str(tmp_path), SAMPLING)
     pq.write_table(table.drop_columns("fps"), tmp_path / "rows-000000.parquet")
     with pytest.raises(TrainingDataError, match=r"lacks the columns \['fps'\]"):
         with_scenery(corpus, str(tmp_path), SAMPLING)

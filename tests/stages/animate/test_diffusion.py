@@ -48,6 +48,7 @@ def test_process_returns_frames_fallbacks_and_device() -> None:
     done = run(opened({"toy": toy_model()}), row())
     assert done["animation_frames"].shape == (4, 16, 8, 3)
     assert (done["fallbacks"], done["device"]) == (["window_batch=1"], "cpu")
+    assert done["window_borders"] == [2]
 
 
 def test_results_do_not_depend_on_earlier_requests() -> None:
