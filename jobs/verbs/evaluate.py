@@ -252,6 +252,10 @@ def table_metrics(tables: Sequence[ModelTable]) -> dict[str, float]:
     return metrics
 
 
+def _legal(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).strip(".") or "_"
+
+
 def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:
     for name in (PARQUET, CSV):
         if ledger.storage.exists(name):
