@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.cli.compare import compare
+from jobs.cli.heldout import cards, draw
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -54,6 +55,7 @@ evaluate_app = typer.Typer(
         "truth.\n\n"
         "zoetrope evaluate --pairs TABLE --out DIR: any videos, by a table with animation_uri and truth_uri.\n\n"
         "zoetrope evaluate compare A B --out SHEET.html: a page that shows the animations of two datasets blind.\n\n"
+        "zoetrope evaluate draw OUT: held-out puppets with true videos, as requests to animate.\n\n"
         "zoetrope evaluate RESULTS --help lists the options of the first two."
     ),
     no_args_is_help=True,
@@ -62,6 +64,8 @@ evaluate_app = typer.Typer(
 
 
 evaluate_app.command()(compare)
+evaluate_app.command()(draw)
+evaluate_app.command()(cards)
 
 
 @evaluate_app.command(RESULTS_COMMAND)
