@@ -202,12 +202,13 @@ def _unfinished_notices(results: str | None) -> list[str]:
     return [f"{num_parts} rows of {results} are of an unfinished job and not compared; run it again, or `compact`."]
 
 
-def _missing_notices(missing: Mapping[str, str]) -> list[str]:
+def _missing_notices(missing: Mapping[str, tuple[str, ...]]) -> list[str]:
     """One notice for all measures whose weights are missing."""
     if not missing:
         return []
-    places = "; ".join(dict.fromkeys(missing.values()))
-    return [f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}. {places}."]
+    named = "; ".join(f"{', '.join(measures_of([stage]))} ({', '.join(names)})" for stage, names in missing.items())
+    where = "`zoetrope weights where NAME` says where a file belongs, `zoetrope weights fetch NAME --weights DIR` "
+    return [f"NOT COMPUTED for lack of weights: {named}. {where}downloads it; give the folder with --weights DIR."]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

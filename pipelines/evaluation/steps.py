@@ -117,11 +117,11 @@ def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
 class Steps:
     """Steps that can run.
 
-    `missing`: what is said of the weights of each stage that was left out.
+    `missing`: names of the weights that each stage lacks that was left out.
     """
 
     steps: Sequence[Step]
-    missing: Mapping[str, str]
+    missing: Mapping[str, tuple[str, ...]]
 
 
 def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequence[str]) -> Steps:
@@ -136,21 +136,21 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
         CheckpointError: a weights file is damaged or not allowed.
     """
     made: list[Stage[Any]] = []
-    missing: dict[str, str] = {}
-    lost: dict[str, str] = {}
+    missing: dict[str, tuple[str, ...]] = {}
+    lost: dict[str, tuple[str, ...]] = {}
     for name in with_inputs(wanted):
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        reason = next((lost[column] for column in sorted(stage.reads) if column in lost), None)
-        if reason is None:
+        lacked = next((lost[column] for column in sorted(stage.reads) if column in lost), ())
+        if not lacked:
             try:
                 stage.weights()
-            except MissingWeightsError as error:
-                reason = str(error)
-        if reason is None:
-            made.append(stage)
+            except MissingWeightsError:
+                lacked = stage.config.parts
+        if lacked:
+            missing[name] = lacked
+            lost |= dict.fromkeys(stage.writes, lacked)
         else:
-            missing[name] = reason
-            lost |= dict.fromkeys(stage.writes, reason)
+            made.append(stage)
     # An input of a stage that was left out is of no use.
     return Steps(
         steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, wanted)], missing=missing
