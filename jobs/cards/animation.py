@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.cards.measures import measures_section
 from jobs.cards.portraits import portrait_sections
 from jobs.cards.records import recorded_model
 from jobs.cards.scenes import scene_sections
@@ -59,7 +60,8 @@ def write_card(path: Path, text: CardText) -> None:
 
     The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting: at least those of
     `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`); and optionally
-    `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run.
+    `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run. Measures that
+    `jobs.cards.measures` has stored beside the checkpoint come first.
 
     Raises:
         CheckpointError: the checkpoint is absent.
@@ -97,6 +99,7 @@ earlier versions of them.
 
 {recipes}
 
+{measures_section(path)}
 {sections}
 Licence: Apache-2.0, like the project.
 """

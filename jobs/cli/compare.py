@@ -23,7 +23,9 @@ def compare(
         typer.Option("--models", metavar="MODEL_A MODEL_B", help="Models to compare, for datasets with several."),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Number of pairs, drawn at random [all].")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of sample, order and sides.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of sample, order and sides [0].", show_default=False)
+    ] = None,
     as_json: Json = False,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "zoetrope",
@@ -33,9 +35,13 @@ def compare(
     from jobs.verbs.compare import aggregate, write_sheet
 
     if choices:
+        if models is not None or limit is not None or seed is not None:
+            raise typer.BadParameter(
+                "--models, --limit and --seed make a sheet; --choices reads one", param_hint="--choices"
+            )
         options = Options(tracking_uri=tracking_uri, experiment=experiment)
         finish(lambda console: aggregate(a, b, out, choices=choices, options=options, console=console), as_json)
     finish(
-        lambda console: write_sheet(a, b, out, models=models, limit=limit, seed=seed, console=console),
+        lambda console: write_sheet(a, b, out, models=models, limit=limit, seed=seed or 0, console=console),
         as_json,
     )

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.cli.compare import compare
+from jobs.cli.heldout import cards, draw
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -31,13 +32,19 @@ RESULTS_COMMAND = "RESULTS"
 
 
 class _EvaluateGroup(TyperGroup):
-    """Command group whose first word is a subcommand, or an argument of `evaluate_results`."""
+    """Command group whose first word is a subcommand, or an argument or option of `evaluate_results`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = args and args[0] in super().list_commands(ctx)
-        if args and not named and args[0] not in ctx.help_option_names:
-            args = [RESULTS_COMMAND, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, self._named(ctx, args))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        return super().resolve_command(ctx, self._named(ctx, args))
+
+    def _named(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments with the name of a subcommand."""
+        if not args or args[0] in {*self.list_commands(ctx), *ctx.help_option_names}:
+            return args
+        return [RESULTS_COMMAND, *args]
 
 
 evaluate_app = typer.Typer(
@@ -48,6 +55,7 @@ evaluate_app = typer.Typer(
         "truth.\n\n"
         "zoetrope evaluate --pairs TABLE --out DIR: any videos, by a table with animation_uri and truth_uri.\n\n"
         "zoetrope evaluate compare A B --out SHEET.html: a page that shows the animations of two datasets blind.\n\n"
+        "zoetrope evaluate draw OUT: held-out puppets with true videos, as requests to animate.\n\n"
         "zoetrope evaluate RESULTS --help lists the options of the first two."
     ),
     no_args_is_help=True,
@@ -56,6 +64,8 @@ evaluate_app = typer.Typer(
 
 
 evaluate_app.command()(compare)
+evaluate_app.command()(draw)
+evaluate_app.command()(cards)
 
 
 @evaluate_app.command(RESULTS_COMMAND)

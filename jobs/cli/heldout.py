@@ -1,4 +1,4 @@
-"""Command line of held-out puppets: `zoetrope evaluate draw`."""
+"""Command line of held-out puppets: `zoetrope evaluate draw` and `zoetrope evaluate cards`."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def draw(
         duration_seconds=seconds,
     )
     finish(lambda console: draw_heldout(out, config, console=console), as_json)
+
+
+def cards(
+    scores: Annotated[
+        str, typer.Argument(metavar="SCORES", help="Dataset of evaluate --group-by task, of the requests of draw.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write the measures of the models that ship into their cards, and print the table of the README."""
+    from jobs.verbs.cards import update_cards
+
+    finish(lambda console: update_cards(scores, console=console), as_json)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "zoetrope"
 MAX_PARAM_CHARS = 6000
+MAX_METRICS_PER_BATCH = 1000
+"""Limit of MLflow."""
 _SQLITE = "sqlite:///"
 # Set before the import of MLflow unless set by the user: short timeouts for an unreachable server, no telemetry.
 _ENVIRONMENT = {
@@ -81,7 +83,9 @@ class Run:
             from mlflow.entities import Metric
 
             now_ms = int(time.time() * 1000)
-            client.log_batch(run_id, [Metric(name, float(value), now_ms, step) for name, value in metrics.items()])
+            entries = [Metric(name, float(value), now_ms, step) for name, value in metrics.items()]
+            for start in range(0, len(entries), MAX_METRICS_PER_BATCH):
+                client.log_batch(run_id, entries[start : start + MAX_METRICS_PER_BATCH])
 
         self._attempt("metrics", write)
 

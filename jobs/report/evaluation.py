@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import duckdb
@@ -26,9 +26,10 @@ from jobs.report.measured import (
 from jobs.report.sheets import ContactSheet, Image, frames_to_show, panel, thumbnail
 from models.metrics.measures import MEASURES
 from models.metrics.protocols import PROTOCOLS
+from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.tables import column_names
-from pipelines.evaluation.tables import evaluation_tables
+from pipelines.evaluation.tables import CSV, evaluation_tables
 from stages.base import Row, Stage
 from stages.outcome import BadRow, Rejected, Status
 
@@ -42,6 +43,8 @@ NUM_MEDIAN = 2
 NUM_BEST = 2
 MAX_ROWS = 200
 """Maximum number of animations whose values are listed."""
+MAX_TABLES = 40
+"""Maximum number of models and settings on the page."""
 DIFFERENCE_GAIN = 4
 _FRAMES_STAGE = "frames"
 _PAIR_URI = "concat_ws(', truth ', animation_uri, truth_uri)"
@@ -51,15 +54,17 @@ _SHEET_FACTS = ("psnr_db", "ssim", "lpips_disco", "pck", "face_cos", "flicker")
 def evaluate_report(end: JobEnd) -> str:
     """HTML report of an `evaluate` job."""
     tables = evaluation_tables(end.ledger)
+    notices: tuple[str, ...] = ()
+    if len(tables) > MAX_TABLES:
+        notices = (f"{len(tables) - MAX_TABLES} of {len(tables)} tables are not on this page; all are in {CSV}.",)
+        tables = tables[:MAX_TABLES]
     protocol = PROTOCOLS.get(end.job.arguments.get("protocol") or "")
     with duckdb.connect() as connection:
-        relation = end.ledger.relation(connection)
-        headings, animations, count, chosen = (), (), 0, {}
-        if relation:
-            headings = _measured_headings(connection, relation)
-            animations, count = _animations(connection, relation, headings)
-            chosen = _choose(connection, relation, _sorting(headings))
-    sheets, notices = _sheets(end, chosen)
+        relation = _current(connection, end)
+        headings = _measured_headings(connection, relation) if relation else ()
+        animations, count = _animations(connection, relation, headings) if relation else ((), 0)
+        chosen = _choose(connection, relation, _sorting(headings)) if relation else []
+    sheets, unreadable = _sheets(end, chosen)
     evaluation = Evaluation(
         models=tuple(measured_model(table) for table in tables),
         comparison=compare(tables, protocol),
@@ -71,12 +76,29 @@ def evaluate_report(end: JobEnd) -> str:
         num_animations=count,
         sheets=sheets,
     )
-    return render_job(end, noun="animations", evaluation=evaluation, notices=notices, uri=_PAIR_URI)
+    return render_job(end, noun="animations", evaluation=evaluation, notices=(*notices, *unreadable), uri=_PAIR_URI)
+
+
+def _current(connection: duckdb.DuckDBPyConnection, end: JobEnd) -> str:
+    """SQL of the rows that the tables are made of: those of the manifest, as its steps make them. Empty if none.
+
+    Model and setting are the manifest's, which can change without a new measurement.
+    """
+    relation = end.ledger.relation(connection)
+    if not relation:
+        return ""
+    connection.execute(f"CREATE TEMP TABLE named AS SELECT * FROM {end.job.manifest.relation(connection)}")  # noqa: S608
+    key = pipeline_key(stage_keys([step.stage for step in end.job.steps]))
+    return (
+        "(SELECT l.* EXCLUDE (model, setting), n.model, n.setting "  # noqa: S608
+        f"FROM {relation} l JOIN named n USING (animation_id) WHERE l.pipeline_key = '{key}')"
+    )
 
 
 def _measured_headings(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[Heading, ...]:
     """Measures of which at least one animation has a value."""
-    present = [name for name in MEASURES if name in column_names(connection, relation)]
+    columns = column_names(connection, relation)
+    present = [name for name in MEASURES if name in columns]
     if not present:
         return ()
     counts = connection.execute(f"SELECT {', '.join(f'count({name})' for name in present)} FROM {relation}").fetchall()  # noqa: S608
@@ -115,57 +137,60 @@ def _animations(
     return animations, count
 
 
-def _choose(
-    connection: duckdb.DuckDBPyConnection, relation: str, sorting: Heading | None
-) -> dict[tuple[str, str], str]:
-    """(data file, id) of the animations to show -> `worst`, `median` or `best`, in this order."""
+class _Chosen(NamedTuple):
+    """An animation to show, and why: `worst`, `median` or `best`."""
+
+    data_name: str
+    animation_id: str
+    model: str
+    setting: str
+    place: str
+
+
+def _choose(connection: duckdb.DuckDBPyConnection, relation: str, sorting: Heading | None) -> list[_Chosen]:
+    """Animations to show, the worst first."""
     where = f"status = ? {f'AND {sorting.name} IS NOT NULL' if sorting else ''}"
     total = connection.execute(f"SELECT count(*) FROM {relation} WHERE {where}", [Status.OK]).fetchall()[0][0]  # noqa: S608
     middle = max(0, total // 2 - NUM_MEDIAN // 2)
     places = dict.fromkeys(range(max(0, total - NUM_BEST), total), "best")
     places |= dict.fromkeys(range(middle, min(total, middle + NUM_MEDIAN)), "median")
     places |= dict.fromkeys(range(min(total, NUM_WORST)), "worst")
+    columns = "filename, animation_id, model, setting"
     query = (
-        f"SELECT filename, animation_id, place FROM (SELECT filename, animation_id, row_number() OVER "  # noqa: S608
-        f"(ORDER BY {_order(sorting)}) - 1 AS place FROM {relation} WHERE {where}) "
-        "WHERE list_contains(?, place) ORDER BY place"
+        f"SELECT {columns}, place FROM (SELECT {columns}, row_number() OVER (ORDER BY {_order(sorting)}) - 1 AS place "  # noqa: S608
+        f"FROM {relation} WHERE {where}) WHERE list_contains(?, place) ORDER BY place"
     )
     rows = connection.execute(query, [Status.OK, list(places)]).fetchall()
-    return {(PurePosixPath(name).name, row_id): places[place] for name, row_id, place in rows}
+    return [
+        _Chosen(PurePosixPath(name).name, row_id, str(model), str(setting), places[place])
+        for name, row_id, model, setting, place in rows
+    ]
 
 
-def _sheets(end: JobEnd, chosen: Mapping[tuple[str, str], str]) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
+def _sheets(end: JobEnd, chosen: Sequence[_Chosen]) -> tuple[tuple[ContactSheet, ...], tuple[str, ...]]:
     """Pictures of the chosen animations, and a notice if some could not be decoded again."""
     stage = next((step.stage for step in end.job.steps if step.stage.name == _FRAMES_STAGE), None)
     if stage is None or not chosen:
         return (), ()
-    sheets, num_unreadable = [], 0
     stage.open()
     with closing(stage):
-        for (name, row_id), place in chosen.items():
-            sheet = _sheet(end.ledger, stage, name, row_id, place)
-            if sheet is None:
-                num_unreadable += 1
-            else:
-                sheets.append(sheet)
-    notices = (
-        (f"{num_unreadable} of the animations chosen for pictures could not be decoded again.",)
-        if num_unreadable
-        else ()
-    )
-    return tuple(sheets), notices
+        sheets = [_sheet(end.ledger, stage, one) for one in chosen]
+    num_unreadable = sheets.count(None)
+    text = f"{num_unreadable} of the animations chosen for pictures could not be decoded again."
+    return tuple(sheet for sheet in sheets if sheet is not None), (text,) if num_unreadable else ()
 
 
-def _sheet(ledger: Ledger, stage: Stage[Any], name: str, row_id: str, place: str) -> ContactSheet | None:
-    row = ledger.read_row(name, row_id)
+def _sheet(ledger: Ledger, stage: Stage[Any], chosen: _Chosen) -> ContactSheet | None:
+    row = ledger.read_row(chosen.data_name, chosen.animation_id)
     if row is None:
         return None
+    row |= {"model": chosen.model, "setting": chosen.setting}
     try:
         decoded = stage({**dict.fromkeys(stage.reads), **row})  # datasets of earlier versions lack columns
     except (BadRow, Rejected) as error:  # deleted or changed since
-        log.warning("no pictures of animation %s: %s", row_id, error)
+        log.warning("no pictures of animation %s: %s", chosen.animation_id, error)
         return None
-    return comparison_sheet(row, decoded["animation_frames"], decoded["truth_frames"], place=place)
+    return comparison_sheet(row, decoded["animation_frames"], decoded["truth_frames"], place=chosen.place)
 
 
 def comparison_sheet(row: Row, animation: Image, truth: Image, *, place: str) -> ContactSheet:

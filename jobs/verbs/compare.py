@@ -114,8 +114,8 @@ def _say_unmatched(matching: Matching, console: Console) -> None:
         )
     if matching.unmatched_a or matching.unmatched_b:
         console.notice(
-            f"{matching.unmatched_a} animations of A and {matching.unmatched_b} of B are left out: the other dataset "
-            "has none of the same picture and the same part of the same driving video"
+            f"left out: {matching.unmatched_a} of the animations of A and {matching.unmatched_b} of B; the other "
+            "dataset has none of the same picture and the same part of the same driving video"
         )
 
 
@@ -236,7 +236,10 @@ def aggregate(a: str, b: str, sheet: Path, *, choices: Sequence[Path], options: 
     key = read_key(key_path(sheet))
     given = (Storage(a).url, Storage(b).url)
     if given != key.datasets:
-        raise ValueError(f"{sheet} compares {' with '.join(key.datasets)}, but A and B are {' and '.join(given)}")
+        raise ValueError(
+            f"{sheet} compares {' with '.join(key.datasets)}, but A and B are {' and '.join(given)}; give them as they "
+            "were when the sheet was written"
+        )
     judges = read_choices(choices, key)
     results = preferences(judges, key)
     summary = {

@@ -83,7 +83,7 @@ def evaluate(
         ManifestError: invalid results or pairs.
         CheckpointError: a weights file is damaged or not allowed. Missing files are no error.
         ValueError: not exactly one of `results` and `pairs`, `truth` with `pairs`, an unknown measure or
-            protocol, or another frame size than the protocol's.
+            protocol, another frame size than the protocol's, or nothing that can be computed.
     """
     rules = None if protocol is None else find_protocol(protocol)
     if rules is not None:
@@ -92,6 +92,12 @@ def evaluate(
     wanted = stages_of(measures or (rules.measures if rules else ()))
     workers = _workers(config, options, networks_of(settings, with_inputs(wanted)))
     made = steps(settings, workers, wanted)
+    missing = _missing_notices(made.missing)
+    if not made.steps:
+        raise ValueError(f"there is nothing to compute: {missing[0]}")
+    used = networks_of(settings, [step.stage.name for step in made.steps])
+    # Stages whose weights are missing occupy no GPU.
+    workers = _workers(config, options, used)
     table = _pairs(results, pairs, truth, group_by, settings)
     storage = Storage(out)
     optional = {name: kind for name, kind in {**PAIR_COLUMNS, **STAMPED_PAIR_COLUMNS}.items() if name != "animation_id"}
@@ -102,7 +108,6 @@ def evaluate(
         optional=optional,
     )
     keys = stage_keys([step.stage for step in made.steps])
-    used = networks_of(settings, [step.stage.name for step in made.steps])
     job = Job(
         verb="evaluate",
         arguments={
@@ -119,14 +124,14 @@ def evaluate(
         id_column="animation_id",
         key_columns=KEY_COLUMNS,
         written=WRITTEN,
-        steps=made.steps,
+        steps=[dataclasses.replace(step, workers=workers[step.stage.name]) for step in made.steps],
         config=config,
         # Rows that share a driving video inspect it once.
         order_by=("truth_uri",),
         notices=(
             *_unfinished_notices(results),
             *network_notices(used, workers),
-            *_missing_notices(made.missing),
+            *missing,
         ),
         write_manifest=lambda: publish_table(storage, PAIRS, table),
         finish=lambda ledger: _write_tables(ledger, manifest, keys),
@@ -202,7 +207,7 @@ def _missing_notices(missing: Mapping[str, str]) -> list[str]:
     if not missing:
         return []
     places = "; ".join(dict.fromkeys(missing.values()))
-    return [f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}. {places}. The rest is computed."]
+    return [f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}. {places}."]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 from models.metrics.temporal import quarter_drift
 
+MAX_ASPECT_RATIO = 8
+"""Of frames whose features are computed: networks resize the shorter side, so that memory grows with the ratio."""
+
+
+def is_elongated(frames_THWC: NDArray[np.uint8]) -> bool:
+    """Whether the ratio of the frames' sides exceeds `MAX_ASPECT_RATIO`."""
+    height, width = frames_THWC.shape[1:3]
+    return bool(max(height, width) > MAX_ASPECT_RATIO * min(height, width))
+
 
 def consistency(features_TD: NDArray[np.float32]) -> float | None:
     """Mean over the frames after the first of the mean of two cosines: with the first frame, and with the frame before;
@@ -33,10 +42,12 @@ def cosines(a_TD: NDArray[np.float32], b_TD: NDArray[np.float32]) -> NDArray[np.
     """Cosines (T) of two sequences of vectors, in float64; 0 where a vector is 0.
 
     Raises:
-        ValueError: the sequences differ in shape.
+        ValueError: the sequences differ in shape, or a value is not finite.
     """
     if a_TD.shape != b_TD.shape or a_TD.ndim != 2:
         raise ValueError(f"expected two (T, D) arrays of one shape, got {a_TD.shape} and {b_TD.shape}")
+    if not (np.isfinite(a_TD).all() and np.isfinite(b_TD).all()):
+        raise ValueError("features must be finite; the network or its weights are at fault")
     a, b = a_TD.astype(np.float64), b_TD.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     products = (a * b).sum(1)

@@ -155,7 +155,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 better="higher",
                 stage="faces",
                 definition="Share of frames with a detected face (X-Dyna).",
-                deviation="X-Dyna has not published its detector; this one is YuNet at a score of 0.6.",
+                deviation="X-Dyna has not published its detector; this one is YuNet, frames fitted into 640 × 640.",
                 has_truth=True,
             ),
             Measure(
@@ -207,8 +207,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="subject consistency",
                 better="higher",
                 stage="subject",
-                definition="Mean over frames of the cosines of DINO features with the first frame and with the frame "
-                "before, halved (VBench).",
+                definition="Mean over frames of the cosines of DINO ViT-B/16 features with the first frame and the "
+                "one before, averaged; negative ones count as 0 (VBench).",
                 has_truth=True,
             ),
             Measure(
@@ -224,7 +224,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="background consistency",
                 better="higher",
                 stage="background",
-                definition="The same as subject consistency with CLIP ViT-B/32 features (VBench).",
+                definition="Subject consistency with CLIP ViT-B/32 features of the middle square (VBench).",
                 has_truth=True,
             ),
         )
@@ -267,16 +267,16 @@ SET_MEASURES: Mapping[str, SetMeasure] = MappingProxyType(
                 title="cd-FVD",
                 stage="cd_fvd",
                 ddof=0,
-                definition="Content-debiased FVD: features of VideoMAE-v2 ViT-g fine-tuned on Something-Something "
-                "v2, 16 frames (cd-fvd).",
+                definition="Content-debiased FVD, of 1408 features of VideoMAE V2 fine-tuned on SSv2 (cd-fvd).",
+                deviation="Successive windows of 16 frames; cd-fvd's loader draws one per video, of the middle square.",
             ),
             SetMeasure(
                 name="dtfvd",
                 title="DTFVD",
                 stage="dtfvd",
                 ddof=1,
-                definition="FVD with an I3D trained on dynamic textures (DTDB; cINN).",
-                deviation="X-Dyna has not published its computation.",
+                definition="Fréchet distance of the 1024 features of an I3D trained on dynamic textures (cINN).",
+                deviation="Windows of 16 frames, shorter clips repeated. X-Dyna has published no computation.",
             ),
             SetMeasure(
                 name="dtfvd_fg",

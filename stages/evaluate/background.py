@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.metrics.consistency import consistency
+from models.metrics.consistency import consistency, is_elongated
 from stages.backends.base import BackendConfig, BackendStage
 from stages.backends.features import BACKGROUND, ImageFeatureNetwork
 from stages.base import Row
@@ -22,7 +22,7 @@ class BackgroundConfig(BackendConfig):
 
 
 class BackgroundStage(BackendStage[BackgroundConfig, ImageFeatureNetwork]):
-    """Background consistency of both clips; None for a single frame."""
+    """Background consistency of both clips; None for a single frame, and for elongated frames."""
 
     name = "background"
     reads: ClassVar[frozenset[str]] = frozenset({"animation_frames", "truth_frames"})
@@ -30,6 +30,8 @@ class BackgroundStage(BackendStage[BackgroundConfig, ImageFeatureNetwork]):
 
     def process(self, row: Row) -> Row:
         """The measures of the row's pair."""
+        if is_elongated(row["animation_frames"]):
+            return dict.fromkeys(self.writes)
         return {
             "background_consistency": consistency(self.backend.features(row["animation_frames"])),
             "background_consistency_truth": consistency(self.backend.features(row["truth_frames"])),

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.metrics.regions import fill_outside
-from stages.backends.base import BackendConfig, BackendStage
-from stages.backends.features import FeatureNetwork
+from stages.backends.base import BackendConfig
 from stages.base import Row
-from stages.evaluate.features import feature_columns, only
+from stages.evaluate.features import FeatureStage, feature_columns, only
 
 _NAMES = ("dtfvd", "dtfvd_fg", "dtfvd_bg")
 
@@ -24,7 +23,7 @@ class DtfvdConfig(BackendConfig):
     backends: ClassVar = only("dtfvd")
 
 
-class DtfvdStage(BackendStage[DtfvdConfig, FeatureNetwork]):
+class DtfvdStage(FeatureStage[DtfvdConfig]):
     """Features of both clips, and of each with everything but the character, or the character, painted mid-grey."""
 
     name = "dtfvd"
@@ -38,5 +37,5 @@ class DtfvdStage(BackendStage[DtfvdConfig, FeatureNetwork]):
             frames, mask = row[f"{clip}_frames"], row[f"{clip}_mask"]
             for name, shown in zip(_NAMES, (None, mask, ~mask), strict=True):
                 filled = frames if shown is None else fill_outside(frames, shown)
-                columns[feature_columns(name)[index]] = self.backend.features(filled)
+                columns[feature_columns(name)[index]] = self._features(filled)
         return columns

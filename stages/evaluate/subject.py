@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.metrics.consistency import consistency, identity_drift
+from models.metrics.consistency import consistency, identity_drift, is_elongated
 from stages.backends.base import BackendConfig, BackendStage
 from stages.backends.features import SUBJECT, ImageFeatureNetwork
 from stages.base import Row
@@ -23,7 +23,9 @@ class SubjectConfig(BackendConfig):
 
 
 class SubjectStage(BackendStage[SubjectConfig, ImageFeatureNetwork]):
-    """Subject consistency of both clips, and the drift of the animation from its truth; None for a single frame."""
+    """Subject consistency of both clips, and the drift of the animation from its truth; None for a single frame, and
+    for elongated frames.
+    """
 
     name = "subject"
     reads: ClassVar[frozenset[str]] = frozenset({"animation_frames", "truth_frames"})
@@ -31,6 +33,8 @@ class SubjectStage(BackendStage[SubjectConfig, ImageFeatureNetwork]):
 
     def process(self, row: Row) -> Row:
         """The measures of the row's pair."""
+        if is_elongated(row["animation_frames"]):
+            return dict.fromkeys(self.writes)
         animation = self.backend.features(row["animation_frames"])
         truth = self.backend.features(row["truth_frames"])
         return {

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -28,21 +29,10 @@ def proportional_bytes(process: psutil.Process) -> int:
         return 0
 
 
-def peak_mb(manifest: Path, out: Path) -> tuple[float, float]:
-    """Peak in MB, and seconds, of one command."""
-    command = [
-        sys.executable,
-        "-m",
-        "jobs.cli",
-        "prepare",
-        str(manifest),
-        "--out",
-        str(out),
-        "--json",
-        "--max-failed",
-        "100%",
-    ]
-    command += ["--tracking-uri", f"sqlite:///{out.parent}/mlflow.db", "--set", "prepare.decode.short_side_px=128"]
+def peak_mb(arguments: Sequence[str], out: Path) -> tuple[float, float]:
+    """Peak in MB, and seconds, of one `zoetrope` command that writes the dataset `out`."""
+    command = [sys.executable, "-m", "jobs.cli", *arguments, "--out", str(out), "--json", "--max-failed", "100%"]
+    command += ["--tracking-uri", f"sqlite:///{out.parent}/mlflow.db"]
     started = time.perf_counter()
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as job:
@@ -72,7 +62,8 @@ def main() -> None:
         rows = write_clips(root, num_videos=4, num_frames=16, size_px=(192, 128))
         for count in arguments.sizes:
             manifest = write_manifest(root / f"clips{count}.parquet", rows, count)
-            peak, took = peak_mb(manifest, root / f"out{count}")
+            settings = ("--set", "prepare.decode.short_side_px=128")
+            peak, took = peak_mb(["prepare", str(manifest), *settings], root / f"out{count}")
             peaks.append(peak)
             seconds.append(took)
     print(

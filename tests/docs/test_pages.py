@@ -19,15 +19,20 @@ from jobs.cli.main import app, main
 from jobs.engine import config as configuration
 from jobs.engine.presets import PRESETS
 from models.catalogue import entry
+from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
+from models.metrics.protocols import PROTOCOLS
 from models.systems import model_names
 from pipelines.engine.schema import (
     CLIP_COLUMNS,
+    COMPARED_COLUMNS,
     OUTCOME_COLUMNS,
+    PAIR_COLUMNS,
     PREPARED_COLUMNS,
     PROVENANCE_COLUMNS,
     REQUEST_COLUMNS,
     RESOLVED_COLUMNS,
     RESULT_COLUMNS,
+    STAMPED_PAIR_COLUMNS,
     VIDEO_COLUMNS,
 )
 
@@ -60,6 +65,7 @@ SMALL = {
     ("animate", "requests.parquet"): ("--dry-run",),
     ("animate", "talking.parquet"): ("--dry-run",),
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
+    ("evaluate", "results/"): ONE_WORKER,
     ("a2bench", "draw"): ("--characters", "1", "--size", "96", "96", "--seconds", "0.5"),
     ("train", "animate-anyone-puppets"): ONE_STEP,
     ("train", "animate-x-puppets"): ONE_STEP,
@@ -117,7 +123,9 @@ def check(arguments: list[str]) -> None:
         assert model in model_names()
     for name in values.get("names") or ():
         entry(name)
-    if arguments[0] in ("ingest", "prepare", "animate") and values.get("set_"):
+    if (protocol := values.get("protocol")) is not None:
+        assert protocol in PROTOCOLS
+    if arguments[0] in ("ingest", "prepare", "animate", "evaluate") and values.get("set_"):
         configuration.load(None, values["set_"])
 
 
@@ -243,12 +251,19 @@ def test_links_resolve(page: Path) -> None:
             assert anchor in anchors(file), f"{page.name} links to {target}"
 
 
+MEASURED = re.compile(rf"(?:{'|'.join(MEASURES)})(?:_truth)?|\w+_features")
+"""Columns that evaluate.md lists."""
 SECTIONS = {
     "videos": {**VIDEO_COLUMNS, "windows": None},
     "clips": CLIP_COLUMNS,
     "prepared": PREPARED_COLUMNS,
     "requests": REQUEST_COLUMNS,
     "results": {**RESULT_COLUMNS, **RESOLVED_COLUMNS},
+    "measures": {
+        **PAIR_COLUMNS,
+        **STAMPED_PAIR_COLUMNS,
+        **{name: kind for name, kind in COMPARED_COLUMNS.items() if not MEASURED.fullmatch(name)},
+    },
     "Outcome and provenance": {**OUTCOME_COLUMNS, **PROVENANCE_COLUMNS},
 }
 SCALARS = {"string", "bool", "int32", "int64", "float", "double"}
@@ -267,6 +282,14 @@ def test_formats_list_every_column(section: str) -> None:
     for name, column in columns.items():
         if str(column) in SCALARS:
             assert documented[name] <= {str(column), ""}, name
+
+
+@pytest.mark.parametrize("measure", [*MEASURES.values(), *SET_MEASURES.values()], ids=lambda measure: measure.name)
+def test_every_measure_is_listed_with_its_definition(measure: Measure | SetMeasure) -> None:
+    arrow = {"higher": "↑", "lower": "↓", "truth": "="}[getattr(measure, "better", "lower")]
+    text = " ".join(part for part in (measure.definition, measure.deviation) if part)
+    row = f"| `{measure.name}` | {measure.title} {arrow} | {text} |"
+    assert row in (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8").splitlines()
 
 
 def anchors(page: Path) -> set[str]:

@@ -132,7 +132,7 @@ class DrivenPage:
     def click(self, selector: str) -> None:
         """Click the middle of an element."""
         element = f"document.querySelector({json.dumps(selector)})"
-        self.evaluate(f"{element}.scrollIntoView({{block: 'center'}})")
+        self.evaluate(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
         box = self.evaluate(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)

@@ -29,12 +29,12 @@ class Clip:
 
     def features(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings (T, D) of uint8 RGB frames."""
-        return batched(self._features, frames_THWC)
+        return batched(self._features, frames_THWC, self.device)
 
     @torch.inference_mode()
     def _features(self, frames_N3HW: Tensor) -> Tensor:
         side_px = self.encoder.side_px
         square = centre_square(shorter_side(frames_N3HW, side_px, mode="bicubic"), side_px)
-        pixels = self.encoder.normalised((square / 127.5 - 1).to(self.device))
+        pixels = self.encoder.normalised(square / 127.5 - 1)
         embeddings: Tensor = self.encoder.network(pixel_values=pixels).image_embeds
         return embeddings

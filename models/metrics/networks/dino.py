@@ -29,14 +29,14 @@ class Dino:
         """
         self.network = load_network(lambda: ImageTransformer(config), path, device)
         self.device = device
-        self.mean, self.deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
+        self.mean, self.deviation = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, DEVIATION))
 
     def features(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class tokens (T, D) of uint8 RGB frames."""
-        return batched(self._features, frames_THWC)
+        return batched(self._features, frames_THWC, self.device)
 
     @torch.inference_mode()
     def _features(self, frames_N3HW: Tensor) -> Tensor:
         resized = shorter_side(frames_N3HW, self.network.config.side_px, mode="bilinear")
-        features: Tensor = self.network(((resized / 255 - self.mean) / self.deviation).to(self.device))
+        features: Tensor = self.network((resized / 255 - self.mean) / self.deviation)
         return features

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.metrics.networks.frames import to_tensor, windows
+from models.metrics.networks.frames import consecutive_windows, to_tensor
 from models.metrics.networks.i3d import INPUT_PX, I3d
 from models.metrics.networks.layers import load_network
 
@@ -51,12 +51,12 @@ class DynamicTexturesI3d:
         """
         if len(frames_THWC) < WINDOW_FRAMES:
             frames_THWC = frames_THWC[np.arange(WINDOW_FRAMES) % len(frames_THWC)]
-        return np.stack([self._window(window) for window in windows(frames_THWC, WINDOW_FRAMES)])
+        return np.stack([self._window(window) for window in consecutive_windows(frames_THWC, WINDOW_FRAMES)])
 
     def _window(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (INPUT_PX, INPUT_PX)
         pixels = functional.interpolate(
-            to_tensor(frames_THWC) / 127.5 - 1, size=size, mode="bilinear", align_corners=True
+            to_tensor(frames_THWC, self.device) / 127.5 - 1, size=size, mode="bilinear", align_corners=True
         )
-        features: NDArray[np.float32] = self.network.pooled(pixels.movedim(0, 1)[None].to(self.device)).cpu().numpy()
+        features: NDArray[np.float32] = self.network.pooled(pixels.movedim(0, 1)[None]).cpu().numpy()
         return features.reshape(-1)

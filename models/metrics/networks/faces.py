@@ -71,12 +71,12 @@ class FaceRecognition:
             CheckpointError: onnxruntime is not installed, or a file is absent, damaged, or of another network.
         """
         self._detector = FaceDetector(detector)
-        self._recogniser = recogniser and OnnxNetwork(
-            recogniser,
-            input_shape=(3, FACE_SIDE_PX, FACE_SIDE_PX),
-            output_shapes=[(EMBEDDING_WIDTH,)],
-            device=device,
-        )
+        self._recogniser: OnnxNetwork | None = None
+        if recogniser is not None:
+            shape = (3, FACE_SIDE_PX, FACE_SIDE_PX)
+            self._recogniser = OnnxNetwork(
+                recogniser, input_shape=shape, output_shapes=[(EMBEDDING_WIDTH,)], device=device
+            )
 
     def faces(self, frames_THWC: NDArray[np.uint8]) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_]]:
         """Embeddings (T, 512) of length 1, which are 0 without a face, and whether a face was detected (T); the
@@ -87,17 +87,17 @@ class FaceRecognition:
         if self._recogniser is None:
             return None, detected
         embeddings = np.zeros((len(frames_THWC), EMBEDDING_WIDTH), np.float32)
-        for index, found in enumerate(points):
-            if found is not None:
-                embeddings[index] = self._embedding(self._recogniser, aligned(frames_THWC[index], found))
+        shown = [(index, found) for index, found in enumerate(points) if found is not None]
+        batch_size = len(self._recogniser.inputs)
+        for first in range(0, len(shown), batch_size):
+            batch = shown[first : first + batch_size]
+            for place, (index, found) in enumerate(batch):
+                blue_green_red = aligned(frames_THWC[index], found)[..., ::-1].astype(np.float32)
+                self._recogniser.inputs[place] = (blue_green_red / 127.5 - 1).transpose(2, 0, 1)
+            (raw,) = self._recogniser.run(len(batch))
+            lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+            embeddings[[index for index, _ in batch]] = raw / np.maximum(lengths, 1e-12)
         return embeddings, detected
-
-    @staticmethod
-    def _embedding(recogniser: OnnxNetwork, face_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        recogniser.inputs[0] = (face_HWC[..., ::-1].astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
-        ((embedding,),) = recogniser.run(1)
-        unit: NDArray[np.float32] = embedding / max(float(np.linalg.norm(embedding)), 1e-12)
-        return unit
 
 
 def aligned(frame_HWC: NDArray[np.uint8], points_52: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -14,22 +14,24 @@ from torch.nn import functional
 BATCH_FRAMES = 16
 
 
-def batched(features: Callable[[Tensor], Tensor], frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+def batched(
+    features: Callable[[Tensor], Tensor], frames_THWC: NDArray[np.uint8], device: torch.device | str
+) -> NDArray[np.float32]:
     """Features (T, D) of frames by a function of float32 frames (N, 3, H, W) with levels 0–255, a batch at a time."""
     parts = [
-        features(to_tensor(frames_THWC[first : first + BATCH_FRAMES])).float().cpu()
+        features(to_tensor(frames_THWC[first : first + BATCH_FRAMES], device)).float().cpu()
         for first in range(0, len(frames_THWC), BATCH_FRAMES)
     ]
     result: NDArray[np.float32] = torch.cat(parts).numpy()
     return result
 
 
-def to_tensor(frames_THWC: NDArray[np.uint8]) -> Tensor:
+def to_tensor(frames_THWC: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
     """Frames (T, 3, H, W) float32 with levels 0–255."""
-    return torch.from_numpy(np.ascontiguousarray(frames_THWC)).movedim(-1, 1).float()
+    return torch.from_numpy(np.ascontiguousarray(frames_THWC)).to(device).movedim(-1, 1).float()
 
 
-def windows(frames_THWC: NDArray[np.uint8], num_frames: int) -> Iterator[NDArray[np.uint8]]:
+def consecutive_windows(frames_THWC: NDArray[np.uint8], num_frames: int) -> Iterator[NDArray[np.uint8]]:
     """Consecutive windows of `num_frames` frames; the remainder is left out."""
     for first in range(0, len(frames_THWC) - num_frames + 1, num_frames):
         yield frames_THWC[first : first + num_frames]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.metrics.networks.frames import to_tensor, windows
+from models.metrics.networks.frames import consecutive_windows, to_tensor
 from models.metrics.networks.layers import load_network
 from models.metrics.networks.vit import ClipTransformer, VitConfig, joined_biases
 
@@ -44,7 +44,7 @@ class VideoMae:
         config = self.network.config
         size = (config.side_px, config.side_px)
         features = np.empty((len(frames_THWC) // config.num_frames, config.width), np.float32)
-        for index, window in enumerate(windows(frames_THWC, config.num_frames)):
-            pixels = functional.interpolate(to_tensor(window) / 255, size=size, mode="bilinear")
-            features[index] = self.network(pixels.movedim(0, 1)[None].to(self.device))[0].cpu().numpy()
+        for index, window in enumerate(consecutive_windows(frames_THWC, config.num_frames)):
+            pixels = functional.interpolate(to_tensor(window, self.device) / 255, size=size, mode="bilinear")
+            features[index] = self.network(pixels.movedim(0, 1)[None])[0].cpu().numpy()
         return features

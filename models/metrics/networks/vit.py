@@ -144,7 +144,7 @@ class ImageTransformer(nn.Module):
         rows, columns = height_px // config.patch_px, width_px // config.patch_px
         if height_px == width_px and rows == config.grid:
             return self.pos_embed
-        square = self.pos_embed[:, 1:].unflatten(1, (config.grid, config.grid)).movedim(-1, 1)
+        square = self.pos_embed[:, 1:].reshape(1, config.grid, config.grid, -1).movedim(-1, 1)
         # The tenth of a patch guards the published code against a size that is rounded down.
         scale = ((rows + 0.1) / config.grid, (columns + 0.1) / config.grid)
         resized = functional.interpolate(square, scale_factor=scale, mode="bicubic")

@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from browser import Page
+from browser import CHROMIUM, Page, browse, open_page
 
 import jobs.report.evaluation as evaluation_module
 from jobs.engine.config import JobConfig
@@ -12,8 +13,9 @@ from jobs.report.evaluation import NUM_BEST, NUM_MEDIAN, NUM_WORST, comparison_s
 from models.metrics.pixels import psnr
 from models.puppets import render, sample_spec
 from models.video.encode import write_h264
+from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Counts, Ledger
-from pipelines.engine.manifest import Manifest
+from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.runner import Tally
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, dataset_schema
 from pipelines.engine.steps import Step, Workers
@@ -29,6 +31,9 @@ NUM_FRAMES = 6
 def pairs(tmp_path_factory):
     """Twenty-one animations of one truth, the later the noisier; two models; one failed and one not animated."""
     folder = tmp_path_factory.mktemp("pairs")
+    stage = ComparedFramesStage(FramesConfig())
+    keys = {"pipeline_key": pipeline_key(stage_keys([stage]))}
+    named = []
     truth = np.stack([frame.rgb for frame in render(sample_spec(8, size_px=(96, 64)), fps=8, num_frames=NUM_FRAMES)])
     write_h264(folder / "truth.mp4", truth, fps=8)
     ledger = Ledger(Storage(str(folder / "evaluated")), "animation_id")
@@ -54,7 +59,14 @@ def pairs(tmp_path_factory):
             "work_key": f"{i:064x}",
             "attempts": 1,
         }
-        ledger.commit(row, schema)
+        ledger.commit({**keys, **row, "setting": "a setting of an earlier job"}, schema)
+        named.append({name: row.get(name) for name in PAIR_COLUMNS})
+    # Rows that the manifest does not name, and rows of other settings.
+    ledger.commit({**keys, **row, "animation_id": "stranger", "work_key": "a" * 64, "psnr_db": 1.0}, schema)
+    stale = {**row, "animation_id": "stale", "work_key": "b" * 64, "psnr_db": 1.0, "pipeline_key": "old"}
+    ledger.commit(stale, schema)
+    named.append({name: stale.get(name) for name in PAIR_COLUMNS})
+    pq.write_table(pa.Table.from_pylist(named, schema=pa.schema(PAIR_COLUMNS)), folder / "pairs.parquet")
     failed = {"status": "failed", "stage": "frames", "reason": "NotFound", "message": HOSTILE}
     ledger.commit({"animation_id": "lost", "truth_uri": HOSTILE, "work_key": "f" * 64, "attempts": 1, **failed}, schema)
     ledger.compact()
@@ -82,7 +94,12 @@ def end_of(ledger, **arguments):
         verb="evaluate",
         arguments=arguments,
         out=ledger.storage.url,
-        manifest=Manifest(url="out/pairs.parquet", id_column="animation_id", required={}, optional={}),
+        manifest=Manifest(
+            url=f"{ledger.storage.url}/../pairs.parquet",
+            id_column="animation_id",
+            required=columns_of(PAIR_COLUMNS, ("animation_id",)),
+            optional={name: kind for name, kind in PAIR_COLUMNS.items() if name != "animation_id"},
+        ),
         id_column="animation_id",
         key_columns=(),
         written=COMPARED_COLUMNS,
@@ -129,6 +146,15 @@ def test_report_has_measures_pictures_and_values_worst_first(pairs):
 
 
 @pytest.mark.usefixtures("tables")
+def test_animations_are_those_of_the_tables(pairs):
+    html = evaluate_report(end_of(pairs[1]))
+    animations = html[html.index('id="animations"') : html.index('id="definitions"')]
+    assert "stranger" not in animations
+    assert "stale" not in animations
+    assert "a setting of an earlier job" not in html
+
+
+@pytest.mark.usefixtures("tables")
 def test_without_a_protocol_models_are_compared_with_each_other_only(pairs):
     html = evaluate_report(end_of(pairs[1]))
     assert 'id="comparison"' in html
@@ -167,3 +193,17 @@ def test_frames_of_another_number_are_refused():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="of one shape"):
         comparison_sheet({"animation_id": "a"}, frames, frames[:1], place="best")
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_all_pictures_without_errors_or_requests(pairs, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(evaluate_report(end_of(pairs[1], protocol="x-dyna")), encoding="utf-8")
+    with open_page(path, tmp_path) as page:
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        for width_px in (1280, 390):
+            page.resize(width_px, 900)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width_px
+        assert page.errors == []
+    assert browse(path, tmp_path, "--dump-dom")[1:] == ([], set())

@@ -33,6 +33,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["zoetrope", *(str(argument) for argument in arguments)])
+        capsys.readouterr()  # what MLflow says of a new database
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
@@ -117,6 +118,7 @@ FAILED = {
 }
 
 
+@pytest.mark.slow
 def test_every_pair_has_measures_or_an_outcome(ray_cluster: None, run: Run, hostile: Path, tmp_path: Path) -> None:
     models = dict.fromkeys(HOSTILE, "m 1") | {"black": "m/2"}
     pairs = write_pairs(hostile, HOSTILE, model=models)
@@ -161,6 +163,7 @@ def logged(folder: Path) -> dict[str, float]:
     return dict(last.data.metrics)
 
 
+@pytest.mark.slow
 def test_a_new_measure_computes_only_itself(ray_cluster: None, run: Run, tmp_path: Path) -> None:
     truth = moving_frames(1)
     write_video(tmp_path / "truth.mp4", truth)
@@ -239,6 +242,10 @@ def test_a_killed_job_goes_on_where_it_was(ray_cluster: None, run: Run, tmp_path
         (["NOWHERE", "--pairs", "NOWHERE"], "expected either a dataset of results, or --pairs with a table"),
         (["--pairs", "NOWHERE", "--truth", "driving"], "--truth goes with a dataset of results"),
         (["NOWHERE", "--measure", "psnr"], "unknown measure 'psnr', expected some of"),
+        (
+            ["--pairs", "NOWHERE", "--measure", "fid"],
+            "there is nothing to compute: NOT COMPUTED for lack of weights: FID",
+        ),
         (["NOWHERE", "--protocol", "disco"], "unknown protocol 'disco', expected one of tiktok, fashion"),
     ],
 )

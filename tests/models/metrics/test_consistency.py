@@ -54,3 +54,5 @@ def test_vectors_of_other_shapes_are_refused() -> None:
     assert cosines(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)).tolist() == [0, 0]
     with pytest.raises(ValueError, match=r"got \(2, 3\) and \(3, 3\)"):
         cosines(np.zeros((2, 3), np.float32), np.zeros((3, 3), np.float32))
+    with pytest.raises(ValueError, match="features must be finite"):
+        consistency(np.array([[1, 2], [np.nan, 1]], np.float32))

@@ -98,6 +98,20 @@ def test_the_network_reads_blue_green_red_from_minus_one_to_one(files: tuple[Pat
     np.testing.assert_allclose(embeddings[0], expected / np.linalg.norm(expected), atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_faces_do_not_depend_on_their_batch(files: tuple[Path, Path], tmp_path: Path, batch: int | str) -> None:
+    save_adaface(tmp_path / "adaface.onnx", batch=batch)
+    recognition = FaceRecognition(files[0], tmp_path / "adaface.onnx")
+    clip = np.stack([frame((7, 9, 20 * index)) if index != 4 else frame() for index in range(11)])  # more than a batch
+    together, detected = recognition.faces(clip)
+    assert together is not None
+    assert detected.sum() == 10
+    for index in range(11):
+        alone, _ = recognition.faces(clip[index : index + 1])
+        assert alone is not None
+        np.testing.assert_allclose(alone[0], together[index], atol=1e-6)
+
+
 def test_without_a_recogniser_faces_are_only_detected(files: tuple[Path, Path]) -> None:
     embeddings, detected = FaceRecognition(files[0]).faces(np.stack([frame((7, 9, 0)), frame()]))
     assert embeddings is None

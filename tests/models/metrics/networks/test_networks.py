@@ -27,7 +27,8 @@ from models.weights.resolve import place
 from stages.backends.base import Loading
 from stages.backends.features import FEATURES, LPIPS, FeatureNetwork
 
-WIDTHS = {"fid": 2048 // DIVISOR, "fid_vid": 2048 // DIVISOR, "fvd": 400}
+WIDTHS = {"fid": 2048 // DIVISOR, "fid_vid": 2048 // DIVISOR, "fvd": 400, "cd_fvd": 48, "dtfvd": 1024 // DIVISOR}
+FRAMES_OF_TWO_FEATURES = {"fid": 2, "fid_vid": 17, "fvd": 17, "cd_fvd": 33, "dtfvd": 33}
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def test_the_released_files_fit(build: Callable[[], nn.Module], released: str, p
 @pytest.mark.parametrize("name", WIDTHS)
 def test_features_are_float32_and_repeatable(weights: Path, name: str) -> None:
     network: FeatureNetwork = load(FEATURES, name, weights)
-    frames = clip(17)
+    frames = clip(FRAMES_OF_TWO_FEATURES[name])
     features = network.features(frames)
-    assert features.shape == (17 if name == "fid" else 2, WIDTHS[name])
+    assert features.shape == (2, WIDTHS[name])
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
     assert np.ptp(features, axis=0).max() > 1e-3

@@ -53,6 +53,11 @@ def test_a_frame_does_not_depend_on_the_others_of_its_clip(dino: Dino) -> None:
         np.testing.assert_allclose(dino.features(clip[index : index + 1])[0], features[index], atol=1e-5)
 
 
+def test_positions_fit_squares_of_other_sizes(dino: Dino) -> None:
+    # 3 x 3 patches in place of the 4 x 4 that were trained.
+    assert dino.network(torch.zeros(1, 3, 48, 48)).shape == (1, dino.network.config.width)
+
+
 def test_features_are_those_of_videomae_as_cd_fvd_computes_them(videomae: VideoMae) -> None:
     clip = frames(CASE, "frames_video")
     features = videomae.features(clip)
