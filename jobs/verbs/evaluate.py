@@ -243,11 +243,17 @@ def table_metrics(tables: Sequence[ModelTable]) -> dict[str, float]:
     """Value by `model/setting/measure`, with characters that MLflow does not allow in names replaced by `_`."""
     metrics = {}
     for table in tables:
-        head = "/".join(re.sub(r"[^A-Za-z0-9_.-]", "_", part) or "_" for part in (table.model, table.setting))
+        head = "/".join(
+            re.sub(r"[^A-Za-z0-9_.-]", "_", part).strip(".") or "_" for part in (table.model, table.setting)
+        )
         for value in table.values:
             if value.value is not None:
                 metrics[f"{head[: MAX_METRIC_CHARS - len(value.name) - 1]}/{value.name}"] = value.value
     return metrics
+
+
+def _legal(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).strip(".") or "_"
 
 
 def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:

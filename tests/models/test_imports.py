@@ -16,9 +16,14 @@ MODULES = [
     "pipelines.requests",
     "pipelines.animate",
     "pipelines.prepare",
+    "pipelines.evaluation.steps",
+    "pipelines.evaluation.pairs",
+    "models.metrics.protocols",
+    "models.metrics.weights",
     "pipelines.engine.plan",
     "stages.animate.diffusion",
     "jobs.verbs.animate",
+    "jobs.verbs.evaluate",
     "jobs.verbs.prepare",
 ]
 

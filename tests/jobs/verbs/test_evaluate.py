@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import posixpath
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +23,12 @@ from compared_videos import moving_frames, worse, write_video
 from small_jobs import tracking_uri
 
 from jobs.cli.main import main
+from jobs.engine import config as configuration
+from jobs.engine.spec import Options
+from jobs.verbs import evaluate as verb
+from jobs.verbs.evaluate import table_metrics
+from pipelines.evaluation.steps import networks_of
+from pipelines.evaluation.tables import MeasuredValue, ModelTable
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--set", "workers.default.cpus=0.5", "--set", "workers.default.actors=1")
@@ -262,3 +270,35 @@ def test_help_explains_the_three_forms(run: Run) -> None:
     assert code == 0
     for form in ("evaluate RESULTS --out DIR", "evaluate --pairs TABLE --out DIR", "evaluate compare A B"):
         assert form in " ".join(out.split())
+
+
+def test_metric_names_are_legal() -> None:
+    values = (MeasuredValue(name="psnr_db", n=1, value=1.0), MeasuredValue(name="fid", n=0, value=None))
+    tables = [
+        ModelTable(model=model, setting=setting, ok=1, rejected=0, failed=0, values=values)
+        for model, setting in (
+            ("a/../b é", "num_steps=30, guidance_scale=3.5"),
+            ("x" * 300, "y" * 300),
+            ("", "default"),
+        )
+    ]
+    metrics = table_metrics(tables)
+    assert next(iter(metrics)) == "a_.._b__/num_steps_30__guidance_scale_3.5/psnr_db"
+    assert len(metrics) == 3
+    for name in metrics:
+        assert re.fullmatch(r"[\w./-]+/psnr_db", name, re.ASCII)
+        assert posixpath.normpath(name) == name
+        assert len(name) <= 250
+
+
+def test_networks_with_weights_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "has_gpu", lambda: True)
+    config = configuration.load(None, ["evaluate.keypoints.backend=dwpose"])
+    networks = networks_of(config.evaluate, ["keypoints", "lpips", "fid"])
+    gpus = {name: workers.gpus for name, workers in verb._workers(config, Options(), networks).items()}
+    assert {name for name, count in gpus.items() if count} == {
+        *("keypoints", "lpips", "faces", "subject", "background", "fid")
+    }
+    assert not any(workers.gpus for workers in verb._workers(config, Options(), {}).values())
+    declared = configuration.load(None, ["workers.default.gpus=0"])
+    assert not any(workers.gpus for workers in verb._workers(declared, Options(), networks).values())
