@@ -28,6 +28,7 @@ from pipelines.evaluation.steps import (
     KEY_COLUMNS,
     WRITTEN,
     EvaluationConfig,
+    MissingWeights,
     measures_of,
     networks_of,
     stages_of,
@@ -90,9 +91,10 @@ def evaluate(
         config = _with_size(config, rules)
     settings = config.evaluate
     wanted = stages_of(measures or (rules.measures if rules else ()))
-    workers = _workers(config, options, networks_of(settings, with_inputs(wanted)))
+    networks = networks_of(settings, with_inputs(wanted))
+    workers = _workers(config, options, networks)
     made = steps(settings, workers, wanted)
-    missing = _missing_notices(made.missing)
+    missing = _missing_notices(made.missing, download=any(network.download for network in networks.values()))
     if not made.steps:
         raise ValueError(f"there is nothing to compute: {missing[0]}")
     used = networks_of(settings, [step.stage.name for step in made.steps])
@@ -202,12 +204,17 @@ def _unfinished_notices(results: str | None) -> list[str]:
     return [f"{num_parts} rows of {results} are of an unfinished job and not compared; run it again, or `compact`."]
 
 
-def _missing_notices(missing: Mapping[str, str]) -> list[str]:
+def _missing_notices(missing: Mapping[str, MissingWeights], *, download: bool) -> list[str]:
     """One notice for all measures whose weights are missing."""
     if not missing:
         return []
-    places = "; ".join(dict.fromkeys(missing.values()))
-    return [f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}. {places}."]
+    head = f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}."
+    if download:
+        return [f"{head} {'; '.join(dict.fromkeys(weights.message for weights in missing.values()))}."]
+    entries = dict.fromkeys(name for weights in missing.values() for name in weights.entries)
+    paths = dict.fromkeys(str(path) for weights in missing.values() for path in weights.paths)
+    sources = f"`zoetrope weights where {' '.join(entries)}` says where they come from"
+    return [f"{head} Missing files: {', '.join(paths)}. {sources}; --download fetches what can be downloaded."]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

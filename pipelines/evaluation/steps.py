@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
+from models.catalogue import entry
 from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
-from models.weights.resolve import MissingWeightsError
+from models.weights.resolve import MissingWeightsError, locate, place
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.backends.base import BackendConfig
@@ -114,14 +116,20 @@ def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Steps:
-    """Steps that can run.
+class MissingWeights:
+    """Entries of the weights catalogue that lack files, these files' paths in a folder of weights, and the error."""
 
-    `missing`: what is said of the weights of each stage that was left out.
-    """
+    entries: tuple[str, ...]
+    paths: tuple[Path, ...]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Steps:
+    """Steps that can run, and the missing weights of each stage that was left out."""
 
     steps: Sequence[Step]
-    missing: Mapping[str, str]
+    missing: Mapping[str, MissingWeights]
 
 
 def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequence[str]) -> Steps:
@@ -136,8 +144,8 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
         CheckpointError: a weights file is damaged or not allowed.
     """
     made: list[Stage[Any]] = []
-    missing: dict[str, str] = {}
-    lost: dict[str, str] = {}
+    missing: dict[str, MissingWeights] = {}
+    lost: dict[str, MissingWeights] = {}
     for name in with_inputs(wanted):
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
         reason = next((lost[column] for column in sorted(stage.reads) if column in lost), None)
@@ -145,7 +153,7 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
             try:
                 stage.weights()
             except MissingWeightsError as error:
-                reason = str(error)
+                reason = _missing_weights(stage.config, str(error))
         if reason is None:
             made.append(stage)
         else:
@@ -155,6 +163,17 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
     return Steps(
         steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, wanted)], missing=missing
     )
+
+
+def _missing_weights(config: BackendConfig, message: str) -> MissingWeights:
+    folder = None if config.weights is None else Path(config.weights)
+    missing = {
+        name: [file for file in entry(name).files if not found[file.name]]
+        for name in config.parts
+        if not all((found := locate(entry(name), folder)).values())
+    }
+    paths = (place(entry(name), file, folder or Path("DIR")) for name, files in missing.items() for file in files)
+    return MissingWeights(entries=tuple(missing), paths=tuple(paths), message=message)
 
 
 StageT = TypeVar("StageT", Stage[Any], type[Stage[Any]])
