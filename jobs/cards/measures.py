@@ -59,9 +59,9 @@ def measures_section(checkpoint: Path) -> str:
     counts = ", ".join(f"{task_of(each)} {each.ok} of {each.ok + each.rejected + each.failed}" for each in tables)
     return f"""## Measures
 
-Held-out puppets as `zoetrope evaluate draw` draws them, animated by `zoetrope animate` with detected keypoints and compared
-with their true videos by `zoetrope evaluate`, which defines the measures ([page](../../../../docs/evaluate.md)). Animations
-that were measured: {counts}. In brackets the 95 % interval of the mean over animations, after "true" the value of the true
+Held-out puppets as `zoetrope evaluate draw` draws them, animated by `zoetrope animate` with detected keypoints and
+compared with their true videos by `zoetrope evaluate` ([definitions](../../../../docs/evaluate.md#measures)).
+Animations measured: {counts}. In brackets the 95 % interval of the mean over animations; "true": the value of the true
 frames.
 
 {tasks}

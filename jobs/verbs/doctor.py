@@ -13,11 +13,12 @@ from typing import Any
 from jobs.engine.console import Console
 from jobs.engine.presets import PRESETS, SECTIONS
 from jobs.engine.spec import JobResult
-from models.catalogue import CATALOGUE, entry
+from models.catalogue import entry
 from models.common.digest import CheckpointError
 from models.systems import find_model, model_names
 from models.weights.entry import Loader
 from models.weights.resolve import locate
+from pipelines.evaluation.steps import STAGES, EvaluationConfig, networks_of
 from pipelines.prepare import PrepareConfig
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
@@ -25,12 +26,17 @@ OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-
 
 
 def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
-    """Report the machine, what each preset and model still needs, and what would be slow."""
+    """Report the machine, what each preset, model and measure still needs, and what would be slow."""
     machine = describe_machine()
     warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
     jobs = [
         *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
         *({"job": f"animate, {name}", "missing": find_model(name).missing(folder)} for name in model_names()),
+        *(
+            {"job": f"evaluate, {name}", "missing": _missing(config.parts, folder, allow_torchscript=allow_torchscript)}
+            for name, config in networks_of(EvaluationConfig(), tuple(STAGES)).items()
+            if config.parts
+        ),
     ]
     _print(machine, jobs, warnings, console)
     return JobResult(exit_code=0, summary={"machine": machine, "jobs": jobs, "warnings": warnings})
@@ -76,8 +82,6 @@ def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[
             config = type(getattr(defaults, section))(backend=PRESETS[name][signal])
             parts |= dict.fromkeys(config.parts)
     missing = _missing(tuple(parts), folder, allow_torchscript=allow_torchscript)
-    if any(CATALOGUE[part].loader is Loader.ONNX for part in parts) and not _onnxruntime():
-        missing.append("the package onnxruntime (pip install -e '.[onnx]')")
     return {"job": f"prepare, preset {name}", "missing": missing}
 
 
@@ -85,6 +89,8 @@ def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bo
     missing = [name for name in names if not all(locate(entry(name), folder).values())]
     if not allow_torchscript and any(entry(name).loader is Loader.TORCHSCRIPT for name in names):
         missing.append("--allow-torchscript")
+    if any(entry(name).loader is Loader.ONNX for name in names) and not _onnxruntime():
+        missing.append("the package onnxruntime (pip install -e '.[onnx]')")
     return missing
 
 

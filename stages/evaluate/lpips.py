@@ -22,7 +22,10 @@ class LpipsConfig(BackendConfig):
 
 
 class LpipsStage(BackendStage[LpipsConfig, PerceptualDistance]):
-    """Means of LPIPS over frames, with inputs as DisCo feeds them and as its authors do."""
+    """Means of LPIPS over frames, with inputs as DisCo feeds them and as its authors do.
+
+    None for frames below the network's smallest size.
+    """
 
     name = "lpips"
     reads: ClassVar[frozenset[str]] = frozenset({"animation_frames", "truth_frames"})
@@ -30,5 +33,7 @@ class LpipsStage(BackendStage[LpipsConfig, PerceptualDistance]):
 
     def process(self, row: Row) -> Row:
         """Both distances of the row's pair."""
+        if min(row["truth_frames"].shape[1:3]) < self.backend.min_size_px:
+            return {"lpips_disco": None, "lpips": None}
         disco, standard = self.backend.distances(row["animation_frames"], row["truth_frames"])
         return {"lpips_disco": mean_or_none(disco), "lpips": mean_or_none(standard)}

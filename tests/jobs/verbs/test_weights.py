@@ -105,6 +105,9 @@ def test_doctor_lists_the_needs_of_each_job(run: Any, tmp_path: Path) -> None:
     assert {name.partition(", ")[2] for name in jobs if name.startswith("animate, ")} == set(model_names())
     assert jobs["prepare, preset dwpose-sam2"] == ["depth-anything-v2-small", "sam2.1-hiera-large"]
     assert "--allow-torchscript" in jobs["prepare, preset sapiens-sam2"]
+    assert jobs["evaluate, fid"] == ["fid-inception"]
+    assert jobs["evaluate, lpips"] == ["lpips-vgg16", "lpips-heads"]
+    assert "evaluate, pixels" not in jobs  # needs no weights
     assert summary["machine"]["decoders"]["h264"]
     code, out, _ = run("doctor", "--allow-torchscript")
     assert "--allow-torchscript" not in out

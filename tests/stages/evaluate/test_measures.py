@@ -80,6 +80,8 @@ def test_keypoints_of_the_truth_itself_agree() -> None:
 class Means:
     """Two features per window of four frames."""
 
+    min_size_px = 16
+
     def features(self, frames_THWC: np.ndarray) -> np.ndarray:
         windows = len(frames_THWC) // 4
         return (
@@ -120,6 +122,8 @@ def test_lpips_has_both_input_ranges() -> None:
     stage.backend = Means()
     made = stage(compared())
     assert made["lpips"] == pytest.approx(255 * made["lpips_disco"])
+    tiny = stage(compared(size_px=(15, 48)))
+    assert (tiny["lpips"], tiny["lpips_disco"]) == (None, None)
 
 
 def test_every_measure_of_a_stage_is_a_column() -> None:

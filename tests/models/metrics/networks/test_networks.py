@@ -78,7 +78,7 @@ def test_the_released_files_fit(build: Callable[[], nn.Module], released: str, p
     assert ours == {key: shape for key, shape in shapes.items() if not key.endswith("num_batches_tracked")}
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", WIDTHS)
 def test_features_are_float32_and_repeatable(weights: Path, name: str) -> None:
     network: FeatureNetwork = load(FEATURES, name, weights)
     frames = clip(FRAMES_OF_TWO_FEATURES[name])
@@ -93,12 +93,15 @@ def test_features_are_float32_and_repeatable(weights: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fid_vid", "fvd"])
-def test_every_frame_with_fifteen_others_behind_it_begins_a_window(weights: Path, name: str) -> None:
+def test_every_frame_with_fifteen_others_behind_it_begins_a_window(
+    weights: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.metrics.networks.windows.BATCH_WINDOWS", 2)
     network: FeatureNetwork = load(FEATURES, name, weights)
-    frames = clip(26)
+    frames = clip(18)
     features = network.features(frames)
-    assert len(features) == 11
-    for start in (0, 7, 8, 10):  # both sides of the border between batches, and the last window
+    assert len(features) == 3
+    for start in range(3):  # the first batch, and the next one with a single window
         close(network.features(frames[start : start + 16])[0], features[start])
 
 
@@ -110,17 +113,18 @@ def test_a_clip_shorter_than_the_window_has_no_features(weights: Path, name: str
     assert features.dtype == np.float32
 
 
-def test_batches_do_not_change_the_features_of_frames(weights: Path) -> None:
+def test_batches_do_not_change_the_features_of_frames(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.metrics.networks.inception.BATCH_FRAMES", 2)
     network: FeatureNetwork = load(FEATURES, "fid", weights)
-    frames = clip(18)
+    frames = clip(5)
     features = network.features(frames)
-    for index in (0, 15, 16, 17):
+    for index in (0, 1, 2, 4):
         close(network.features(frames[index : index + 1])[0], features[index])
 
 
 @pytest.mark.parametrize("size_px", [(1, 1), (3, 301), (16, 9)])
 def test_frames_of_any_size_have_features(weights: Path, size_px: tuple[int, int]) -> None:
-    for name in FEATURES:
+    for name in WIDTHS:
         assert np.isfinite(load(FEATURES, name, weights).features(clip(16, size_px=size_px))).all()
 
 
