@@ -28,6 +28,7 @@ from pipelines.evaluation.steps import (
     KEY_COLUMNS,
     WRITTEN,
     EvaluationConfig,
+    MissingWeights,
     measures_of,
     networks_of,
     stages_of,
@@ -90,9 +91,10 @@ def evaluate(
         config = _with_size(config, rules)
     settings = config.evaluate
     wanted = stages_of(measures or (rules.measures if rules else ()))
-    workers = _workers(config, options, networks_of(settings, with_inputs(wanted)))
+    networks = networks_of(settings, with_inputs(wanted))
+    workers = _workers(config, options, networks)
     made = steps(settings, workers, wanted)
-    missing = _missing_notices(made.missing)
+    missing = _missing_notices(made.missing, download=any(network.download for network in networks.values()))
     if not made.steps:
         raise ValueError(f"there is nothing to compute: {missing[0]}")
     used = networks_of(settings, [step.stage.name for step in made.steps])
@@ -202,13 +204,20 @@ def _unfinished_notices(results: str | None) -> list[str]:
     return [f"{num_parts} rows of {results} are of an unfinished job and not compared; run it again, or `compact`."]
 
 
-def _missing_notices(missing: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _missing_notices(missing: Mapping[str, MissingWeights], *, download: bool) -> list[str]:
     """One notice for all measures whose weights are missing."""
     if not missing:
         return []
-    named = "; ".join(f"{', '.join(measures_of([stage]))} ({', '.join(names)})" for stage, names in missing.items())
-    where = "`zoetrope weights where NAME` says where a file belongs, `zoetrope weights fetch NAME --weights DIR` "
-    return [f"NOT COMPUTED for lack of weights: {named}. {where}downloads it; give the folder with --weights DIR."]
+    named = "; ".join(
+        f"{', '.join(measures_of([stage]))} ({', '.join(weights.entries)})" for stage, weights in missing.items()
+    )
+    reasons = dict.fromkeys(weights.message for weights in missing.values())
+    remedy = (
+        "; ".join(reasons)
+        if download
+        else "`zoetrope weights where NAME` says where a file belongs, and --download fetches what can be downloaded"
+    )
+    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}."]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
+from models.catalogue import entry
 from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
-from models.weights.resolve import MissingWeightsError
+from models.weights.resolve import MissingWeightsError, locate
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.backends.base import BackendConfig
@@ -114,14 +116,19 @@ def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Steps:
-    """Steps that can run.
+class MissingWeights:
+    """Entries of the weights catalogue that lack files, and the error."""
 
-    `missing`: names of the weights that each stage lacks that was left out.
-    """
+    entries: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Steps:
+    """Steps that can run, and the missing weights of each stage that was left out."""
 
     steps: Sequence[Step]
-    missing: Mapping[str, tuple[str, ...]]
+    missing: Mapping[str, MissingWeights]
 
 
 def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequence[str]) -> Steps:
@@ -136,25 +143,31 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
         CheckpointError: a weights file is damaged or not allowed.
     """
     made: list[Stage[Any]] = []
-    missing: dict[str, tuple[str, ...]] = {}
-    lost: dict[str, tuple[str, ...]] = {}
+    missing: dict[str, MissingWeights] = {}
+    lost: dict[str, MissingWeights] = {}
     for name in with_inputs(wanted):
         stage = STAGES[name](on_workers(getattr(config, name), workers[name]))
-        lacked = next((lost[column] for column in sorted(stage.reads) if column in lost), ())
-        if not lacked:
+        reason = next((lost[column] for column in sorted(stage.reads) if column in lost), None)
+        if reason is None:
             try:
                 stage.weights()
-            except MissingWeightsError:
-                lacked = stage.config.parts
-        if lacked:
-            missing[name] = lacked
-            lost |= dict.fromkeys(stage.writes, lacked)
-        else:
+            except MissingWeightsError as error:
+                reason = _missing_weights(stage.config, str(error))
+        if reason is None:
             made.append(stage)
+        else:
+            missing[name] = reason
+            lost |= dict.fromkeys(stage.writes, reason)
     # An input of a stage that was left out is of no use.
     return Steps(
         steps=[Step(stage=stage, workers=workers[stage.name]) for stage in _needed(made, wanted)], missing=missing
     )
+
+
+def _missing_weights(config: BackendConfig, message: str) -> MissingWeights:
+    folder = None if config.weights is None else Path(config.weights)
+    missing = tuple(name for name in config.parts if not all(locate(entry(name), folder).values()))
+    return MissingWeights(entries=missing, message=message)
 
 
 StageT = TypeVar("StageT", Stage[Any], type[Stage[Any]])

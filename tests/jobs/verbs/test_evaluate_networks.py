@@ -54,7 +54,7 @@ def test_published_networks_measure_in_workers(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    assert "NOT COMPUTED for lack of weights: FID-VID." in capsys.readouterr().out
+    assert "NOT COMPUTED for lack of weights: FID-VID (resnet3d-50-kinetics)." in capsys.readouterr().out
 
     rows = pyarrow.dataset.dataset(out).to_table().sort_by("animation_id").to_pylist()
     with (out / "_tables" / "measures.csv").open(newline="") as file:
