@@ -119,7 +119,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     ("text", "message"),
     [
         ("prepare: [1]", "prepare: got [1]"),
-        ("- a", "got a list, expected a mapping with ingest, prepare, animate, workers, limits"),
+        ("- a", "got a list, expected a mapping with ingest, prepare, animate, evaluate, workers, limits"),
         ("prepare: {pose: {backend: magic}}", "unknown pose backend 'magic'"),
         ("a: b: c", "is not YAML"),
         ("limits: {rows_per_block: 0}", "limits must be positive"),
