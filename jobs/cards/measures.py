@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.cards.tables import table
+from jobs.report.measured import shown
 from models.common.digest import file_digest
 from models.metrics.measures import MEASURES, SET_MEASURES
 from pipelines.evaluation.tables import MeasuredValue, ModelTable
@@ -101,13 +102,9 @@ def _cell(each: ModelTable, name: str, *, interval: bool) -> str:
     value = next((value for value in each.values if value.name == name), None)
     if value is None or value.value is None:
         return "–"
-    text = _number(value.value)
+    text = shown(value.value)
     if interval and value.ci_low is not None and value.ci_high is not None:
-        text += f" [{_number(value.ci_low)}, {_number(value.ci_high)}]"
+        text += f" [{shown(value.ci_low)}, {shown(value.ci_high)}]"
     if value.truth_value is not None:
-        text += f" (true {_number(value.truth_value)})"
+        text += f" (true {shown(value.truth_value)})"
     return text
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

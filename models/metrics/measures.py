@@ -146,8 +146,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 definition="Mean distance of the 32 landmarks of eyes and mouth from those of the true frames, "
                 "relative to the height of the face, after the best similarity transform of the face onto the true "
                 "one; mean over the frames of which both show the whole face.",
-                deviation="X-Dyna has not published its extractor; this one takes the face landmarks of the pose "
-                "network.",
+                deviation="X-Dyna has not published its extractor; this one is the pose network, or the included face "
+                "network beside the included pose network.",
             ),
             Measure(
                 name="face_det",

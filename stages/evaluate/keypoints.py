@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.common.digest import file_digest
 from models.metrics.keypoints import expression_error, keypoint_distance, pck
-from stages.backends.base import BackendStage
+from models.perception.shipped import FACE_CHECKPOINT
+from models.pose.skeleton import FACE
+from models.weights.resolve import ResolvedWeights
+from stages.backends.base import EMBEDDED, BackendStage
 from stages.backends.perception import PoseBackend
 from stages.base import Row
 from stages.evaluate.values import value_or_none
 from stages.prepare.pose import PoseConfig
 
+if TYPE_CHECKING:
+    from models.perception.face_landmarks import FaceLandmarks
+
 
 class ComparedKeypointsStage(BackendStage[PoseConfig, PoseBackend]):
-    """Keypoints of both clips, `animation_keypoints` and `truth_keypoints`, (T, 133, 3) float32, and what differs."""
+    """Keypoints of both clips, `animation_keypoints` and `truth_keypoints`, (T, 133, 3) float32, and their differences.
+
+    Expressions are those of the pose network's face landmarks; the included pose network hardly sees them, so that with
+    it they are the included face network's.
+    """
 
     name = "keypoints"
     reads: ClassVar[frozenset[str]] = frozenset({"animation_frames", "truth_frames"})
@@ -21,6 +35,16 @@ class ComparedKeypointsStage(BackendStage[PoseConfig, PoseBackend]):
         {"animation_keypoints", "truth_keypoints", "pck", "keypoint_distance", "face_exp"}
     )
     transient: ClassVar[frozenset[str]] = frozenset({"animation_keypoints", "truth_keypoints"})
+
+    _face: FaceLandmarks | None = None
+
+    def open(self) -> None:
+        """Load the networks."""
+        super().open()
+        if self.config.backend == EMBEDDED:
+            from models.perception.face_landmarks import FaceLandmarks
+
+            self._face = FaceLandmarks()
 
     def process(self, row: Row) -> Row:
         """Keypoints and measures of the row's pair."""
@@ -31,5 +55,21 @@ class ComparedKeypointsStage(BackendStage[PoseConfig, PoseBackend]):
             "truth_keypoints": truth,
             "pck": value_or_none(pck(animation, truth)),
             "keypoint_distance": value_or_none(keypoint_distance(animation, truth)),
-            "face_exp": value_or_none(expression_error(animation, truth)),
+            "face_exp": value_or_none(
+                expression_error(
+                    self._with_face(row["animation_frames"], animation), self._with_face(row["truth_frames"], truth)
+                )
+            ),
         }
+
+    def _read_digests(self, resolved: list[ResolvedWeights]) -> dict[str, str]:
+        face = {} if resolved else {"embedded-face": file_digest(FACE_CHECKPOINT)}
+        return {**super()._read_digests(resolved), **face}
+
+    def _with_face(self, frames_THWC: NDArray[np.uint8], keypoints_TK3: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Keypoints with the landmarks of the face network, if there is one."""
+        if self._face is None:
+            return keypoints_TK3
+        refined = keypoints_TK3.copy()
+        refined[:, FACE] = self._face.landmarks(frames_THWC, keypoints_TK3)
+        return refined

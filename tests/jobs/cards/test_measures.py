@@ -52,7 +52,7 @@ def test_card_has_the_measures_of_its_weights(checkpoint: Path) -> None:
     assert stored_measures(checkpoint) == tables
     text = card(checkpoint)
     assert "| measure | figures | portraits |" in text
-    assert "| PSNR*, dB ↑ | 21.2 [20.2, 22.8] | 9.500 [8.500, 11.0] |" in text
+    assert "| PSNR*, dB ↑ | 21.25 [20.25, 22.75] | 9.500 [8.500, 11.00] |" in text
     assert "| flicker = | 0.020 (true 0.034) | 0.020 (true 0.034) |" in text
     assert "| FID ↓ | – | – |" in text
     assert "measured: figures 15 of 16, portraits 15 of 16" in " ".join(text.split())

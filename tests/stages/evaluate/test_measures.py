@@ -10,6 +10,7 @@ from compared_videos import moving_frames, worse
 
 from models.metrics.measures import MEASURES, SET_MEASURES
 from models.metrics.pixels import psnr
+from models.puppets import render, sample_portrait
 from pipelines.engine.schema import COMPARED_COLUMNS, dataset_schema, to_row, to_table
 from stages.backends.features import FEATURES
 from stages.base import Row, Stage
@@ -75,6 +76,21 @@ def test_keypoints_of_the_truth_itself_agree() -> None:
     assert values["animation_keypoints"].shape == (8, 133, 3)
     assert (values["pck"], values["keypoint_distance"]) in ((1.0, 0.0), (None, None))
     assert stage.transient == {"animation_keypoints", "truth_keypoints"}
+
+
+def test_expressions_are_seen_by_the_included_face_network() -> None:
+    spec = sample_portrait(3, split="heldout", size_px=(192, 144), duration_seconds=2.0)
+    truth = np.stack([frame.rgb for frame in render(spec, 4.0, 8)])
+    stage = ComparedKeypointsStage(PoseConfig())
+    assert stage.weights().keys() == {"embedded-pose", "embedded-face"}
+
+    def face_exp(animation: np.ndarray) -> float:
+        return measured(stage, {"animation_frames": animation, "truth_frames": truth})["face_exp"]
+
+    moved = np.roll(truth, 2, axis=2)
+    still = np.repeat(truth[:1], len(truth), axis=0)
+    assert face_exp(truth) == pytest.approx(0.0, abs=1e-6)
+    assert face_exp(moved) < 0.5 * face_exp(still)
 
 
 class Means:
