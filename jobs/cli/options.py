@@ -41,10 +41,19 @@ _JOB_PARAMETERS = {
 }
 """Parameters that `job_options` adds, in the order of `--help`: type and default."""
 
+
+def _absolute(path: str | None) -> str | None:
+    # Workers run in another folder.
+    return None if path is None else str(Path(path).absolute())
+
+
 WeightsFolder = Annotated[
     str | None,
     typer.Option(
-        "--weights", envvar="ZOETROPE_WEIGHTS", help="Folder of published weights [the Hugging Face cache only]."
+        "--weights",
+        envvar="ZOETROPE_WEIGHTS",
+        help="Folder of published weights [the Hugging Face cache only].",
+        callback=_absolute,
     ),
 ]
 AllowTorchScript = Annotated[

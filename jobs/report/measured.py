@@ -109,6 +109,14 @@ class Evaluation:
     sheets: tuple[ContactSheet, ...]
 
     @property
+    def reasons(self) -> dict[str, tuple[str, ...]]:
+        """Titles of the measures that were not computed, by reason."""
+        titles: dict[str, tuple[str, ...]] = {}
+        for title, reason in self.not_computed.items():
+            titles[reason] = (*titles.get(reason, ()), title)
+        return titles
+
+    @property
     def legend(self) -> tuple[Heading, ...]:
         """All measures that occur on the page, in the order of the registry."""
         shown = {heading.name for heading in self.headings}
@@ -137,13 +145,13 @@ def heading(name: str) -> Heading:
 
 
 def shown(value: float | None) -> str:
-    """A value of a measure as text: 28.41, 0.718, 2.70e-04."""
+    """A value of a measure as text: 28.41, 0.718, 2.70e-04, which keeps three digits."""
     if value is None or not math.isfinite(value):
         return ABSENT
     size = abs(value)
     if size >= 10:
         return f"{value:,.2f}"
-    return f"{value:.3f}" if size >= 1e-3 or size == 0 else f"{value:.2e}"
+    return f"{value:.3f}" if size >= 1e-2 or size == 0 else f"{value:.2e}"
 
 
 def measured_model(table: ModelTable) -> MeasuredModel:
@@ -173,24 +181,32 @@ def _line(value: MeasuredValue) -> Line:
 
 
 def compare(tables: Sequence[ModelTable], protocol: Protocol | None) -> Comparison | None:
-    """Models side by side: the columns of the protocol, or without one all measures that have a value.
+    """Models side by side, setting by setting: the columns of the protocol, or without one all measures that have a
+    value. The best of each setting is marked: settings may be different tasks.
 
     Returns None where there is nothing to compare with.
     """
+    tables = sorted(tables, key=lambda table: (table.setting, table.model))
     if len(tables) < 2 and (protocol is None or not protocol.published):
         return None
     measured = {value.name for table in tables for value in table.values if value.value is not None}
     names = protocol.measures if protocol else tuple(n for n in (*MEASURES, *SET_MEASURES) if n in measured)
     headings = tuple(heading(name) for name in names)
     values = [{value.name: value.value for value in table.values} for table in tables]
-    best = {h.name: _best(h.arrow, [row.get(h.name) for row in values]) for h in headings}
+    best = {
+        (setting, h.name): _best(
+            h.arrow, [row.get(h.name) for table, row in zip(tables, values, strict=True) if table.setting == setting]
+        )
+        for setting in {table.setting for table in tables}
+        for h in headings
+    }
     rows = [
         ComparedModel(
             label=table.model,
             setting=table.setting,
             source="",
             cells=tuple(shown(row.get(name)) for name in names),
-            best=tuple(row.get(name) is not None and row.get(name) == best[name] for name in names),
+            best=tuple(row.get(name) is not None and row.get(name) == best[table.setting, name] for name in names),
         )
         for table, row in zip(tables, values, strict=True)
     ]

@@ -208,13 +208,16 @@ def _missing_notices(missing: Mapping[str, MissingWeights], *, download: bool) -
     """One notice for all measures whose weights are missing."""
     if not missing:
         return []
-    head = f"NOT COMPUTED for lack of weights: {', '.join(measures_of(missing))}."
-    if download:
-        return [f"{head} {'; '.join(dict.fromkeys(weights.message for weights in missing.values()))}."]
-    entries = dict.fromkeys(name for weights in missing.values() for name in weights.entries)
-    paths = dict.fromkeys(str(path) for weights in missing.values() for path in weights.paths)
-    sources = f"`zoetrope weights where {' '.join(entries)}` says where they come from"
-    return [f"{head} Missing files: {', '.join(paths)}. {sources}; --download fetches what can be downloaded."]
+    named = "; ".join(
+        f"{', '.join(measures_of([stage]))} ({', '.join(weights.entries)})" for stage, weights in missing.items()
+    )
+    reasons = dict.fromkeys(weights.message for weights in missing.values())
+    remedy = (
+        "; ".join(reasons)
+        if download
+        else "`zoetrope weights where NAME` says where a file belongs, and --download fetches what can be downloaded"
+    )
+    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}."]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from models.catalogue import entry
 from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
-from models.weights.resolve import MissingWeightsError, locate, place
+from models.weights.resolve import MissingWeightsError, locate
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Step, Workers, on_workers
 from stages.backends.base import BackendConfig
@@ -117,10 +117,9 @@ def with_inputs(wanted: Collection[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MissingWeights:
-    """Entries of the weights catalogue that lack files, these files' paths in a folder of weights, and the error."""
+    """Entries of the weights catalogue that lack files, and the error."""
 
     entries: tuple[str, ...]
-    paths: tuple[Path, ...]
     message: str
 
 
@@ -167,13 +166,8 @@ def steps(config: EvaluationConfig, workers: Mapping[str, Workers], wanted: Sequ
 
 def _missing_weights(config: BackendConfig, message: str) -> MissingWeights:
     folder = None if config.weights is None else Path(config.weights)
-    missing = {
-        name: [file for file in entry(name).files if not found[file.name]]
-        for name in config.parts
-        if not all((found := locate(entry(name), folder)).values())
-    }
-    paths = (place(entry(name), file, folder or Path("DIR")) for name, files in missing.items() for file in files)
-    return MissingWeights(entries=tuple(missing), paths=tuple(paths), message=message)
+    missing = tuple(name for name in config.parts if not all(locate(entry(name), folder).values()))
+    return MissingWeights(entries=missing, message=message)
 
 
 StageT = TypeVar("StageT", Stage[Any], type[Stage[Any]])

@@ -60,6 +60,29 @@ def test_the_best_model_is_marked_by_the_direction_of_the_measure():
     assert [row.best for row in comparison.rows] == [(False, True, False), (True, False, False)]
 
 
+def test_the_best_model_is_marked_within_a_setting():
+    tables = [
+        ModelTable(model=model, setting=setting, ok=1, rejected=0, failed=0, values=(psnr(value),))
+        for model, setting, value in (
+            ("b", "easy", 30.0),
+            ("a", "hard", 20.0),
+            ("a", "easy", 29.0),
+            ("b", "hard", 19.0),
+        )
+    ]
+    rows = compare(tables, None).rows
+    assert [(row.setting, row.label, row.best) for row in rows] == [
+        ("easy", "a", (False,)),
+        ("easy", "b", (True,)),
+        ("hard", "a", (True,)),
+        ("hard", "b", (False,)),
+    ]
+
+
+def psnr(value: float) -> MeasuredValue:
+    return MeasuredValue(name="psnr_db", n=1, value=value)
+
+
 def test_one_model_without_published_rows_is_not_compared():
     assert compare([table("a", psnr_db=20.0)], None) is None
     assert compare([table("a", psnr_db=20.0)], PROTOCOLS["a2bench-self"]) is None

@@ -149,8 +149,8 @@ def test_every_pair_has_measures_or_an_outcome(ray_cluster: None, run: Run, host
     assert done["resized"]["size_rule"] == "animation resized from 24x16"
     assert (done["odd"]["compared_width_px"], done["odd-truth"]["compared_width_px"]) == (48, 45)
     # One notice names what cannot be computed for lack of weights, and no stage runs for it alone.
-    assert err.count("NOT COMPUTED for lack of weights: FVD, DTFVD, FG-DTFVD, BG-DTFVD. ") == 1
-    assert "i3d_pretrained_400.pt" in err
+    lacked = "FVD (i3d-kinetics-400); DTFVD, FG-DTFVD, BG-DTFVD (i3d-dtdb)"
+    assert err.count(f"NOT COMPUTED for lack of weights: {lacked}. ") == 1
     assert ran(out)["good"] == {"frames", "pixels", "temporal"}
 
     lines = table(out)

@@ -51,7 +51,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr(web, "SCHEMES", ("http",))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield f"http://127.0.0.1:{server.server_port}"
