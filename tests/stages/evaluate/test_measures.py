@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from compared_videos import moving_frames, worse
+from stand_in_metric_weights import TINY, expect_tiny
 
+from models.catalogue import entry
 from models.metrics.measures import MEASURES, SET_MEASURES
 from models.metrics.pixels import psnr
 from models.puppets import render, sample_portrait
+from models.weights.resolve import place
 from pipelines.engine.schema import COMPARED_COLUMNS, dataset_schema, to_row, to_table
 from stages.backends.features import FEATURES
 from stages.base import Row, Stage
-from stages.evaluate.features import FeatureStage, FidConfig, FidStage
+from stages.evaluate.features import FeatureStage, FidConfig, FidStage, FidVidConfig, FidVidStage
 from stages.evaluate.keypoints import ComparedKeypointsStage
 from stages.evaluate.lpips import LpipsConfig, LpipsStage
 from stages.evaluate.pixels import PixelsConfig, PixelsStage
@@ -131,6 +135,19 @@ def test_features_must_be_finite() -> None:
     stage.backend = Broken()
     with pytest.raises(RuntimeError, match="fid returned features that are not finite"):
         stage(compared())
+
+
+def test_networks_are_found_in_a_folder_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect_tiny(monkeypatch)
+    (name,) = FidVidConfig().parts
+    path = place(entry(name), entry(name).files[0], tmp_path)
+    path.parent.mkdir(parents=True)
+    TINY[name](path)
+    stage = FidVidStage(FidVidConfig(weights=str(tmp_path), device="cpu"))
+    assert [digest.partition(":")[0] for digest in stage.weights().values()] == ["sha256"]
+    values = measured(stage, compared(num_frames=17))
+    assert len(values["fid_vid_features"]) == len(values["fid_vid_truth_features"]) == 2
+    assert not np.array_equal(values["fid_vid_features"], values["fid_vid_truth_features"])
 
 
 def test_lpips_has_both_input_ranges() -> None:
