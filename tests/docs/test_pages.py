@@ -19,7 +19,7 @@ from jobs.cli.main import app, main
 from jobs.engine import config as configuration
 from jobs.engine.presets import PRESETS
 from models.catalogue import entry
-from models.metrics.measures import MEASURES, SET_MEASURES
+from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
 from models.metrics.protocols import PROTOCOLS
 from models.systems import model_names
 from pipelines.engine.schema import (
@@ -284,16 +284,12 @@ def test_formats_list_every_column(section: str) -> None:
             assert documented[name] <= {str(column), ""}, name
 
 
-def test_every_measure_is_listed() -> None:
-    text = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")
-    (body,) = re.findall(r"^## Measures$(.*?)(?=^## )", text, re.S | re.M)
-    arrows = {"higher": "↑", "lower": "↓", "truth": "≈"}
-    listed = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.) \|", body, re.M)
-    assert listed == [(name, measure.title, arrows[measure.better]) for name, measure in MEASURES.items()]
-    titles = re.findall(r"^\| (.*?) \| .*? \| / (\(n - 1\)|n) \|$", body, re.M)
-    assert [(title, ddof) for row, ddof in titles for title in row.split(", ")] == [
-        (measure.title, "(n - 1)" if measure.ddof else "n") for measure in SET_MEASURES.values()
-    ]
+@pytest.mark.parametrize("measure", [*MEASURES.values(), *SET_MEASURES.values()], ids=lambda measure: measure.name)
+def test_every_measure_is_listed_with_its_definition(measure: Measure | SetMeasure) -> None:
+    arrow = {"higher": "↑", "lower": "↓", "truth": "="}[getattr(measure, "better", "lower")]
+    text = " ".join(part for part in (measure.definition, measure.deviation) if part)
+    row = f"| `{measure.name}` | {measure.title} {arrow} | {text} |"
+    assert row in (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8").splitlines()
 
 
 def anchors(page: Path) -> set[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.cards.animation import write_card
+from jobs.cards.measures import STORED
 from jobs.evaluation.heldout import HeldoutAnimation, HeldoutConfig, animate_heldout, animation_scores
 from jobs.recipes.table import RECIPES
 from jobs.training.publish import heldout_scores
@@ -79,6 +80,7 @@ def test_cards_match_their_checkpoints(name: str, tmp_path: Path) -> None:
     assert card is not None
     copy = tmp_path / checkpoint.name
     copyfile(checkpoint, copy)
+    copyfile(checkpoint.with_name(STORED), tmp_path / STORED)
     write_card(copy, card)
     assert (checkpoint.parent / "CARD.md").read_text() == (tmp_path / "CARD.md").read_text()
 
