@@ -32,6 +32,11 @@ def open_data(prepared: str, config: TrainConfig, *, limit: int | None) -> Corpu
     sampling, data = config.recipe.sampling, config.data
     if sampling.face_control and face_form(config) is None:
         raise TrainingDataError(f"{config.model.name} reads no face control; leave recipe.sampling.face_control out")
+    if config.recipe.loss.face_weight > 1 and not sampling.face_control:
+        raise TrainingDataError(
+            f"recipe.loss.face_weight is {config.recipe.loss.face_weight:g}, but no face is drawn; set "
+            "recipe.sampling.face_control=true, or leave it out"
+        )
     num_heldout = config.heldout.num_clips if config.heldout.every_steps else 0
     corpus = open_corpus(prepared, sampling, limit=limit, truth=data.truth is not None, num_heldout=num_heldout)
     if data.scenery is not None:

@@ -9,18 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.animation.clip import ClipBatch
 from models.animation.implementation import Implementation
 from models.animation.signals import (
     DRIVING_FRAMES,
     DRIVING_KEYPOINTS,
+    FACE_CONTROL,
     POSE_KEYPOINTS,
     REFERENCE_KEYPOINTS,
     REFERENCE_POSE,
 )
 from models.appearance.encoders import FrozenEncoders
-from models.appearance.vae import to_images
+from models.appearance.vae import LATENT_PX, to_images
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
@@ -94,7 +96,18 @@ class DiffusionTask:
         )
         encoder = BatchEncoder(batch, self._encoders, self._latents, self._embeds, self._tokens, device=self._device)
         conditions = self._implementation.conditions(sample_clip(batch), encoder, self.network)
-        return noisy.row_losses(self._implementation.predict(network, noisy, conditions, self.recipe.stage))
+        prediction = self._implementation.predict(network, noisy, conditions, self.recipe.stage)
+        face_weight = self.recipe.loss.face_weight
+        if face_weight == 1:
+            return noisy.row_losses(prediction)
+        return noisy.row_losses(prediction, _face_weights(batch, face_weight).to(self._device))
+
+
+def _face_weights(batch: SampleBatch, face_weight: float) -> Tensor:
+    """(B, F, h, w) float32: `face_weight` for latents that hold a part of the eyes or of the mouth, 1 for others."""
+    local_BFHW = torch.from_numpy(batch.signals[FACE_CONTROL][..., :3].any(-1))
+    shown = functional.max_pool2d(local_BFHW.float(), LATENT_PX)
+    return 1 + (face_weight - 1) * shown
 
 
 def sample_clip(batch: SampleBatch) -> ClipBatch:

@@ -31,10 +31,12 @@ class NoisyBatch:
     kept_BP: Tensor
     weights_B: Tensor
 
-    def row_losses(self, prediction_BCFHW: Tensor) -> Tensor:
-        """(B) float32: weighted mean squared error of each row."""
-        error = prediction_BCFHW.float() - self.target_BCFHW
-        return error.square().flatten(1).mean(1) * self.weights_B
+    def row_losses(self, prediction_BCFHW: Tensor, place_weights_BFHW: Tensor | None = None) -> Tensor:
+        """(B) float32: weighted mean squared error of each row. `place_weights_BFHW`: relative weights of latents."""
+        error_BFHW = (prediction_BCFHW.float() - self.target_BCFHW).square().mean(1)
+        if place_weights_BFHW is not None:
+            error_BFHW = error_BFHW * (place_weights_BFHW / place_weights_BFHW.mean((1, 2, 3), keepdim=True))
+        return error_BFHW.flatten(1).mean(1) * self.weights_B
 
 
 def add_noise(

@@ -80,6 +80,8 @@ class LossConfig:
         condition_dropout: share of rows trained without conditions, for classifier-free guidance.
         keep_share: share of rows that keep all conditions. In the remaining rows, each optional condition is dropped
             independently with probability `part_dropout`.
+        face_weight: weight of the latents of eyes and mouth (the patches of `FACE_CONTROL`) relative to all others, for
+            systems that read faces. They are too few to count much otherwise.
     """
 
     noise_offset: float = 0.05
@@ -89,8 +91,11 @@ class LossConfig:
     condition_dropout: float = 0.1
     keep_share: float = 0.0
     part_dropout: float = 0.0
+    face_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.face_weight >= 1:
+            raise ValueError(f"face_weight must be 1 or more, got {self.face_weight}")
         if not 0 <= self.condition_dropout < 1:
             raise ValueError(f"condition_dropout must be from 0 to below 1, got {self.condition_dropout}")
         if not 0 <= self.keep_share <= 1 - self.condition_dropout or not 0 <= self.part_dropout < 1:

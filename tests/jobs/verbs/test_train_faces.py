@@ -129,6 +129,8 @@ def test_data_that_does_not_serve_stops_the_run(
 ) -> None:
     with pytest.raises(TrainingDataError, match="animate-anyone-puppets reads no face control; leave recipe"):
         run("c", 1, "recipe.sampling.face_control=true", name="animate-anyone-puppets")
+    with pytest.raises(TrainingDataError, match=r"face_weight is 4, but no face is drawn; set recipe.sampling"):
+        run("c", 1, "recipe.loss.face_weight=4", name="animate-anyone-puppets")
     with pytest.raises(TrainingDataError, match=r"sets a character into a scene.*leave data\.scenery out"):
         run("c", 1, f"data.scenery={data / 'clips'}", "data.truth=x", name="animate-anyone-2-puppets")
     for stage, given in ((1, "true"), (2, "false")):

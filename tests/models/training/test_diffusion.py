@@ -34,6 +34,20 @@ def test_the_target_is_the_velocity_of_the_noise_that_was_added() -> None:
     assert torch.equal(batch.row_losses(batch.target_BCFHW), torch.zeros(16))
 
 
+def test_place_weights_are_relative() -> None:
+    latents = torch.randn(2, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    batch = add_noise(latents, range(2), schedule=SCHEDULE, config=PLAIN, seed=0)
+    prediction = torch.zeros_like(latents)
+    plain = batch.row_losses(prediction)
+    torch.testing.assert_close(batch.row_losses(prediction, torch.full((2, 2, 4, 4), 5.0)), plain)
+    weights = torch.ones(2, 2, 4, 4)
+    weights[0, 1, 2, 3] = 9.0
+    weighted = batch.row_losses(prediction, weights)
+    error_FHW = batch.target_BCFHW[0].square().mean(0)
+    expected = (error_FHW.sum() + 8 * error_FHW[1, 2, 3]) / (31 + 9)
+    torch.testing.assert_close(weighted, torch.stack([expected, plain[1]]))
+
+
 @pytest.mark.parametrize(("shift", "median", "noisier_half"), [(1.0, 500, 0.5), (4.0, 800, 0.8)])
 def test_a_shift_draws_noisier_steps_more_often(shift: float, median: int, noisier_half: float) -> None:
     config = replace(PLAIN, timestep_shift=shift)

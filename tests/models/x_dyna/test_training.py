@@ -116,3 +116,16 @@ def test_rows_without_conditions_lose_the_image_tokens_and_keep_pose_and_face() 
 def test_recipes_that_do_not_fit_the_network_are_refused(changes: Any, config: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         XDynaImplementation().check_recipe(config, replace(new_recipe(MODEL), **changes))
+
+
+def test_eyes_and_mouth_weigh_more_where_asked() -> None:
+    batch = sample_batch(NUM_FRAMES)
+    black = np.zeros_like(batch.signals[FACE_CONTROL])
+    patches = black.copy()
+    patches[:, :, 8:16, 8:16, :3] = 200  # one latent of each frame
+    face_box = black.copy()
+    face_box[..., 3:] = 200
+    plain, weighted = stage(2), stage(2, replace(PLAIN, face_weight=5.0))
+    torch.testing.assert_close(losses(weighted, **{FACE_CONTROL: face_box}), losses(plain, **{FACE_CONTROL: face_box}))
+    shown = {FACE_CONTROL: patches}
+    assert (losses(weighted, **shown) - losses(plain, **shown)).abs().min() > 1e-4
