@@ -53,7 +53,7 @@ RECIPE = SystemRecipe(
             "scenery_motion_share_compared": "near 0",
         },
         comparison="In the first run of X-Dyna, which ended after 400 steps, the twins of `data.faces` stood in the "
-        "scenery of their portraits, which the face box shows; later they stood in other scenery. Only the last run weighs "
-        "eyes and mouth (`loss.face_weight`).",
+        "scenery of their portraits, which the face box shows; later they stood in other scenery. The last run weighs "
+        "eyes and mouth (`loss.face_weight`), those before did not.",
     ),
 )
