@@ -25,7 +25,7 @@ _MAX_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What a sheet conceals.
+    """Key of a preference sheet: the dataset on the left of each pair.
 
     Args:
         sheet: digest of the sheet.
