@@ -26,9 +26,8 @@ def draw(
     """Draw held-out puppets with their true videos: OUT/requests.parquet, for every model that ships."""
     from jobs.verbs.heldout import TASKS, HeldoutRequestsConfig, draw_heldout
 
-    # The tasks are validated by the configuration.
     config = HeldoutRequestsConfig(
-        tasks=tuple(task) if task else TASKS,  # type: ignore[arg-type]
+        tasks=tuple(task) if task else TASKS,  # type: ignore[arg-type]  # checked by the class
         num_pairs=pairs,
         first_seed=first_seed,
         side_px=side,

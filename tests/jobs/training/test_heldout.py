@@ -61,7 +61,7 @@ def sample(num_frames: int, seed: int) -> SampleBatch:
 def test_rows_have_the_measures_of_each_clip(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     clips = [sample(6, 0), sample(1, 1)]
-    means = HeldoutClips(["a", "b"], clips).measure(Brightened(10), storage, step=4)  # type: ignore[arg-type]
+    means = HeldoutClips(["a", "b"], clips).measure(Brightened(10), storage, step=4)  # type: ignore[arg-type]  # a stand-in
     table = pq.read_table(tmp_path / HELDOUT)
     assert table.column_names == ["step", "clip_id", *COLUMNS]
     first, second = table.to_pylist()
@@ -80,8 +80,8 @@ def test_rows_have_the_measures_of_each_clip(tmp_path: Path) -> None:
 def test_steps_are_added_and_done_again_after_a_kill(tmp_path: Path) -> None:
     storage, clips = Storage(str(tmp_path)), HeldoutClips(["a"], [sample(3, 0)])
     for step in (2, 4, 6):
-        clips.measure(Brightened(step), storage, step=step)  # type: ignore[arg-type]
-    clips.measure(Brightened(20), storage, step=4)  # type: ignore[arg-type]
+        clips.measure(Brightened(step), storage, step=step)  # type: ignore[arg-type]  # a stand-in
+    clips.measure(Brightened(20), storage, step=4)  # type: ignore[arg-type]  # a stand-in
     table = pq.read_table(tmp_path / HELDOUT)
     assert table["step"].to_pylist() == [2, 4]
     np.testing.assert_allclose(table["l1"].to_numpy() * 255, [2, 20])
