@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipelines.engine.runner import Tally
+from pipelines.engine.tally import Tally
 
 LOG_EVERY_SECONDS = 30.0
 POLL_SECONDS = 1.0

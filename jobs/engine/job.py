@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import math
@@ -25,9 +24,10 @@ from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
-from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
+from pipelines.engine.runner import OutputError, RayStoppedError, run
 from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check
+from pipelines.engine.tally import SystemicFaultError, Tally
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
 
@@ -93,7 +93,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
             publish_run(ledger.storage, record.run_id)
-            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            tally, error = _run_rows(job, plan, spec, options, console)
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
@@ -131,17 +131,14 @@ def code_version() -> str:
     return f"{release}+{described}"
 
 
-def _run_rows(
-    job: Job, plan: Plan, spec: WorkerSpec, max_failed: int, options: Options, console: Console
-) -> tuple[Tally, str | None]:
+def _run_rows(job: Job, plan: Plan, spec: WorkerSpec, options: Options, console: Console) -> tuple[Tally, str | None]:
     if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
-    limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
         with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
-            tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
-    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
+            tally = run(plan, job.steps, spec, job.config.limits, tally=tally, on_progress=advance)
+    except (SystemicFaultError, OutputError, RayStoppedError) as stopped:
         return tally, str(stopped)
     return tally, None
 

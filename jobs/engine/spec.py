@@ -12,8 +12,8 @@ from jobs.engine.console import RowProgress
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
 from pipelines.engine.plan import Retry
-from pipelines.engine.runner import Tally
 from pipelines.engine.steps import Step
+from pipelines.engine.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

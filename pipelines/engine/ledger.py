@@ -2,15 +2,17 @@
 
 A row is committed by publishing one small Parquet file, `_parts/<work_key>.parquet`. Its name is the row's work key, so
 committing the same work again, by a retried worker or a second job, replaces the file with the same row: executed at
-least once, visible once. `compact` merges parts into `rows-*.parquet`, the only files other readers open (they skip
-names that begin with an underscore or a dot). Each data file is replaced atomically, a newer row in place of its
-predecessor, so a reader finds each id at most once, even after compaction was killed.
+least once, visible once. Rows that take milliseconds are committed in groups, one file for many. `compact` merges parts
+into `rows-*.parquet`, the only files other readers open (they skip names that begin with an underscore or a dot). Each
+data file is replaced atomically, a newer row in place of its predecessor, so a reader finds each id at most once, even
+after compaction was killed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +20,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.schema import to_row, to_table
+from pipelines.engine import compaction
+from pipelines.engine.schema import rows_to_table, to_row, to_table
 from pipelines.engine.tables import publish_table, register_file_system
-from stages.io.storage import Storage, store_errors
+from stages.io.storage import Storage
 
 PARTS = "_parts"
-TARGET_FILE_BYTES = 32 << 20
-ROWS_PER_GROUP = 16
-"""Rows per row group. Small, because reuse reads single rows, located by the column statistics of the id."""
+GROUP = "group-"
+"""Prefix of parts with several rows."""
+_ROWS_PER_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +78,33 @@ class Ledger:
         """Publish one row. Raises OSError, with the row not committed, if the storage refuses it."""
         publish_table(self.storage, f"{PARTS}/{row['work_key']}.parquet", to_table(row, schema))
 
+    def commit_group(self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+        """Publish several rows as one part, all or none: a flush to disk takes longer than many a row.
+
+        The name of the part is a hash of the rows' work keys, so that a group replaces the same group only.
+
+        Raises:
+            OSError: the storage refuses it.
+            TypeError: a value does not fit the type of its column.
+        """
+        keys = " ".join(str(row["work_key"]) for row in rows)
+        name = f"{PARTS}/{GROUP}{hashlib.sha256(keys.encode()).hexdigest()[:32]}.parquet"
+        publish_table(self.storage, name, rows_to_table(rows, schema))
+
+    def committed_in_groups(self, work_keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Those of the uncompacted rows with these keys that were committed in groups, by work key."""
+        wanted = frozenset(work_keys)
+        found = {}
+        for name in self.part_names():
+            if name.startswith(f"{PARTS}/{GROUP}"):
+                table = self._read(name)
+                for index, key in enumerate(table.column("work_key").to_pylist()):
+                    if key in wanted:
+                        found[key] = to_row(table, index)
+        return found
+
     def committed(self, work_key: str) -> dict[str, Any] | None:
-        """The uncompacted row with this key, or None. Lets a retried worker skip finished rows."""
+        """The uncompacted row committed alone with this key, or None. Lets a retried worker skip finished rows."""
         try:
             return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
         except FileNotFoundError:
@@ -89,7 +117,7 @@ class Ledger:
         return [name for name in self.storage.names(suffix=".parquet") if name.startswith("rows-")]
 
     def part_names(self) -> list[str]:
-        """Names of the single-row files that are not yet compacted."""
+        """Names of the files of committed rows that are not yet compacted."""
         return self.storage.names(PARTS, suffix=".parquet")
 
     def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -115,111 +143,26 @@ class Ledger:
         return to_row(table) if table.num_rows else None
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Iterator over all compacted rows, with one row group in memory at a time."""
+        """Iterator over all compacted rows, with few in memory at a time."""
         for name in self.data_names():
             with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
                 present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=present):
+                for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH, columns=present):
                     table = pa.Table.from_batches([batch])
                     yield from (to_row(table, index) for index in range(table.num_rows))
 
     # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def compact(self) -> int:
+    def compact(self, parts: Sequence[str] | None = None) -> int:
         """Merge committed parts into data files; returns the number of rows merged. Requires the dataset's lock.
 
-        Each data file is replaced atomically: newer rows replace older rows with the same id, and new ids fill the
-        last file before another is started. A part is deleted after the file with its row is published. A killed
-        compaction is completed by the next one, in which rows that were already merged replace themselves.
+        Args:
+            parts: names of the parts to merge; None: all. Rows may be committed meanwhile, to other parts.
         """
-        parts = self.part_names()
-        moved = 0
-        for start in range(0, len(parts), _PARTS_PER_PASS):
-            moved += self._compact_batch(parts[start : start + _PARTS_PER_PASS])
-        return moved
+        return compaction.compact(self, self.part_names() if parts is None else parts)
 
-    def _compact_batch(self, parts: list[str]) -> int:
-        newest: dict[str, tuple[Any, str]] = {}
-        superseded: list[str] = []
-        for name in parts:
-            head = self._read(name, [self.id_column, "committed_at"]).to_pylist()[0]
-            row_id, stamp = head[self.id_column], head["committed_at"]
-            if row_id in newest and newest[row_id][0] >= stamp:
-                superseded.append(name)
-                continue
-            if row_id in newest:
-                superseded.append(newest[row_id][1])
-            newest[row_id] = (stamp, name)
-        homes = self._homes(newest)
-        for row_id, (_, stamp) in homes.items():
-            # Already merged by a killed compaction, or superseded by a newer row.
-            if stamp >= newest[row_id][0]:
-                superseded.append(newest.pop(row_id)[1])
-        # Superseded parts first: if one outlived the newest part of its id, it would replace the newer row.
-        for name in superseded:
-            self.storage.delete(name)
-        pending = {row_id: name for row_id, (_, name) in newest.items()}
-        replaced: dict[str, list[str]] = {}
-        for row_id in pending:
-            if row_id in homes:
-                replaced.setdefault(homes[row_id][0], []).append(row_id)
-        for data_name, ids in replaced.items():
-            self._rewrite(data_name, {row_id: pending.pop(row_id) for row_id in ids}, {})
-        while pending:
-            data_name, room = self._file_with_room()
-            batch: dict[str, str] = {}
-            for row_id in sorted(pending):
-                room -= self._size(pending[row_id])
-                if batch and room < 0:
-                    break
-                batch[row_id] = pending.pop(row_id)
-            self._rewrite(data_name, {}, batch)
-        return len(newest)
-
-    def _homes(self, ids: Iterable[str]) -> dict[str, tuple[str, Any]]:
-        """Data file and commit time by id, for those of `ids` with a compacted row."""
-        with duckdb.connect() as connection:
-            relation = self.relation(connection)
-            if not relation:
-                return {}
-            connection.register("wanted", pa.table({"id": pa.array(list(ids), pa.string())}))
-            matches = connection.sql(
-                f"SELECT id, filename, committed_at FROM wanted JOIN {relation} ON id = {self.id_column}"  # noqa: S608
-            ).to_arrow_table()
-        return {r["id"]: (str(r["filename"]).rsplit("/", 1)[-1], r["committed_at"]) for r in matches.to_pylist()}
-
-    def _file_with_room(self) -> tuple[str, int]:
-        """Name of the data file to extend and its remaining capacity in bytes; a new name if the last file is full."""
-        names = self.data_names()
-        if names and (room := TARGET_FILE_BYTES - self._size(names[-1])) > 0:
-            return names[-1], room
-        number = int(names[-1].removeprefix("rows-").removesuffix(".parquet")) + 1 if names else 0
-        return f"rows-{number:06d}.parquet", TARGET_FILE_BYTES
-
-    def _rewrite(self, data_name: str, replaced: Mapping[str, str], added: Mapping[str, str]) -> None:
-        """Publish `data_name` with rows replaced and added, then delete their parts. Both map id to part name."""
-        tables = [self._read(name) for name in (*replaced.values(), *added.values())]
-        if self.storage.exists(data_name):
-            old = self._read(data_name)
-            keep = [value.as_py() not in replaced for value in old.column(self.id_column)]
-            tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
-        table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
-        # Concatenation keeps the metadata of the first table; the schema version is that of the newest part.
-        table = table.replace_schema_metadata(tables[-1].schema.metadata)
-        publish_table(self.storage, data_name, table, row_group_size=ROWS_PER_GROUP)
-        for name in (*replaced.values(), *added.values()):
-            self.storage.delete(name)
-
-    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.storage.read(name)), columns=columns)
-
-    def _size(self, name: str) -> int:
-        with store_errors(self.storage.url):
-            return int(self.storage.fs.size(self.storage.path(name)))
-
-
-_PARTS_PER_PASS = 512
-"""Maximum number of parts per data file rewrite. Bounds the memory of compaction."""
+    def _read(self, name: str) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.storage.read(name)))
 
 
 def _quote(text: str) -> str:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import ray
 import ray.data
 import ray.exceptions
 
+from pipelines.engine.blocks import fast_block_size, packed_blocks, round_sizes
 from pipelines.engine.plan import Plan
 from pipelines.engine.steps import Group, Step, Workers, fuse
-from pipelines.engine.worker import ROW_SCHEMA, Worker, WorkerSpec, pack
+from pipelines.engine.tally import Tally
+from pipelines.engine.worker import Worker, WorkerSpec
 from stages.base import Row
-from stages.outcome import Reason, Status
+from stages.outcome import Reason
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +31,19 @@ class RunLimits:
     """Limits of a job.
 
     Args:
-        max_failed: maximum number of failed rows (rejected rows do not count) before the job stops; None: unlimited.
-        rows_per_block: rows per Ray Data block; a block should take about a second or more.
+        max_failed: maximum number of failed rows (rejected rows do not count) for exit code 0; None: 10%.
+        max_unexpected_in_a_row: maximum number of unexpected errors and crashes in a row before the job stops; None:
+            unlimited.
+        max_failed_in_a_row: maximum number of failed rows in a row before the job stops; None: unlimited.
+        rows_per_block: minimum number of rows per Ray Data block. Rows that take milliseconds go in larger blocks.
         rows_per_round: rows planned, run and compacted together. Bounds the driver's memory.
         row_timeout_seconds: maximum time per row; beyond it, the worker exits and the row fails with `Timeout`.
         crash_retries: extra attempts, alone in its block, of a row whose worker died, before it fails with `Crash`.
     """
 
     max_failed: int | None = None
+    max_unexpected_in_a_row: int | None = 20
+    max_failed_in_a_row: int | None = 1000
     rows_per_block: int = 4
     rows_per_round: int = 10_000
     row_timeout_seconds: float = 3600.0
@@ -44,20 +52,6 @@ class RunLimits:
     def __post_init__(self) -> None:
         if min(self.rows_per_block, self.rows_per_round) < 1 or self.crash_retries < 0 or self.row_timeout_seconds <= 0:
             raise ValueError(f"limits must be positive, got {self}")
-
-
-@dataclass(kw_only=True, slots=True)
-class Tally:
-    """Counts of one run, for progress and throughput. Final counts are read back from the ledger."""
-
-    rows: int = 0
-    failed: int = 0
-    seconds_by_stage: dict[str, float] = field(default_factory=dict)
-    first_failures: list[str] = field(default_factory=list)
-
-
-class TooManyFailuresError(RuntimeError):
-    """More rows failed than the job allows. Finished rows are committed; the rest is pending."""
 
 
 class RayStoppedError(RuntimeError):
@@ -80,103 +74,161 @@ def run(
     """Run every pending row of `plan` and commit its outcome.
 
     Rows lost with their worker in a round are run again at its end, one per block, so that a row that kills its worker
-    affects no other. Rows lost again are committed as failed. Requires an initialised Ray and the dataset's lock.
-    `tally` is updated during the run.
+    affects no other. Rows lost again are committed as failed. The rows of a round are compacted during the next one.
+    Requires an initialised Ray and the dataset's lock. `tally` is updated during the run.
 
     Raises:
-        TooManyFailuresError: more than `limits.max_failed` rows failed.
+        SystemicFaultError: more rows than allowed failed in a row.
         OutputError: a row could not be written.
         RayStoppedError: workers could not start, or the cluster is unreachable.
     """
     tally = tally if tally is not None else Tally()
-    for start in range(0, plan.num_pending, limits.rows_per_round):
-        rows = plan.rows(start, limits.rows_per_round)
+    with ThreadPoolExecutor(1, thread_name_prefix="compaction") as background:
+        compacted: Future[int] | None = None
         try:
-            try:
-                _run_round(rows, steps, spec, limits, tally, on_progress)
-            finally:
-                spec.ledger.compact()
+            rows_per_block = limits.rows_per_block
+            for start, count in round_sizes(plan.num_pending, limits.rows_per_round):
+                rows = plan.rows(start, count)
+                before = tally.rows, tally.seconds
+                _Round(steps, spec, limits, tally, on_progress, rows_per_block).run(rows)
+                if compacted is not None:
+                    compacted.result()
+                # Parts that workers write from now on are left alone, for retried workers to find.
+                compacted = background.submit(spec.ledger.compact, spec.ledger.part_names())
+                rows_per_block = fast_block_size(
+                    limits.rows_per_block, tally.rows - before[0], tally.seconds - before[1]
+                )
         except OSError as error:
             raise _output_error(spec, str(error)) from error
+        finally:
+            _compact_all(spec, compacted)
     return tally
 
 
-def _run_round(
-    rows: list[Row],
-    steps: Sequence[Step],
-    spec: WorkerSpec,
-    limits: RunLimits,
-    tally: Tally,
-    on_progress: Callable[[Tally], None],
-) -> None:
-    id_column = spec.ledger.id_column
-    rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
-    for attempt in range(limits.crash_retries + 1):
-        returned = _execute(rows, steps, spec, limits, tally, on_progress, isolated=attempt > 0)
-        rows = [row for row in rows if row[id_column] not in returned and not _count_committed(row, spec, tally)]
-        _stop_if_too_many(tally, limits)
-        if not rows:
-            return
-        log.warning("%d rows did not come back: their worker died (attempt %d)", len(rows), attempt + 1)
-        if attempt < limits.crash_retries:
-            rows = [{**row, "attempts": row["attempts"] + 1} for row in rows]
-    for row in rows:
-        message = f"the worker died each time this row ran ({row['attempts']} attempts); its log has the cause"
-        spec.ledger.commit(spec.fail(row, Reason.CRASH, message, "worker"), spec.schema)
-        _count(
-            tally, {"id": row[id_column], "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"}
-        )
-        _stop_if_too_many(tally, limits)
-
-
-def _execute(
-    rows: Sequence[Row],
-    steps: Sequence[Step],
-    spec: WorkerSpec,
-    limits: RunLimits,
-    tally: Tally,
-    on_progress: Callable[[Tally], None],
-    *,
-    isolated: bool,
-) -> set[str]:
-    """Run rows in one Ray Data execution; returns the ids of those with a result.
-
-    With `isolated`, no row shares a block or the queue of a worker.
-    """
-    rows_per_block = 1 if isolated else limits.rows_per_block
-    tables = [
-        pa.table(
-            {"row": pa.array([pack(row) for row in rows[i : i + rows_per_block]], pa.large_binary())}, schema=ROW_SCHEMA
-        )
-        for i in range(0, len(rows), rows_per_block)
-    ]
-    dataset = ray.data.from_arrow(tables)
-    groups = fuse(steps)
-    for group in groups:
-        last = group is groups[-1]
-        pool = _pool(group.workers, len(tables), len(groups))
-        if isolated:
-            # A task queued at a worker fails with it, which would use up its only retry.
-            pool["max_tasks_in_flight_per_actor"] = 1
-        dataset = _map(dataset, spec, group, num_groups=len(groups), last=last, pool=pool)
-    returned: set[str] = set()
+def _compact_all(spec: WorkerSpec, running: Future[int] | None) -> None:
     try:
-        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for result in batch.to_pylist():
-                if result["commit_error"]:
-                    raise _output_error(spec, result["commit_error"])
-                returned.add(result["id"])
-                _count(tally, result)
-            on_progress(tally)
-            _stop_if_too_many(tally, limits)
-    except ray.exceptions.RayError as error:
-        cause = str(error).strip().rsplit("\n", 1)[-1]
-        raise RayStoppedError(f"Ray stopped the job: {cause}") from error
-    return returned
+        if running is not None:
+            running.result()
+        spec.ledger.compact()
+    except OSError as error:
+        raise _output_error(spec, str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One round of rows."""
+
+    steps: Sequence[Step]
+    spec: WorkerSpec
+    limits: RunLimits
+    tally: Tally
+    on_progress: Callable[[Tally], None]
+    rows_per_block: int
+
+    def run(self, rows: list[Row]) -> None:
+        """Run all rows, with the retries of those that are lost with their worker."""
+        rows = _next_attempt(rows)
+        returned, deferred = self._execute(rows, self.rows_per_block)
+        if deferred:
+            again, _ = self._execute([row for row in rows if self._id(row) in deferred], self.limits.rows_per_block)
+            returned |= again
+        lost = self._lost(rows, returned)
+        if lost:
+            log.warning("%d rows did not come back: their worker died (attempt 1)", len(lost))
+        # A few at a time: where every row is lost, the cause is not theirs, and the job stops.
+        size = (self.limits.max_unexpected_in_a_row or len(lost)) + 1
+        for start in range(0, len(lost), size):
+            self._run_alone(lost[start : start + size])
+
+    def _run_alone(self, rows: list[Row]) -> None:
+        for attempt in range(self.limits.crash_retries):
+            rows = _next_attempt(rows)
+            returned, _ = self._execute(rows, 1, isolated=True)
+            rows = self._lost(rows, returned)
+            if not rows:
+                return
+            log.warning("%d rows did not come back: their worker died (attempt %d)", len(rows), attempt + 2)
+        for row in rows:
+            message = f"the worker died each time this row ran ({row['attempts']} attempts); its log has the cause"
+            self.spec.ledger.commit(self.spec.fail(row, Reason.CRASH, message, "worker"), self.spec.schema)
+            self._count(
+                {"id": self._id(row), "status": "failed", "reason": "Crash", "message": message, "seconds": "{}"}
+            )
+        self._check()
+
+    def _execute(self, rows: Sequence[Row], size: int, *, isolated: bool = False) -> tuple[set[str], set[str]]:
+        """Run rows in one Ray Data execution; returns the ids of those with a result, and of those given back.
+
+        With `isolated`, no row shares a block or the queue of a worker.
+        """
+        blocks = packed_blocks(rows, size, self.limits.rows_per_block, _num_workers(self.steps))
+        dataset = ray.data.from_arrow(blocks)
+        groups = fuse(self.steps)
+        for group in groups:
+            last = group is groups[-1]
+            pool = _pool(group.workers, len(blocks), len(groups))
+            if isolated:
+                # A task queued at a worker fails with it, which would use up its only retry.
+                pool["max_tasks_in_flight_per_actor"] = 1
+            dataset = _map(dataset, self.spec, group, first=group is groups[0], last=last, pool=pool)
+        returned: set[str] = set()
+        deferred: set[str] = set()
+        try:
+            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                for result in batch.to_pylist():
+                    if result["commit_error"]:
+                        raise _output_error(self.spec, result["commit_error"])
+                    if result["status"] is None:
+                        deferred.add(result["id"])
+                        continue
+                    returned.add(result["id"])
+                    self._count(result)
+                    self._check()
+                self.on_progress(self.tally)
+        except ray.exceptions.RayError as error:
+            cause = str(error).strip().rsplit("\n", 1)[-1]
+            raise RayStoppedError(f"Ray stopped the job: {cause}") from error
+        return returned, deferred
+
+    def _lost(self, rows: Sequence[Row], returned: set[str]) -> list[Row]:
+        """Rows without a result, less those that their worker committed before it died, which are counted."""
+        missing = [row for row in rows if self._id(row) not in returned]
+        if not missing:
+            return []
+        ledger = self.spec.ledger
+        grouped = ledger.committed_in_groups(row["work_key"] for row in missing)
+        lost = []
+        for row in missing:
+            done = grouped.get(row["work_key"]) or ledger.committed(row["work_key"])
+            if done is None:
+                lost.append(row)
+                continue
+            seconds = json.dumps(done["seconds_by_stage"] or {})
+            self._count({"id": self._id(row), **{name: done[name] for name in _OUTCOME}, "seconds": seconds})
+        self._check()
+        return lost
+
+    def _count(self, result: dict[str, Any]) -> None:
+        self.tally.add(result)
+
+    def _check(self) -> None:
+        self.tally.check(
+            max_failures=self.limits.max_failed_in_a_row, max_unexpected=self.limits.max_unexpected_in_a_row
+        )
+
+    def _id(self, row: Row) -> str:
+        return str(row[self.spec.ledger.id_column])
+
+
+_OUTCOME = ("status", "reason", "message")
+
+
+def _next_attempt(rows: Sequence[Row]) -> list[Row]:
+    return [{**row, "attempts": row["attempts"] + 1} for row in rows]
 
 
 def _map(
-    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, pool: dict[str, int]
+    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, first: bool, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """Map `dataset` over the workers of one group of stages."""
     with warnings.catch_warnings():
@@ -186,8 +238,8 @@ def _map(
             Worker,
             fn_constructor_args=(spec, [stage.name for stage in group.stages]),
             fn_constructor_kwargs={"last": last, "threads": group.workers.threads},
-            # Rows with frames get a block each: several would exceed the share of the object store.
-            batch_size=None if num_groups == 1 else 1,
+            # Rows with frames are taken one at a time: several would exceed the share of the object store.
+            batch_size=None if first else 1,
             batch_format="pyarrow",
             zero_copy_batch=True,
             compute=ray.data.ActorPoolStrategy(**pool),
@@ -209,36 +261,10 @@ def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
     return {"min_size": 1, "max_size": maximum, "initial_size": min(now, maximum)}
 
 
-def _count(tally: Tally, result: dict[str, Any]) -> None:
-    tally.rows += 1
-    for stage, seconds in json.loads(result["seconds"]).items():
-        tally.seconds_by_stage[stage] = tally.seconds_by_stage.get(stage, 0.0) + seconds
-    if result["status"] == Status.FAILED:
-        tally.failed += 1
-        if len(tally.first_failures) < 5:
-            last_line = (result["message"] or "").strip().rsplit("\n", 1)[-1]
-            tally.first_failures.append(f"{result['id']}: {result['reason']}: {last_line}")
-
-
-def _count_committed(row: Row, spec: WorkerSpec, tally: Tally) -> bool:
-    """Count a row without a result that its worker committed before it exited. Returns False if there is none."""
-    done = spec.ledger.committed(row["work_key"])
-    if done is None:
-        return False
-    seconds = json.dumps(done["seconds_by_stage"] or {})
-    _count(tally, {"id": row[spec.ledger.id_column], **{k: done[k] for k in _OUTCOME}, "seconds": seconds})
-    return True
-
-
-_OUTCOME = ("status", "reason", "message")
-
-
-def _stop_if_too_many(tally: Tally, limits: RunLimits) -> None:
-    if limits.max_failed is not None and tally.failed > limits.max_failed:
-        raise TooManyFailuresError(
-            f"{tally.failed} rows failed, --max-failed allows {limits.max_failed}; the first: "
-            + "; ".join(tally.first_failures)
-        )
+def _num_workers(steps: Sequence[Step]) -> int:
+    """Workers of the first group."""
+    groups = fuse(steps)
+    return _pool(groups[0].workers, sys.maxsize, len(groups))["max_size"]
 
 
 def _output_error(spec: WorkerSpec, error: str) -> OutputError:

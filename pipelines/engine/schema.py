@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -254,28 +254,54 @@ def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.Data
 
 def to_table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     """One-row table of `schema`. Missing columns are null; columns outside the schema are dropped."""
-    arrays = [_array(row.get(field.name), field) for field in schema]
+    return rows_to_table([row], schema)
+
+
+def rows_to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Table of `schema` with all `rows`. Missing columns are null; columns outside the schema are dropped.
+
+    Raises:
+        TypeError: a value does not fit the type of its column.
+    """
+    present = set().union(*rows)
+    arrays = [
+        _array([row.get(field.name) for row in rows], field)
+        if field.name in present
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(value: Any, field: pa.Field) -> pa.Array:
-    if isinstance(value, np.ndarray) and value.ndim > 1:
-        return _nested_array(value, field.type)
+def _array(values: Sequence[Any], field: pa.Field) -> pa.Array:
+    if any(isinstance(value, np.ndarray) and value.ndim > 1 for value in values):
+        return pa.concat_arrays([_nested_array(value, field) for value in values])
+    return _plain_array([_plain(value, field) for value in values], field)
+
+
+def _plain(value: Any, field: pa.Field) -> Any:
     if isinstance(value, np.ndarray):
-        value = value.tolist()
-    elif isinstance(value, np.generic):
-        value = value.item()
-    elif isinstance(value, Mapping) and pa.types.is_map(field.type):
-        value = list(value.items())
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping) and pa.types.is_map(field.type):
+        return list(value.items())
+    return value
+
+
+def _plain_array(values: Sequence[Any], field: pa.Field) -> pa.Array:
     try:
-        return pa.array([value], type=field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TypeError(f"column '{field.name}': expected {field.type}, got {type(value).__name__}: {error}") from error
+        return pa.array(values, type=field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        got = ", ".join(sorted({type(value).__name__ for value in values if value is not None}))
+        raise TypeError(f"column '{field.name}': expected {field.type}, got {got}: {error}") from error
 
 
-def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.Array:
+def _nested_array(value: Any, field: pa.Field) -> pa.Array:
     """Nested list array (1, *value.shape) over one contiguous buffer; `tolist` would create an object per number."""
-    leaf = column_type
+    if not isinstance(value, np.ndarray) or value.ndim < 2:
+        return _plain_array([_plain(value, field)], field)
+    leaf = field.type
     for _ in range(value.ndim):
         leaf = leaf.value_type
     array: pa.Array = pa.array(np.ascontiguousarray(value).reshape(-1), type=leaf)
@@ -283,7 +309,7 @@ def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.A
         count = int(np.prod(value.shape[:axis], dtype=np.int64))
         offsets = np.arange(count + 1, dtype=np.int32) * value.shape[axis]
         array = pa.ListArray.from_arrays(pa.array(offsets), array)
-    return array.cast(column_type)
+    return array.cast(field.type)
 
 
 def to_row(table: pa.Table, index: int = 0) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import os
 import pickle
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +36,13 @@ RESULT_SCHEMA = pa.schema(
         ("commit_error", pa.string()),
     ]
 )
+DEFERRABLE = "_deferrable"
+"""Column of the rows of a large block that a worker may give back, unless the block's rows are fast."""
+BLOCK_SECONDS = 10.0
+"""Time after which a worker gives deferrable rows back."""
+GROUP_SECONDS = 1.0
+GROUP_ROWS = 1024
+"""Bounds of a group of rows that is committed at once: a row that takes longer is committed on its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +89,42 @@ class Worker:
             atexit.register(stage.close)
         _limit_threads(threads)
 
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Results of a block of rows (`RESULT_SCHEMA`); before the last group of stages, packed rows (`ROW_SCHEMA`)."""
-        rows = (pickle.loads(packed.as_py()) for packed in block.column("row"))  # noqa: S301  our own rows
-        # Row by row: only one clip's frames are in memory, and each row is committed before the next one starts.
+    def __call__(self, block: pa.Table) -> Iterator[pa.Table]:
+        """Results of a block of rows (`RESULT_SCHEMA`); before the last group of stages, packed rows (`ROW_SCHEMA`).
+
+        Rows are taken one by one, so that one clip's frames are in memory. A row is committed before it is returned.
+        """
+        started = time.monotonic()
+        group: list[Row] = []
+        group_started = started
+        for packed in block.column("row"):
+            row: Row = pickle.loads(packed.as_py())  # noqa: S301  our own rows
+            if row.get(DEFERRABLE) and time.monotonic() - started > BLOCK_SECONDS:
+                row = {**row, "_deferred": True}
+            else:
+                row = self._process(row)
+            if not self.last and row.get("status") == Status.OK:
+                yield self._returned([row])
+                continue
+            group.append(self._without_frames(row))
+            if time.monotonic() - group_started > GROUP_SECONDS or len(group) >= GROUP_ROWS:
+                yield self._finish(group)
+                group, group_started = [], time.monotonic()
+        if group:
+            yield self._finish(group)
+
+    def _finish(self, group: list[Row]) -> pa.Table:
+        """Commit rows that end here, and return them."""
+        commit_rows(self.spec, [row for row in group if not row.keys() & _NOT_TO_COMMIT])
+        return self._returned(group)
+
+    def _returned(self, rows: Sequence[Row]) -> pa.Table:
         if not self.last:
-            return pa.Table.from_pylist([{"row": pack(self._process(row))} for row in rows], schema=ROW_SCHEMA)
-        return pa.Table.from_pylist([self._commit(self._process(row)) for row in rows], schema=RESULT_SCHEMA)
+            return pa.Table.from_pylist([{"row": pack(row)} for row in rows], schema=ROW_SCHEMA)
+        return pa.Table.from_pylist([self._result(row) for row in rows], schema=RESULT_SCHEMA)
 
     def _process(self, row: Row) -> Row:
-        if row.get("status", Status.OK) != Status.OK or row.get("_committed") or row.get("_refused"):
+        if row.get("status", Status.OK) != Status.OK or row.keys() & _NOT_TO_COMMIT:
             return row
         finished = self.spec.ledger.committed(row["work_key"])
         if finished is not None:
@@ -120,23 +155,17 @@ class Worker:
         transient = frozenset().union(*(stage.transient for stage in self.spec.stages))
         return {name: value for name, value in row.items() if name not in transient}
 
-    def _commit(self, row: Row) -> dict[str, Any]:
-        # Refusal of the file of a stage or of the row itself stops the job.
-        commit_error = row.pop("_refused", None)
-        if not row.pop("_committed", False) and commit_error is None:
-            try:
-                self.spec.ledger.commit(self.spec.finish(row), self.spec.schema)
-            except OSError as error:
-                # No row can be recorded, so the driver stops the job. This row is not committed and will run again.
-                commit_error = f"{errno.errorcode.get(error.errno or 0, 'OSError')}: {error}"
+    def _result(self, row: Row) -> dict[str, Any]:
+        deferred = row.get("_deferred", False)
         return {
             "id": row[self.spec.ledger.id_column],
-            "status": row.get("status"),
+            "status": None if deferred else row.get("status"),
             "stage": row.get("stage"),
             "reason": row.get("reason"),
             "message": row.get("message"),
             "seconds": json.dumps(row.get("seconds_by_stage") or {}),
-            "commit_error": commit_error,
+            # Refusal of the file of a stage or of the row itself stops the job.
+            "commit_error": row.get("_refused"),
         }
 
     @contextlib.contextmanager
@@ -160,6 +189,45 @@ class Worker:
             yield
         finally:
             timer.cancel()
+
+
+_NOT_TO_COMMIT = frozenset({"_committed", "_refused", "_deferred"})
+
+
+def commit_rows(spec: WorkerSpec, rows: Sequence[Row]) -> None:
+    """Commit rows with an outcome, as one part; each is marked as committed, or as refused by the storage.
+
+    A row whose values do not fit their columns becomes a failure, and affects no other row.
+    """
+    if not rows:
+        return
+    try:
+        finished = [spec.finish(row) for row in rows]
+        if len(rows) == 1:
+            spec.ledger.commit(finished[0], spec.schema)
+        else:
+            spec.ledger.commit_group(finished, spec.schema)
+    except OSError as error:
+        # No row can be recorded, so the driver stops the job. These rows are not committed and will run again.
+        refused = f"{errno.errorcode.get(error.errno or 0, 'OSError')}: {error}"
+        for row in rows:
+            row["_refused"] = refused
+    except TypeError:
+        if len(rows) > 1:
+            for row in rows:
+                commit_rows(spec, [row])
+            return
+        written = frozenset().union(*(stage.writes for stage in spec.stages))
+        (row,) = rows
+        for name in row.keys() & written:
+            del row[name]
+        row["stage_keys"] = {}
+        row |= outcome(Status.FAILED, "commit", Reason.UNEXPECTED_ERROR, traceback.format_exc())
+        spec.ledger.commit(spec.finish(row), spec.schema)
+        row["_committed"] = True
+    else:
+        for row in rows:
+            row["_committed"] = True
 
 
 def _limit_threads(threads: int) -> None:

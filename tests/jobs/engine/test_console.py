@@ -8,7 +8,7 @@ import pytest
 
 from jobs.engine import console
 from jobs.engine.console import Console, RowProgress
-from pipelines.engine.runner import Tally
+from pipelines.engine.tally import Tally
 
 
 class Terminal(io.StringIO):

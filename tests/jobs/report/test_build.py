@@ -9,8 +9,8 @@ from jobs.report.build import NUM_SHEETS, job_report, prepare_report
 from models.video.encode import write_h264
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
-from pipelines.engine.runner import Tally
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema
+from pipelines.engine.tally import Tally
 from stages.io.storage import Storage
 
 

@@ -16,9 +16,9 @@ from models.video.encode import write_h264
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest, columns_of
-from pipelines.engine.runner import Tally
 from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, dataset_schema
 from pipelines.engine.steps import Step, Workers
+from pipelines.engine.tally import Tally
 from pipelines.evaluation.tables import MeasuredValue, ModelTable
 from stages.evaluate.frames import ComparedFramesStage, FramesConfig
 from stages.io.storage import Storage

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.engine import ledger as ledger_module
+from pipelines.engine import compaction
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.schema import dataset_schema
 from stages.io.storage import Storage
@@ -70,13 +70,18 @@ def read_by_plain_reader(root: Path) -> dict[str, int]:
     rounds=st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=4),
     crash_after=st.integers(0, 25),
     small_files=st.booleans(),
+    group_size=st.integers(1, 4),
 )
 def test_compaction_killed_anywhere_loses_and_doubles_nothing(
-    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[int]], crash_after: int, small_files: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    rounds: list[list[int]],
+    crash_after: int,
+    small_files: bool,
+    group_size: int,
 ) -> None:
     root = tmp_path_factory.mktemp("ledger")
-    size = ledger_module.TARGET_FILE_BYTES
-    ledger_module.TARGET_FILE_BYTES = 6_000 if small_files else size
+    num_rows = compaction.TARGET_FILE_ROWS
+    compaction.TARGET_FILE_ROWS = 3 if small_files else num_rows
     try:
         storage = CrashingStorage(str(root))
         ledger = Ledger(storage, "clip_id")
@@ -84,10 +89,16 @@ def test_compaction_killed_anywhere_loses_and_doubles_nothing(
         visible: dict[str, int] = {}
         version = 0
         for number, ids in enumerate(rounds):
+            group = []
             for i in ids:
                 version += 1
-                ledger.commit(row(f"c{i}", version, version), SCHEMA)
+                group.append(row(f"c{i}", version, version))
                 expected[f"c{i}"] = version
+            for start in range(0, len(group), group_size):
+                if group_size == 1:
+                    ledger.commit(group[start], SCHEMA)
+                else:
+                    ledger.commit_group(group[start : start + group_size], SCHEMA)
             last = number == len(rounds) - 1
             storage.changes_left = crash_after if last else 10**9
             try:
@@ -102,7 +113,7 @@ def test_compaction_killed_anywhere_loses_and_doubles_nothing(
         assert read_by_plain_reader(root) == expected
         assert ledger.part_names() == []
     finally:
-        ledger_module.TARGET_FILE_BYTES = size
+        compaction.TARGET_FILE_ROWS = num_rows
 
 
 def test_committing_the_same_work_twice_is_one_row(tmp_path: Path) -> None:
@@ -117,13 +128,29 @@ def test_committing_the_same_work_twice_is_one_row(tmp_path: Path) -> None:
     assert read_by_plain_reader(tmp_path) == {"a": 1}
 
 
+def test_a_full_file_is_extended_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "TARGET_FILE_BYTES", 1)
+    ledger = Ledger(Storage(str(tmp_path)), "clip_id")
+    for version in range(3):
+        ledger.commit(row(f"c{version}", version, version), SCHEMA)
+        ledger.compact()
+    assert len(ledger.data_names()) == 3
+
+
+def test_row_groups_are_bounded_in_bytes() -> None:
+    small = pa.table({"value": pa.array(range(100_000))})
+    large = pa.table({"value": [b"x" * (1 << 20)] * 40})
+    assert compaction.rows_per_group(small) == 4096
+    assert compaction.rows_per_group(large) == 16
+
+
 def test_files_fill_up_before_another_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "TARGET_FILE_BYTES", 7_000)
+    monkeypatch.setattr(compaction, "TARGET_FILE_ROWS", 9)
     ledger = Ledger(Storage(str(tmp_path)), "clip_id")
     for version in range(40):
         ledger.commit(row(f"c{version:03d}", version, version), SCHEMA)
         ledger.compact()
-    assert 1 < len(ledger.data_names()) < 12
+    assert len(ledger.data_names()) == 5
     assert len(read_by_plain_reader(tmp_path)) == 40
     stored = ledger.read_row(ledger.data_names()[0], "c003")
     assert stored is not None

@@ -9,8 +9,9 @@ import toy
 
 from pipelines.engine.manifest import Manifest
 from pipelines.engine.plan import Plan, Retry
-from pipelines.engine.runner import RayStoppedError, RunLimits, TooManyFailuresError, run
+from pipelines.engine.runner import RayStoppedError, RunLimits, run
 from pipelines.engine.steps import Step
+from pipelines.engine.tally import SystemicFaultError
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -121,16 +122,29 @@ def test_retry_runs_matching_failures_again(tmp_path: Path) -> None:
     assert (rows["c2"]["status"], rows["c2"]["attempts"], rows["c1"]["status"]) == ("ok", 2, "failed")
 
 
-def test_too_many_failures_stop_the_job_and_keep_what_was_done(tmp_path: Path) -> None:
+def test_failures_in_a_row_stop_the_job_and_keep_what_was_done(tmp_path: Path) -> None:
     values = {f"c{i:02d}": i for i in range(30)}
     faults = {f"c{i:02d}": "bad" for i in range(5)}
-    with pytest.raises(TooManyFailuresError, match=r"--max-failed allows 2.*c00: DecodeError: asked for"):
-        job(tmp_path, values, faults, limits=RunLimits(rows_per_block=1, max_failed=2))
+    stopped = (
+        r"stopped after 3 failures in a row \(limits.max_failed_in_a_row is 2\); the first: c00: DecodeError: asked for"
+    )
+    with pytest.raises(SystemicFaultError, match=stopped):
+        job(tmp_path, values, faults, limits=RunLimits(rows_per_block=1, max_failed_in_a_row=2))
     ids = [row["clip_id"] for row in toy.ledger_at(tmp_path / "out").rows()]
     assert len(ids) == len(set(ids)) >= 3
     plan, _, rows = job(tmp_path, values, faults)
     assert len(rows) == 30
     assert plan.counts().failed == 5
+
+
+def test_workers_that_die_with_every_row_stop_the_job(tmp_path: Path) -> None:
+    values = {f"c{i}": i for i in range(6)}
+    limits = RunLimits(rows_per_block=3, crash_retries=0, max_unexpected_in_a_row=1)
+    with pytest.raises(
+        SystemicFaultError, match=r"2 errors that no row should cause in a row.*c0: Crash: the worker died"
+    ):
+        job(tmp_path, values, dict.fromkeys(values, "kill"), limits=limits)
+    assert len(list(toy.ledger_at(tmp_path / "out").rows())) == 2
 
 
 def test_workers_that_cannot_start_end_the_job_with_their_reason(tmp_path: Path) -> None:

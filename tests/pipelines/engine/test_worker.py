@@ -21,7 +21,8 @@ class RefusedStage(toy.SumStage):
 
 
 def results(worker: Worker, rows: list[Row]) -> list[dict[str, Any]]:
-    return list(worker(pa.table({"row": [pack(row) for row in rows]}, schema=ROW_SCHEMA)).to_pylist())
+    block = pa.table({"row": [pack(row) for row in rows]}, schema=ROW_SCHEMA)
+    return [result for table in worker(block) for result in table.to_pylist()]
 
 
 @pytest.mark.parametrize("groups", [[["decode", "sum", "select"]], [["decode"], ["sum"], ["select"]]])
