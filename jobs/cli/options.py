@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from jobs.engine.console import Console
+from jobs.engine.locations import location
 
-Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
+Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL to write to.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", parser=location, help="Dataset that a job wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as key.key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")]
@@ -42,18 +44,13 @@ _JOB_PARAMETERS = {
 """Parameters that `job_options` adds, in the order of `--help`: type and default."""
 
 
-def _absolute(path: str | None) -> str | None:
-    # Workers run in another folder.
-    return None if path is None else str(Path(path).absolute())
-
-
 WeightsFolder = Annotated[
     str | None,
     typer.Option(
         "--weights",
         envvar="ZOETROPE_WEIGHTS",
         help="Folder of published weights [the Hugging Face cache only].",
-        callback=_absolute,
+        parser=location,
     ),
 ]
 AllowTorchScript = Annotated[
