@@ -13,8 +13,8 @@ from jobs.cards.portraits import portrait_sections
 from jobs.cards.records import recorded_model
 from jobs.cards.scenes import scene_sections
 from jobs.cards.tables import table
-from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from models.common.safetensors_file import read_metadata
 
 _ROWS = (
     ("clip_psnr_db", "PSNR of an animation, dB"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.cards.tables import file_table, run_list
-from models.common.checkpoint import read_metadata
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("vae_psnr_db", "PSNR of VAE reconstructions, dB", ".2f"),

@@ -24,7 +24,8 @@ from models.appearance.image_encoder import (
 )
 from models.appearance.training import encoder_losses, random_crops, vae_losses
 from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae, puppets_vae, standardise, to_frames, to_images
-from models.common.checkpoint import read_metadata, save_checkpoint
+from models.common.checkpoint import save_checkpoint
+from models.common.safetensors_file import read_metadata
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
 from models.training.loss_terms import LossTermsTask

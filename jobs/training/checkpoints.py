@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,12 @@ from typing import Any
 import torch
 
 from models.common.checkpoint import read_tensors, save_checkpoint
+from models.common.digest import CheckpointError
+from models.common.torch_file import load_torch_file
 from models.training.trainer import TrainingState
 from stages.io.storage import Storage, store_errors
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
 WEIGHTS = "weights.safetensors"
@@ -38,6 +43,15 @@ class CheckpointRecord:
         return f"{FOLDER}/{self.name}/{WEIGHTS}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """A loaded checkpoint. `damage`: what is wrong with each later one, newest first."""
+
+    record: CheckpointRecord
+    state: TrainingState
+    damage: tuple[str, ...]
+
+
 class CheckpointStore:
     """The checkpoints of the run in `storage`."""
 
@@ -55,6 +69,10 @@ class CheckpointStore:
             OSError: the storage refused a write. Earlier checkpoints are kept.
         """
         name = f"step-{state.step:08d}"
+        # Damaged ones that a resumed run passed over, which would count among the last.
+        for later in self._names():
+            if later > name:
+                self._remove(later)
         with self.storage.staged(f"{FOLDER}/{name}/{WEIGHTS}") as path:
             save_checkpoint(state.weights, path, metadata={**metadata, "steps": state.step})
         rest = {"raw_weights": state.raw_weights, "optimizer": state.optimizer, "history": state.history}
@@ -67,20 +85,59 @@ class CheckpointStore:
         return CheckpointRecord(name=name, step=state.step, facts=facts)
 
     def latest(self) -> CheckpointRecord | None:
-        """Record of the last checkpoint, or None."""
-        names = self._names()
-        if not names:
-            return None
-        record = json.loads(self.storage.read(f"{FOLDER}/{names[-1]}.json"))
-        return CheckpointRecord(name=names[-1], step=record["step"], facts=record["facts"])
+        """Record of the last checkpoint, or None. A damaged record is passed over with a warning."""
+        for name in reversed(self._names()):
+            try:
+                return self._record(name)
+            except CheckpointError as error:
+                logger.warning("%s", error)
+        return None
 
     def load(self, record: CheckpointRecord) -> TrainingState:
-        """Load the training state of a checkpoint."""
-        with self.storage.fetched(record.weights) as path:
-            weights = read_tensors(path)
-        with self.storage.fetched(f"{FOLDER}/{record.name}/{TRAINING}") as path:
-            rest = torch.load(path, map_location="cpu", weights_only=True)
-        return TrainingState(step=record.step, weights=weights, **rest)
+        """Load the training state of a checkpoint.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+        """
+        training = f"{FOLDER}/{record.name}/{TRAINING}"
+        try:
+            with self.storage.fetched(record.weights) as path:
+                weights = read_tensors(path)
+            with self.storage.fetched(training) as path:
+                rest = load_torch_file(path)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{self.storage.url_of(f'{FOLDER}/{record.name}')} lacks a file") from error
+        try:
+            return TrainingState(step=record.step, weights=weights, **rest)
+        except TypeError as error:
+            raise CheckpointError(f"{self.storage.url_of(training)} is no training state: {error}") from error
+
+    def load_last(self) -> Restored | None:
+        """Load the last checkpoint that is not damaged; None if there is no checkpoint.
+
+        Raises:
+            CheckpointError: all are damaged.
+        """
+        damage: list[str] = []
+        for name in reversed(self._names()):
+            try:
+                record = self._record(name)
+                return Restored(record=record, state=self.load(record), damage=tuple(damage))
+            except CheckpointError as error:
+                damage.append(str(error))
+        if not damage:
+            return None
+        raise CheckpointError(
+            f"no checkpoint of {self.storage.url} can be read; give another --out to begin anew. {'; '.join(damage)}"
+        )
+
+    def _record(self, name: str) -> CheckpointRecord:
+        path = f"{FOLDER}/{name}.json"
+        try:
+            record = json.loads(self.storage.read(path))
+            return CheckpointRecord(name=name, step=int(record["step"]), facts=dict(record["facts"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CheckpointError(f"{self.storage.url_of(path)} is damaged: it is no record of a checkpoint") from error
 
     def sweep(self) -> None:
         """Delete incomplete checkpoints of killed runs. The caller holds the run's lock."""

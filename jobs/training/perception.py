@@ -25,7 +25,8 @@ from jobs.training.puppet_frames import (
     rendered_portraits,
 )
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
-from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, save_checkpoint
+from models.common.safetensors_file import read_metadata
 from models.perception.augment import FaceSample, ObjectSample, face_sample, figure_sample, object_sample
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects

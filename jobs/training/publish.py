@@ -25,8 +25,9 @@ from jobs.training.config import network_config
 from jobs.training.start import run_weights
 from models.animation.animator import Animator
 from models.animation.system import LoadOptions, Model
-from models.common.checkpoint import fill, read_metadata, read_tensors, save_checkpoint
+from models.common.checkpoint import fill, read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 from models.perception.embedded import EmbeddedFigure
 from models.systems import SYSTEMS, find_model
 from models.weights.resolve import shipped_path

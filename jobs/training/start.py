@@ -16,9 +16,10 @@ from jobs.training.config import TrainConfig
 from jobs.training.model import ModelConfig
 from models.animation.system import Model
 from models.appearance.encoders import FrozenEncoders
-from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
+from models.common.checkpoint import load_checkpoint, read_tensors
 from models.common.digest import CheckpointError
 from models.common.memory import channels_last
+from models.common.safetensors_file import read_metadata
 from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask

@@ -16,8 +16,9 @@ from jobs.training.puppet_frames import rendered
 from jobs.training.puppet_networks import puppet_network_recipe
 from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
-from models.common.checkpoint import read_metadata, save_checkpoint
+from models.common.checkpoint import save_checkpoint
 from models.common.digest import CheckpointError, file_digest
+from models.common.safetensors_file import read_metadata
 from models.perception.puppet_frames import PuppetFramesConfig
 
 RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)

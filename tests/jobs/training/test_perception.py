@@ -7,8 +7,8 @@ import pytest
 
 from jobs.training.perception import TrainPerceptionConfig, train_perception
 from jobs.training.puppet_networks import puppet_network_recipe
-from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from models.common.safetensors_file import read_metadata
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.face_landmarks import FaceLandmarks

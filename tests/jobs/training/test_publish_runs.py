@@ -27,8 +27,9 @@ from jobs.evaluation.portraits import PORTRAIT_SETTINGS
 from jobs.evaluation.scenes import SCENE_SETTINGS
 from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
-from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
+from models.common.checkpoint import read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.pck import correct
 from models.systems import SYSTEMS, find_model, model_names
