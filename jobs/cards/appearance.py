@@ -42,8 +42,7 @@ tokens of the image encoder carry little information about them.
 {file_table(paths)}
 
 Trained by `jobs/training/appearance.py` (`zoetrope train appearance`) only on puppet videos rendered by
-`models/puppets`. Steps include earlier runs that the last run continued; date, minutes, machine and settings are those
-of the last run.
+`models/puppets`. Earlier steps are those of the weights that the run began with.
 
 {run_list(paths)}
 

@@ -9,38 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from jobs.training.run_files import FOLDER, WEIGHTS, CheckpointRecord, checkpoint_names, latest_record, read_record
 from models.common.checkpoint import read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
 from models.common.torch_file import load_torch_file
 from models.training.trainer import TrainingState
 from stages.io.storage import Storage, store_errors
 
-logger = logging.getLogger(__name__)
-
-FOLDER = "checkpoints"
-WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckpointRecord:
-    """Record of a checkpoint. `facts`: those passed to `save`."""
-
-    name: str
-    step: int
-    facts: Mapping[str, Any]
-
-    @property
-    def weights(self) -> str:
-        """Name of the weights file in the run's storage."""
-        return f"{FOLDER}/{self.name}/{WEIGHTS}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +52,7 @@ class CheckpointStore:
         """
         name = f"step-{state.step:08d}"
         # Damaged ones that a resumed run passed over, which would count among the last.
-        for later in self._names():
+        for later in checkpoint_names(self.storage):
             if later > name:
                 self._remove(later)
         with self.storage.staged(f"{FOLDER}/{name}/{WEIGHTS}") as path:
@@ -80,18 +62,13 @@ class CheckpointStore:
             torch.save(rest, path)
         record = {"step": state.step, "facts": dict(facts)}
         self.storage.publish(f"{FOLDER}/{name}.json", json.dumps(record, indent=1).encode())
-        for old in self._names()[:-keep]:
+        for old in checkpoint_names(self.storage)[:-keep]:
             self._remove(old)
         return CheckpointRecord(name=name, step=state.step, facts=facts)
 
     def latest(self) -> CheckpointRecord | None:
-        """Record of the last checkpoint, or None. A damaged record is passed over with a warning."""
-        for name in reversed(self._names()):
-            try:
-                return self._record(name)
-            except CheckpointError as error:
-                logger.warning("%s", error)
-        return None
+        """Record of the last checkpoint, or None (`latest_record`)."""
+        return latest_record(self.storage)
 
     def load(self, record: CheckpointRecord) -> TrainingState:
         """Load the training state of a checkpoint.
@@ -119,9 +96,9 @@ class CheckpointStore:
             CheckpointError: all are damaged.
         """
         damage: list[str] = []
-        for name in reversed(self._names()):
+        for name in reversed(checkpoint_names(self.storage)):
             try:
-                record = self._record(name)
+                record = read_record(self.storage, name)
                 return Restored(record=record, state=self.load(record), damage=tuple(damage))
             except CheckpointError as error:
                 damage.append(str(error))
@@ -131,25 +108,14 @@ class CheckpointStore:
             f"no checkpoint of {self.storage.url} can be read; give another --out to begin anew. {'; '.join(damage)}"
         )
 
-    def _record(self, name: str) -> CheckpointRecord:
-        path = f"{FOLDER}/{name}.json"
-        try:
-            record = json.loads(self.storage.read(path))
-            return CheckpointRecord(name=name, step=int(record["step"]), facts=dict(record["facts"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise CheckpointError(f"{self.storage.url_of(path)} is damaged: it is no record of a checkpoint") from error
-
     def sweep(self) -> None:
         """Delete incomplete checkpoints of killed runs. The caller holds the run's lock."""
-        complete = set(self._names())
+        complete = set(checkpoint_names(self.storage))
         with store_errors(self.storage.url):
             paths = self.storage.fs.find(self.storage.path(FOLDER))
         folders = {str(path).rsplit("/", 2)[-2] for path in paths if not str(path).endswith(".json")}
         for name in folders - complete:
             self._remove(name)
-
-    def _names(self) -> list[str]:
-        return [name.removeprefix(f"{FOLDER}/").removesuffix(".json") for name in self.storage.names(FOLDER, ".json")]
 
     def _remove(self, name: str) -> None:
         # The record first: without it the checkpoint does not exist.

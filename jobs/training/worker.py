@@ -217,6 +217,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
             "network": resolved(model.model.variant.config),
             "partial_start": model.partial_start,
         },
+        "encoders": {"folder": model.absolute_encoders, "digests": sorted(model.encoder_digests())},
         "stage": recipe.stage,
         "steps": steps,
         "minutes": round(seconds / 60, 1),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +17,8 @@ from models.common.digest import CheckpointError, shortened
 from models.common.safetensors_file import OWN_METADATA, DamagedHeaderError, read_header
 from models.common.torch_file import load_torch_file
 
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
 
 def load_checkpoint(module: nn.Module, path: Path) -> None:
     """Load the tensors of a file into `module`, cast to the module's dtypes.
@@ -25,6 +28,22 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
             The module is then unchanged.
     """
     fill(module, read_tensors(path), path)
+
+
+def load_new(new_network: Callable[[], NetworkT], path: Path) -> NetworkT:
+    """A new network with the tensors of a file, cast to the network's dtypes.
+
+    The shapes are compared before the network is allocated: its configuration may come from the same untrusted file.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`.
+    """
+    tensors = read_tensors(path)
+    with torch.device("meta"):
+        _check_fit(new_network(), tensors, path)
+    network = new_network()
+    fill(network, tensors, path)
+    return network
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -73,6 +92,12 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
     Raises:
         CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then unchanged.
     """
+    _check_fit(module, tensors, path)
+    on_meta = any(value.is_meta for value in module.state_dict().values())
+    module.load_state_dict(tensors, strict=True, assign=on_meta)
+
+
+def _check_fit(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     expected = module.state_dict()
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
@@ -87,8 +112,6 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
             f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
             "It belongs to another network or another configuration of it."
         )
-    on_meta = any(value.is_meta for value in expected.values())
-    module.load_state_dict(tensors, strict=True, assign=on_meta)
 
 
 def save_checkpoint(
