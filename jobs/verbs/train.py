@@ -17,11 +17,12 @@ from jobs.engine.job import code_version, earlier_run, publish_run
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.spec import JobResult, Options
-from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
+from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.data import data_key, described, face_form, notices, open_data
-from jobs.training.events import Diverged, Event, Measured, Progress, Sample, Saved, Started
+from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, train_on_ray
+from jobs.training.run_files import CheckpointRecord
 from jobs.training.start import runs_of
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
@@ -175,6 +176,9 @@ class _Monitor:
                     f"  {event.num_trainable / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters are trained; "
                     + (f"continuing after step {event.step}" if event.step else "from the start")
                 )
+            case PassedOver():
+                for damage in event.damage:
+                    self._console.notice(f"{damage}; continuing from the checkpoint of step {event.step}")
             case Progress():
                 self.step, self.metrics = event.step, dict(event.metrics)
                 self._record.metrics(event.metrics, step=event.step)
