@@ -242,7 +242,9 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
         columns = column_names(connection, relation)
         # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
         pose_key, *scene_keys = (
-            f"stage_keys['{stage}']" if "stage_keys" in columns else "NULL::VARCHAR"
+            f"list_filter(stage_keys, lambda e: e.name = '{stage}')[1].value"
+            if "stage_keys" in columns
+            else "NULL::VARCHAR"
             for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
         )
         values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}

@@ -153,12 +153,16 @@ def report(
 @app.command()
 def compact(
     dataset: Dataset,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged data files to _damaged/; keep their readable rows.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete media files that no row names.")] = False,
     as_json: Json = False,
 ) -> None:
     """Merge committed rows into data files. Jobs do this at their end; after a crash, the next job does."""
     from jobs.verbs.maintenance import compact as run
 
-    finish(lambda console: run(dataset, console=console), as_json)
+    finish(lambda console: run(dataset, console=console, repair=repair, prune=prune), as_json)
 
 
 @app.command()

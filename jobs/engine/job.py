@@ -21,6 +21,7 @@ from jobs.engine.console import Console
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
@@ -49,7 +50,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
     check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
-    with dataset_lock(ledger.storage, job_id):
+    with dataset_lock(ledger.storage, job_id), damage_named(ledger.storage, ledger.data_names()):
         ledger.storage.sweep_temporaries()
         ledger.compact()
         stages = [step.stage for step in job.steps]
@@ -183,7 +184,10 @@ def earlier_run(storage: Storage) -> str | None:
     """Id of the MLflow run of an earlier start of the job, or None."""
     if not storage.exists("_jobs/mlflow.json"):
         return None
-    run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
+    try:
+        run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
+    except ValueError:  # damaged: a run of its own is better than no job
+        return None
     return run_id
 
 

@@ -24,6 +24,7 @@ from models.systems import DEFAULT_MODEL, former_name_notice
 from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, scene_perception, scene_weights, steps
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.orphans import find_orphans, orphans_line
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
 from pipelines.engine.tables import publish_table
@@ -128,7 +129,7 @@ def animate(
         notices=_notices(requested.given, models, networks, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
-        finish=lambda ledger: _video_lines(ledger, table),
+        finish=lambda ledger: [*_video_lines(ledger, table), *_orphan_lines(ledger)],
         report=animate_report,
         artifacts=_artifacts,
     )
@@ -204,6 +205,11 @@ def _video_lines(ledger: Ledger, table: pa.Table) -> Sequence[str]:
         query = f"SELECT video_uri FROM {relation} WHERE status = ? AND list_contains(?, request_id) ORDER BY 1"  # noqa: S608
         names = connection.execute(query, [Status.OK, ids]).fetchall() if relation else []
     return [f"video:   {ledger.storage.url_of(name)}" for (name,) in names]
+
+
+def _orphan_lines(ledger: Ledger) -> Sequence[str]:
+    orphans = find_orphans(ledger)
+    return [orphans_line(orphans, ledger.storage.url)] if orphans else ()
 
 
 def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:
