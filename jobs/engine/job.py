@@ -20,13 +20,15 @@ from jobs.engine.console import Console
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
+from pipelines.engine.resources import MissingResourcesError, await_resources, demands_of
 from pipelines.engine.runner import OutputError, RayStoppedError, run
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.steps import check
+from pipelines.engine.steps import check, fuse
 from pipelines.engine.tally import SystemicFaultError, Tally
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
@@ -49,7 +51,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
     check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
-    with dataset_lock(ledger.storage, job_id):
+    with dataset_lock(ledger.storage, job_id), damage_named(ledger.storage, ledger.data_names()):
         ledger.storage.sweep_temporaries()
         ledger.compact()
         stages = [step.stage for step in job.steps]
@@ -136,9 +138,17 @@ def _run_rows(job: Job, plan: Plan, spec: WorkerSpec, options: Options, console:
         return Tally(), None
     tally = Tally()
     try:
-        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
-            tally = run(plan, job.steps, spec, job.config.limits, tally=tally, on_progress=advance)
-    except (SystemicFaultError, OutputError, RayStoppedError) as stopped:
+        with cluster(options.ray_address):
+            await_resources(
+                demands_of(fuse(job.steps), job.config.workers),
+                may_grow=options.ray_address is not None,
+                limit_seconds=job.config.limits.wait_for_resources_seconds,
+                limit="limits.wait_for_resources_seconds",
+                report=console.line,
+            )
+            with console.progress(plan.num_pending, job.progress) as advance:
+                tally = run(plan, job.steps, spec, job.config.limits, tally=tally, on_progress=advance)
+    except (SystemicFaultError, OutputError, RayStoppedError, MissingResourcesError) as stopped:
         return tally, str(stopped)
     return tally, None
 
@@ -180,7 +190,10 @@ def earlier_run(storage: Storage) -> str | None:
     """Id of the MLflow run of an earlier start of the job, or None."""
     if not storage.exists("_jobs/mlflow.json"):
         return None
-    run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
+    try:
+        run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
+    except ValueError:  # damaged: a run of its own is better than no job
+        return None
     return run_id
 
 

@@ -6,7 +6,7 @@ is completed by the next one, in which rows that were already merged are recogni
 
 from __future__ import annotations
 
-import io
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +17,23 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.tables import publish_table
+from pipelines.engine.damage import DamagedFileError, damage_named, read_file, set_aside
+from pipelines.engine.rows import conformed, unified_schema
+from pipelines.engine.tables import describe_dataset, publish_table
 from stages.io.storage import store_errors
 
 if TYPE_CHECKING:
     from pipelines.engine.ledger import Ledger
 
+log = logging.getLogger(__name__)
+
 TARGET_FILE_BYTES = 32 << 20
 TARGET_FILE_ROWS = 50_000
 """Rows of a data file, so that extending one of small rows stays cheap."""
 _ROW_GROUP_BYTES = 8 << 20
-_ROWS_PER_GROUP = (16, 4096)
+ROWS_PER_GROUP = 16
+"""Minimum number of rows per row group."""
+_MAX_ROWS_PER_GROUP = 4096
 _PARTS_PER_PASS = 16_384
 _THREADS = 8
 """Requests at a time: parts are many and small, and an object store takes long to answer each."""
@@ -35,8 +41,8 @@ _THREADS = 8
 
 def rows_per_group(table: pa.Table) -> int:
     """Rows per row group. Reuse reads single rows, so that a group is bounded in bytes."""
-    low, high = _ROWS_PER_GROUP
-    return min(high, max(low, _ROW_GROUP_BYTES * table.num_rows // max(1, table.nbytes)))
+    rows = _ROW_GROUP_BYTES * table.num_rows // max(1, table.nbytes)
+    return min(_MAX_ROWS_PER_GROUP, max(ROWS_PER_GROUP, rows))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +59,17 @@ def compact(ledger: Ledger, parts: Sequence[str]) -> int:
     """Merge `parts` into data files; returns the number of rows merged.
 
     Newer rows replace older rows of the same id, each data file is rewritten at most once, and new ids fill the last
-    file before another is started.
+    file before another is started. A damaged part is set aside: its rows count as not run. All data files get the same
+    columns and types.
+
+    Raises:
+        DamagedFileError: a damaged data file.
     """
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="compaction") as pool:
         passes = (parts[start : start + _PARTS_PER_PASS] for start in range(0, len(parts), _PARTS_PER_PASS))
-        return sum(_merge(ledger, names, pool) for names in passes)
+        moved = sum(_merge(ledger, names, pool) for names in passes)
+        _conform(ledger, pool)
+    return moved
 
 
 def _merge(ledger: Ledger, parts: Sequence[str], pool: ThreadPoolExecutor) -> int:
@@ -79,11 +91,19 @@ def _merge(ledger: Ledger, parts: Sequence[str], pool: ThreadPoolExecutor) -> in
 
 
 def _heads(ledger: Ledger, part: str) -> list[_Head]:
-    data = ledger.storage.read(part)
-    table = pq.read_table(io.BytesIO(data), columns=[ledger.id_column, "committed_at"])
-    ids, stamps = (table.column(name).to_pylist() for name in (ledger.id_column, "committed_at"))
+    """The rows of a part. Empty if it was damaged and set aside."""
+    try:
+        table = read_file(ledger.storage, part)
+        ids, stamps = (table.column(name).to_pylist() for name in (ledger.id_column, "committed_at"))
+        if not ids:
+            raise ValueError("no rows")
+    except (DamagedFileError, KeyError, ValueError):
+        set_aside(ledger.storage, part)
+        log.warning("%s was damaged and is now in _damaged/; its rows run again", ledger.storage.url_of(part))
+        return []
+    num_bytes = _num_bytes(ledger, part) // len(ids)
     return [
-        _Head(row_id=row_id, stamp=stamp, part=part, num_bytes=len(data) // len(ids))
+        _Head(row_id=row_id, stamp=stamp, part=part, num_bytes=num_bytes)
         for row_id, stamp in zip(ids, stamps, strict=True)
     ]
 
@@ -135,19 +155,18 @@ def _rewrite(ledger: Ledger, data_name: str, heads: Sequence[_Head], pool: Threa
     parts = sorted({head.part for head in heads})
 
     def rows_of(part: str) -> pa.Table:
-        table = _read(ledger, part)
+        table = read_file(ledger.storage, part)
         ids, stamps = (table.column(name).to_pylist() for name in (ledger.id_column, "committed_at"))
         return table.filter(pa.array([(part, *row) in wanted for row in zip(ids, stamps, strict=True)], pa.bool_()))
 
     tables = list(pool.map(rows_of, parts))
     if ledger.storage.exists(data_name):
         replaced = {head.row_id for head in heads}
-        old = _read(ledger, data_name)
+        old = read_file(ledger.storage, data_name)
         keep = [row_id not in replaced for row_id in old.column(ledger.id_column).to_pylist()]
         tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
-    table = pa.concat_tables(tables, promote_options="permissive").sort_by(ledger.id_column)
-    # Concatenation keeps the metadata of the first table; the schema version is that of the newest part.
-    table = table.replace_schema_metadata(tables[-1].schema.metadata)
+    schema = unified_schema(table.schema for table in tables)
+    table = pa.concat_tables([conformed(table, schema) for table in tables]).sort_by(ledger.id_column)
     publish_table(ledger.storage, data_name, table, row_group_size=rows_per_group(table))
 
 
@@ -156,12 +175,32 @@ def _delete(ledger: Ledger, names: Sequence[str], pool: ThreadPoolExecutor) -> N
         pass
 
 
-def _read(ledger: Ledger, name: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(ledger.storage.read(name)))
+def _conform(ledger: Ledger, pool: ThreadPoolExecutor) -> None:
+    """Rewrite data files of an earlier version, or with other columns or types than the others."""
+    names = ledger.data_names()
+    if not names:
+        return
+    with damage_named(ledger.storage, names):
+        schemas = dict(zip(names, pool.map(lambda name: _schema(ledger, name), names), strict=True))
+    target = unified_schema(schemas.values())
+    for name, schema in schemas.items():
+        if not schema.equals(target) or schema.metadata != target.metadata:
+            table = conformed(read_file(ledger.storage, name), target)
+            publish_table(ledger.storage, name, table, row_group_size=rows_per_group(table))
+    describe_dataset(ledger.storage)
+
+
+def _schema(ledger: Ledger, name: str) -> pa.Schema:
+    with ledger.storage.fs.open(ledger.storage.path(name), "rb") as file:
+        return pq.read_schema(file)
+
+
+def _num_bytes(ledger: Ledger, name: str) -> int:
+    with store_errors(ledger.storage.url):
+        return int(ledger.storage.fs.size(ledger.storage.path(name)))
 
 
 def _size(ledger: Ledger, name: str) -> tuple[int, int]:
     """Bytes and rows of a data file."""
-    path = ledger.storage.path(name)
-    with store_errors(ledger.storage.url), ledger.storage.fs.open(path, "rb") as file:
-        return int(ledger.storage.fs.size(path)), int(pq.read_metadata(file).num_rows)
+    with store_errors(ledger.storage.url), ledger.storage.fs.open(ledger.storage.path(name), "rb") as file:
+        return _num_bytes(ledger, name), int(pq.read_metadata(file).num_rows)

@@ -11,7 +11,6 @@ after compaction was killed.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.engine import compaction
-from pipelines.engine.schema import rows_to_table, to_row, to_table
+from pipelines.engine.damage import DamagedFileError, damage_named, read_file
+from pipelines.engine.rows import rows_to_table, to_row, to_table
+from pipelines.engine.schema import ENTRY_COLUMNS
 from pipelines.engine.tables import publish_table, register_file_system
 from stages.io.storage import Storage
 
 PARTS = "_parts"
 GROUP = "group-"
 """Prefix of parts with several rows."""
-_ROWS_PER_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +97,7 @@ class Ledger:
         found = {}
         for name in self.part_names():
             if name.startswith(f"{PARTS}/{GROUP}"):
-                table = self._read(name)
+                table = read_file(self.storage, name)
                 for index, key in enumerate(table.column("work_key").to_pylist()):
                     if key in wanted:
                         found[key] = to_row(table, index)
@@ -106,8 +106,8 @@ class Ledger:
     def committed(self, work_key: str) -> dict[str, Any] | None:
         """The uncompacted row committed alone with this key, or None. Lets a retried worker skip finished rows."""
         try:
-            return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
-        except FileNotFoundError:
+            return to_row(read_file(self.storage, f"{PARTS}/{work_key}.parquet"))
+        except (FileNotFoundError, DamagedFileError):
             return None
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -128,8 +128,20 @@ class Ledger:
         names = self.data_names()
         if not names:
             return ""
-        files = ", ".join(_quote(self.duckdb_path(connection, name)) for name in names)
-        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+        paths = [self.duckdb_path(connection, name) for name in names]
+        entry_names = ", ".join(_quote(name) for name in ENTRY_COLUMNS)
+        query = (
+            f"SELECT file_name, list_sort(list(DISTINCT name) FILTER (name IN ({entry_names}) AND "  # noqa: S608
+            "converted_type = 'MAP')), bool_or(lower(name) = 'filename') "
+            f"FROM parquet_schema([{', '.join(map(_quote, paths))}]) GROUP BY ALL ORDER BY 1"
+        )
+        with damage_named(self.storage, names):
+            facts = connection.execute(query).fetchall()
+        forms: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        for path, maps, has_filename in facts:
+            forms.setdefault((tuple(maps or ()), has_filename), []).append(path)
+        selects = [_relation(files, maps, has_filename) for (maps, has_filename), files in forms.items()]
+        return selects[0] if len(selects) == 1 else f"({' UNION ALL BY NAME '.join(f'FROM {s}' for s in selects)})"
 
     def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """Path or URL of `name` for DuckDB. Registers a remote file system with the connection."""
@@ -138,7 +150,7 @@ class Ledger:
 
     def read_row(self, name: str, row_id: str, columns: list[str] | None = None) -> dict[str, Any] | None:
         """Row `row_id` of data file `name`, or None. Reads only the row group that contains it."""
-        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+        with damage_named(self.storage, [name]), self.storage.fs.open(self.storage.path(name), "rb") as file:
             table = pq.read_table(file, columns=columns, filters=[(self.id_column, "==", row_id)])
         return to_row(table) if table.num_rows else None
 
@@ -147,7 +159,7 @@ class Ledger:
         for name in self.data_names():
             with self.storage.fs.open(self.storage.path(name), "rb") as handle, pq.ParquetFile(handle) as file:
                 present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH, columns=present):
+                for batch in file.iter_batches(batch_size=compaction.ROWS_PER_GROUP, columns=present):
                     table = pa.Table.from_batches([batch])
                     yield from (to_row(table, index) for index in range(table.num_rows))
 
@@ -158,11 +170,28 @@ class Ledger:
 
         Args:
             parts: names of the parts to merge; None: all. Rows may be committed meanwhile, to other parts.
+
+        Raises:
+            DamagedFileError: a damaged data file.
         """
         return compaction.compact(self, self.part_names() if parts is None else parts)
 
-    def _read(self, name: str) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.storage.read(name)))
+
+def _relation(paths: list[str], maps: tuple[str, ...], has_filename: bool) -> str:
+    """SQL of the rows of data files, `maps`: the columns of named values that are still maps, as in version 1.
+
+    `has_filename`: a column of an earlier version's manifest has the name, which now is reserved.
+    """
+    files = ", ".join(map(_quote, paths))
+    if not maps and not has_filename:
+        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+    entries = ", ".join(
+        f"list_transform(map_entries({name}), lambda e: struct_pack(name := e.key, value := e.value)) AS {name}"
+        for name in maps
+    )
+    replaced = f"REPLACE ({entries})" if entries else ""
+    rows = f"SELECT * {replaced} FROM read_parquet([{files}], union_by_name=true, filename='_file')"  # noqa: S608
+    return f"(SELECT COLUMNS(lambda c: lower(c) NOT IN ('filename', '_file')), _file AS filename FROM ({rows}))"  # noqa: S608
 
 
 def _quote(text: str) -> str:

@@ -69,7 +69,10 @@ def _local_lock(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
 def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
     name = "_jobs/lease.json"
     if storage.exists(name):
-        current = json.loads(storage.read(name))
+        try:
+            current = json.loads(storage.read(name))
+        except ValueError:  # cut short: as old as its holder
+            current = {"renewed_at": 0.0}
         if time.time() - float(current["renewed_at"]) < LEASE_SECONDS:
             raise _busy(storage, json.dumps(current))
     stop = threading.Event()

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.metrics.frechet import FrechetStatistics
+from pipelines.engine.compaction import ROWS_PER_GROUP
 from pipelines.engine.keys import digest
-from pipelines.engine.ledger import ROWS_PER_GROUP, Ledger
+from pipelines.engine.ledger import Ledger
 from pipelines.engine.tables import publish_table
 from stages.evaluate.features import feature_columns
 from stages.io.storage import Storage
