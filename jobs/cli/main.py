@@ -114,7 +114,7 @@ app.command()(animate)
 
 
 @app.command()
-@job_options(without=("limit",))
+@job_options(without=("limit", "sample"))
 def retry(
     dataset: Dataset,
     reason: Annotated[
@@ -137,7 +137,7 @@ def retry(
 
 
 @app.command()
-@job_options(without=("dry_run", "limit", "max_failed", "ray_address"))
+@job_options(without=("dry_run", "limit", "sample", "max_failed", "ray_address"))
 def report(
     dataset: Dataset,
     *,

@@ -20,10 +20,12 @@ Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL 
 Dataset = Annotated[str, typer.Argument(metavar="DATASET", parser=location, help="Dataset that a job wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as key.key=value; repeatable.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done and why; write nothing.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows, by id.")]
+Sample = Annotated[int | None, typer.Option("--sample", min=1, help="Only N rows, spread over the manifest.")]
 MaxFailed = Annotated[
-    str | None, typer.Option("--max-failed", help="Rows that may fail: a number or a percentage [10%].")
+    str | None,
+    typer.Option("--max-failed", help="Rows that may fail for exit code 0: a number or a percentage [10%]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
 TrackingUri = Annotated[
@@ -37,6 +39,7 @@ RayAddress = Annotated[
 _JOB_PARAMETERS = {
     "dry_run": (DryRun, False),
     "limit": (Limit, None),
+    "sample": (Sample, None),
     "max_failed": (MaxFailed, None),
     "as_json": (Json, False),
     "tracking_uri": (TrackingUri, None),

@@ -71,7 +71,7 @@ FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the
 
 
 @train_app.command(MODEL_COMMAND, hidden=True)
-@job_options(without=("max_failed",))
+@job_options(without=("sample", "max_failed"))
 def train_model(
     context: typer.Context,
     prepared: Prepared,

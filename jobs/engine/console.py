@@ -42,6 +42,10 @@ class Console:
         """Print a notice about the reliability or the licence of results."""
         print(f"note: {text}", file=self.stream, flush=True)
 
+    def warning(self, text: str) -> None:
+        """Print to stderr, on one line, what is remarkable about a job that succeeded."""
+        print(f"warning: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
     def error(self, text: str) -> None:
         """Print an error to stderr, on one line."""
         print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import subprocess
 import time
 import uuid
@@ -12,15 +11,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jobs.engine import tracking
-from jobs.engine.config import JobConfig, resolved
+from jobs.engine.config import resolved
 from jobs.engine.console import Console
+from jobs.engine.dry_run import dry_run, planned, reason_lines
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from jobs.engine.verdict import few_ok, max_failed, too_many_failed
 from pipelines.engine.damage import damage_named
+from pipelines.engine.explain import publish_stages, reasons
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
@@ -29,13 +30,13 @@ from pipelines.engine.resources import MissingResourcesError, await_resources, d
 from pipelines.engine.runner import OutputError, RayStoppedError, run
 from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check, fuse
+from pipelines.engine.tables import publish_table
 from pipelines.engine.tally import SystemicFaultError, Tally
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MAX_FAILED = "10%"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -51,31 +52,36 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
     check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
+    if options.dry_run:
+        return dry_run(job, options, console)
     with dataset_lock(ledger.storage, job_id), damage_named(ledger.storage, ledger.data_names()):
         ledger.storage.sweep_temporaries()
         ledger.compact()
         stages = [step.stage for step in job.steps]
         keys = stage_keys(stages)
-        job.write_manifest()
+        job.clean()
+        if job.table is not None:
+            publish_table(ledger.storage, job.manifest.url.removeprefix(f"{ledger.storage.url}/"), job.table)
         plan = Plan(
             job.manifest,
             ledger,
             key_columns=job.key_columns,
             pipeline=pipeline_key(keys),
             limit=options.limit,
+            sample=options.sample,
             retry=options.retry,
             order_by=job.order_by,
         )
-        max_failed = _max_failed(options.max_failed, job.config, plan.total)
-        console.line(
-            f"{job.verb}: {plan.total} rows, {plan.total - plan.num_pending} done before, {plan.num_pending} to do"
-        )
+        allowed = max_failed(options.max_failed, job.config.limits.max_failed, plan.total)
+        console.line(planned(job.verb, plan))
         for notice in job.notices:
             console.notice(notice)
-        if options.dry_run:
-            return JobResult(exit_code=0, summary=_dry_run(job, plan, console))
+        for line in reason_lines(reasons(plan, stages, keys), plan.num_pending):
+            console.line(f"  {line}")
         provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
-        _publish_job(ledger.storage, job, job_id)
+        last_error = earlier_error(ledger.storage)
+        publish_stages(ledger.storage, stages, keys)
+        _publish_job(ledger.storage, job, job_id, options)
         spec = WorkerSpec(
             stages=stages,
             keys=keys,
@@ -99,6 +105,11 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
+            error = error or too_many_failed(counts, allowed, ledger.storage.url)
+            if options.run_rows:
+                _publish_job(ledger.storage, job, job_id, options, error)
+            else:
+                error = last_error
             end = JobEnd(
                 job=job,
                 job_id=job_id,
@@ -109,13 +120,15 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
                 provenance=provenance,
                 ledger=ledger,
                 error=error,
+                scope=_scope(options),
+                num_manifest_rows=plan.num_manifest_rows,
                 mlflow_run_id=record.run_id,
             )
             report_path = _publish_report(end, record, console)
             for name, data in job.artifacts(ledger):
                 record.file(name, data)
             _record(end, record)
-            exit_code = _exit_code(end, max_failed)
+            exit_code = int(end.error is not None or not end.counts.accounted)
             record.failed = exit_code != 0
     return _close(end, lines, report_path, exit_code, record, console)
 
@@ -153,37 +166,39 @@ def _run_rows(job: Job, plan: Plan, spec: WorkerSpec, options: Options, console:
     return tally, None
 
 
-def _max_failed(option: str | None, config: JobConfig, total: int) -> int:
-    if option is None and config.limits.max_failed is not None:
-        return config.limits.max_failed
-    text = (option or DEFAULT_MAX_FAILED).strip()
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else None
-        number = math.floor(share * total) if share is not None else int(text)
-        if number < 0 or (share is not None and share > 1):
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"--max-failed {text}: expected a number of rows or a percentage, as in 50 or 5%") from None
-    return number
-
-
-def _dry_run(job: Job, plan: Plan, console: Console) -> dict[str, Any]:
-    for step in job.steps:
-        workers = step.workers
-        amount = workers.actors or "as many as fit"
-        console.line(f"  {step.stage.name}: {amount} workers, {workers.cpus:g} CPU, {workers.gpus:g} GPU each")
-    console.line("dry run: no row was run")
-    return {"verb": job.verb, "rows": plan.total, "pending": plan.num_pending, "dry_run": True}
-
-
 def _weights(job: Job) -> dict[str, str]:
     return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
 
 
-def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
-    """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
-    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
+def _publish_job(storage: Storage, job: Job, job_id: str, options: Options, error: str | None = None) -> None:
+    """Publish the arguments, the configuration and the end of the job, for `zoetrope retry` and `zoetrope report`."""
+    record = {
+        "verb": job.verb,
+        "job_id": job_id,
+        "arguments": job.arguments,
+        "config": resolved(job.config),
+        "limit": options.limit,
+        "sample": options.sample,
+        "error": error and redact_text(error),
+    }
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+
+
+def earlier_error(storage: Storage) -> str | None:
+    """The error with which the last job of the dataset ended, or None."""
+    if not storage.exists("_jobs/last.json"):
+        return None
+    try:
+        error: str | None = json.loads(storage.read("_jobs/last.json")).get("error")
+    except ValueError:  # cut short; this job replaces it
+        return None
+    return error
+
+
+def _scope(options: Options) -> str | None:
+    if options.limit is not None:
+        return f"--limit {options.limit}"
+    return f"--sample {options.sample}" if options.sample is not None else None
 
 
 def earlier_run(storage: Storage) -> str | None:
@@ -242,10 +257,6 @@ def _record(end: JobEnd, record: tracking.Run) -> None:
     )
 
 
-def _exit_code(end: JobEnd, max_failed: int) -> int:
-    return int(end.error is not None or not end.counts.accounted or end.counts.failed > max_failed)
-
-
 def _close(
     end: JobEnd,
     lines: Sequence[str],
@@ -264,6 +275,8 @@ def _close(
         console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
     if end.error:
         console.error(end.error)
+    elif warning := few_ok(counts, report_path or end.ledger.storage.url):
+        console.warning(warning)
     console.line(f"{end.job.verb}: {counts.line()}")
     summary = {
         "verb": end.job.verb,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from jobs.engine.config import JobConfig
 from jobs.engine.console import RowProgress
 from pipelines.engine.ledger import Counts, Ledger
@@ -21,10 +23,11 @@ class Options:
     """Options of the command line for running a job. They do not affect results.
 
     Args:
-        max_failed: maximum number or percentage of failed rows; beyond it the job stops with exit code 1. None: the job
-            file's `limits.max_failed`, else 10%.
+        max_failed: maximum number or percentage of failed rows; beyond it the exit code is 1. None: the job file's
+            `limits.max_failed`, else 10%.
         limit: maximum number of rows, the first by id; None: all.
-        dry_run: plan without running rows.
+        sample: number of rows, spread over the manifest; None: all.
+        dry_run: plan without running rows, writing nothing.
         run_rows: False to account and report only.
         retry: failed rows to run again; None: none.
         tracking_uri: MLflow tracking URI; None: `sqlite:///mlflow.db` in the current folder.
@@ -34,6 +37,7 @@ class Options:
 
     max_failed: str | None = None
     limit: int | None = None
+    sample: int | None = None
     dry_run: bool = False
     run_rows: bool = True
     retry: Retry | None = None
@@ -57,7 +61,9 @@ class Job:
         steps: the pipeline.
         config: the job file.
         notices: notices on the reliability or licence of results.
-        write_manifest: called before planning, with the dataset's lock held.
+        table: contents of the manifest, published at its URL before planning, with the dataset's lock held; None: it
+            exists.
+        clean: called before planning, with the dataset's lock held.
         finish: called with the compacted ledger after the last row; returns lines to print.
         report: renders the HTML report; None: no report.
         order_by: sort columns of pending rows, before the id.
@@ -76,7 +82,8 @@ class Job:
     steps: Sequence[Step]
     config: JobConfig
     notices: Sequence[str] = ()
-    write_manifest: Callable[[], None] = lambda: None
+    table: pa.Table | None = None
+    clean: Callable[[], None] = lambda: None
     finish: Callable[[Ledger], Sequence[str]] = lambda _: ()
     report: Callable[[JobEnd], str] | None = None
     order_by: Sequence[str] = ()
@@ -98,6 +105,10 @@ class JobEnd:
     provenance: dict[str, Any]
     ledger: Ledger
     error: str | None
+    scope: str | None = None
+    """The option that limited the job to a part of the manifest, as in `--limit 5`; None: the whole."""
+    num_manifest_rows: int | None = None
+    """Number of rows of the whole manifest."""
     mlflow_run_id: str | None = None
 
 

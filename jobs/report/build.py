@@ -87,8 +87,14 @@ def render_job(
     job, counts = end.job, end.counts
     summary = summarise(_summary_rows(end.ledger, uri), id_column=job.id_column, thresholds=limits)
     others = summary.total - (counts.total - counts.not_run)
+    if end.scope is not None:
+        notices += (f"{end.scope}: this job covers {counts.total} of the manifest's {end.num_manifest_rows} rows.",)
     if others > 0:
-        notices += (f"The dataset also holds {others} rows that this manifest does not name; they are counted below.",)
+        outside = f"that {end.scope} leaves out or " if end.scope else ""
+        text = (
+            f"The dataset also holds {others} rows {outside}that this manifest does not name; they are counted below."
+        )
+        notices += (text,)
     settings = {name: value for name, value in resolved(job.config).items() if name in (job.verb, "workers", "limits")}
     provenance = {
         "code version": str(end.provenance["code_version"]),

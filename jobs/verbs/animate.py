@@ -27,7 +27,6 @@ from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.orphans import find_orphans, orphans_line
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
-from pipelines.engine.tables import publish_table
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
@@ -127,7 +126,8 @@ def animate(
         config=config,
         order_by=("model",),
         notices=_notices(requested.given, models, networks, workers),
-        write_manifest=lambda: _write_manifest(storage, table),
+        table=table,
+        clean=lambda: _delete_progress(storage),
         progress=lambda: _progress(storage),
         finish=lambda ledger: [*_video_lines(ledger, table), *_orphan_lines(ledger)],
         report=animate_report,
@@ -179,8 +179,7 @@ def _notices(
     return list(dict.fromkeys(notice for notice in (*renamed, *notices, *network) if notice is not None))
 
 
-def _write_manifest(storage: Storage, table: pa.Table) -> None:
-    publish_table(storage, REQUESTS, table)
+def _delete_progress(storage: Storage) -> None:
     for leftover in storage.names(PROGRESS):  # from killed workers
         storage.delete(leftover)
 

@@ -22,7 +22,6 @@ from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import PAIR_COLUMNS, STAMPED_PAIR_COLUMNS
 from pipelines.engine.steps import Workers
-from pipelines.engine.tables import publish_table
 from pipelines.evaluation.pairs import COLUMN_PREFIX, DRIVING, pairs_of_results, pairs_of_table
 from pipelines.evaluation.steps import (
     KEY_COLUMNS,
@@ -135,7 +134,7 @@ def evaluate(
             *network_notices(used, workers),
             *missing,
         ),
-        write_manifest=lambda: publish_table(storage, PAIRS, table),
+        table=table,
         finish=lambda ledger: _write_tables(ledger, manifest, keys),
         report=evaluate_report,
         artifacts=_artifacts,

@@ -13,7 +13,6 @@ from jobs.report.build import job_report
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
-from pipelines.engine.tables import publish_table
 from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
 from stages.ingest.cut import CutStage
 from stages.ingest.probe import ProbeStage
@@ -39,10 +38,6 @@ def ingest(
         check_objects(objects)
     table = find_sources(sources, config.ingest.probe.allowed_schemes)
 
-    def write_manifest() -> None:
-        # Called with the lock held: a refused job must not change the manifest of the running one.
-        publish_table(videos, "_jobs/sources.parquet", table)
-
     def finish(ledger: Ledger) -> Sequence[str]:
         written = write_clips(ledger, clips, objects)
         lines = [f"clips:   {clips.url} ({written.num_clips} clips)"]
@@ -67,7 +62,7 @@ def ingest(
         written=WRITTEN,
         steps=steps(config.ingest, config.workers_by_stage([ProbeStage.name, CutStage.name])),
         config=config,
-        write_manifest=write_manifest,
+        table=table,
         finish=finish,
         report=job_report,
     )

@@ -96,6 +96,8 @@ def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult
     last_job = _last_job(dataset)
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
+    # The same part of the manifest: a job with --limit is not to be continued beyond it.
+    options = dataclasses.replace(options, limit=last_job.get("limit"), sample=last_job.get("sample"))
     if last_job["verb"] == "ingest":
         return ingest(arguments.pop("sources"), **arguments, config=config, options=options, console=console)
     if last_job["verb"] == "animate":

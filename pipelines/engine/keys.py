@@ -20,6 +20,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARS]
 
 
+def described(config: Any) -> Any:
+    """The part of a configuration that its key depends on, as JSON-like values."""
+    return json.loads(json.dumps(config, default=_plain))
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field for field in dataclasses.fields(value) if field.metadata.get("in_key", True)]

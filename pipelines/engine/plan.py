@@ -60,6 +60,7 @@ class Plan:
         key_columns: manifest columns that a result depends on.
         pipeline: the pipeline key.
         limit: maximum number of manifest rows, the first by id; None: all.
+        sample: number of manifest rows, spread evenly; None: all.
         retry: failed rows to run again; None: none.
         order_by: sort columns of pending rows, before the id. Keeps rows that share a source together.
     """
@@ -72,6 +73,7 @@ class Plan:
         key_columns: Sequence[str],
         pipeline: str,
         limit: int | None = None,
+        sample: int | None = None,
         retry: Retry | None = None,
         order_by: Sequence[str] = (),
     ) -> None:
@@ -81,6 +83,9 @@ class Plan:
         self.pipeline = pipeline
         self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
         source = manifest.relation(self.connection)
+        self.num_manifest_rows = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
+        if sample is not None:
+            source = f"(SELECT * FROM {source} ORDER BY hash({self.id_column}), {self.id_column} LIMIT {sample:d})"  # noqa: S608
         if limit is not None:
             source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
         self._source = source
@@ -100,14 +105,14 @@ class Plan:
                 done += f" AND NOT ({retry.condition()})"
             self.connection.execute(
                 f"CREATE TEMP TABLE todo AS SELECT m.* FROM {self._source} m "  # noqa: S608
-                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()}"
+                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self.same_work()}"
             )
             # Stages of an earlier row of the same inputs can be reused, unless that row is the one to retry.
             retried = f"l.pipeline_key = '{self.pipeline}'"
             select = (
                 f"SELECT m.*, CASE WHEN NOT {retried} THEN l.filename END AS previous_file, "  # noqa: S608
                 f"CASE WHEN {retried} THEN l.attempts ELSE 0 END AS attempts FROM todo m "
-                f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self._same_work()}"
+                f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self.same_work()}"
             )
         self.connection.execute(
             f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, * "  # noqa: S608
@@ -131,7 +136,7 @@ class Plan:
         by_outcome: Mapping[tuple[str, str | None], int] = {}
         if ledger:
             outcomes = self._query(
-                f"SELECT l.status, l.reason, count(*) FROM {self._source} m JOIN {ledger} l ON {self._same_work()} "  # noqa: S608
+                f"SELECT l.status, l.reason, count(*) FROM {self._source} m JOIN {ledger} l ON {self.same_work()} "  # noqa: S608
                 f"WHERE l.pipeline_key = '{self.pipeline}' GROUP BY ALL"
             ).fetchall()
             by_outcome = {(status, reason): count for status, reason, count in outcomes}
@@ -155,13 +160,15 @@ class Plan:
         """Close the DuckDB connection."""
         self.connection.close()
 
-    def _same_work(self) -> str:
-        """SQL condition for equal ids and inputs of manifest row `m` and ledger row `l`."""
-        conditions = [f"l.{self.id_column} = m.{self.id_column}"]
+    def same_work(self, manifest: str = "m") -> str:
+        """SQL condition for equal ids and inputs of a row of the manifest and row `l` of the ledger."""
+        conditions = [f"l.{self.id_column} = {manifest}.{self.id_column}"]
         # A dataset of an earlier version may lack columns, which are then as good as empty.
         present = column_names(self.connection, self.ledger.relation(self.connection))
         conditions += [
-            f"l.{column} IS NOT DISTINCT FROM m.{column}" if column in present else f"m.{column} IS NULL"
+            f"l.{column} IS NOT DISTINCT FROM {manifest}.{column}"
+            if column in present
+            else f"{manifest}.{column} IS NULL"
             for column in self.key_columns
         ]
         return " AND ".join(conditions)
