@@ -95,7 +95,11 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
             publish_run(ledger.storage, record.run_id)
-            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            try:
+                tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            except KeyboardInterrupt:
+                console.line(f"{job.verb}: {plan.counts().line()}")
+                raise
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
