@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.engine import tracking
-from jobs.engine.config import JobConfig, resolved
+from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
-from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.keys import pipeline_key, stage_keys
@@ -86,13 +85,15 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         with tracking.run(
             job.verb,
             uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            out=ledger.storage.url,
             experiment=options.experiment,
             run_id=earlier_run(ledger.storage),
+            on_start=lambda run_id: publish_run(ledger.storage, run_id),
         ) as record:
             record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
+            record.params(changed_settings(job.config, job.verb))
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            publish_run(ledger.storage, record.run_id)
             tally, error = _run_rows(job, plan, spec, max_failed, options, console)
             counts = plan.counts()
             plan.close()
@@ -136,6 +137,8 @@ def _run_rows(
 ) -> tuple[Tally, str | None]:
     if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
+    from jobs.engine.ray_runtime import cluster  # late: imports Ray
+
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:

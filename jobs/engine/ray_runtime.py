@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import ray
+import ray.data  # before the levels of its loggers are set, which the import resets
 
 from pipelines.engine.runner import configure_ray_data
 
