@@ -19,6 +19,7 @@ from jobs.engine import tracking
 from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
 from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
@@ -82,9 +83,11 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             provenance=provenance,
             row_timeout_seconds=job.config.limits.row_timeout_seconds,
         )
+        uri = options.tracking_uri or tracking.sqlite_uri(Path())
+        recorded = recorded_inputs(job, plan, spec, uri, options)
         with tracking.run(
             job.verb,
-            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            uri=None if plan.num_pending == 0 and recorded == earlier_record(ledger.storage) else uri,
             out=ledger.storage.url,
             experiment=options.experiment,
             run_id=earlier_run(ledger.storage),
@@ -116,6 +119,8 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
+        if record.complete:
+            publish_run(ledger.storage, record.run_id, recorded=recorded)
     return _close(end, lines, report_path, exit_code, record, console)
 
 
@@ -182,20 +187,6 @@ def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
 
 
-def earlier_run(storage: Storage) -> str | None:
-    """Id of the MLflow run of an earlier start of the job, or None."""
-    if not storage.exists("_jobs/mlflow.json"):
-        return None
-    run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
-    return run_id
-
-
-def publish_run(storage: Storage, run_id: str | None) -> None:
-    """Publish the id of the MLflow run, so that the next start of the job continues it."""
-    if run_id:
-        storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
-
-
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
     """Run the final step of the verb; returns the lines to print and the error. OSError becomes an error of the job."""
     try:
@@ -254,7 +245,7 @@ def _close(
     if report_path:
         console.line(f"report:  {report_path}")
     if record.run_id:
-        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+        console.line(f"mlflow:  {redact_text(record.uri or 'unchanged')} run {record.run_id}")
     if end.error:
         console.error(end.error)
     console.line(f"{end.job.verb}: {counts.line()}")

@@ -70,7 +70,7 @@ class Run:
         """Set by a job that fails without raising, such as for too many failed rows."""
         self._run_id: str | None = None
         self._client: MlflowClient | None = None
-        self._disabled = False
+        self._disabled = self._ended = False
         self._started = threading.Event()
         self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
@@ -81,6 +81,11 @@ class Run:
         if self._thread is not None:
             self._started.wait()
         return self._run_id
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was written. False before the run has ended."""
+        return self._client is not None and not self._disabled and self._ended
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log parameters. MLflow parameters are immutable: a changed value in a continued run becomes a tag."""
@@ -169,6 +174,7 @@ class Run:
     ) -> None:
         """Start the thread that starts the run and then writes what comes."""
         if self.uri is None:
+            self._run_id = run_id
             return
         uri, name = self.uri, run_name(job_name, out)
 
@@ -217,6 +223,7 @@ class Run:
             return
         try:  # even if disabled: the error may have been transient, and the run must not stay in state RUNNING
             self._client.set_terminated(self._run_id, status)
+            self._ended = True
         except Exception as error:  # noqa: BLE001  see above
             self._disable("the run could not be ended", error)
 
@@ -238,7 +245,8 @@ def run(
         uri: tracking URI, such as `sqlite_uri(folder)` or `https://mlflow.example`; None: no tracking.
         out: the dataset, for the name of the run.
         experiment: name of the experiment, created if missing.
-        run_id: the run to continue, of an earlier start of this job; a new one is created if the store lacks it.
+        run_id: the run to continue, of an earlier start of this job; a new one is created if the store lacks it, and it
+            stays as it is without `uri`.
         on_start: called with the run id, in the thread, as soon as the run is there.
     """
     record = Run(uri)

@@ -13,15 +13,24 @@ import pyarrow as pa
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
 from jobs.engine.job import run_job
+from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.animation.system import Model
 from models.systems import DEFAULT_MODEL, SYSTEMS, find_model, former_name_notice
-from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, scene_perception, scene_weights, steps
+from pipelines.animate import (
+    KEY_COLUMNS,
+    STAGE_NAMES,
+    WRITTEN,
+    AnimationConfig,
+    scene_perception,
+    scene_weights,
+    steps,
+)
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
 from pipelines.engine.tables import publish_table
@@ -64,6 +73,8 @@ def animate(
 
     Raises:
         ManifestError: the requests are invalid.
+        UnknownModelError: no model has the name in `defaults`.
+        MissingWeightsError: weights are missing.
         ValueError: not exactly one of `requests` and `reference` with `driving` is given.
     """
     given: Manifest | pa.Table
@@ -74,6 +85,7 @@ def animate(
     else:
         raise ValueError("expected either a table of requests, or --reference and --driving")
     settings = config.animate
+    chosen = find_model(str((defaults or {}).get("model", DEFAULT_MODEL))).name
     given_names: list[str] = []
 
     def describe(name: str) -> ModelSpec:
@@ -96,6 +108,7 @@ def animate(
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
+    _check_ready(table, {name: model for name, model in models.items() if name == chosen}, models, networks, settings)
     workers = _workers(config, options, networks)
     job = Job(
         verb="animate",
@@ -134,6 +147,28 @@ def animate(
         artifacts=_artifacts,
     )
     return run_job(job, options, console)
+
+
+def _check_ready(
+    table: pa.Table,
+    chosen: Mapping[str, Model],
+    models: Mapping[str, Model],
+    networks: Mapping[str, BackendConfig],
+    settings: AnimationConfig,
+) -> None:
+    """Check the weights of perception and of the model that the command line chooses.
+
+    A request with a model of its own that cannot be loaded fails alone, unless none of the requests can run.
+
+    Raises:
+        MissingWeightsError: weights are missing.
+        ManifestError: no request names a model that exists.
+    """
+    runs = not table.num_rows or any(table.column("model_digest").to_pylist())
+    check_ready(networks.values(), (chosen if runs else models).values(), settings.animate.weights)
+    if not runs:
+        messages = {spec["message"] for spec in table.column("model_spec").to_pylist() if spec}
+        raise ManifestError(f"no request can run: {'; '.join(sorted(filter(None, messages)))}")
 
 
 def _workers(config: JobConfig, options: Options, networks: Mapping[str, BackendConfig]) -> dict[str, Workers]:

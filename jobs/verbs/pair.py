@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
+from models.systems import find_model
 from pipelines.engine.sources import folder_of
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair as make_pairs
@@ -38,11 +39,14 @@ def pair(
 
     Raises:
         ManifestError: no pictures, or neither clips nor videos.
+        UnknownModelError: no model has one of the names.
         ValueError: `out` does not end in .parquet.
     """
     name = PurePosixPath(out).name
     if not name.endswith(".parquet"):
         raise ValueError(f"--out {out}: expected the name of a file that ends in .parquet")
+    for model in models:
+        find_model(model)
     table = make_pairs(
         references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models, limit=limit
     )

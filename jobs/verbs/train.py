@@ -13,9 +13,10 @@ import torch
 from jobs.engine import tracking
 from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
-from jobs.engine.job import code_version, earlier_run, publish_run
+from jobs.engine.job import code_version
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
