@@ -259,5 +259,7 @@ def _main() -> None:
 def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
     context = getattr(error, "ctx", None)
     help_hint = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)
+    # Typer puts the kind of the exception of a parser before its text.
+    text = " ".join(message.split()).replace("Value error, ", "")
+    print(f"error: {text}{help_hint}", file=sys.stderr)
     sys.exit(code)

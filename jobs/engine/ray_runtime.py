@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import ray
+import ray.data  # before the levels of its loggers are set, which the import resets
 
 from jobs.engine.ray_watch import RayWatch
 from pipelines.engine.runner import RayStoppedError, configure_ray_data
