@@ -15,11 +15,9 @@ from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
 from pipelines.model_specs import ModelSpec
 from pipelines.requests import (
-    MAX_ID_CHARS,
     RequestDefaults,
     one_request,
     pair,
-    request_id,
     requests_manifest,
     resolve,
 )
@@ -208,13 +206,6 @@ def test_one_request_resolves_paths_in_the_working_directory(tmp_path: Path, mon
     assert (row["reference_uri"], row["driving_uri"]) == (str(tmp_path / "a.png"), "s3://bucket/b.mp4")
     assert row["request_id"].startswith("a-")
     assert ".b-" in row["request_id"]
-
-
-def test_ids_of_pairs_stay_short_and_distinct() -> None:
-    assert request_id("a", "b") == "a.b"
-    long = {request_id("p" * 69, "c" * 120 + end) for end in "xy"}
-    assert len(long) == 2
-    assert all(len(name) <= MAX_ID_CHARS for name in long)
 
 
 @pytest.fixture
