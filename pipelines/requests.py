@@ -84,7 +84,7 @@ def resolve(
     reference_schemes: Iterable[str],
     driving_schemes: Iterable[str],
 ) -> pa.Table:
-    """Fill in defaults and add `RESOLVED_COLUMNS`: stamps of files, clips, and models; and the own columns of the clips.
+    """Fill in defaults and add `RESOLVED_COLUMNS` (stamps of files, clips, and models) and the clips' own columns.
 
     Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, and a
     missing model has no digest. Such a row fails later with a reason, and is pending again once the input exists.
