@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -120,7 +121,7 @@ def resolve(
         keeps_scene = _register_models(connection, describe)
         own = register_clip_columns(connection, _find_clips(connection))
         columns = "".join(f", k.{quoted(name)}" for name in own)
-        return connection.sql(
+        resolved = (
             "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "
             "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, "
             "CASE WHEN m.model_spec.keeps_scene THEN c.scene_key ELSE c.clip_key END AS clip_key, "
@@ -130,9 +131,9 @@ def resolve(
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
             "LEFT JOIN models m ON m.given = r.model "
-            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id",
-            params=[scene_weights() if keeps_scene else None],
-        ).to_arrow_table()
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"  # noqa: S608
+        )
+        return connection.sql(resolved, params=[scene_weights() if keeps_scene else None]).to_arrow_table()
 
 
 def pair(
@@ -142,6 +143,7 @@ def pair(
     allowed_schemes: Iterable[str],
     settings: Mapping[str, Any],
     models: Sequence[str] = (),
+    id_parts: Mapping[str, str] = MappingProxyType({}),
     limit: int | None = None,
 ) -> pa.Table:
     """Table of requests to animate every picture with every clip and every model.
@@ -152,6 +154,7 @@ def pair(
         allowed_schemes: schemes of URIs that may be accessed.
         settings: values of other columns, the same for all requests.
         models: model names; empty: the column is left empty. With several, request ids contain the model.
+        id_parts: what request ids contain in place of a model's name.
         limit: maximum number of pairs: a pseudo-random sample that is the same in every call.
 
     Raises:
@@ -183,7 +186,9 @@ def pair(
         {
             **settings,
             "model": model,
-            "request_id": joined_id(picture_id, driver_id, *([model] if model and len(named) > 1 else [])),
+            "request_id": joined_id(
+                picture_id, driver_id, *([id_parts.get(model, model)] if model and len(named) > 1 else [])
+            ),
             "reference_uri": uri,
             "clip_id": clip_id,
             "clips_uri": clips_uri,

@@ -17,6 +17,7 @@ from jobs.cli.evaluate import evaluate_app
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
+    Dataset,
     Download,
     Json,
     Out,
@@ -29,6 +30,7 @@ from jobs.cli.options import (
 )
 from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
+from jobs.engine.locations import location
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -57,10 +59,13 @@ app.command()(doctor)
 @job_options()
 def ingest(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")
+        list[str],
+        typer.Argument(metavar="SRC...", parser=location, help="Folders, globs, URLs, .parquet or .csv lists."),
     ],
     out: Out,
-    objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
+    objects: Annotated[
+        str | None, typer.Option("--objects", parser=location, help="Table of object prompts (boxes or points).")
+    ] = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -78,7 +83,10 @@ def ingest(
 @app.command()
 @job_options()
 def prepare(
-    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="Clips that ingest wrote (folder, .parquet or .csv).")],
+    clips: Annotated[
+        str,
+        typer.Argument(metavar="CLIPS", parser=location, help="Clips that ingest wrote (folder, .parquet or .csv)."),
+    ],
     out: Out,
     preset: Preset = None,
     weights: WeightsFolder = None,
@@ -108,7 +116,7 @@ app.command()(animate)
 @app.command()
 @job_options(without=("limit",))
 def retry(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
     reason: Annotated[
         list[str] | None, typer.Option("--reason", help="Only rows that failed with this reason; repeatable.")
     ] = None,
@@ -131,7 +139,7 @@ def retry(
 @app.command()
 @job_options(without=("dry_run", "limit", "max_failed", "ray_address"))
 def report(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
     *,
     options: Options,
     as_json: bool,
@@ -144,7 +152,7 @@ def report(
 
 @app.command()
 def compact(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
     repair: Annotated[
         bool, typer.Option("--repair", help="Move damaged data files to _damaged/; keep their readable rows.")
     ] = False,

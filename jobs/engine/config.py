@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from jobs.engine.locations import absolute_settings
 from jobs.engine.presets import expand
 from pipelines.animate import AnimationConfig
 from pipelines.engine.runner import RunLimits
@@ -70,13 +71,15 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:
     """Read a YAML file and apply assignments; returns plain values, not yet validated against the dataclass `kind`.
 
+    Paths are made absolute, from the current folder.
+
     Raises:
         ConfigError: a missing file, a file that is no YAML mapping, or a malformed assignment.
     """
     values: dict[str, Any] = {} if path is None else _read(path, kind)
     for assignment in assignments:
         _assign(values, assignment)
-    return values
+    return absolute_settings(values)
 
 
 def validated(values: Mapping[str, Any], kind: type[ConfigT]) -> ConfigT:

@@ -27,9 +27,10 @@ from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
+from pipelines.engine.resources import MissingResourcesError, await_resources, demands_of
 from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.steps import check
+from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
 
@@ -142,9 +143,17 @@ def _run_rows(
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
-        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
-            tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
-    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
+        with cluster(options.ray_address):
+            await_resources(
+                demands_of(fuse(job.steps), job.config.workers),
+                may_grow=options.ray_address is not None,
+                limit_seconds=limits.wait_for_resources_seconds,
+                limit="limits.wait_for_resources_seconds",
+                report=console.line,
+            )
+            with console.progress(plan.num_pending, job.progress) as advance:
+                tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
+    except (TooManyFailuresError, OutputError, RayStoppedError, MissingResourcesError) as stopped:
         return tally, str(stopped)
     return tally, None
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import load_checkpoint, read_metadata
+from models.common.checkpoint import load_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.shipped import FIGURE_CHECKPOINT

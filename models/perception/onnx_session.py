@@ -133,4 +133,4 @@ def _onnxruntime() -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return str(error).strip().partition("\n")[0] or type(error).__name__
