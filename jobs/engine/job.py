@@ -21,6 +21,7 @@ from jobs.engine.console import Console
 from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.columns import reserved_columns
 from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
@@ -65,6 +66,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             limit=options.limit,
             retry=options.retry,
             order_by=job.order_by,
+            reserved=reserved_columns(stages, job.written),
         )
         max_failed = _max_failed(options.max_failed, job.config, plan.total)
         console.line(

@@ -7,7 +7,7 @@ of the next round become Python objects.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipelines.engine.keys import work_key
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
-from pipelines.engine.tables import column_names
+from pipelines.engine.tables import column_names, column_types
 from stages.outcome import Reason, Status
 
 MEMORY_LIMIT = "1GB"
@@ -62,6 +62,7 @@ class Plan:
         limit: maximum number of manifest rows, the first by id; None: all.
         retry: failed rows to run again; None: none.
         order_by: sort columns of pending rows, before the id. Keeps rows that share a source together.
+        reserved: names that the manifest's own columns must not have.
     """
 
     def __init__(
@@ -74,13 +75,16 @@ class Plan:
         limit: int | None = None,
         retry: Retry | None = None,
         order_by: Sequence[str] = (),
+        reserved: Collection[str] = (),
     ) -> None:
         self.ledger = ledger
         self.id_column = ledger.id_column
         self.key_columns = tuple(key_columns)
         self.pipeline = pipeline
         self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
-        source = manifest.relation(self.connection)
+        rows = ledger.relation(self.connection)
+        fixed = column_types(self.connection, rows) if rows else {}
+        source = manifest.relation(self.connection, reserved=reserved, fixed=fixed)
         if limit is not None:
             source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
         self._source = source
