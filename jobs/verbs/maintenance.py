@@ -16,11 +16,10 @@ from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from jobs.verbs.status import ID_COLUMNS
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
