@@ -69,9 +69,6 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(a2bench_app, name="a2bench")
 app.add_typer(weights_app, name="weights")
-app.command()(doctor)
-app.command()(config)
-app.command()(status)
 
 
 def _print_version(asked: bool) -> None:
@@ -262,6 +259,11 @@ def demo(
     from jobs.verbs.demo import demo as run
 
     finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
+
+
+app.command()(status)
+app.command()(config)
+app.command()(doctor)
 
 
 def main() -> None:

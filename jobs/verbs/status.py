@@ -87,14 +87,12 @@ def _running(job: dict[str, Any], holder: dict[str, Any], rows: Committed) -> st
 def _ended(job: dict[str, Any], rows: Committed) -> str:
     """Outcome of a job that does not run."""
     end, started = job.get("end"), f"{_started(job):%Y-%m-%d %H:%M:%S} UTC"
+    if "pending" not in job:
+        return f"the job of {started}, by an earlier version, which did not record how it ended"
     if end is None:
-        return (
-            f"the job of {started} did not reach its end, after {rows.by_job} rows; the same command continues with the "
-            "others"
-        )
-    text = (
-        f"the job of {started} ended after {duration(end['seconds'])} with exit code {end['exit_code']}: {end['line']}"
-    )
+        return f"the job of {started} was killed after {rows.by_job} rows; the same command continues it"
+    text = f"the job of {started} ended after {duration(end['seconds'])} with exit code {end['exit_code']}"
+    text += f": {end['line']}"
     return text if end["error"] is None else f"{text}; {end['error']}"
 
 
