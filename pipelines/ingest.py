@@ -17,7 +17,7 @@ from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
 from pipelines.engine.sources import folder_of
 from pipelines.engine.steps import Step, Workers
-from pipelines.engine.tables import publish_table
+from pipelines.engine.tables import describe_dataset, publish_table
 from stages.base import Stage
 from stages.ingest.cut import CutConfig, CutStage
 from stages.ingest.probe import ProbeConfig, ProbeStage
@@ -90,6 +90,7 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
             used |= {(row["video_id"], p["object_id"], p["seconds"]) for row in rows for p in row["objects"]}
     for stale in set(clips.names(suffix=".parquet")) - set(names):
         clips.delete(stale)
+    describe_dataset(clips)
     return ClipsWritten(
         num_clips=num_clips, num_prompts=num_prompts, num_prompts_unused=max(0, num_prompts - len(used))
     )

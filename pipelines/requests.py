@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -147,6 +148,7 @@ def pair(
     allowed_schemes: Iterable[str],
     settings: Mapping[str, Any],
     models: Sequence[str] = (),
+    id_parts: Mapping[str, str] = MappingProxyType({}),
     limit: int | None = None,
 ) -> pa.Table:
     """Table of requests to animate every picture with every clip and every model.
@@ -157,6 +159,7 @@ def pair(
         allowed_schemes: schemes of URIs that may be accessed.
         settings: values of other columns, the same for all requests.
         models: model names; empty: the column is left empty. With several, request ids contain the model.
+        id_parts: what request ids contain in place of a model's name.
         limit: maximum number of pairs: a pseudo-random sample that is the same in every call.
 
     Raises:
@@ -188,7 +191,9 @@ def pair(
         {
             **settings,
             "model": model,
-            "request_id": request_id(picture_id, driver_id, *([model] if model and len(named) > 1 else [])),
+            "request_id": request_id(
+                picture_id, driver_id, *([id_parts.get(model, model)] if model and len(named) > 1 else [])
+            ),
             "reference_uri": uri,
             "clip_id": clip_id,
             "clips_uri": clips_uri,
@@ -237,7 +242,9 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
         columns = column_names(connection, relation)
         # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
         pose_key, *scene_keys = (
-            f"stage_keys['{stage}']" if "stage_keys" in columns else "NULL::VARCHAR"
+            f"list_filter(stage_keys, lambda e: e.name = '{stage}')[1].value"
+            if "stage_keys" in columns
+            else "NULL::VARCHAR"
             for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
         )
         values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}

@@ -24,6 +24,7 @@ from jobs.cli.options import (
     finish,
     job_options,
     perception_settings,
+    typed_models,
 )
 from jobs.engine.locations import location
 
@@ -41,7 +42,11 @@ def pair(
     out: Annotated[str, typer.Option("--out", parser=location, help="Table of requests to write (.parquet).")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Animation model [animate-anyone-puppets]; repeatable, for requests to several."),
+        typer.Option(
+            "--model",
+            help="As for animate [animate-anyone-puppets]; repeatable, for requests to several.",
+            callback=typed_models,
+        ),
     ] = None,
     seed: Seed = None,
     steps: Steps = None,

@@ -15,6 +15,7 @@ from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
 from jobs.cli.evaluate import evaluate_app
 from jobs.cli.information import config, status
+from jobs.cli.interrupts import Interrupts
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -184,12 +185,16 @@ def report(
 @app.command()
 def compact(
     dataset: Dataset,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged data files to _damaged/; keep their readable rows.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete media files that no row names.")] = False,
     as_json: Json = False,
 ) -> None:
     """Merge committed rows into data files. Jobs do this at their end; after a crash, the next job does."""
     from jobs.verbs.maintenance import compact as run
 
-    finish(lambda console: run(dataset, console=console), as_json)
+    finish(lambda console: run(dataset, console=console, repair=repair, prune=prune), as_json)
 
 
 @app.command()
@@ -267,14 +272,19 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after an interrupt."""
+    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after SIGINT, 143 after SIGTERM."""
+    with Interrupts():
+        _main()
+
+
+def _main() -> None:
     logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(standalone_mode=False)
     except _ClickError as error:
         _fail(error.format_message(), error)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; finished work is committed, and the same command continues", code=130)
+    except typer.Abort:
+        _fail("interrupted", code=130)
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("ZOETROPE_LOG") == "DEBUG":
             raise

@@ -21,13 +21,15 @@ from jobs.engine.console import Console
 from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
+from pipelines.engine.resources import MissingResourcesError, await_resources, demands_of
 from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.steps import check
+from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
 
@@ -48,7 +50,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
     check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
-    with dataset_lock(ledger.storage, job_id):
+    with dataset_lock(ledger.storage, job_id), damage_named(ledger.storage, ledger.data_names()):
         ledger.storage.sweep_temporaries()
         ledger.compact()
         stages = [step.stage for step in job.steps]
@@ -96,7 +98,11 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             record.params(changed_settings(job.config, job.verb))
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            try:
+                tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            except KeyboardInterrupt:
+                console.line(f"{job.verb}: {plan.counts().line()}")
+                raise
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
@@ -134,9 +140,17 @@ def _run_rows(
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
-        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
-            tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
-    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
+        with cluster(options.ray_address):
+            await_resources(
+                demands_of(fuse(job.steps), job.config.workers),
+                may_grow=options.ray_address is not None,
+                limit_seconds=limits.wait_for_resources_seconds,
+                limit="limits.wait_for_resources_seconds",
+                report=console.line,
+            )
+            with console.progress(plan.num_pending, job.progress) as advance:
+                tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
+    except (TooManyFailuresError, OutputError, RayStoppedError, MissingResourcesError) as stopped:
         return tally, str(stopped)
     return tally, None
 

@@ -42,5 +42,8 @@ def publish_run(storage: Storage, run_id: str | None, *, recorded: str | None = 
 def _read(storage: Storage) -> dict[str, Any]:
     if not storage.exists(RUN_FILE):
         return {}
-    run: dict[str, Any] = json.loads(storage.read(RUN_FILE))
+    try:
+        run: dict[str, Any] = json.loads(storage.read(RUN_FILE))
+    except ValueError:  # damaged: a run of its own is better than no job
+        return {}
     return run

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from models.common.finite import check_finite
 from models.common.pretrained import load_pretrained
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -49,6 +50,7 @@ class DepthAnything:
         for start in range(0, len(frames_THWC), BATCH_FRAMES):
             batch = slice(start, start + BATCH_FRAMES)
             maps: Tensor = self.network(self.pixels(frames_THWC[batch])).predicted_depth
+            check_finite(maps, "depth of Depth Anything")
             resized = functional.interpolate(
                 maps[:, None].float(), (height, width), mode="bicubic", align_corners=False
             )

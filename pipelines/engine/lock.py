@@ -102,7 +102,10 @@ def _take(file: IO[str]) -> None:
 def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
     name = LEASE
     if storage.exists(name):
-        current = json.loads(storage.read(name))
+        try:
+            current = json.loads(storage.read(name))
+        except ValueError:  # cut short: as old as its holder
+            current = {"renewed_at": 0.0}
         if time.time() - float(current["renewed_at"]) < LEASE_SECONDS:
             raise _busy(storage, json.dumps(current))
     stop = threading.Event()

@@ -34,6 +34,7 @@ class RunLimits:
         rows_per_block: rows per Ray Data block; a block should take about a second or more.
         rows_per_round: rows planned, run and compacted together. Bounds the driver's memory.
         row_timeout_seconds: maximum time per row; beyond it, the worker exits and the row fails with `Timeout`.
+        wait_for_resources_seconds: maximum wait for nodes of a cluster that has no room for the workers yet.
         crash_retries: extra attempts, alone in its block, of a row whose worker died, before it fails with `Crash`.
     """
 
@@ -41,10 +42,15 @@ class RunLimits:
     rows_per_block: int = 4
     rows_per_round: int = 10_000
     row_timeout_seconds: float = 3600.0
+    wait_for_resources_seconds: float = 900.0
     crash_retries: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.rows_per_block, self.rows_per_round) < 1 or self.crash_retries < 0 or self.row_timeout_seconds <= 0:
+        if (
+            min(self.rows_per_block, self.rows_per_round) < 1
+            or min(self.crash_retries, self.wait_for_resources_seconds) < 0
+            or self.row_timeout_seconds <= 0
+        ):
             raise ValueError(f"limits must be positive, got {self}")
 
 

@@ -159,6 +159,10 @@ class ClipSource:
             keypoints, scene = self._keypoints_and_scene({**row, **stored})
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        for name, values in {"keypoints": keypoints, **unpacked}.items():
+            if not np.isfinite(values).all():
+                # One such sample would spoil the whole network.
+                raise BadRow(Reason.NOT_FINITE, f"its {name} hold NaN or infinity")
         return ClipData(
             keypoints=keypoints,
             latents=unpacked.get("vae_latents"),
