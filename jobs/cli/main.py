@@ -14,6 +14,7 @@ import typer
 from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
 from jobs.cli.evaluate import evaluate_app
+from jobs.cli.information import config, status
 from jobs.cli.interrupts import Interrupts
 from jobs.cli.options import (
     AllowTorchScript,
@@ -31,6 +32,7 @@ from jobs.cli.options import (
 )
 from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
+from jobs.engine.code_version import code_version
 from jobs.engine.locations import location
 
 if TYPE_CHECKING:
@@ -41,9 +43,24 @@ _ClickError: Any = typer.BadParameter.__mro__[2]
 
 # Verbs import their implementation when called, to keep `--help` and usage errors fast.
 
+HELP = """Batch pipeline from videos to character animations.
+
+\b
+First steps:
+  zoetrope demo                                         cartoon characters, from drawing to animation
+  zoetrope doctor                                       what this machine and its weights are ready for
+  zoetrope ingest my_videos/ --out corpus/              probe videos, detect shots, cut clips
+  zoetrope prepare corpus/clips --out corpus/prepared   pose, depth, masks, quality
+  zoetrope animate --reference hero.png --driving dance.mp4 --out animations/
+
+\b
+`zoetrope COMMAND --help` lists the options of a command, `zoetrope config` all settings;
+`zoetrope status DATASET` shows how far a job is.
+"""
+
 app = typer.Typer(
     name="zoetrope",
-    help="Batch pipeline from videos to character animations.",
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -53,7 +70,21 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(a2bench_app, name="a2bench")
 app.add_typer(weights_app, name="weights")
-app.command()(doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"zoetrope {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 @app.command()
@@ -233,6 +264,11 @@ def demo(
     from jobs.verbs.demo import demo as run
 
     finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
+
+
+app.command()(status)
+app.command()(config)
+app.command()(doctor)
 
 
 def main() -> None:

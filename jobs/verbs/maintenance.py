@@ -16,6 +16,7 @@ from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from jobs.verbs.status import ID_COLUMNS
 from pipelines.engine.damage import DAMAGED
 from pipelines.engine.damage import repair as repair_files
 from pipelines.engine.ledger import Ledger
@@ -23,8 +24,6 @@ from pipelines.engine.lock import dataset_lock
 from pipelines.engine.orphans import amount, find_orphans, orphans_line
 from pipelines.engine.orphans import prune as prune_files
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:

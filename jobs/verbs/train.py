@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from jobs.engine import tracking
+from jobs.engine.code_version import code_version
 from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
-from jobs.engine.job import code_version
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_run, publish_run
