@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipelines.engine.runner import Tally
+from stages.redact import redact_text
 
 LOG_EVERY_SECONDS = 30.0
 POLL_SECONDS = 1.0
@@ -29,22 +30,25 @@ class RowProgress:
 
 
 class Console:
-    """Prints lines to stdout, or to stderr with `json_only`, to reserve stdout for the JSON object."""
+    """Prints lines to stdout, or to stderr with `json_only`, to reserve stdout for the JSON object.
+
+    Credentials of URIs are redacted.
+    """
 
     def __init__(self, *, json_only: bool = False) -> None:
         self.stream = sys.stderr if json_only else sys.stdout
 
     def line(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self.stream, flush=True)
+        print(redact_text(text), file=self.stream, flush=True)
 
     def notice(self, text: str) -> None:
         """Print a notice about the reliability or the licence of results."""
-        print(f"note: {text}", file=self.stream, flush=True)
+        print(f"note: {redact_text(text)}", file=self.stream, flush=True)
 
     def error(self, text: str) -> None:
         """Print an error to stderr, on one line."""
-        print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        print(f"error: {redact_text(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self, total: int, rows: ReadRowProgress | None = None) -> Iterator[Callable[[Tally], None]]:

@@ -19,7 +19,6 @@ from jobs.engine import tracking
 from jobs.engine.config import JobConfig, resolved
 from jobs.engine.console import Console
 from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
@@ -31,6 +30,7 @@ from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def _weights(job: Job) -> dict[str, str]:
 def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
     """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
     record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
-    storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+    storage.publish("_jobs/last.json", json.dumps(redact(record), indent=1).encode())
 
 
 def earlier_run(storage: Storage) -> str | None:

@@ -19,6 +19,7 @@ from jobs.verbs.prepare import prepare
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from stages.io.storage import Storage
+from stages.redact import HIDDEN
 
 ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
 
@@ -60,6 +61,11 @@ def compact(dataset: str, *, console: Console) -> JobResult:
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
     last_job = _last_job(dataset)
+    if HIDDEN in json.dumps(last_job):
+        raise ValueError(
+            f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
+            "environment, and run the command of that job again with URIs without them"
+        )
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
     if last_job["verb"] == "ingest":

@@ -15,7 +15,6 @@ from jobs.engine.config import resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
 from jobs.engine.job import code_version, earlier_run, publish_run
 from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
 from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
 from jobs.training.config import TrainConfig
@@ -33,6 +32,7 @@ from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
+from stages.redact import redact_text
 
 
 def train(

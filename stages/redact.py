@@ -14,8 +14,11 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|private|account|shared|encryption)_?key|(?<![a-z])key(?![a-z])",
     re.IGNORECASE,
 )
+# A secret may contain a slash, as those of AWS do. A path ends where another URI is chained to it (`::`).
 _URI = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@)?(?P<path>[^\s?#'\"<>]*)(?P<query>\?[^\s#'\"<>]*)?",
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@|[^/:\s?#]+:(?!\d+/)[^:\s?#]*@)?"
+    r"(?P<path>\[[0-9a-f:.]+\](?=[:/])|(?:(?!::)[^\s?#'\"<>])*)(?P<rest>(?:(?!::)[^\s?#'\"<>])*)"
+    r"(?P<query>\?[^\s#'\"<>]*)?",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(
@@ -48,4 +51,4 @@ def redact_text(text: str) -> str:
 def _bare_uri(match: re.Match[str]) -> str:
     user = f"{HIDDEN}@" if match["user"] else ""
     query = f"?{HIDDEN}" if match["query"] else ""
-    return f"{match['scheme']}{user}{match['path']}{query}"
+    return f"{match['scheme']}{user}{match['path']}{match['rest']}{query}"
