@@ -18,7 +18,6 @@ from jobs.engine import tracking
 from jobs.engine.code_version import code_version
 from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
-from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.columns import reserved_columns
@@ -33,6 +32,7 @@ from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +188,7 @@ def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[st
     """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
     record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
     record |= {"rows": plan.total, "pending": plan.num_pending}
+    record = redact(record)
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
     return record
 
