@@ -26,7 +26,12 @@ from stages.outcome import Status
 
 KEY_COLUMNS = ("uri", "source_stamp")
 
-WINDOW = pa.struct([("start_seconds", pa.float64()), ("num_frames", pa.int32()), ("frame_step", pa.int32())])
+WINDOW = pa.struct(
+    [
+        ("start_seconds", pa.float64()),
+        *((name, pa.int32()) for name in ("num_frames", "frame_step", "width_px", "height_px")),
+    ]
+)
 WRITTEN = {
     **{name: kind for name, kind in VIDEO_COLUMNS.items() if name not in ("video_id", "uri", "source_stamp")},
     "windows": pa.list_(WINDOW),
@@ -108,7 +113,7 @@ def _read_ok(videos: Ledger, name: str) -> list[dict[str, Any]]:
 
 
 def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    shared = ("video_id", "uri", "fingerprint", "size_bytes", "width_px", "height_px", "fps")
+    shared = ("video_id", "uri", "fingerprint", "size_bytes", "fps", "frame_conversion")
     clips = []
     for video in rows:
         for number, window in enumerate(video["windows"]):
@@ -118,12 +123,18 @@ def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, 
             clips.append(
                 {
                     "clip_id": f"{video['video_id']}.{number:05d}",
-                    **{column: video[column] for column in shared},
-                    **window,
+                    **{column: video.get(column) for column in shared},
+                    **_window(video, window),
                     "objects": inside,
                 }
             )
     return clips
+
+
+def _window(video: Mapping[str, Any], window: Mapping[str, Any]) -> dict[str, Any]:
+    """A window with its size; windows of earlier versions have none, as all shots of a video had one."""
+    sizes = {name: window.get(name) or video[name] for name in ("width_px", "height_px")}
+    return {**window, **sizes}
 
 
 def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:
