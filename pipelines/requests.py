@@ -122,7 +122,7 @@ def resolve(
         own = register_clip_columns(connection, _find_clips(connection))
         columns = "".join(f", k.{quoted(name)}" for name in own)
         resolved = (
-            "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "
+            "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "  # noqa: S608
             "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, "
             "CASE WHEN m.model_spec.keeps_scene THEN c.scene_key ELSE c.clip_key END AS clip_key, "
             "m.model_digest, m.model_spec, CASE WHEN m.model_spec.keeps_scene THEN ? END AS scene_weights "
@@ -131,7 +131,7 @@ def resolve(
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
             "LEFT JOIN models m ON m.given = r.model "
-            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"  # noqa: S608
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
         )
         return connection.sql(resolved, params=[scene_weights() if keeps_scene else None]).to_arrow_table()
 
