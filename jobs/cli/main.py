@@ -14,6 +14,7 @@ import typer
 from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
 from jobs.cli.evaluate import evaluate_app
+from jobs.cli.interrupts import Interrupts
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -235,14 +236,19 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after an interrupt."""
+    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after SIGINT, 143 after SIGTERM."""
+    with Interrupts():
+        _main()
+
+
+def _main() -> None:
     logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(standalone_mode=False)
     except _ClickError as error:
         _fail(error.format_message(), error)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; finished work is committed, and the same command continues", code=130)
+    except typer.Abort:
+        _fail("interrupted", code=130)
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("ZOETROPE_LOG") == "DEBUG":
             raise
@@ -253,5 +259,7 @@ def main() -> None:
 def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
     context = getattr(error, "ctx", None)
     help_hint = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)
+    # Typer puts the kind of the exception of a parser before its text.
+    text = " ".join(message.split()).replace("Value error, ", "")
+    print(f"error: {text}{help_hint}", file=sys.stderr)
     sys.exit(code)

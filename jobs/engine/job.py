@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.engine import tracking
-from jobs.engine.config import JobConfig, resolved
+from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
-from jobs.engine.ray_runtime import cluster
 from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.columns import reserved_columns
 from pipelines.engine.damage import damage_named
@@ -87,17 +87,25 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             provenance=provenance,
             row_timeout_seconds=job.config.limits.row_timeout_seconds,
         )
+        uri = options.tracking_uri or tracking.sqlite_uri(Path())
+        recorded = recorded_inputs(job, plan, spec, uri, options)
         with tracking.run(
             job.verb,
-            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            uri=None if plan.num_pending == 0 and recorded == earlier_record(ledger.storage) else uri,
+            out=ledger.storage.url,
             experiment=options.experiment,
             run_id=earlier_run(ledger.storage),
+            on_start=lambda run_id: publish_run(ledger.storage, run_id),
         ) as record:
             record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
+            record.params(changed_settings(job.config, job.verb))
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            publish_run(ledger.storage, record.run_id)
-            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            try:
+                tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            except KeyboardInterrupt:
+                console.line(f"{job.verb}: {plan.counts().line()}")
+                raise
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
@@ -119,6 +127,8 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
+        if record.complete:
+            publish_run(ledger.storage, record.run_id, recorded=recorded)
     return _close(end, lines, report_path, exit_code, record, console)
 
 
@@ -140,6 +150,8 @@ def _run_rows(
 ) -> tuple[Tally, str | None]:
     if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
+    from jobs.engine.ray_runtime import cluster  # late: imports Ray
+
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
@@ -189,23 +201,6 @@ def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
     """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
     record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
-
-
-def earlier_run(storage: Storage) -> str | None:
-    """Id of the MLflow run of an earlier start of the job, or None."""
-    if not storage.exists("_jobs/mlflow.json"):
-        return None
-    try:
-        run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
-    except ValueError:  # damaged: a run of its own is better than no job
-        return None
-    return run_id
-
-
-def publish_run(storage: Storage, run_id: str | None) -> None:
-    """Publish the id of the MLflow run, so that the next start of the job continues it."""
-    if run_id:
-        storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
@@ -266,7 +261,7 @@ def _close(
     if report_path:
         console.line(f"report:  {report_path}")
     if record.run_id:
-        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+        console.line(f"mlflow:  {redact_text(record.uri or 'unchanged')} run {record.run_id}")
     if end.error:
         console.error(end.error)
     console.line(f"{end.job.verb}: {counts.line()}")

@@ -183,6 +183,8 @@ class DecoderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                # Ctrl-C reaches the terminal's process group: the parent alone decides on the child's end.
+                process_group=0,
                 env=_child_environment(),
             )
         self._link = ours
