@@ -72,7 +72,7 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
         rows = f"{file.num_kept} of {file.num_rows} rows kept" if file.num_rows is not None else "no row can be read"
         console.line(f"repair: {file.name}: {rows}; the damaged file is in {storage.url_of(DAMAGED)}")
     if any(file.num_kept != file.num_rows for file in repaired):
-        console.line(f"repair: `zoetrope retry {storage.url}` runs the missing rows again")
+        console.line("repair: the command that wrote the dataset, run again, makes the missing rows")
     if prune:
         young = len(orphans) - len(pruned)
         kept = f"; {young} younger than an hour are kept" if young else ""

@@ -77,6 +77,15 @@ def conversion(
     return f"CAST({column} AS {target}) AS {column}", str(lossy[0][0]) if lossy else None
 
 
+def empty_columns(connection: duckdb.DuckDBPyConnection, table: str, names: Collection[str]) -> set[str]:
+    """Those of the columns without any value, which have no type to be fixed."""
+    if not names:
+        return set()
+    counts = ", ".join(f"count({quoted(name)})" for name in names)
+    row = connection.execute(f"SELECT {counts} FROM {table}").fetchall()[0]  # noqa: S608
+    return {name for name, count in zip(names, row, strict=True) if not count}
+
+
 def quoted(name: str) -> str:
     """SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

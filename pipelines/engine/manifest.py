@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.engine.columns import conversion, quoted, refusal, refused_columns
+from pipelines.engine.columns import conversion, empty_columns, quoted, refusal, refused_columns
 from pipelines.engine.tables import register_file_system
 from stages.io.storage import is_local, open_file_system, store_errors
 
@@ -126,7 +126,10 @@ class Manifest:
         self, connection: duckdb.DuckDBPyConnection, raw: str, own: Mapping[str, str], fixed: Mapping[str, str]
     ) -> list[str]:
         expressions = []
+        empty = empty_columns(connection, raw, own)
         for name, kind in own.items():
+            if name in empty and name not in fixed:
+                continue
             expression, lossy = conversion(connection, raw, name, kind, fixed)
             if lossy is not None:
                 raise ManifestError(

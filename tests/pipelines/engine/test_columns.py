@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.plan import Plan
 from pipelines.engine.schema import dataset_schema
 
+TIMES = itertools.count(1)
 RESERVED = reserved_columns([step.stage for step in steps()], WRITTEN)
 
 
@@ -28,7 +30,7 @@ def run(path: Path, ledger: Ledger) -> None:
     plan = plan_of(path, ledger)
     schema = dataset_schema("toy", plan.manifest_schema, WRITTEN)
     for row in plan.rows(0, plan.num_pending):
-        ledger.commit({**row, "pipeline_key": "p", "status": "ok", "committed_at": 1}, schema)
+        ledger.commit({**row, "pipeline_key": "p", "status": "ok", "committed_at": next(TIMES), "attempts": 1}, schema)
     ledger.compact()
 
 
@@ -86,8 +88,9 @@ def test_a_dataset_with_a_column_of_two_types_goes_on(tmp_path: Path) -> None:
     row = {"clip_id": "c1", "value": 1, "work_key": "k", "pipeline_key": "p", "status": "ok", "committed_at": 1}
     ledger.commit({**row, "take": "3b"}, schema)
     ledger.compact()
+    assert [row["take"] for row in ledger.rows()] == ["1", "3b"]
     run(write(tmp_path / "m.parquet", take=[1, 2, 3]), ledger)
-    assert [row["take"] for row in ledger.rows()] == ["1", "3b", "3"]
+    assert [row["take"] for row in ledger.rows()] == ["1", "2", "3"]
 
 
 def test_a_dataset_with_a_column_named_filename_goes_on(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_a_dataset_with_a_column_named_filename_goes_on(tmp_path: Path) -> None:
     row = {"clip_id": "c0", "value": 0, "work_key": "k", "pipeline_key": "p", "status": "ok", "committed_at": 1}
     ledger.commit({**row, "filename": "mine"}, schema)
     ledger.compact()
-    plan = plan_of(write(tmp_path / "m.parquet", caption=["a", "b"]), ledger)
+    plan = plan_of(write(tmp_path / "m.parquet", caption=[None, "b"]), ledger)
     assert (plan.total, plan.num_pending) == (2, 1)
 
 
@@ -117,4 +120,24 @@ def test_columns_of_all_types_travel(tmp_path: Path) -> None:
         run(write(tmp_path / "m.parquet", **columns), ledger)
     (row,) = ledger.rows()
     assert row["maps"] == [{"key": "k", "value": 1}]
-    assert (row["nested"], row["nothing"], row["words"], row['quo"te']) == ({"a": [1]}, None, "a", "x")
+    assert (row["nested"], row["words"], row['quo"te']) == ({"a": [1]}, "a", "x")
+    assert "nothing" not in row
+
+
+def test_a_column_without_values_has_no_type_yet(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "out")
+    for captions in (pa.nulls(1), ["a dance"], pa.nulls(1)):
+        run(write(tmp_path / "m.parquet", caption=captions, value=[0]), ledger)
+    assert [row["caption"] for row in ledger.rows()] == [None]
+
+
+def test_a_row_with_a_changed_caption_is_written_again_with_all_stages_reused(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "out")
+    run(write(tmp_path / "m.parquet", caption=["a", "b"]), ledger)
+    plan = plan_of(write(tmp_path / "m.parquet", caption=["a", "c"]), ledger)
+    (row,) = plan.rows(0, 9)
+    assert (row["clip_id"], row["caption"], row["attempts"]) == ("c1", "c", 0)
+    assert row["previous_file"].endswith("rows-000000.parquet")
+    run(tmp_path / "m.parquet", ledger)
+    assert [row["caption"] for row in ledger.rows()] == ["a", "c"]
+    assert plan_of(tmp_path / "m.parquet", ledger).num_pending == 0
