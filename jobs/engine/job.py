@@ -186,9 +186,8 @@ def _weights(job: Job) -> dict[str, str]:
 
 def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[str, Any]:
     """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
-    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
-    record |= {"rows": plan.total, "pending": plan.num_pending}
-    record = redact(record)
+    record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
+    record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
     return record
 
