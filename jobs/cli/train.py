@@ -182,7 +182,7 @@ def publish(
     ship: Ship = False,
     weights: WeightsFolder = None,
     pairs: Annotated[
-        int, typer.Option("--pairs", min=1, help="Number of held-out pairs of puppets for the scores.")
+        int, typer.Option("--pairs", min=0, help="Number of held-out pairs of puppets for the scores; 0: none.")
     ] = 40,
     compare: Annotated[
         list[str] | None,

@@ -105,6 +105,26 @@ def resolved(config: Any) -> dict[str, Any]:
     return plain
 
 
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key, as `--set` takes them."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= flattened(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+def changed_settings(config: JobConfig, verb: str) -> dict[str, Any]:
+    """Settings of a verb, of workers and of limits that differ from the defaults, by dotted key."""
+    given, defaults = (flattened(resolved(settings)) for settings in (config, JobConfig()))
+    sections = (f"{verb}.", "workers.", "limits.")
+    return {
+        key: value
+        for key, value in given.items()
+        if key.startswith(sections) and (key not in defaults or defaults[key] != value)
+    }
+
+
 def _read(path: Path, kind: type[Any]) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from jobs.engine.console import Console
 from jobs.engine.spec import Job, JobResult, Options
+from pipelines.engine.columns import reserved_columns
 from pipelines.engine.explain import Reasons, reasons
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.plan import Plan
@@ -42,6 +43,7 @@ def dry_run(job: Job, options: Options, console: Console) -> JobResult:
             sample=options.sample,
             retry=options.retry,
             order_by=job.order_by,
+            reserved=reserved_columns(stages, job.written),
         )
         why = reasons(plan, stages, keys)
         plan.close()
@@ -74,6 +76,7 @@ def reason_lines(why: Reasons, num_pending: int) -> list[str]:
     parts = (
         (why.new, "new"),
         (why.num_changed_inputs, f"with changed inputs ({inputs})"),
+        (why.changed_columns, "with changed columns of your own, which are copied"),
         (why.stale, "stale"),
         (why.failed_before, "failed before"),
     )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import subprocess
 import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jobs.engine import tracking
-from jobs.engine.config import resolved
+from jobs.engine.code_version import code_version
+from jobs.engine.config import changed_settings, resolved
 from jobs.engine.console import Console
 from jobs.engine.dry_run import dry_run, planned, reason_lines
-from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from jobs.engine.verdict import few_ok, max_failed, too_many_failed
+from pipelines.engine.columns import reserved_columns
 from pipelines.engine.damage import damage_named
 from pipelines.engine.explain import publish_stages, reasons
 from pipelines.engine.keys import pipeline_key, stage_keys
@@ -34,10 +35,9 @@ from pipelines.engine.tables import publish_table
 from pipelines.engine.tally import SystemicFaultError, Tally
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def run_job(job: Job, options: Options, console: Console) -> JobResult:
@@ -71,6 +71,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             sample=options.sample,
             retry=options.retry,
             order_by=job.order_by,
+            reserved=reserved_columns(stages, job.written),
         )
         allowed = max_failed(options.max_failed, job.config.limits.max_failed, plan.total)
         console.line(planned(job.verb, plan))
@@ -79,9 +80,9 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         for line in reason_lines(reasons(plan, stages, keys), plan.num_pending):
             console.line(f"  {line}")
         provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
-        last_error = earlier_error(ledger.storage)
         publish_stages(ledger.storage, stages, keys)
-        _publish_job(ledger.storage, job, job_id, options)
+        last_error = earlier_error(ledger.storage)
+        record_of_job = _publish_job(ledger.storage, job, job_id, plan, options)
         spec = WorkerSpec(
             stages=stages,
             keys=keys,
@@ -91,24 +92,30 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             provenance=provenance,
             row_timeout_seconds=job.config.limits.row_timeout_seconds,
         )
+        uri = options.tracking_uri or tracking.sqlite_uri(Path())
+        recorded = recorded_inputs(job, plan, spec, uri, options)
         with tracking.run(
             job.verb,
-            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            uri=None if plan.num_pending == 0 and recorded == earlier_record(ledger.storage) else uri,
+            out=ledger.storage.url,
             experiment=options.experiment,
             run_id=earlier_run(ledger.storage),
+            on_start=lambda run_id: publish_run(ledger.storage, run_id),
         ) as record:
             record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
+            record.params(changed_settings(job.config, job.verb))
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            publish_run(ledger.storage, record.run_id)
-            tally, error = _run_rows(job, plan, spec, options, console)
+            try:
+                tally, error = _run_rows(job, plan, spec, options, console)
+            except KeyboardInterrupt:
+                console.line(f"{job.verb}: {plan.counts().line()}")
+                raise
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
             error = error or too_many_failed(counts, allowed, ledger.storage.url)
-            if options.run_rows:
-                _publish_job(ledger.storage, job, job_id, options, error)
-            else:
+            if not options.run_rows:
                 error = last_error
             end = JobEnd(
                 job=job,
@@ -130,25 +137,17 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             _record(end, record)
             exit_code = int(end.error is not None or not end.counts.accounted)
             record.failed = exit_code != 0
+        _publish_end(ledger.storage, record_of_job, end, exit_code)
+        if record.complete:
+            publish_run(ledger.storage, record.run_id, recorded=recorded)
     return _close(end, lines, report_path, exit_code, record, console)
-
-
-def code_version() -> str:
-    """Version of the package, with the commit if it runs from a git checkout."""
-    release = version("zoetrope")
-    if not (CHECKOUT / ".git").exists():
-        return release
-    try:
-        command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
-        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return release
-    return f"{release}+{described}"
 
 
 def _run_rows(job: Job, plan: Plan, spec: WorkerSpec, options: Options, console: Console) -> tuple[Tally, str | None]:
     if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
+    from jobs.engine.ray_runtime import cluster  # late: imports Ray
+
     tally = Tally()
     try:
         with cluster(options.ray_address):
@@ -170,18 +169,13 @@ def _weights(job: Job) -> dict[str, str]:
     return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
 
 
-def _publish_job(storage: Storage, job: Job, job_id: str, options: Options, error: str | None = None) -> None:
-    """Publish the arguments, the configuration and the end of the job, for `zoetrope retry` and `zoetrope report`."""
-    record = {
-        "verb": job.verb,
-        "job_id": job_id,
-        "arguments": job.arguments,
-        "config": resolved(job.config),
-        "limit": options.limit,
-        "sample": options.sample,
-        "error": error and redact_text(error),
-    }
+def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan, options: Options) -> dict[str, Any]:
+    """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
+    record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
+    record |= {"limit": options.limit, "sample": options.sample}
+    record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+    return record
 
 
 def earlier_error(storage: Storage) -> str | None:
@@ -189,7 +183,7 @@ def earlier_error(storage: Storage) -> str | None:
     if not storage.exists("_jobs/last.json"):
         return None
     try:
-        error: str | None = json.loads(storage.read("_jobs/last.json")).get("error")
+        error: str | None = json.loads(storage.read("_jobs/last.json")).get("end", {}).get("error")
     except ValueError:  # cut short; this job replaces it
         return None
     return error
@@ -201,21 +195,12 @@ def _scope(options: Options) -> str | None:
     return f"--sample {options.sample}" if options.sample is not None else None
 
 
-def earlier_run(storage: Storage) -> str | None:
-    """Id of the MLflow run of an earlier start of the job, or None."""
-    if not storage.exists("_jobs/mlflow.json"):
-        return None
-    try:
-        run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
-    except ValueError:  # damaged: a run of its own is better than no job
-        return None
-    return run_id
-
-
-def publish_run(storage: Storage, run_id: str | None) -> None:
-    """Publish the id of the MLflow run, so that the next start of the job continues it."""
-    if run_id:
-        storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
+def _publish_end(storage: Storage, record: dict[str, Any], end: JobEnd, exit_code: int) -> None:
+    """Publish how the job ended. A full disk, which is then already the error of the job, is ignored."""
+    error = end.error and redact_text(end.error)
+    state = {"exit_code": exit_code, "seconds": end.seconds, "line": end.counts.line(), "error": error}
+    with contextlib.suppress(OSError):
+        storage.publish("_jobs/last.json", json.dumps({**record, "end": state}, indent=1).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
@@ -272,7 +257,7 @@ def _close(
     if report_path:
         console.line(f"report:  {report_path}")
     if record.run_id:
-        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+        console.line(f"mlflow:  {redact_text(record.uri or 'unchanged')} run {record.run_id}")
     if end.error:
         console.error(end.error)
     elif warning := few_ok(counts, report_path or end.ledger.storage.url):

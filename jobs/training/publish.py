@@ -88,7 +88,8 @@ def publish(
         out: the folder; None: `published` in that of the run.
         ship: replace the checkpoint that ships with the project. All runs are then sampled with its defaults.
         weights: folder of published weights, for models whose encoders are published.
-        heldout: fields of the evaluation's configuration that differ from its defaults, such as `num_pairs`.
+        heldout: fields of the evaluation's configuration that differ from its defaults, such as `num_pairs`; no pairs:
+            nothing is scored.
         compare: name -> another run of an embedded model, possibly with another network configuration (an ablation). If
             not empty, all runs are scored in all settings and compared in the card.
 
@@ -109,11 +110,11 @@ def publish(
         )
         _check_ships(run, trained)
     configs: list[Any] = []
-    if trained.kind.variant.ships:
+    if trained.kind.variant.ships and heldout.get("num_pairs") != 0:
         protocol = protocol_of(trained.model)
         settings = protocol.settings_compared if compare else protocol.settings
         configs = [protocol.config(setting=setting, **heldout) for setting in settings]
-    _check_comparable(trained, others)
+    _check_comparable(trained, others, are_scored=bool(configs))
     named = [("this checkpoint", trained), *others.items()]
     scored = _scored([each for _, each in named], configs) if configs else [{}]
     comparison = [_compared(*each, scores) for each, scores in zip(named, scored, strict=True)] if compare else []
@@ -168,11 +169,13 @@ def _check_ships(run: str, trained: TrainedRun) -> None:
         )
 
 
-def _check_comparable(trained: TrainedRun, others: Mapping[str, TrainedRun]) -> None:
+def _check_comparable(trained: TrainedRun, others: Mapping[str, TrainedRun], *, are_scored: bool) -> None:
     for name, other in others.items():
         for each in (trained, other):
             if not each.kind.variant.ships:
                 raise CheckpointError(f"--compare {name}: {each.kind.name} is not scored on puppets")
+        if not are_scored:
+            raise ValueError(f"--compare {name}: runs are compared by their scores, of one pair or more")
         own, its = protocol_of(trained.model), protocol_of(other.model)
         if its is not own:
             raise CheckpointError(

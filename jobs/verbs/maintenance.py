@@ -16,6 +16,7 @@ from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from jobs.verbs.status import ID_COLUMNS
 from pipelines.engine.damage import DAMAGED
 from pipelines.engine.damage import repair as repair_files
 from pipelines.engine.ledger import Ledger
@@ -23,8 +24,7 @@ from pipelines.engine.lock import dataset_lock
 from pipelines.engine.orphans import amount, find_orphans, orphans_line
 from pipelines.engine.orphans import prune as prune_files
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
+from stages.redact import HIDDEN
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -72,7 +72,7 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
         rows = f"{file.num_kept} of {file.num_rows} rows kept" if file.num_rows is not None else "no row can be read"
         console.line(f"repair: {file.name}: {rows}; the damaged file is in {storage.url_of(DAMAGED)}")
     if any(file.num_kept != file.num_rows for file in repaired):
-        console.line(f"repair: `zoetrope retry {storage.url}` runs the missing rows again")
+        console.line("repair: the command that wrote the dataset, run again, makes the missing rows")
     if prune:
         young = len(orphans) - len(pruned)
         kept = f"; {young} younger than an hour are kept" if young else ""
@@ -94,6 +94,11 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
     last_job = _last_job(dataset)
+    if HIDDEN in json.dumps(last_job):
+        raise ValueError(
+            f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
+            "environment, and run the command of that job again with URIs without them"
+        )
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
     # The same part of the manifest: a job with --limit is not to be continued beyond it.

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from jobs.engine import tracking
-from jobs.engine.config import resolved
+from jobs.engine.code_version import code_version
+from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
-from jobs.engine.job import code_version, earlier_run, publish_run
 from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
@@ -34,6 +34,7 @@ from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
+from stages.redact import redact_text
 
 
 def train(
@@ -109,8 +110,10 @@ def train(
         with tracking.run(
             "train",
             uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            out=storage.url,
             experiment=options.experiment,
             run_id=earlier_run(storage),
+            on_start=lambda run_id: publish_run(storage, run_id),
         ) as record:
             record.params(
                 {
@@ -121,9 +124,10 @@ def train(
                     **facts,
                 }
             )
-            record.config(resolved(config))
+            settings = resolved(config)
+            record.params(flattened({name: settings[name] for name in ("recipe", "data", "workers")}))
+            record.config(settings)
             record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
-            publish_run(storage, record.run_id)
             monitor = _Monitor(storage, record, console, steps=recipe.steps)
             error = _run(spec, options, monitor, console)
             record.failed = error is not None

@@ -181,18 +181,13 @@ def _conform(ledger: Ledger, pool: ThreadPoolExecutor) -> None:
     if not names:
         return
     with damage_named(ledger.storage, names):
-        schemas = dict(zip(names, pool.map(lambda name: _schema(ledger, name), names), strict=True))
+        schemas = dict(zip(names, pool.map(ledger.schema, names), strict=True))
     target = unified_schema(schemas.values())
     for name, schema in schemas.items():
         if not schema.equals(target) or schema.metadata != target.metadata:
             table = conformed(read_file(ledger.storage, name), target)
             publish_table(ledger.storage, name, table, row_group_size=rows_per_group(table))
     describe_dataset(ledger.storage)
-
-
-def _schema(ledger: Ledger, name: str) -> pa.Schema:
-    with ledger.storage.fs.open(ledger.storage.path(name), "rb") as file:
-        return pq.read_schema(file)
 
 
 def _num_bytes(ledger: Ledger, name: str) -> int:

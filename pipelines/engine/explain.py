@@ -13,6 +13,7 @@ from pipelines.engine.tables import column_names
 from stages.base import Stage
 from stages.chain import stages_to_run
 from stages.io.storage import Storage
+from stages.outcome import Status
 
 STAGES = "_jobs/stages.json"
 """Description of every stage that a job of the dataset ran, by stage key."""
@@ -39,6 +40,8 @@ class Reasons:
     new: int
     changed_inputs: Mapping[str, int]
     num_changed_inputs: int
+    changed_columns: int
+    """Rows with other values in columns of the user's own, which are copied: no stage runs."""
     stale: int
     failed_before: int
     changed: tuple[Changed, ...]
@@ -66,9 +69,10 @@ def reasons(plan: Plan, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -
     same = plan.same_work("p")
     query = plan.connection.sql
     by_id = f"FROM pending p JOIN {ledger} l ON l.{plan.id_column} = p.{plan.id_column}"
-    known, alike, failed = query(
+    known, alike, current, failed = query(
         f"SELECT count(*), count(*) FILTER ({same}), "
-        f"count(*) FILTER ({same} AND l.pipeline_key = '{plan.pipeline}') {by_id}"
+        f"count(*) FILTER ({same} AND l.pipeline_key = '{plan.pipeline}'), "
+        f"count(*) FILTER ({same} AND l.pipeline_key = '{plan.pipeline}' AND l.status = '{Status.FAILED}') {by_id}"
     ).fetchall()[0]
     inputs = {
         column: query(
@@ -89,7 +93,8 @@ def reasons(plan: Plan, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -
         new=plan.num_pending - known,
         changed_inputs={name: count for name, count in inputs.items() if count},
         num_changed_inputs=known - alike,
-        stale=alike - failed,
+        changed_columns=current - failed,
+        stale=alike - current,
         failed_before=failed,
         changed=changed,
         run_again=again,
@@ -104,6 +109,7 @@ def _without_ledger(plan: Plan, names: Sequence[str]) -> Reasons:
         new=plan.num_pending,
         changed_inputs={},
         num_changed_inputs=0,
+        changed_columns=0,
         stale=0,
         failed_before=0,
         changed=(),

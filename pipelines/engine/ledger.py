@@ -176,6 +176,11 @@ class Ledger:
         """
         return compaction.compact(self, self.part_names() if parts is None else parts)
 
+    def schema(self, name: str) -> pa.Schema:
+        """Schema of data file `name`."""
+        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+            return pq.read_schema(file)
+
 
 def _relation(paths: list[str], maps: tuple[str, ...], has_filename: bool) -> str:
     """SQL of the rows of data files, `maps`: the columns of named values that are still maps, as in version 1.

@@ -9,11 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-
-import ray
-import ray.data
-import ray.exceptions
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.blocks import fast_block_size, packed_blocks, round_sizes
 from pipelines.engine.plan import Plan
@@ -22,6 +18,11 @@ from pipelines.engine.tally import Tally
 from pipelines.engine.worker import Worker, WorkerSpec
 from stages.base import Row
 from stages.outcome import Reason
+
+if TYPE_CHECKING:
+    import ray.data
+
+# Functions import Ray when called: it takes two seconds, and a job without rows to run does not need it.
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +168,9 @@ class _Round:
 
         With `isolated`, no row shares a block or the queue of a worker.
         """
+        import ray.data
+        import ray.exceptions
+
         blocks = packed_blocks(rows, size, self.limits.rows_per_block, _num_workers(self.steps))
         dataset = ray.data.from_arrow(blocks)
         groups = fuse(self.steps)
@@ -237,6 +241,8 @@ def _map(
     dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, first: bool, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """Map `dataset` over the workers of one group of stages."""
+    import ray.data
+
     with warnings.catch_warnings():
         # Ray 2.64 removes these arguments without naming a replacement; pyproject.toml requires an older version.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
@@ -260,6 +266,8 @@ def _map(
 
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
     """Size of an actor pool: initially what fits the cluster now, at most `workers.actors`. Groups share the CPUs."""
+    import ray
+
     resources = ray.cluster_resources()
     room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
     now = max(1, min(int(room), num_blocks))
@@ -282,6 +290,8 @@ def _output_error(spec: WorkerSpec, error: str) -> OutputError:
 
 def configure_ray_data() -> None:
     """Set the Ray Data options that jobs rely on."""
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     # A block whose worker died twice is dropped, and the job continues; `_run_round` handles the missing rows.
     context.max_errored_blocks = -1

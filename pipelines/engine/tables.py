@@ -47,6 +47,11 @@ def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None
         connection.register_filesystem(fs)
 
 
+def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """DuckDB types by name of the columns of a SQL relation."""
+    return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+
+
 def column_names(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
     """Names of the columns of a SQL relation (`Ledger.relation`)."""
-    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+    return set(column_types(connection, relation))
