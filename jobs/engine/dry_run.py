@@ -98,7 +98,7 @@ def time_lines(why: Reasons, num_pending: int, num_workers: int) -> list[str]:
     whole = sum(why.seconds_by_stage.values())
     seconds = stale * why.stale + whole * (num_pending - why.stale)
     if not seconds:
-        return ["no row has been timed yet: `zoetrope plan VERB … --sample 20` runs some and estimates the time"]
+        return ["time: unknown, as no row is finished; after a run with --sample 20, a dry run estimates it"]
     slowest, share = bottleneck(why.seconds_by_stage)
     line = f"time: about {duration(seconds)} for one worker, {duration(seconds / num_workers)} for {num_workers}"
     return [f"{line}, from {why.num_timed} finished rows; {slowest} takes {share:.0%}"]

@@ -42,7 +42,7 @@ _THREADS = 8
 def rows_per_group(table: pa.Table) -> int:
     """Rows per row group. Reuse reads single rows, so that a group is bounded in bytes."""
     rows = _ROW_GROUP_BYTES * table.num_rows // max(1, table.nbytes)
-    return min(_MAX_ROWS_PER_GROUP, max(ROWS_PER_GROUP, rows))
+    return int(min(_MAX_ROWS_PER_GROUP, max(ROWS_PER_GROUP, rows)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
