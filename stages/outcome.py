@@ -45,6 +45,7 @@ class Reason(StrEnum):
     TIMEOUT = "Timeout"
     OUT_OF_MEMORY = "OutOfMemory"
     CRASH = "Crash"
+    NOT_FINITE = "NotFinite"
     UNEXPECTED_ERROR = "UnexpectedError"
     # quality decisions
     NO_ANIMATION = "NoAnimation"

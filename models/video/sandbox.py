@@ -41,7 +41,9 @@ class SandboxConfig:
     memory_bytes: int = 4 * 2**30
     """Address space beyond that used at start, including the frames of the clip."""
     inspect_timeout_seconds: float = 900.0
+    """Maximum time to inspect a file, which reads all of its packets."""
     decode_timeout_seconds: float = 300.0
+    """Maximum time to decode a clip."""
     max_calls: int = 500
     """Number of calls after which the process is replaced, to bound memory leaks of libraries."""
 
@@ -198,6 +200,8 @@ class DecoderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                # Ctrl-C reaches the terminal's process group: the parent alone decides on the child's end.
+                process_group=0,
                 env=_child_environment(),
             )
         self._link = ours

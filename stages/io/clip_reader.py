@@ -14,6 +14,7 @@ from models.video.errors import MediaError
 from models.video.sandbox import DecoderProcess, SandboxConfig
 from models.video.window import ClipWindow, DecodedClip
 from stages.base import Row
+from stages.io.fingerprint import ContentCheck
 from stages.io.source import DEFAULT_SCHEMES, SourceFiles
 from stages.outcome import BadRow, Reason
 
@@ -50,6 +51,7 @@ class ClipReader:
     def __init__(self, config: DecodeConfig) -> None:
         self.config = config
         self.sources = SourceFiles(config.allowed_schemes, limits=config.sandbox.limits)
+        self.content = ContentCheck()
         self.decoder = DecoderProcess(config.sandbox)
 
     def inspect(self, uri: str) -> Row:
@@ -111,11 +113,9 @@ class ClipReader:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
         uri, fingerprint = clip["uri"], clip["fingerprint"]
         source = self.sources.open(uri, size_bytes=clip["size_bytes"])
-        if source.etag and fingerprint.startswith("etag:") and fingerprint != f"etag:{source.etag}":
-            text = f"{uri} is now {source.etag}, it was {fingerprint}; run ingest again"
-            raise BadRow(Reason.SOURCE_CHANGED, text)
+        self.content.require(source, fingerprint, uri)
         try:
-            return self.decoder.decode(
+            decoded = self.decoder.decode(
                 source.path,
                 window,
                 short_side_px=short_side_px or self.config.short_side_px,
@@ -124,6 +124,9 @@ class ClipReader:
             )
         except MediaError as error:
             raise _bad_row(error, source.path, uri) from error
+        # Again, for a file that was replaced while it was read.
+        self.content.require(source, fingerprint, uri)
+        return decoded
 
     def audio(self, clip: Row) -> Samples | None:
         """Sound of a clip's window; None where the file has none.
