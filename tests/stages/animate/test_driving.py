@@ -96,8 +96,9 @@ def test_even_times_account_for_their_frames(driving: Path) -> None:
 
 
 def with_sound(folder: Path, codec: str) -> Path:
-    """Driving video in Matroska with a tone of the codec."""
-    with av.open(str(write_driving(folder / "silent.mp4"))) as source, av.open(str(folder / "a.mkv"), "w") as output:
+    """Driving video in QuickTime or Matroska with a tone of the codec."""
+    path = folder / ("a.mov" if codec == "pcm_mulaw" else "a.mkv")
+    with av.open(str(write_driving(folder / "silent.mp4"))) as source, av.open(str(path), "w") as output:
         video = source.streams.video[0]
         copy = output.add_stream_from_template(video)
         sound = output.add_stream(codec, rate=48_000, layout="stereo")
@@ -114,10 +115,10 @@ def with_sound(folder: Path, codec: str) -> Path:
         for part in resampler.resample(frame):
             output.mux(sound.encode(part))
         output.mux(sound.encode())
-    return folder / "a.mkv"
+    return path
 
 
-@pytest.mark.parametrize("codec", ["pcm_mulaw", "adpcm_ms", "wavpack", "flac", "libopus"])
+@pytest.mark.parametrize("codec", ["pcm_mulaw", "wavpack", "flac", "libopus"])
 def test_sound_of_codecs_outside_mp4_is_read(tmp_path: Path, codec: str) -> None:
     row = with_config(DrivingConfig(keep_audio=True), request(with_sound(tmp_path, codec)))
     assert (row["has_audio"], row["sound_fallback"]) == (True, None)
