@@ -27,7 +27,12 @@ from stages.outcome import Status
 
 KEY_COLUMNS = ("uri", "source_stamp")
 
-WINDOW = pa.struct([("start_seconds", pa.float64()), ("num_frames", pa.int32()), ("frame_step", pa.int32())])
+WINDOW = pa.struct(
+    [
+        ("start_seconds", pa.float64()),
+        *((name, pa.int32()) for name in ("num_frames", "frame_step", "width_px", "height_px")),
+    ]
+)
 WRITTEN = {
     **{name: kind for name, kind in VIDEO_COLUMNS.items() if name not in ("video_id", "uri", "source_stamp")},
     "windows": pa.list_(WINDOW),
@@ -122,7 +127,7 @@ def _own_fields(videos: Ledger) -> list[pa.Field]:
 def _clip_rows(
     rows: list[dict[str, Any]], own: Sequence[str], prompts: Mapping[str, list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    shared = (*own, "video_id", "uri", "fingerprint", "size_bytes", "width_px", "height_px", "fps")
+    shared = (*own, "video_id", "uri", "fingerprint", "size_bytes", "fps", "frame_conversion")
     clips = []
     for video in rows:
         for number, window in enumerate(video["windows"]):
@@ -132,12 +137,18 @@ def _clip_rows(
             clips.append(
                 {
                     "clip_id": joined_id(video["video_id"], f"{number:05d}"),
-                    **{column: video[column] for column in shared},
-                    **window,
+                    **{column: video.get(column) for column in shared},
+                    **_window(video, window),
                     "objects": inside,
                 }
             )
     return clips
+
+
+def _window(video: Mapping[str, Any], window: Mapping[str, Any]) -> dict[str, Any]:
+    """A window with its size; windows of earlier versions have none, as all shots of a video had one."""
+    sizes = {name: window.get(name) or video[name] for name in ("width_px", "height_px")}
+    return {**window, **sizes}
 
 
 def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -67,7 +66,7 @@ def typed_model(model: str | None) -> str | None:
     if model is None or model in model_names() or model in FORMER_NAMES or "://" in model:
         return model
     is_place = "/" in model or model.endswith(".safetensors") or Path(model).is_dir()
-    return os.path.normpath(Path(model).absolute()) if is_place else model
+    return location(model) if is_place else model
 
 
 def typed_models(models: list[str] | None) -> list[str] | None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
-import subprocess
 import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jobs.engine import tracking
+from jobs.engine.code_version import code_version
 from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
-from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.columns import reserved_columns
@@ -33,11 +32,11 @@ from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_FAILED = "10%"
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def run_job(job: Job, options: Options, console: Console) -> JobResult:
@@ -77,7 +76,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         if options.dry_run:
             return JobResult(exit_code=0, summary=_dry_run(job, plan, console))
         provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
-        _publish_job(ledger.storage, job, job_id)
+        record_of_job = _publish_job(ledger.storage, job, job_id, plan)
         spec = WorkerSpec(
             stages=stages,
             keys=keys,
@@ -127,22 +126,10 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
+        _publish_end(ledger.storage, record_of_job, end, exit_code)
         if record.complete:
             publish_run(ledger.storage, record.run_id, recorded=recorded)
     return _close(end, lines, report_path, exit_code, record, console)
-
-
-def code_version() -> str:
-    """Version of the package, with the commit if it runs from a git checkout."""
-    release = version("zoetrope")
-    if not (CHECKOUT / ".git").exists():
-        return release
-    try:
-        command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
-        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return release
-    return f"{release}+{described}"
 
 
 def _run_rows(
@@ -197,10 +184,19 @@ def _weights(job: Job) -> dict[str, str]:
     return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
 
 
-def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
-    """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
-    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
+def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[str, Any]:
+    """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
+    record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
+    record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
     storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+    return record
+
+
+def _publish_end(storage: Storage, record: dict[str, Any], end: JobEnd, exit_code: int) -> None:
+    """Publish how the job ended. A full disk, which is then already the error of the job, is ignored."""
+    state = {"exit_code": exit_code, "seconds": end.seconds, "line": end.counts.line(), "error": end.error}
+    with contextlib.suppress(OSError):
+        storage.publish("_jobs/last.json", json.dumps({**record, "end": state}, indent=1).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:

@@ -16,6 +16,7 @@ from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from jobs.verbs.status import ID_COLUMNS
 from pipelines.engine.damage import DAMAGED
 from pipelines.engine.damage import repair as repair_files
 from pipelines.engine.ledger import Ledger
@@ -23,8 +24,7 @@ from pipelines.engine.lock import dataset_lock
 from pipelines.engine.orphans import amount, find_orphans, orphans_line
 from pipelines.engine.orphans import prune as prune_files
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
+from stages.redact import HIDDEN
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -94,6 +94,11 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
     last_job = _last_job(dataset)
+    if HIDDEN in json.dumps(last_job):
+        raise ValueError(
+            f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
+            "environment, and run the command of that job again with URIs without them"
+        )
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
     if last_job["verb"] == "ingest":
