@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.common.finite import NotFiniteError
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.outcome import BadRow, OutputRefusedError, Reason, Status
 
