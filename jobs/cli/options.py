@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -13,9 +12,11 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from jobs.engine.console import Console
+from jobs.engine.locations import location
 from models.systems import FORMER_NAMES, model_names
 
-Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
+Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL to write to.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", parser=location, help="Dataset that a job wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as key.key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")]
@@ -44,18 +45,13 @@ _JOB_PARAMETERS = {
 """Parameters that `job_options` adds, in the order of `--help`: type and default."""
 
 
-def _absolute(path: str | None) -> str | None:
-    # Workers run in another folder.
-    return None if path is None else str(Path(path).absolute())
-
-
 WeightsFolder = Annotated[
     str | None,
     typer.Option(
         "--weights",
         envvar="ZOETROPE_WEIGHTS",
         help="Folder of published weights [the Hugging Face cache only].",
-        callback=_absolute,
+        parser=location,
     ),
 ]
 AllowTorchScript = Annotated[
@@ -70,7 +66,7 @@ def typed_model(model: str | None) -> str | None:
     if model is None or model in model_names() or model in FORMER_NAMES or "://" in model:
         return model
     is_place = "/" in model or model.endswith(".safetensors") or Path(model).is_dir()
-    return os.path.normpath(Path(model).absolute()) if is_place else model
+    return location(model) if is_place else model
 
 
 def typed_models(models: list[str] | None) -> list[str] | None:

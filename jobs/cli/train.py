@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.cli.options import Out, Set, WeightsFolder, finish, job_options
+from jobs.engine.locations import location
 from models.systems import FORMER_NAMES, find_model, former_name_notice, model_names
 from models.weights.resolve import check_ships_nothing
 
@@ -45,11 +46,12 @@ train_app = typer.Typer(
 
 MODEL_COMMAND = "MODEL"
 
-Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="Dataset that prepare wrote.")]
+Prepared = Annotated[str, typer.Argument(metavar="PREPARED", parser=location, help="Dataset that prepare wrote.")]
 StartFrom = Annotated[
     str | None,
     typer.Option(
         "--start-from",
+        parser=location,
         help="Initial weights: the --out of another run, a .safetensors file, or a folder of published files [random].",
     ),
 ]
@@ -171,7 +173,10 @@ def appearance(
 @train_app.command()
 def publish(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The --out of a training run, or a .safetensors file of one.")
+        str,
+        typer.Argument(
+            metavar="RUN", parser=location, help="The --out of a training run, or a .safetensors file of one."
+        ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to [RUN/published].")] = None,
     ship: Ship = False,
@@ -192,7 +197,7 @@ def publish(
         name, separator, other = text.partition("=")
         if not (name and separator and other) or name in compared:
             raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
-        compared[name] = other
+        compared[name] = location(other)
     scores = publish_run(run, out, ship=ship, weights=weights, heldout={"num_pairs": pairs}, compare=compared)
     typer.echo(json.dumps(scores, indent=1))
 

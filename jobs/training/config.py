@@ -84,6 +84,7 @@ class TrainWorkersConfig:
         cpus, gpus: resources of each worker.
         threads: compute threads of each worker; None: PyTorch's default.
         max_failures: maximum number of restarts from the last checkpoint.
+        wait_for_resources_seconds: maximum wait for nodes of a cluster that has no room for the workers yet.
     """
 
     num: int = 0
@@ -92,9 +93,10 @@ class TrainWorkersConfig:
     gpus: float = 0.0
     threads: int | None = 1
     max_failures: int = 2
+    wait_for_resources_seconds: float = 900.0
 
     def __post_init__(self) -> None:
-        if self.num < 0 or self.cpus <= 0 or self.gpus < 0 or self.max_failures < 0:
+        if self.cpus <= 0 or min(self.num, self.gpus, self.max_failures, self.wait_for_resources_seconds) < 0:
             raise ValueError(f"workers must not be negative, got {self}")
         if self.strategy not in get_args(Strategy):
             raise ValueError(f"unknown strategy '{self.strategy}', expected one of {', '.join(get_args(Strategy))}")

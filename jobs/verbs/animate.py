@@ -14,16 +14,27 @@ import pyarrow as pa
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
 from jobs.engine.job import run_job
+from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
 from jobs.training.requested_models import RequestedModels
+from jobs.training.trained_models import is_path
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.animation.system import Model
-from models.systems import DEFAULT_MODEL, former_name_notice
-from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, scene_perception, scene_weights, steps
+from models.systems import DEFAULT_MODEL, find_model, former_name_notice
+from pipelines.animate import (
+    KEY_COLUMNS,
+    STAGE_NAMES,
+    WRITTEN,
+    AnimationConfig,
+    scene_perception,
+    scene_weights,
+    steps,
+)
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of
+from pipelines.engine.orphans import find_orphans, orphans_line
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
 from pipelines.engine.tables import publish_table
@@ -65,6 +76,8 @@ def animate(
 
     Raises:
         ManifestError: the requests are invalid.
+        UnknownModelError: no model has the name in `defaults`.
+        MissingWeightsError: weights are missing.
         ValueError: not exactly one of `requests` and `reference` with `driving` is given.
     """
     given: Manifest | pa.Table
@@ -77,6 +90,7 @@ def animate(
     config = _with_model_folders(config)
     settings = config.animate
     values = {"model": DEFAULT_MODEL, **(defaults or {})}
+    chosen = None if is_path(values["model"]) else find_model(values["model"]).name
     requested = RequestedModels(
         typed=values["model"], folders=settings.animate.model_folders, weights=settings.animate.weights
     )
@@ -95,6 +109,7 @@ def animate(
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
+    _check_ready(table, chosen, requested.published, networks, settings)
     workers = _workers(config, options, networks)
     job = Job(
         verb="animate",
@@ -128,7 +143,7 @@ def animate(
         notices=_notices(requested.given, models, networks, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
-        finish=lambda ledger: _video_lines(ledger, table),
+        finish=lambda ledger: [*_video_lines(ledger, table), *_orphan_lines(ledger)],
         report=animate_report,
         artifacts=_artifacts,
     )
@@ -140,6 +155,33 @@ def _with_model_folders(config: JobConfig) -> JobConfig:
     stage = config.animate.animate
     stage = dataclasses.replace(stage, model_folders=tuple(str(Path(each).resolve()) for each in stage.model_folders))
     return dataclasses.replace(config, animate=dataclasses.replace(config.animate, animate=stage))
+
+
+def _check_ready(
+    table: pa.Table,
+    chosen: str | None,
+    models: Mapping[str, Model],
+    networks: Mapping[str, BackendConfig],
+    settings: AnimationConfig,
+) -> None:
+    """Check the weights of perception and of the model that the command line chooses.
+
+    A request with a model of its own that cannot be loaded fails alone, unless none of the requests can run.
+
+    Args:
+        chosen: the model of the command line; None: a trained model, checked when it was described.
+        models: all requested models that are not trained models.
+
+    Raises:
+        MissingWeightsError: weights are missing.
+        ManifestError: no request names a model that exists.
+    """
+    runs = not table.num_rows or any(table.column("model_digest").to_pylist())
+    checked = [model for name, model in models.items() if name == chosen or not runs]
+    check_ready(networks.values(), checked, settings.animate.weights)
+    if not runs:
+        messages = {spec["message"] for spec in table.column("model_spec").to_pylist() if spec}
+        raise ManifestError(f"no request can run: {'; '.join(sorted(filter(None, messages)))}")
 
 
 def _workers(config: JobConfig, options: Options, networks: Mapping[str, BackendConfig]) -> dict[str, Workers]:
@@ -204,6 +246,11 @@ def _video_lines(ledger: Ledger, table: pa.Table) -> Sequence[str]:
         query = f"SELECT video_uri FROM {relation} WHERE status = ? AND list_contains(?, request_id) ORDER BY 1"  # noqa: S608
         names = connection.execute(query, [Status.OK, ids]).fetchall() if relation else []
     return [f"video:   {ledger.storage.url_of(name)}" for (name,) in names]
+
+
+def _orphan_lines(ledger: Ledger) -> Sequence[str]:
+    orphans = find_orphans(ledger)
+    return [orphans_line(orphans, ledger.storage.url)] if orphans else ()
 
 
 def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:

@@ -40,6 +40,7 @@ def pair(
     Raises:
         ManifestError: no pictures, or neither clips nor videos.
         CheckpointError: there is no trained model at a place.
+        UnknownModelError: no model has one of the names.
         ValueError: `out` does not end in .parquet, or two trained models have the same name.
     """
     name = PurePosixPath(out).name

@@ -18,7 +18,7 @@ from models.appearance.encoders import ENCODER_SETS, EncoderSet, FrozenEncoders
 from models.common.digest import file_digest
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.weights.entry import Hub, Weights
-from models.weights.resolve import find, locate
+from models.weights.resolve import find
 
 if TYPE_CHECKING:
     from torch import nn
@@ -151,10 +151,6 @@ class Model:
     def weights(self) -> tuple[Weights, ...]:
         """Catalogue entries of everything it is loaded from."""
         return (self.variant.weights, *self.encoders.weights)
-
-    def missing(self, folder: Path | None) -> list[str]:
-        """Names of the entries of `weights` that are not on this machine."""
-        return [weights.name for weights in self.weights if not all(locate(weights, folder).values())]
 
     def digest(self, folder: str | None) -> str:
         """`sha256:…` of all that decides what the model computes: weights, configuration, versions. Cheap: the driver
