@@ -160,8 +160,9 @@ class ClipSource:
             keypoints, scene = self._keypoints_and_scene({**row, **stored})
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        arrays: dict[str, NDArray[Any]] = {"keypoints": keypoints, **unpacked}
         try:
-            for name, values in (("keypoints", keypoints), *unpacked.items()):
+            for name, values in arrays.items():
                 check_finite(values, name)
         except NotFiniteError as error:  # one such sample would spoil the whole network
             raise BadRow(Reason.NOT_FINITE, str(error)) from error
