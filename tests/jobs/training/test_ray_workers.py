@@ -1,4 +1,4 @@
-"""Causes of failed training workers, and the resources that they ask for."""
+"""Causes of failed training workers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def test_the_cause_is_the_workers_exception_and_not_the_advice_of_ray() -> None:
     with pytest.raises(ray.exceptions.RayError) as raised:
         dataset.materialize()
     assert cause_of(raised.value) == (
-        "FileNotFoundError: [Errno 2] No such file or directory: '/data/prepared'; workers expect datasets, weights and "
-        "--out at the same path on every node, or at a URL such as s3://"
+        "FileNotFoundError: [Errno 2] No such file or directory: '/data/prepared'; workers expect datasets, weights "
+        "and --out at the same path on every node, or at a URL such as s3://"
     )
 
 
