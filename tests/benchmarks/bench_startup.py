@@ -1,7 +1,7 @@
 """Starting: the time of commands from the shell's prompt to their end, against the start of the libraries beneath them.
 
-Peers: `python -c "import ray.data"`, which everything that imports Ray at its start would pay, and a process that starts a
-local Ray and runs one task of Ray Data in it. Commands and peers run in turns. First, what each command prints is checked.
+Peers: `python -c "import ray.data"`, which everything that imports Ray at its start would pay, and a process that starts
+a local Ray and runs one task of Ray Data in it. Commands and peers run in turns, and what each command prints is checked.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def main() -> None:
     medians = {case: statistics.median(values) for case, values in measure(parser.parse_args().rounds).items()}
     ray_import, ray_task = medians["python, import ray.data"], medians["python, one task of Ray Data"]
     for case, seconds in medians.items():
-        print(
-            f"{case:<30} {seconds:6.2f} s {seconds / ray_import:6.2f} x import ray.data {seconds / ray_task:6.2f} x task"
-        )
+        ratios = f"{seconds / ray_import:6.2f} x import ray.data {seconds / ray_task:6.2f} x task"
+        print(f"{case:<30} {seconds:6.2f} s {ratios}")
     figures = {case: round(seconds, 3) for case, seconds in medians.items()}
     print(json.dumps({"benchmark": "startup", "median_seconds": figures, "cpus": os.cpu_count()}))
 
