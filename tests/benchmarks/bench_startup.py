@@ -1,7 +1,7 @@
 """Starting: the time of commands from the shell's prompt to their end, against the start of the libraries beneath them.
 
-Peers: `python -c "import ray.data"`, which everything that imports Ray at its start would pay, and a process that starts
-a local Ray and runs one task of Ray Data in it. Commands and peers run in turns, and what each command prints is checked.
+Peers: `python -c "import ray.data"`, which every command that imports Ray at its start would pay, and a process that
+starts a local Ray and runs one task of Ray Data in it. Commands and peers run in turns; what they print is checked.
 """
 
 from __future__ import annotations
