@@ -17,6 +17,7 @@ from jobs.engine.code_version import code_version
 from jobs.engine.config import changed_settings, resolved
 from jobs.engine.console import Console
 from jobs.engine.dry_run import dry_run, planned, reason_lines
+from jobs.engine.last_job import LAST_JOB
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from jobs.engine.verdict import few_ok, max_failed, too_many_failed
@@ -174,16 +175,16 @@ def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan, options: O
     record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
     record |= {"limit": options.limit, "sample": options.sample}
     record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
-    storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+    storage.publish(LAST_JOB, json.dumps(record, indent=1).encode())
     return record
 
 
 def earlier_error(storage: Storage) -> str | None:
     """The error with which the last job of the dataset ended, or None."""
-    if not storage.exists("_jobs/last.json"):
+    if not storage.exists(LAST_JOB):
         return None
     try:
-        error: str | None = json.loads(storage.read("_jobs/last.json")).get("end", {}).get("error")
+        error: str | None = json.loads(storage.read(LAST_JOB)).get("end", {}).get("error")
     except ValueError:  # cut short; this job replaces it
         return None
     return error
@@ -200,7 +201,7 @@ def _publish_end(storage: Storage, record: dict[str, Any], end: JobEnd, exit_cod
     error = end.error and redact_text(end.error)
     state = {"exit_code": exit_code, "seconds": end.seconds, "line": end.counts.line(), "error": error}
     with contextlib.suppress(OSError):
-        storage.publish("_jobs/last.json", json.dumps({**record, "end": state}, indent=1).encode())
+        storage.publish(LAST_JOB, json.dumps({**record, "end": state}, indent=1).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
