@@ -13,7 +13,7 @@ import pytest
 from toy import ROW_SCHEMA, commit_row, ledger_at
 
 from jobs.cli.main import main
-from pipelines.engine.ledger import ROWS_PER_GROUP
+from pipelines.engine.compaction import ROWS_PER_GROUP
 
 
 @pytest.fixture
