@@ -13,7 +13,7 @@ import typer
 
 from jobs.engine.console import Console
 from jobs.engine.locations import location
-from models.systems import FORMER_NAMES, model_names
+from models.systems import FORMER_NAMES, find_model, model_names
 
 Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL to write to.")]
 Dataset = Annotated[str, typer.Argument(metavar="DATASET", parser=location, help="Dataset that a job wrote.")]
@@ -62,11 +62,11 @@ Download = Annotated[bool, typer.Option("--download", help="Download missing wei
 
 
 def typed_model(model: str | None) -> str | None:
-    """A model as it was typed: a name, or the absolute place of a trained one."""
+    """A model as it was typed: a name, or the absolute place of a trained one. Raises UnknownModelError."""
     if model is None or model in model_names() or model in FORMER_NAMES or "://" in model:
         return model
     is_place = "/" in model or model.endswith(".safetensors") or Path(model).is_dir()
-    return location(model) if is_place else model
+    return location(model) if is_place else find_model(model).name
 
 
 def typed_models(models: list[str] | None) -> list[str] | None:

@@ -18,6 +18,7 @@ from jobs.engine import tracking
 from jobs.engine.code_version import code_version
 from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
+from jobs.engine.last_job import LAST_JOB
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
 from pipelines.engine.columns import reserved_columns
@@ -188,7 +189,7 @@ def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[st
     """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
     record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
     record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
-    storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+    storage.publish(LAST_JOB, json.dumps(record, indent=1).encode())
     return record
 
 
@@ -196,7 +197,7 @@ def _publish_end(storage: Storage, record: dict[str, Any], end: JobEnd, exit_cod
     """Publish how the job ended. A full disk, which is then already the error of the job, is ignored."""
     state = {"exit_code": exit_code, "seconds": end.seconds, "line": end.counts.line(), "error": end.error}
     with contextlib.suppress(OSError):
-        storage.publish("_jobs/last.json", json.dumps({**record, "end": state}, indent=1).encode())
+        storage.publish(LAST_JOB, json.dumps({**record, "end": state}, indent=1).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:

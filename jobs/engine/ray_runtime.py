@@ -20,6 +20,8 @@ from jobs.engine.ray_watch import RayWatch
 from pipelines.engine.runner import RayStoppedError, configure_ray_data
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+WORKERS = {"worker_process_setup_hook": "zoetrope.put_first"}
+"""Workers also import this project's packages before others of the same names, as in the driver's working folder."""
 LOCAL_STORE_BYTES = 2 << 30
 _REACHABLE_SECONDS = 5.0
 EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
@@ -30,7 +32,7 @@ def cluster(address: str | None) -> Iterator[None]:
     """Context manager with an initialised Ray. If Ray is already initialised, it is used and not shut down.
 
     Args:
-        address: address of a running cluster (`ray://host:10001`, `auto`), which receives this checkout as its working
+        address: address of a running cluster (`HOST:6379`, `auto`), which receives this checkout as its working
             folder; None: start a local cluster without a dashboard.
     """
     if ray.is_initialized():
@@ -65,7 +67,12 @@ def _start() -> None:
     try:
         # "local": a cluster running on this machine is joined only if its address is given.
         ray.init(
-            "local", include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store
+            "local",
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+            object_store_memory=store,
+            runtime_env=WORKERS,
         )
     except Exception as error:  # Ray raises plain exceptions, as for processes that do not start in time
         raise RayStoppedError(
@@ -76,7 +83,7 @@ def _start() -> None:
 
 def _join(address: str) -> None:
     _check_reachable(address)
-    environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
+    environment = {**WORKERS, "working_dir": str(CHECKOUT), "excludes": EXCLUDES}
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
     except Exception as error:
@@ -87,8 +94,13 @@ def _join(address: str) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise RayStoppedError if nothing answers at a `HOST:PORT`: Ray itself tries for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Raise RayStoppedError if nothing answers at a `HOST:PORT`, which Ray itself tries for minutes."""
+    if address.startswith("ray://"):
+        raise RayStoppedError(
+            f"--ray-address {address}: jobs do not run through the Ray client; run this command on a node of the "
+            "cluster, with --ray-address auto"
+        )
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return
     try:

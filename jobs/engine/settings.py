@@ -66,8 +66,7 @@ def field_meanings(kind: type[Any]) -> dict[str, str]:
     for base in reversed(kind.__mro__):
         if dataclasses.is_dataclass(base):
             names = {field.name for field in dataclasses.fields(base)}
-            found = _from_docstring(inspect.cleandoc(base.__doc__ or ""))
-            meanings |= {name: text for name, text in found.items() if name in names} | _from_source(base)
+            meanings |= _from_docstring(inspect.cleandoc(base.__doc__ or ""), names) | _from_source(base)
     return meanings
 
 
@@ -112,22 +111,32 @@ def _from_source(kind: type[Any]) -> dict[str, str]:
     }
 
 
-def _from_docstring(text: str) -> dict[str, str]:
-    """Meanings in an `Args:` section (``name, name: text``), or in sentences that begin with ```name`:``."""
+def _from_docstring(text: str, fields: set[str]) -> dict[str, str]:
+    """Meanings in an `Args:` section (``name, name: text``), and in sentences that begin with ```name`:``."""
     before, _, section = text.partition("Args:\n")
-    meanings: dict[str, str] = {}
-    flat = " ".join(before.split())
-    matches = list(INLINE.finditer(flat))
-    for match, following in zip(matches, [*matches[1:], None], strict=False):
-        words = flat[match.end() : following.start() if following else None].strip().rstrip(".")
-        meanings |= dict.fromkeys(re.findall(r"\w+", match[0]), words)
+    entries: dict[str, str] = {}
     names: list[str] = []
     for line in inspect.cleandoc("\n" + section).splitlines():
         if entry := ENTRY.match(line):
             names = entry["names"].split(", ")
-            meanings |= dict.fromkeys(names, entry["text"] or "")
+            entries |= dict.fromkeys(names, entry["text"] or "")
         elif line.startswith(" ") and names:
-            meanings |= {name: f"{meanings[name]} {line.strip()}".strip() for name in names}
+            entries |= {name: f"{entries[name]} {line.strip()}".strip() for name in names}
         else:
             names = []
-    return {name: words.rstrip(".") for name, words in meanings.items()}
+    meanings = _from_sentences(" ".join(before.split()), fields)
+    for name in entries.keys() & fields:
+        inner = _from_sentences(entries[name], fields)
+        first = min((entries[name].index(f"`{other}`") for other in inner), default=None)
+        meanings |= {**inner, name: entries[name][:first]}
+    return {name: words.strip().rstrip(".") for name, words in meanings.items()}
+
+
+def _from_sentences(text: str, fields: set[str]) -> dict[str, str]:
+    matches = [match for match in INLINE.finditer(text) if match[1] in fields]
+    ends = [*(match.start() for match in matches[1:]), len(text)]
+    return {
+        name: text[match.end() : end]
+        for match, end in zip(matches, ends, strict=False)
+        for name in re.findall(r"\w+", match[0])
+    }

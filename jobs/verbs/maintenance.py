@@ -11,6 +11,7 @@ import pydantic
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
+from jobs.engine.last_job import read_last_job
 from jobs.engine.spec import JobResult, Options
 from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
@@ -59,7 +60,7 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
         ValueError: `dataset` was not written by a job, or has damaged data files and `repair` is not set.
         DatasetBusyError: another job holds the lock.
     """
-    last_job = _last_job(dataset)
+    last_job = read_last_job(dataset)
     ledger = Ledger(Storage(dataset), ID_COLUMNS[last_job["verb"]])
     storage = ledger.storage
     with dataset_lock(storage, f"compact-{uuid.uuid4().hex[:8]}"):
@@ -93,7 +94,7 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
 
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
-    last_job = _last_job(dataset)
+    last_job = read_last_job(dataset)
     if HIDDEN in json.dumps(last_job):
         raise ValueError(
             f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
@@ -108,17 +109,3 @@ def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult
     if last_job["verb"] == "evaluate":
         return evaluate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
     return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
-
-
-def _last_job(dataset: str) -> dict[str, Any]:
-    storage = Storage(dataset)
-    if not storage.exists("_jobs/last.json"):
-        raise ValueError(f"{dataset} was not written by a zoetrope job (it has no _jobs/last.json)")
-    try:
-        last_job: dict[str, Any] = json.loads(storage.read("_jobs/last.json"))
-    except ValueError as error:
-        raise ValueError(
-            f"{storage.url_of('_jobs/last.json')} is damaged ({error}); run the command that writes {dataset} again, "
-            "which continues with the rows that are missing"
-        ) from error
-    return last_job

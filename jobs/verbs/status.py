@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from jobs.engine.console import Console, duration
+from jobs.engine.last_job import LAST_JOB, read_last_job
 from jobs.engine.spec import JobResult
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import lock_holder
@@ -28,7 +28,8 @@ def status(dataset: str, *, console: Console) -> JobResult:
     Raises:
         ValueError: no job wrote to `dataset`.
     """
-    storage, job = _last_job(dataset)
+    dataset = _dataset(dataset)
+    storage, job = Storage(dataset), read_last_job(dataset)
     holder = lock_holder(storage)
     ledger = Ledger(storage, ID_COLUMNS[job["verb"]])
     rows = committed(ledger, job["job_id"])
@@ -57,12 +58,10 @@ def status(dataset: str, *, console: Console) -> JobResult:
     return JobResult(exit_code=0, summary=summary)
 
 
-def _last_job(dataset: str) -> tuple[Storage, dict[str, Any]]:
-    for url in (dataset, f"{dataset.rstrip('/')}/videos"):
-        storage = Storage(url)
-        if storage.exists("_jobs/last.json"):
-            return storage, json.loads(storage.read("_jobs/last.json"))
-    raise ValueError(f"{dataset} was not written by a zoetrope job (it has no _jobs/last.json)")
+def _dataset(given: str) -> str:
+    """The dataset, where the `--out` of `ingest` may be given."""
+    videos = f"{given.rstrip('/')}/videos"
+    return videos if not Storage(given).exists(LAST_JOB) and Storage(videos).exists(LAST_JOB) else given
 
 
 def _named(holder: dict[str, Any]) -> str:

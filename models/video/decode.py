@@ -11,22 +11,16 @@ from typing import Any
 import av
 import numpy as np
 
-from models.video.colour import check_colour
+from models.video.clip_writer import ClipTarget, ClipWriter
 from models.video.container import MediaLimits, VideoFile, describe, open_video
-from models.video.deinterlace import deinterlaced
 from models.video.errors import MediaError
-from models.video.orientation import Orientation, orientation_of
-from models.video.pixels import RgbScaler
-from models.video.probe import display_size, pixel_aspect
 from models.video.timeline import Timeline, next_packet, read_timeline
 from models.video.window import (
     AllocateFrames,
     ClipWindow,
     DecodedClip,
-    Frames,
     allocate_array,
     check_clip_bytes,
-    working_size,
 )
 from models.video.zero_runs import zero_run_detector
 
@@ -55,14 +49,14 @@ def decode_clip(
     decoded again from its start, so that a seek error is never reported as damage.
 
     Raises:
-        MediaError: SizeChange if the displayed size changes within the window; UnsupportedColour or
+        MediaError: SizeChange if the aspect ratio changes within the window; UnsupportedColour or
             UnsupportedOrientation if a frame cannot be converted;
             MissingFrames if the file has no frame for a sample time of the window, or the decoder does not
             output it; CorruptFrames if a sampled frame, or a frame that it depends on, is damaged; and the errors of
             `open_video`.
     """
     check_clip_bytes(window, multiple, multiple, limits)  # before allocation of arrays as long as the window
-    target = _Target(window, short_side_px, multiple, limits, allocate)
+    target = ClipTarget(window, short_side_px, multiple, limits, allocate)
     with open_video(path, limits) as video:
         sought = _seek(video, window, limits)
         if sought is not None:
@@ -75,17 +69,6 @@ def decode_clip(
         timeline = read_timeline(video, limits, until_ticks=_last_ticks(video, window))
     with open_video(path, limits) as video:
         return _decode(video, _Run(timeline, None), target)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Arguments of `decode_clip`."""
-
-    window: ClipWindow
-    short_side_px: int
-    multiple: int
-    limits: MediaLimits
-    allocate: AllocateFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +159,13 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
     return _Plan(places, is_needed, timeline.ticks[chosen], int(ranks[-1] - ranks[0]) + 1)
 
 
-def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
+def _decode(video: VideoFile, run: _Run, target: ClipTarget) -> DecodedClip:
     plan = _plan(video.path, target.window, run.timeline)
     if run.seek_ticks is None:
         plan.is_needed[: np.flatnonzero(plan.is_needed)[-1]] = True  # skipping packets may fail like seeking
     else:
         video.container.seek(run.seek_ticks, stream=video.stream)
-    writer = _ClipWriter(video, target)
+    writer = ClipWriter(video, target)
     missing = set(plan.places)
     for tick, frame in _decoded_frames(video, run.timeline, plan):
         if tick in missing:
@@ -261,40 +244,3 @@ def _damage_at(video: VideoFile, seconds: float) -> Iterator[None]:
             raise
         text = f"{video.path} cannot be decoded at {seconds:.4f} s: {describe(error, video.log)}"
         raise MediaError("DecodeError", text) from error
-
-
-class _ClipWriter:
-    """Resizes, converts and turns frames into the clip array."""
-
-    def __init__(self, video: VideoFile, target: _Target) -> None:
-        self.video = video
-        self.target = target
-        self.frames: Frames | None = None
-        self.size_px = (0, 0)
-        self.orientation = Orientation()
-        self.scaler = RgbScaler(maps_colours=True)
-
-    def write(self, frame: Any, places: list[int]) -> None:
-        """Write `frame` at the indices `places`. The first frame determines size and orientation of the clip."""
-        check_colour(self.video, frame)
-        orientation = orientation_of(frame)
-        size_px = display_size(frame.width, frame.height, pixel_aspect(self.video), orientation)
-        if self.frames is None:
-            self.frames = self._allocate(size_px)
-            self.size_px, self.orientation = size_px, orientation
-        elif (size_px, orientation) != (self.size_px, self.orientation):
-            was, now = (f"{width} x {height}" for width, height in (self.size_px, size_px))
-            text = (
-                f"{self.video.path}: pictures change from {was} to {now} within the window; choose a part of one size"
-            )
-            raise MediaError("SizeChange", text)
-        first, *repeats = places
-        self.scaler.write(deinterlaced(frame), orientation.coded_view(self.frames[first]))
-        for place in repeats:
-            self.frames[place] = self.frames[first]
-
-    def _allocate(self, size_px: tuple[int, int]) -> Frames:
-        target = self.target
-        width, height = working_size(*size_px, short_side_px=target.short_side_px, multiple=target.multiple)
-        check_clip_bytes(target.window, width, height, target.limits)
-        return target.allocate((target.window.num_frames, height, width, 3))

@@ -27,7 +27,15 @@ def publish_table(storage: Storage, name: str, table: pa.Table, *, row_group_siz
         OSError: the storage refused the file. An older one is untouched.
     """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=row_group_size, write_page_checksum=True)
+    # Without dictionaries, because their pages are not covered by the checksums; zstd finds repeated values as well.
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        row_group_size=row_group_size,
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
     storage.publish(name, buffer.getvalue())
 
 

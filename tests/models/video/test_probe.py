@@ -40,11 +40,17 @@ def test_times_are_the_files_timestamps(cases):
     assert info.duration_seconds == pytest.approx(1.44, abs=0.002)
 
 
-def test_variable_frame_rate_gives_the_average(cases):
+def test_variable_frame_rate_gives_the_median(cases):
     info = probe(str(cases["variable_frame_rate"].path), LIMITS)
     assert info.variable_frame_rate
-    last_ms = 40 * 35 + (35 % 3) * 11 + 400
-    assert info.fps == pytest.approx(35 / (last_ms / 1000), rel=1e-3)
+    # Two of three intervals are 40 + 11 ms, the third 40 - 22 ms, and one is longer by a gap of 400 ms.
+    assert info.fps == pytest.approx(1000 / 51, rel=1e-3)
+
+
+def test_one_long_gap_does_not_change_the_rate():
+    ticks = np.concatenate([np.arange(15) * 40, 60_000 + np.arange(15) * 40])
+    fps, variable = frame_rate(ticks, timeline(ticks, Fraction(1, 1000)), (Fraction(25), None))
+    assert (fps, variable) == (25.0, True)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ with watchdog.limit(600, {}):
     pass
 if fault == "killed watchdog":
     os.kill(watchdog._process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, watchdog._process.pid, os.WEXITED | os.WNOWAIT)
 with watchdog.limit(limit, {"clip_id": "a", "work_key": "k", "reason": "Timeout"}):
     print(watchdog._process.pid, flush=True)
     if fault == "stop":

@@ -95,23 +95,40 @@ def test_even_times_account_for_their_frames(driving: Path) -> None:
     assert (row["num_source_frames"], row["num_distinct_frames"], row["num_frames"]) == (5, 3, 3)
 
 
-def test_sound_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
-    """An audio codec that is not supported costs the sound and not the animation."""
-    silent = write_driving(tmp_path / "silent.mp4")
-    with av.open(str(silent)) as source, av.open(str(tmp_path / "a.mkv"), "w") as output:
+def with_sound(folder: Path, codec: str) -> Path:
+    """Driving video in QuickTime or Matroska with a tone of the codec."""
+    path = folder / ("a.mov" if codec == "pcm_mulaw" else "a.mkv")
+    with av.open(str(write_driving(folder / "silent.mp4"))) as source, av.open(str(path), "w") as output:
         video = source.streams.video[0]
         copy = output.add_stream_from_template(video)
-        sound = output.add_stream("dca", rate=48_000, layout="stereo", options={"strict": "experimental"})
-        sound.codec_context.bit_rate = 768_000
+        sound = output.add_stream(codec, rate=48_000, layout="stereo")
+        tone = (10_000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2).reshape(1, -1), "s16", "stereo")
+        frame.sample_rate, frame.pts = 48_000, 0
         for packet in source.demux(video):
             if packet.size:
                 packet.stream = copy
                 output.mux(packet)
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 4096), np.int32), "s32", "stereo")
-        samples.sample_rate, samples.pts = 48_000, 0
-        output.mux(sound.encode(samples))
+        resampler = av.AudioResampler(
+            format=sound.codec_context.format, layout="stereo", rate=48_000, frame_size=sound.codec_context.frame_size
+        )
+        for part in resampler.resample(frame):
+            output.mux(sound.encode(part))
         output.mux(sound.encode())
-    row = with_config(DrivingConfig(keep_audio=True), request(tmp_path / "a.mkv"))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["pcm_mulaw", "wavpack", "flac", "libopus"])
+def test_sound_of_codecs_outside_mp4_is_read(tmp_path: Path, codec: str) -> None:
+    row = with_config(DrivingConfig(keep_audio=True), request(with_sound(tmp_path, codec)))
+    assert (row["has_audio"], row["sound_fallback"]) == (True, None)
+    assert np.abs(row["driving_audio"]).max() > 5000
+
+
+def test_sound_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    """An audio codec that is not supported costs the sound and not the animation."""
+    path = with_sound(tmp_path, "tta")
+    row = with_config(DrivingConfig(keep_audio=True), request(path))
     assert (row["has_audio"], row["sound_fallback"]) == (False, "no_sound=UnsupportedCodec")
 
 
