@@ -120,7 +120,7 @@ def check(arguments: list[str]) -> None:
     if (preset := values.get("preset")) is not None:
         assert preset in PRESETS
     for model in [values["model"]] if isinstance(values.get("model"), str) else values.get("model") or ():
-        assert model in model_names()
+        assert model in model_names() or "/runs/" in model  # a trained one
     for name in values.get("names") or ():
         entry(name)
     if (protocol := values.get("protocol")) is not None:
