@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.outcome import BadRow, OutputRefusedError, Reason, Status
 from stages.redact import redact_text
@@ -75,6 +76,8 @@ def run_row(
             row |= outcome(
                 Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory"
             )
+        except NotFiniteError as error:
+            row |= outcome(Status.FAILED, stage.name, Reason.NOT_FINITE, str(error))
         except Exception:  # noqa: BLE001  recorded with its traceback, and counted against the job's limit
             row |= outcome(Status.FAILED, stage.name, Reason.UNEXPECTED_ERROR, traceback.format_exc())
         else:

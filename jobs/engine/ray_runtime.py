@@ -14,11 +14,14 @@ from pathlib import Path
 
 import psutil
 import ray
+import ray.data  # before the levels of its loggers are set, which the import resets
 
 from jobs.engine.ray_watch import RayWatch
 from pipelines.engine.runner import RayStoppedError, configure_ray_data
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+WORKERS = {"worker_process_setup_hook": "zoetrope.put_first"}
+"""Workers also import this project's packages before others of the same names, as in the driver's working folder."""
 LOCAL_STORE_BYTES = 2 << 30
 _REACHABLE_SECONDS = 5.0
 EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
@@ -64,7 +67,12 @@ def _start() -> None:
     try:
         # "local": a cluster running on this machine is joined only if its address is given.
         ray.init(
-            "local", include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=store
+            "local",
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+            object_store_memory=store,
+            runtime_env=WORKERS,
         )
     except Exception as error:  # Ray raises plain exceptions, as for processes that do not start in time
         raise RayStoppedError(
@@ -75,7 +83,7 @@ def _start() -> None:
 
 def _join(address: str) -> None:
     _check_reachable(address)
-    environment = {"working_dir": str(CHECKOUT), "excludes": EXCLUDES}
+    environment = {**WORKERS, "working_dir": str(CHECKOUT), "excludes": EXCLUDES}
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
     except Exception as error:

@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import ray
-from ray.autoscaler.sdk import request_resources
-
 from pipelines.engine.steps import Group
 
 _POLL_SECONDS = 1.0
@@ -92,6 +89,8 @@ def await_resources(
         return
     if not may_grow:
         raise MissingResourcesError(_shortage(demands, nodes))
+    from ray.autoscaler.sdk import request_resources  # late: a job without rows to run does without Ray
+
     report(f"waiting up to {limit_seconds:g} s ({limit}) for nodes: {_shortage(demands, nodes)}")
     deadline = time.monotonic() + limit_seconds
     request_resources(bundles=[dict(demand.resources) for demand in demands for _ in range(demand.count)])
@@ -107,6 +106,8 @@ def await_resources(
 
 
 def _nodes() -> list[Resources]:
+    import ray
+
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 

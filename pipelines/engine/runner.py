@@ -7,18 +7,20 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import ray
-import ray.data
-import ray.exceptions
 
 from pipelines.engine.plan import Plan
 from pipelines.engine.steps import Group, Step, Workers, fuse
 from pipelines.engine.worker import ROW_SCHEMA, Worker, WorkerSpec, pack
 from stages.base import Row
 from stages.outcome import Reason, Status
+
+if TYPE_CHECKING:
+    import ray.data
+
+# Functions import Ray when called: it takes two seconds, and a job without rows to run does not need it.
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +151,8 @@ def _execute(
 
     With `isolated`, no row shares a block or the queue of a worker.
     """
+    import ray.data
+
     rows_per_block = 1 if isolated else limits.rows_per_block
     tables = [
         pa.table(
@@ -185,6 +189,8 @@ def _map(
     dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """Map `dataset` over the workers of one group of stages."""
+    import ray.data
+
     with warnings.catch_warnings():
         # Ray 2.64 removes these arguments without naming a replacement; pyproject.toml requires an older version.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
@@ -208,6 +214,8 @@ def _map(
 
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
     """Size of an actor pool: initially what fits the cluster now, at most `workers.actors`. Groups share the CPUs."""
+    import ray
+
     resources = ray.cluster_resources()
     room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
     now = max(1, min(int(room), num_blocks))
@@ -256,6 +264,8 @@ def _output_error(spec: WorkerSpec, error: str) -> OutputError:
 
 def configure_ray_data() -> None:
     """Set the Ray Data options that jobs rely on."""
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     # A block whose worker died twice is dropped, and the job continues; `_run_round` handles the missing rows.
     context.max_errored_blocks = -1

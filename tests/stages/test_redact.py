@@ -28,7 +28,18 @@ def test_hides_what_has_the_name_of_a_secret(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["keypoints", "min_keypoints_inside_mask", "stage_keys", "tokenizer", "max_tokens", "keyframes", "monkey"]
+    "name",
+    [
+        "keypoints",
+        "min_keypoints_inside_mask",
+        "stage_keys",
+        "pipeline_key",
+        "recipe_key",
+        "tokenizer",
+        "max_tokens",
+        "keyframes",
+        "monkey",
+    ],
 )
 def test_leaves_other_names(name):
     assert redact({name: "shown"}) == {name: "shown"}

@@ -126,6 +126,15 @@ def ledger_at(path: object) -> Ledger:
     return Ledger(Storage(str(path)), "clip_id")
 
 
+ROW_SCHEMA = dataset_schema("toy", pa.schema([("clip_id", pa.string()), ("value", pa.int64())]), {})
+
+
+def commit_row(ledger: Ledger, name: str, number: int, **columns: object) -> None:
+    """Commit one row without a pipeline."""
+    row = {"clip_id": name, "value": number, "work_key": f"{name}-{number}", "committed_at": number}
+    ledger.commit({**row, "status": "ok", **columns}, ROW_SCHEMA)
+
+
 def spec_for(pipeline: list[Step], ledger: Ledger, *, row_timeout_seconds: float = 60.0) -> WorkerSpec:
     stages = [step.stage for step in pipeline]
     keys = stage_keys(stages)
