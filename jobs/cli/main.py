@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +12,6 @@ from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
 from jobs.cli.evaluate import evaluate_app
 from jobs.cli.information import config, status
-from jobs.cli.interrupts import Interrupts
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
@@ -30,17 +26,14 @@ from jobs.cli.options import (
     job_options,
     perception_settings,
 )
+from jobs.cli.run import run_app
 from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
 from jobs.engine.code_version import code_version
 from jobs.engine.locations import location
-from stages.redact import redact_text
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
-
-# Typer vendors click; the base class of its exceptions is reached through an exported subclass.
-_ClickError: Any = typer.BadParameter.__mro__[2]
 
 # Verbs import their implementation when called, to keep `--help` and usage errors fast.
 
@@ -273,39 +266,5 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after SIGINT, 143 after SIGTERM."""
-    with Interrupts():
-        _main()
-
-
-class _Redacted(logging.Formatter):
-    """Formatter that removes the credentials of URIs, which messages and tracebacks of libraries contain."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact_text(super().format(record))
-
-
-def _main() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), handlers=[handler])
-    try:
-        code = app(standalone_mode=False)
-    except _ClickError as error:
-        _fail(error.format_message(), error)
-    except typer.Abort:
-        _fail("interrupted", code=130)
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("ZOETROPE_LOG") == "DEBUG":
-            raise
-        _fail(str(error))
-    sys.exit(code)
-
-
-def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
-    context = getattr(error, "ctx", None)
-    help_hint = f" (see {context.command_path} --help)" if context is not None else ""
-    # Typer puts the kind of the exception of a parser before its text.
-    text = redact_text(" ".join(message.split()).replace("Value error, ", ""))
-    print(f"error: {text}{help_hint}", file=sys.stderr)
-    sys.exit(code)
+    """Run the command line (`jobs.cli.run`)."""
+    run_app(app)

@@ -64,11 +64,12 @@ class Watchdog:
 
     def _start(self) -> None:
         self.close()
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+        # This project's packages come first: the worker's path may have others of the same names.
+        entries = [str(Path(__file__).resolve().parents[2]), *(entry or str(Path.cwd()) for entry in sys.path)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.engine.watchdog"],
             stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(entries)},
             process_group=0,  # out of reach of the terminal's Ctrl-C
         )
         assert self._process.stdin is not None

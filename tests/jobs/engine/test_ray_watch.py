@@ -12,7 +12,7 @@ import pytest
 
 DRIVER = """
 import sys, time
-from jobs.cli.main import _fail
+from jobs.cli.run import fail
 from jobs.engine.ray_runtime import cluster
 
 try:
@@ -20,7 +20,7 @@ try:
         print("ready", flush=True)
         time.sleep(600)
 except RuntimeError as error:
-    _fail(str(error), code=1)
+    fail(str(error), code=1)
 """
 
 

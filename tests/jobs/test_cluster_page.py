@@ -19,7 +19,7 @@ import pytest
 from small_jobs import Corpus, tracking_uri
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
-BLOCK = re.compile(r"<!-- not run: tests/docs/test_cluster_page.py [^\n]*-->\n```sh\n(?P<code>.*?)```", re.S)
+BLOCK = re.compile(r"<!-- not run: tests/jobs/test_cluster_page.py [^\n]*-->\n```sh\n(?P<code>.*?)```", re.S)
 SMALL_NODE = ("--object-store-memory=100000000", "--num-gpus=0")
 
 
