@@ -7,9 +7,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.common.finite import NotFiniteError
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.outcome import BadRow, OutputRefusedError, Reason, Status
+from stages.redact import redact_text
 
 MESSAGE_CHARS = 2000
 
@@ -88,7 +89,11 @@ def run_row(
 
 
 def outcome(status: Status, stage: str, reason: Reason, message: str) -> Row:
-    """Outcome columns of a rejected or failed row. A long message keeps its end, where a traceback has its cause."""
+    """Outcome columns of a rejected or failed row.
+
+    Credentials of URIs in the message are redacted. A long message keeps its end, where a traceback has its cause.
+    """
+    message = redact_text(message)
     if len(message) > MESSAGE_CHARS:
         message = "…" + message[-MESSAGE_CHARS:]
     return {"status": status.value, "stage": stage, "reason": reason.value, "message": message}

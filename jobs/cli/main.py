@@ -34,6 +34,7 @@ from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
 from jobs.engine.code_version import code_version
 from jobs.engine.locations import location
+from stages.redact import redact_text
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -277,8 +278,17 @@ def main() -> None:
         _main()
 
 
+class _Redacted(logging.Formatter):
+    """Formatter that removes the credentials of URIs, which messages and tracebacks of libraries contain."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
+
+
 def _main() -> None:
-    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), handlers=[handler])
     try:
         code = app(standalone_mode=False)
     except _ClickError as error:
@@ -296,6 +306,6 @@ def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
     context = getattr(error, "ctx", None)
     help_hint = f" (see {context.command_path} --help)" if context is not None else ""
     # Typer puts the kind of the exception of a parser before its text.
-    text = " ".join(message.split()).replace("Value error, ", "")
+    text = redact_text(" ".join(message.split()).replace("Value error, ", ""))
     print(f"error: {text}{help_hint}", file=sys.stderr)
     sys.exit(code)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stages.redact import redact_text
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -34,22 +36,25 @@ class RowProgress:
 
 
 class Console:
-    """Prints lines to stdout, or to stderr with `json_only`, to reserve stdout for the JSON object."""
+    """Prints lines to stdout, or to stderr with `json_only`, to reserve stdout for the JSON object.
+
+    Credentials of URIs are redacted.
+    """
 
     def __init__(self, *, json_only: bool = False) -> None:
         self.stream = sys.stderr if json_only else sys.stdout
 
     def line(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self.stream, flush=True)
+        print(redact_text(text), file=self.stream, flush=True)
 
     def notice(self, text: str) -> None:
         """Print a notice about the reliability or the licence of results."""
-        print(f"note: {text}", file=self.stream, flush=True)
+        print(f"note: {redact_text(text)}", file=self.stream, flush=True)
 
     def error(self, text: str) -> None:
         """Print an error to stderr, on one line."""
-        print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        print(f"error: {redact_text(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self, total: int, rows: ReadRowProgress | None = None) -> Iterator[Callable[[Tally], None]]:

@@ -19,9 +19,9 @@ from jobs.engine.code_version import code_version
 from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
 from jobs.engine.last_job import LAST_JOB
-from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.columns import reserved_columns
 from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
@@ -33,6 +33,7 @@ from pipelines.engine.schema import dataset_schema
 from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             limit=options.limit,
             retry=options.retry,
             order_by=job.order_by,
+            reserved=reserved_columns(stages, job.written),
         )
         max_failed = _max_failed(options.max_failed, job.config, plan.total)
         console.line(
@@ -185,8 +187,8 @@ def _weights(job: Job) -> dict[str, str]:
 
 def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[str, Any]:
     """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
-    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
-    record |= {"rows": plan.total, "pending": plan.num_pending}
+    record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
+    record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
     storage.publish(LAST_JOB, json.dumps(record, indent=1).encode())
     return record
 

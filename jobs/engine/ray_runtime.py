@@ -32,7 +32,7 @@ def cluster(address: str | None) -> Iterator[None]:
     """Context manager with an initialised Ray. If Ray is already initialised, it is used and not shut down.
 
     Args:
-        address: address of a running cluster (`ray://host:10001`, `auto`), which receives this checkout as its working
+        address: address of a running cluster (`HOST:6379`, `auto`), which receives this checkout as its working
             folder; None: start a local cluster without a dashboard.
     """
     if ray.is_initialized():
@@ -94,8 +94,13 @@ def _join(address: str) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise RayStoppedError if nothing answers at a `HOST:PORT`: Ray itself tries for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Raise RayStoppedError if nothing answers at a `HOST:PORT`, which Ray itself tries for minutes."""
+    if address.startswith("ray://"):
+        raise RayStoppedError(
+            f"--ray-address {address}: jobs do not run through the Ray client; run this command on a node of the "
+            "cluster, with --ray-address auto"
+        )
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return
     try:

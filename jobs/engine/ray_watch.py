@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import signal
 import socket
+import sys
 import threading
 from types import FrameType
 from typing import NoReturn
@@ -49,6 +51,7 @@ class RayWatch:
     def kill(self) -> None:
         """End what is left of a local cluster that died. `ray.shutdown` would wait for the dead process."""
         atexit.unregister(ray.shutdown)
+        atexit.register(_exit_as_failed)
         for child in self._children.values():
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -69,6 +72,13 @@ class RayWatch:
         raise RayStoppedError(
             f"Ray stopped the job: {self.dead} died; finished rows are committed, and the same command continues"
         )
+
+
+def _exit_as_failed() -> None:
+    """End this process without the destructors of Ray's client, which crash without the dead process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _endpoints() -> dict[str, tuple[str, int]]:

@@ -43,7 +43,7 @@ def _read(storage: Storage) -> dict[str, Any]:
     if not storage.exists(RUN_FILE):
         return {}
     try:
-        run: dict[str, Any] = json.loads(storage.read(RUN_FILE))
+        run = json.loads(storage.read(RUN_FILE))
     except ValueError:  # damaged: a run of its own is better than no job
         return {}
-    return run
+    return run if isinstance(run, dict) else {}

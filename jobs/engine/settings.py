@@ -48,11 +48,16 @@ def settings(kind: type[Any], default: Any, prefix: str = "") -> Iterator[Settin
         value = _value(field, default)
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             yield from settings(hint, value, f"{key}.")
-        elif typing.get_origin(hint) is dict and dataclasses.is_dataclass(inner := typing.get_args(hint)[1]):
+        elif isinstance(inner := _value_type(hint), type) and dataclasses.is_dataclass(inner):
             yield from settings(inner, None, f"{key}.NAME.")
         else:
             meaning = meanings.get(field.name, "")
             yield Setting(key=key, kind=type_name(hint), default=_text(value), meaning=meaning)
+
+
+def _value_type(hint: Any) -> Any:
+    """Type of the values of a `dict` annotation, or None."""
+    return typing.get_args(hint)[1] if typing.get_origin(hint) is dict else None
 
 
 def field_meanings(kind: type[Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from jobs.engine.redact import redact, redact_text
+from stages.redact import redact, redact_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

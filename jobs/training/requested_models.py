@@ -46,6 +46,11 @@ class RequestedModels:
         return describe_model(given, self._weights)
 
     @property
+    def published(self) -> dict[str, Model]:
+        """Requested models that have a name of their own, not that of a folder."""
+        return {name: model for name, model in self.models.items() if name not in self._trained}
+
+    @property
     def loadable(self) -> dict[str, LoadableModel]:
         """What workers load, by the name in results."""
         return {**self.models, **{name: trained for name, (_, trained) in self._trained.items()}}
@@ -86,11 +91,16 @@ def request_id_parts(models: Sequence[str]) -> dict[str, str]:
 
     Raises:
         CheckpointError: there is no trained model at a place.
+        UnknownModelError: no model has one of the names.
         ValueError: two would have the same.
     """
     parts: dict[str, str] = {}
     for model in dict.fromkeys(models):
-        part = open_trained(model).model.name.replace("@", ".") if is_path(model) else model
+        if is_path(model):
+            part = open_trained(model).model.name.replace("@", ".")
+        else:
+            find_model(model)
+            part = model
         if (other := next((given for given, taken in parts.items() if taken == part), None)) is not None:
             raise ValueError(f"{other} and {model} would both be called {part}; rename one of the folders")
         parts[model] = part

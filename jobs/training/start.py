@@ -52,7 +52,7 @@ def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
     storage, name = location
     try:
         with storage.fetched(name) as path:
-            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # written by `run_record`
+            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # written by `run_record`
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
     return runs

@@ -90,7 +90,7 @@ def animate(
     config = _with_model_folders(config)
     settings = config.animate
     values = {"model": DEFAULT_MODEL, **(defaults or {})}
-    typed = None if is_path(values["model"]) else find_model(values["model"]).name
+    chosen = None if is_path(values["model"]) else find_model(values["model"]).name
     requested = RequestedModels(
         typed=values["model"], folders=settings.animate.model_folders, weights=settings.animate.weights
     )
@@ -109,7 +109,7 @@ def animate(
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
-    _check_ready(table, {name: model for name, model in models.items() if name == typed}, models, networks, settings)
+    _check_ready(table, chosen, requested.published, networks, settings)
     workers = _workers(config, options, networks)
     job = Job(
         verb="animate",
@@ -150,9 +150,16 @@ def animate(
     return run_job(job, options, console)
 
 
+def _with_model_folders(config: JobConfig) -> JobConfig:
+    """The configuration with absolute folders: `zoetrope retry` may run in another working directory."""
+    stage = config.animate.animate
+    stage = dataclasses.replace(stage, model_folders=tuple(str(Path(each).resolve()) for each in stage.model_folders))
+    return dataclasses.replace(config, animate=dataclasses.replace(config.animate, animate=stage))
+
+
 def _check_ready(
     table: pa.Table,
-    chosen: Mapping[str, Model],
+    chosen: str | None,
     models: Mapping[str, Model],
     networks: Mapping[str, BackendConfig],
     settings: AnimationConfig,
@@ -161,22 +168,20 @@ def _check_ready(
 
     A request with a model of its own that cannot be loaded fails alone, unless none of the requests can run.
 
+    Args:
+        chosen: the model of the command line; None: a trained model, checked when it was described.
+        models: all requested models that are not trained models.
+
     Raises:
         MissingWeightsError: weights are missing.
         ManifestError: no request names a model that exists.
     """
     runs = not table.num_rows or any(table.column("model_digest").to_pylist())
-    check_ready(networks.values(), (chosen if runs else models).values(), settings.animate.weights)
+    checked = [model for name, model in models.items() if name == chosen or not runs]
+    check_ready(networks.values(), checked, settings.animate.weights)
     if not runs:
         messages = {spec["message"] for spec in table.column("model_spec").to_pylist() if spec}
         raise ManifestError(f"no request can run: {'; '.join(sorted(filter(None, messages)))}")
-
-
-def _with_model_folders(config: JobConfig) -> JobConfig:
-    """The configuration with absolute folders: `zoetrope retry` may run in another working directory."""
-    stage = config.animate.animate
-    stage = dataclasses.replace(stage, model_folders=tuple(str(Path(each).resolve()) for each in stage.model_folders))
-    return dataclasses.replace(config, animate=dataclasses.replace(config.animate, animate=stage))
 
 
 def _workers(config: JobConfig, options: Options, networks: Mapping[str, BackendConfig]) -> dict[str, Workers]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import uuid
 from typing import Any
 
@@ -24,6 +25,7 @@ from pipelines.engine.lock import dataset_lock
 from pipelines.engine.orphans import amount, find_orphans, orphans_line
 from pipelines.engine.orphans import prune as prune_files
 from stages.io.storage import Storage
+from stages.redact import HIDDEN
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -71,7 +73,7 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
         rows = f"{file.num_kept} of {file.num_rows} rows kept" if file.num_rows is not None else "no row can be read"
         console.line(f"repair: {file.name}: {rows}; the damaged file is in {storage.url_of(DAMAGED)}")
     if any(file.num_kept != file.num_rows for file in repaired):
-        console.line(f"repair: `zoetrope retry {storage.url}` runs the missing rows again")
+        console.line("repair: the command that wrote the dataset, run again, makes the missing rows")
     if prune:
         young = len(orphans) - len(pruned)
         kept = f"; {young} younger than an hour are kept" if young else ""
@@ -93,6 +95,11 @@ def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
     last_job = read_last_job(dataset)
+    if HIDDEN in json.dumps(last_job):
+        raise ValueError(
+            f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
+            "environment, and run the command of that job again with URIs without them"
+        )
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
     if last_job["verb"] == "ingest":

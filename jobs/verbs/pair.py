@@ -9,8 +9,6 @@ from typing import Any
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.training.requested_models import request_id_parts
-from jobs.training.trained_models import is_path
-from models.systems import find_model
 from pipelines.engine.sources import folder_of
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair as make_pairs
@@ -48,9 +46,6 @@ def pair(
     name = PurePosixPath(out).name
     if not name.endswith(".parquet"):
         raise ValueError(f"--out {out}: expected the name of a file that ends in .parquet")
-    for model in models:
-        if not is_path(model):
-            find_model(model)
     table = make_pairs(
         references,
         clips,

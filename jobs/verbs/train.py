@@ -15,7 +15,6 @@ from jobs.engine.code_version import code_version
 from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
 from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
 from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
 from jobs.training.checkpoints import CheckpointStore
@@ -35,6 +34,7 @@ from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
+from stages.redact import redact_text
 
 
 def train(

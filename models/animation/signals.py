@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.common.finite import check_finite
+from models.finite import check_finite
 
 Array = NDArray[Any]
 

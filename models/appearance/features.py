@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae, to_images
-from models.common.finite import check_finite
+from models.finite import check_finite
 
 BATCH_FRAMES = 8
 

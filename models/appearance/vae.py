@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from models.common.checkpoint import fill, load_checkpoint, read_tensors
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LDM_PREFIX = "first_stage_model."

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.common.finite import check_finite
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet mean and standard deviation, RGB 0–255."""

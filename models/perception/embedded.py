@@ -13,8 +13,8 @@ from torch import Tensor
 
 from models.common.checkpoint import load_checkpoint
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
 from models.common.safetensors_file import read_metadata
+from models.finite import check_finite
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.shipped import FIGURE_CHECKPOINT

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.common.finite import check_finite
+from models.finite import check_finite
 from models.masks.boxes import bounding_boxes
 from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Box, Letterbox

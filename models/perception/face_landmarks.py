@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
+from models.finite import check_finite
 from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Letterbox
 from models.perception.shipped import FACE_CHECKPOINT

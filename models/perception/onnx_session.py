@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.common.digest import CheckpointError
-from models.common.finite import NotFiniteError, check_finite
+from models.finite import NotFiniteError, check_finite
 
 logger = logging.getLogger(__name__)
 

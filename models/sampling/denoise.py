@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.common.finite import check_finite
+from models.finite import check_finite
 from models.sampling.config import Blend
 from models.sampling.schedule import NoiseSchedule, ddim_step
 from models.sampling.windows import blend_weights

@@ -48,9 +48,13 @@ def read_file(storage: Storage, name: str, columns: list[str] | None = None) -> 
     """
     data = storage.read(name)
     try:
-        return pq.read_table(io.BytesIO(data), columns=columns, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(io.BytesIO(data), columns=columns, page_checksum_verification=True)
+        # The checksums cover the values; names are part of the footer.
+        if not table.column_names:
+            raise pa.ArrowInvalid("no columns")
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DamagedFileError(storage, [name], error) from error
+    return table
 
 
 def damaged_files(storage: Storage, names: Sequence[str]) -> list[str]:

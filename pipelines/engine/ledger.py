@@ -167,7 +167,7 @@ class Ledger:
         if not names:
             return
         with damage_named(self.storage, names), ThreadPoolExecutor(_FOOTER_THREADS) as pool:
-            schemas = dict(zip(names, pool.map(self._schema, names), strict=True))
+            schemas = dict(zip(names, pool.map(self.schema, names), strict=True))
         target = unified_schema(schemas.values())
         for name, schema in schemas.items():
             if not schema.equals(target) or schema.metadata != target.metadata:
@@ -175,7 +175,8 @@ class Ledger:
                 publish_table(self.storage, name, table, row_group_size=ROWS_PER_GROUP)
         describe_dataset(self.storage)
 
-    def _schema(self, name: str) -> pa.Schema:
+    def schema(self, name: str) -> pa.Schema:
+        """Schema of data file `name`."""
         with self.storage.fs.open(self.storage.path(name), "rb") as file:
             return pq.read_schema(file)
 

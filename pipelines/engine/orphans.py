@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,9 +51,9 @@ def prune(storage: Storage, orphans: Sequence[Orphan]) -> list[Orphan]:
     oldest = datetime.now(UTC) - MIN_AGE
     deleted = []
     for orphan in orphans:
-        with store_errors(storage.url):
-            modified = storage.fs.modified(storage.path(orphan.name))
-        if modified < oldest:
+        with store_errors(storage.url), contextlib.suppress(FileNotFoundError):
+            if storage.fs.modified(storage.path(orphan.name)) >= oldest:
+                continue
             storage.delete(orphan.name)
             deleted.append(orphan)
     return deleted

@@ -40,6 +40,13 @@ VIDEO_COLUMNS: dict[str, pa.DataType] = {
     "duration_seconds": pa.float64(),
     "has_audio": pa.bool_(),
     "shot_starts_seconds": pa.list_(pa.float64()),
+    "shot_ends_seconds": pa.list_(pa.float64()),
+    "shot_widths_px": pa.list_(pa.int32()),
+    "shot_heights_px": pa.list_(pa.int32()),
+    "mirrored": pa.bool_(),
+    "interlaced": pa.bool_(),
+    "colour": pa.string(),
+    "frame_conversion": pa.string(),
 }
 
 CLIP_COLUMNS: dict[str, pa.DataType] = {
@@ -54,6 +61,7 @@ CLIP_COLUMNS: dict[str, pa.DataType] = {
     "start_seconds": pa.float64(),
     "num_frames": pa.int32(),
     "frame_step": pa.int32(),
+    "frame_conversion": pa.string(),
     "objects": pa.list_(PROMPT),
 }
 
@@ -61,6 +69,8 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "work_width_px": pa.int32(),
     "work_height_px": pa.int32(),
     "frame_seconds": pa.list_(pa.float64()),
+    "num_source_frames": pa.int32(),
+    "num_distinct_frames": pa.int32(),
     "keypoints": pa.list_(pa.list_(pa.list_(pa.float32()))),
     "num_people": pa.list_(pa.int32()),
     "depth_png": pa.list_(pa.binary()),
@@ -157,6 +167,9 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "fps": pa.float64(),
     "has_audio": pa.bool_(),
     "frame_seconds": pa.list_(pa.float64()),
+    "num_source_frames": pa.int32(),
+    "num_distinct_frames": pa.int32(),
+    "driving_conversion": pa.string(),
     "canvas_width_px": pa.int32(),
     "canvas_height_px": pa.int32(),
     "reference_fingerprint": pa.string(),

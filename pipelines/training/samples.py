@@ -24,8 +24,8 @@ from models.animation.signals import (
     Signal,
     collect_signals,
 )
-from models.common.finite import NotFiniteError
 from models.face.control import FaceForm
+from models.finite import NotFiniteError
 from models.pose.pose_augment import UNCHANGED, PoseChange, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch

@@ -3,7 +3,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from models.common.finite import NotFiniteError
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.chain import reuse, run_row, stages_to_run
 from stages.outcome import BadRow, OutputRefusedError, Reason, Rejected

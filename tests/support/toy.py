@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -68,6 +69,10 @@ class DecodeStage(Stage[DecodeConfig]):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 time.sleep(3600)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "hold":
+                ctypes.PyDLL(None).sleep(3600)  # unlike CDLL, keeps the interpreter's lock
             case "memory":
                 raise MemoryError
             case "slow":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.common.checkpoint import fill, read_tensors
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
+from models.finite import check_finite
 from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 from models.perception.sam2.tracker import check_prompts, prompt_points

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.common.finite import check_finite
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
+from models.finite import check_finite
 from models.perception.sapiens.pose import BATCH_FRAMES, INPUT_PX, MEAN, STD, normalised
 from models.perception.torchscript import load_torchscript
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.common.digest import CheckpointError
-from models.common.finite import check_finite
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 from models.perception.sapiens.crop import Crops
 from models.perception.sapiens.heatmaps import decode
 from models.perception.sapiens.layout import NUM_PUBLISHED, disagreeing_pairs, to_wholebody

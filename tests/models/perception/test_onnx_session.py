@@ -7,7 +7,7 @@ import pytest
 from stand_in_onnx import save_detector, save_pose
 
 from models.common.digest import CheckpointError
-from models.common.finite import NotFiniteError
+from models.finite import NotFiniteError
 from models.perception.dwpose.detector import PersonDetector
 from models.perception.dwpose.simcc import SimccPose
 from models.perception.onnx_session import BATCH_IMAGES, OnnxNetwork, missing_cuda

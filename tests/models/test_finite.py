@@ -14,7 +14,7 @@ from torch import nn
 from models.appearance.features import ClipEmbeddings, VaeLatents
 from models.appearance.image_encoder import new_puppets_image_encoder
 from models.appearance.vae import PUPPETS_VAE, Vae
-from models.common.finite import NotFiniteError, check_finite
+from models.finite import NotFiniteError, check_finite
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.face_landmarks import FaceLandmarks

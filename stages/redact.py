@@ -16,8 +16,11 @@ _SECRET_NAME = re.compile(
 )
 _KEYS_OF_ROWS = frozenset({"pipeline_key", "recipe_key", "work_key", "clip_key", "scene_key"})
 """Digests, which are no secrets."""
+# A secret may contain a slash, as those of AWS do. A path ends where another URI is chained to it (`::`).
 _URI = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@)?(?P<path>[^\s?#'\"<>]*)(?P<query>\?[^\s#'\"<>]*)?",
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@|[^/:\s?#]+:(?!\d+/)[^:\s?#]*@)?"
+    r"(?P<path>\[[0-9a-f:.]+\](?=[:/])|(?:(?!::)[^\s?#'\"<>])*)(?P<rest>(?:(?!::)[^\s?#'\"<>])*)"
+    r"(?P<query>\?[^\s#'\"<>]*)?",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(
@@ -50,4 +53,4 @@ def redact_text(text: str) -> str:
 def _bare_uri(match: re.Match[str]) -> str:
     user = f"{HIDDEN}@" if match["user"] else ""
     query = f"?{HIDDEN}" if match["query"] else ""
-    return f"{match['scheme']}{user}{match['path']}{query}"
+    return f"{match['scheme']}{user}{match['path']}{match['rest']}{query}"
