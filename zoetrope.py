@@ -43,7 +43,7 @@ def put_first() -> None:
             )
     if OwnPackages not in sys.meta_path:
         sys.meta_path.insert(0, OwnPackages)
-        # Processes that multiprocessing spawns, such as decoders, inherit the path alone.
+        # Decoders and watchdogs, processes of their own, inherit the path alone.
         sys.path.insert(0, str(ROOT))
 
 

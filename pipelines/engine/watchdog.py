@@ -66,7 +66,7 @@ class Watchdog:
         self.close()
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.engine.watchdog"],
+            [sys.executable, "-P", "-m", "pipelines.engine.watchdog"],
             stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
             process_group=0,  # out of reach of the terminal's Ctrl-C
