@@ -43,6 +43,8 @@ def put_first() -> None:
             )
     if OwnPackages not in sys.meta_path:
         sys.meta_path.insert(0, OwnPackages)
+        # Decoders and watchdogs, processes of their own, inherit the path alone.
+        sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ default store is a SQLite file, which only one process at a time can initialise.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jobs.engine.sqlite_store import sole_access
 from stages.redact import redact, redact_text
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Run:
         uri, name = self.uri, run_name(job_name, out)
 
         def start() -> str:
-            with _sole_access(uri):
+            with sole_access(_database(uri)):
                 client = _client(uri)
                 experiment_id = _experiment(client, experiment, uri)
             if run_id is not None and _continue(client, run_id):
@@ -270,14 +270,17 @@ def _client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+def _database(uri: str) -> Path | None:
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
 def _experiment(client: MlflowClient, name: str, uri: str) -> str:
     """Id of the experiment, created if missing. The look-up initialises a new store."""
     existing = client.get_experiment_by_name(name)
     if existing is not None:
         return str(existing.experiment_id)
-    artifacts = (
-        (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlruns").as_uri() if uri.startswith(_SQLITE) else None
-    )
+    database = _database(uri)
+    artifacts = None if database is None else (database.resolve().parent / "mlruns").as_uri()
     return str(client.create_experiment(name, artifact_location=artifacts))
 
 
@@ -294,16 +297,3 @@ def _continue(client: MlflowClient, run_id: str) -> bool:
         return False
     client.update_run(run_id, status="RUNNING")
     return True
-
-
-@contextlib.contextmanager
-def _sole_access(uri: str) -> Iterator[None]:
-    """Context manager with an exclusive lock on a SQLite store: MLflow's migrations do not support concurrency."""
-    if not uri.startswith(_SQLITE):
-        yield
-        return
-    database = Path(uri.removeprefix(_SQLITE))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with (database.parent / f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -196,7 +196,7 @@ class DecoderProcess:
         with theirs:
             arguments = [str(theirs.fileno()), str(os.getpid()), str(self.config.memory_bytes)]
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "models.video.child", *arguments],
+                [sys.executable, "-P", "-m", "models.video.child", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

@@ -67,7 +67,7 @@ class Watchdog:
         # This project's packages come first: the worker's path may have others of the same names.
         entries = [str(Path(__file__).resolve().parents[2]), *(entry or str(Path.cwd()) for entry in sys.path)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.engine.watchdog"],
+            [sys.executable, "-P", "-m", "pipelines.engine.watchdog"],
             stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(entries)},
             process_group=0,  # out of reach of the terminal's Ctrl-C

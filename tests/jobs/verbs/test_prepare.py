@@ -90,6 +90,15 @@ def test_a_second_run_does_nothing_and_keeps_its_mlflow_run(corpus: Corpus) -> N
     assert (again.exit_code, again.summary["rows_run"]) == (0, 0)
     assert again.summary["mlflow_run_id"] == corpus.prepared.summary["mlflow_run_id"]
     assert rows(corpus.dataset) == before
+    database = (corpus.root / "mlflow.db").read_bytes()
+    prepare(
+        str(corpus.clips),
+        str(corpus.dataset),
+        config=config,
+        options=options(corpus.root),
+        console=Console(json_only=True),
+    )
+    assert (corpus.root / "mlflow.db").read_bytes() == database
 
 
 PLAIN_READER = """
@@ -169,9 +178,17 @@ def test_what_is_no_video_fails_alone_and_retry_runs_it_again(ray_cluster: None,
 
 def test_mlflow_holds_the_run_and_no_secret(corpus: Corpus) -> None:
     with sqlite3.connect(corpus.root / "mlflow.db") as database:
-        runs = database.execute("SELECT name, status FROM runs").fetchall()
-        assert ("ingest", "FINISHED") in runs
-        assert ("prepare", "FINISHED") in runs
+        runs = database.execute("SELECT name, status, run_uuid FROM runs").fetchall()
+        named = {" ".join(name.split()[:2]): (status, run_id) for name, status, run_id in runs}
+        folder = corpus.root.name
+        assert named[f"ingest {folder}/videos"][0] == "FINISHED"
+        status, run_id = named[f"prepare {folder}/prepared"]
+        assert status == "FINISHED"
+        query = "SELECT key, value FROM params WHERE run_uuid = ?"
+        parameters = dict(database.execute(query, [run_id]).fetchall())
+        assert len(parameters["pipeline_key"]) >= 16
+        assert parameters["prepare.decode.short_side_px"] == "128"
+        assert not any(key.startswith("ingest.") for key in parameters)
         metrics = dict(database.execute("SELECT key, value FROM latest_metrics").fetchall())
     assert metrics["rows_failed"] == 0
     names = {path.name for path in (corpus.root / "mlruns").rglob("*") if path.is_file()}
