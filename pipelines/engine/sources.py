@@ -13,7 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.engine.manifest import Manifest, ManifestError
+from stages.io.source import source_info
 from stages.io.storage import is_local, open_file_system, store_errors
+from stages.outcome import BadRow
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -155,14 +157,9 @@ def folder_of(url: str) -> str:
 
 
 def _stamp(uri: str, allowed: frozenset[str]) -> str:
-    scheme = uri.split("://", 1)[0] if "://" in uri else "file"
-    if scheme not in allowed or "\0" in uri:
-        return ""
     try:
-        fs, path = open_file_system(uri)
-        with store_errors(uri):
-            return _stamp_of(fs.info(path))
-    except (OSError, ValueError):
+        return _stamp_of(source_info(uri, allowed))
+    except BadRow:
         return ""
 
 

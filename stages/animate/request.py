@@ -35,7 +35,8 @@ class RequestStage(Stage[RequestConfig]):
     name = "request"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
+            *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "clip_fault"),
+            *("start_seconds", "duration_seconds"),
             *("model", "model_spec", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
             *("retarget", "keep_objects", "character_scale", "offset_x", "offset_y", "paste_back", "long_video"),
             "controls",
@@ -94,7 +95,9 @@ def _check_driving(row: Row) -> None:
             raise _invalid(f"{name} is {row[name]}, expected a number of seconds, 0 or more")
     if not has_clip:
         return
-    clip = row["clip"]
+    clip, fault = row["clip"], row["clip_fault"]
+    if fault is not None:
+        raise BadRow(Reason(fault["reason"]), fault["message"])
     if clip is None:
         raise BadRow(
             Reason.NOT_FOUND, f"there is no clip {row['clip_id'][:128]!r} in {row['clips_uri'] or 'no dataset'}"

@@ -11,7 +11,8 @@ from models.video.errors import MediaError
 from models.video.sandbox import DecoderProcess, SandboxConfig
 from models.video.window import ClipWindow, DecodedClip
 from stages.base import Row
-from stages.io.source import DEFAULT_SCHEMES, SourceFiles
+from stages.io.source import SourceFiles
+from stages.io.uri_gate import DEFAULT_SCHEMES
 from stages.outcome import BadRow, Reason
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import http.server
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +59,16 @@ def requests(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str) -> list[dict[str, Any]]:
+def resolved(
+    path: Path, defaults: RequestDefaults | None = None, schemes: tuple[str, ...] = SCHEMES, **digests: str
+) -> list[dict[str, Any]]:
     table = resolve(
         requests_manifest(str(path)),
         defaults=defaults or RequestDefaults(model="toy"),
         describe=lambda name: ModelSpec(name=name, digest=digests.get(name), keeps_scene=name == "scene"),
         scene_weights=lambda: "masks: m",
-        reference_schemes=SCHEMES,
-        driving_schemes=SCHEMES,
+        reference_schemes=schemes,
+        driving_schemes=schemes,
     )
     # Read back as by a job.
     buffer = io.BytesIO()
@@ -187,6 +191,75 @@ def _bytes(rows: list[dict[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(CLIP_COLUMNS.items()))), buffer)
     return buffer.getvalue()
+
+
+def test_datasets_that_must_not_or_cannot_be_read_are_faults_of_their_requests(tmp_path: Path) -> None:
+    good = prepared(tmp_path / "prepared", {"c": {}})
+    for name, table in {"no id": {"foo": [1]}, "other types": {"clip_id": ["c"], "fps": ["fast"]}}.items():
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(table), buffer)
+        Storage(str(tmp_path / name)).publish("rows-000000.parquet", buffer.getvalue())
+    Storage(str(tmp_path / "junk")).publish("rows-000000.parquet", b"junk")
+    expected = {
+        good: None,
+        str(tmp_path / "missing"): None,  # no clip: NotFound
+        str(tmp_path / "no id"): "UnreadableSource",
+        str(tmp_path / "other types"): "UnreadableSource",
+        str(tmp_path / "junk"): "UnreadableSource",
+        f"{good}/../prepared": "NotAllowed",
+        "file://host/prepared": "InvalidRow",
+        "zip://prepared::/tmp/a.zip": "NotAllowed",
+        f"simplecache::file://{good}": "NotAllowed",
+        f"reference://{good}": "NotAllowed",
+        f"local://{good}": "NotAllowed",
+        "memory://prepared": "NotAllowed",
+        "gs://bucket/prepared": "NotAllowed",
+        "http://[": "NotAllowed",
+        "foo://[": "NotAllowed",
+        "x" * 5000: "InvalidRow",
+        "/a\nb": "NotAllowed",
+    }
+    base = {"reference_uri": "/a.png", "clip_id": "c"}
+    rows = [{**base, "request_id": f"{n:02d}", "clips_uri": url} for n, url in enumerate(expected)]
+    found = resolved(requests(tmp_path / "r.parquet", *rows))
+    faults = {row["clips_uri"]: row["clip_fault"] for row in found}
+    reasons = {url: None if fault is None else fault["reason"] for url, fault in faults.items()}
+    assert reasons == {(f"{tmp_path}/{url}" if url == "x" * 5000 else url): end for url, end in expected.items()}
+    assert all(len(fault["message"]) < 700 for fault in faults.values() if fault is not None)
+    assert [row["request_id"] for row in found if row["clip"] is not None] == ["00"]
+
+
+def test_no_column_reaches_an_address_that_is_not_public(tmp_path: Path) -> None:
+    """Neither where http is allowed nor where it is not."""
+    reached = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reached.append((self.command, self.path))
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/latest/meta-data"
+        none = {"driving_uri": None, "clip_id": None, "clips_uri": None}
+        rows = [
+            {**none, "request_id": "a", "reference_uri": url, "driving_uri": url},
+            {"request_id": "b", "reference_uri": "/a.png", "clip_id": "c", "clips_uri": url},
+            {
+                "request_id": "c",
+                "reference_uri": f"simplecache::{url}",
+                "clip_id": "c",
+                "clips_uri": f"filecache::{url}",
+            },
+        ]
+        for schemes in (SCHEMES, (*SCHEMES, "http", "https")):
+            found = resolved(requests(tmp_path / "r.parquet", *rows), schemes=schemes)
+            assert [row["clip_fault"] and row["clip_fault"]["reason"] for row in found] == [None] + ["NotAllowed"] * 2
+            assert {row[f"{side}_stamp"] for row in found for side in ("reference", "driving")} <= {None, ""}
+        server.shutdown()
+    assert not reached
 
 
 def test_resolved_columns_are_recomputed(tmp_path: Path) -> None:
