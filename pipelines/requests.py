@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of, value_errors
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import (
     LIST_SUFFIXES,
@@ -109,7 +109,8 @@ def resolve(
     Raises:
         ManifestError: the manifest is invalid.
     """
-    with duckdb.connect() as connection:
+    url = requests.url if isinstance(requests, Manifest) else "requests"
+    with value_errors(url), duckdb.connect() as connection:
         if isinstance(requests, Manifest):
             source, base = requests.relation(connection), folder_of(requests.url)
         else:

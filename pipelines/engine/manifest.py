@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class Manifest:
             raise ManifestError(f"{self.url} cannot be read as a table: {_first_line(error)}") from error
         present = {name: kind for name, kind, *_ in described}
         if missing := [name for name in self.required if name not in present]:
-            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
+            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {str(sorted(present))[:300]}")
         relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
         self._check_values(connection, relation)
         return relation
@@ -160,6 +161,19 @@ def sql_type_of(kind: pa.DataType) -> str:
         pa.float64(): "DOUBLE",
     }
     return names[kind]
+
+
+@contextlib.contextmanager
+def value_errors(url: str) -> Iterator[None]:
+    """Context manager that converts errors of DuckDB about values to ManifestError: text that is not UTF-8, or nested
+    values of another type, are detected when the table is read to its end.
+    """
+    try:
+        yield
+    except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
+        raise ManifestError(
+            f"{url}: {_first_line(error)[:400]}; write the table anew with values of these types"
+        ) from error
 
 
 def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[str, pa.DataType]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipelines.engine.keys import work_key
 from pipelines.engine.ledger import Counts, Ledger
-from pipelines.engine.manifest import Manifest
+from pipelines.engine.manifest import Manifest, value_errors
 from pipelines.engine.tables import column_names
 from stages.outcome import Reason, Status
 
@@ -80,6 +80,10 @@ class Plan:
         self.key_columns = tuple(key_columns)
         self.pipeline = pipeline
         self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
+        with value_errors(manifest.url):
+            self._find(manifest, limit, retry, order_by)
+
+    def _find(self, manifest: Manifest, limit: int | None, retry: Retry | None, order_by: Sequence[str]) -> None:
         source = manifest.relation(self.connection)
         if limit is not None:
             source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from models.animation.signals import FACE_CONTROL
 from models.pose.retarget import RULES
+from stages.animate.driving import PART_FIELDS
 from stages.animate.driving_objects import OBJECT_SIGNALS
 from stages.animate.face_crops import CONTROLS
 from stages.base import Row, Stage
@@ -104,6 +105,8 @@ def _check_driving(row: Row) -> None:
         )
     if clip["status"] not in (None, Status.OK):
         raise _invalid(f"the clip {row['clip_id']} is {clip['status']} in {row['clips_uri']}, not ok")
+    if empty := [name for name in PART_FIELDS if clip[name] is None and name != "size_bytes"]:
+        raise _invalid(f"the clip {row['clip_id']} in {row['clips_uri']} has no {' and no '.join(empty)}")
 
 
 def _check_sampling(row: Row) -> None:

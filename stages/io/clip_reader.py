@@ -89,7 +89,7 @@ class ClipReader:
             )
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
-        uri, fingerprint = clip["uri"], clip["fingerprint"]
+        uri, fingerprint = clip["uri"], str(clip["fingerprint"])
         source = self.sources.open(uri, size_bytes=clip["size_bytes"])
         if source.etag and fingerprint.startswith("etag:") and fingerprint != f"etag:{source.etag}":
             text = f"{uri} is now {source.etag}, it was {fingerprint}; run ingest again"

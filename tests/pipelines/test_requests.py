@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
 import threading
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.engine.ledger import Ledger
@@ -25,7 +28,9 @@ from pipelines.requests import (
     requests_manifest,
     resolve,
 )
+from stages.animate.request import RequestConfig, RequestStage
 from stages.io.storage import Storage
+from stages.outcome import BadRow
 
 SCHEMES = ("file",)
 CLIP: dict[str, Any] = {
@@ -354,3 +359,53 @@ def test_nothing_to_pair_is_an_error(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {"c": {"status": "failed"}})
     with pytest.raises(ManifestError, match="holds no clip that is ok"):
         make(pictures, url)
+
+
+URIS = st.sampled_from(
+    ["/a.mp4", "/nope/b.png", "http://[", "a::b", "s3://[", "../x", "", " ", "x" * 5000, "\U0001f600"]
+)
+COLUMNS = {
+    "reference_uri": URIS,
+    "driving_uri": st.none() | URIS,
+    "clips_uri": st.none() | URIS | st.just("CLIPS"),
+    "clip_id": st.none() | st.sampled_from(["c", "odd", "null", "x'; drop table clips; --", ""]),
+    "model": st.none() | st.sampled_from(["", "nope", "scene", "../x", "x" * 100_000]),
+    **dict.fromkeys(
+        ("start_seconds", "duration_seconds", "guidance_scale", "character_scale", "offset_x", "offset_y"),
+        st.none() | st.floats(width=64) | st.sampled_from([1e300, 5e-324, -0.0]),
+    ),
+    **dict.fromkeys(("num_steps", "width_px", "height_px"), st.none() | st.integers(-(2**31), 2**31 - 1)),
+    "seed": st.none() | st.integers(-(2**63), 2**63 - 1),
+    **dict.fromkeys(("keep_objects", "paste_back"), st.none() | st.booleans()),
+    **dict.fromkeys(
+        ("retarget", "long_video", "controls"), st.none() | st.text() | st.sampled_from(["frame", "chain"])
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def odd_clips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("odd")
+    odd = {"fps": 5e-324, "start_seconds": 1e300, "num_frames": -1, "width_px": 0, "stage_keys": {}}
+    return prepared(root, {"c": {}, "odd": odd, "null": dict.fromkeys((*CLIP, "status"))})
+
+
+@given(st.lists(st.fixed_dictionaries(COLUMNS), min_size=1, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_no_request_raises_anything_but_its_outcome(odd_clips: str, rows: list[dict[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        row |= {"request_id": f"r{number}", "objects": None}
+        row["clips_uri"] = odd_clips if row["clips_uri"] == "CLIPS" else row["clips_uri"]
+    table = resolve(
+        pa.Table.from_pylist(rows, schema=pa.schema(list(REQUEST_COLUMNS.items()))),
+        defaults=RequestDefaults(model="toy"),
+        describe=lambda name: ModelSpec(name=name, keeps_scene=name == "scene"),
+        scene_weights=lambda: "masks: m",
+        reference_schemes=SCHEMES,
+        driving_schemes=SCHEMES,
+    )
+    stage = RequestStage(RequestConfig())
+    assert table.num_rows == len(rows)
+    for row in table.to_pylist():
+        with contextlib.suppress(BadRow):
+            stage.process(row)
