@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Json, finish
+from jobs.engine.locations import location
 
 
 def draw(
@@ -39,7 +40,10 @@ def draw(
 
 def cards(
     scores: Annotated[
-        str, typer.Argument(metavar="SCORES", help="Dataset of evaluate --group-by task, of the requests of draw.")
+        str,
+        typer.Argument(
+            metavar="SCORES", parser=location, help="Dataset of evaluate --group-by task, of the requests of draw."
+        ),
     ],
     as_json: Json = False,
 ) -> None:

@@ -11,10 +11,11 @@ import ray.train
 import ray.train.torch
 from ray.util.queue import Empty, Queue
 
-from jobs.training.config import TrainWorkersConfig
+from jobs.training.config import TrainConfig, TrainWorkersConfig
 from jobs.training.events import Event, Report
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
+from pipelines.engine.resources import Demand
 from pipelines.training.batches import ray_batches
 
 _POLL_SECONDS = 0.5
@@ -55,6 +56,21 @@ def train_on_ray(spec: RunSpec, workers: TrainWorkersConfig, report: Report) -> 
         except ray.train.v2.api.exceptions.TrainingFailedError as error:
             raise TrainingFailedError(f"the workers failed: {_cause(error)}") from error
     queue.shutdown()
+
+
+def demands(config: TrainConfig) -> list[Demand]:
+    """Training workers, and the sample workers of each, without which a step waits for ever."""
+    workers, data = config.workers, config.data
+    return [
+        Demand(
+            workers="the training workers",
+            setting="workers",
+            cpus=workers.cpus,
+            gpus=workers.gpus,
+            count=workers.num,
+        ),
+        Demand(workers="their sample workers", setting="data", cpus=data.cpus, count=workers.num),
+    ]
 
 
 def _train_loop(config: dict[str, Any]) -> None:

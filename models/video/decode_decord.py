@@ -55,4 +55,8 @@ def decode_clip_decord(
             frames[places] = reader.get_batch(ranks[places].tolist()).asnumpy()
     except (RuntimeError, decord.DECORDError) as error:
         raise MediaError("DecodeError", f"decord cannot decode {path}: {str(error).splitlines()[0]}") from error
-    return DecodedClip(frames=frames, frame_seconds=shown_ticks[ranks].astype(np.float64) * timeline.tick_seconds)
+    return DecodedClip(
+        frames=frames,
+        frame_seconds=shown_ticks[ranks].astype(np.float64) * timeline.tick_seconds,
+        num_source_frames=int(ranks[-1] - ranks[0]) + 1,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +160,11 @@ class ClipSource:
             keypoints, scene = self._keypoints_and_scene({**row, **stored})
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        arrays: dict[str, NDArray[Any]] = {"keypoints": keypoints, **unpacked}
+        for name, values in arrays.items():
+            if not np.isfinite(values).all():
+                # One such sample would spoil the whole network.
+                raise BadRow(Reason.NOT_FINITE, f"its {name} hold NaN or infinity")
         return ClipData(
             keypoints=keypoints,
             latents=unpacked.get("vae_latents"),

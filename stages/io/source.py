@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote, unquote_to_bytes
 
 import fsspec
 
@@ -141,7 +142,7 @@ def source_info(uri: Any, allowed_schemes: Iterable[str]) -> Mapping[str, Any]:
                     "LastModified": headers.get("Last-Modified"),
                 }
         if scheme == "file":
-            facts: Mapping[str, Any] = fsspec.filesystem("file").info(_local_path(uri))
+            facts: Mapping[str, Any] = fsspec.filesystem("file").info(local_path(uri))
         else:
             filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
             facts = filesystem.info(path)
@@ -157,12 +158,27 @@ _KINDS = {
 }
 
 
-def _local_path(uri: str) -> str:
-    return uri.split("://", 1)[1] if "://" in uri else uri
+def local_uri(path: str) -> str:
+    """URI of a local path: the path itself, or a percent-encoded `file://` URL for a name that is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return f"file://{quote(os.fsencode(path))}"
+    return path
+
+
+def local_path(uri: str) -> str:
+    """Local path of a URI of the scheme `file`, the inverse of `local_uri`."""
+    if "://" not in uri:
+        return uri
+    path = uri.split("://", 1)[1]
+    if "%" in path and not os.path.lexists(path):
+        return os.fsdecode(unquote_to_bytes(path))
+    return path
 
 
 def _local(uri: str) -> Source:
-    path = _local_path(uri)
+    path = local_path(uri)
     with _reading(uri):
         status = Path(path).stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stages.outcome import BadRow, Reason
 
@@ -36,7 +36,10 @@ def check_uri(uri: Any, allowed_schemes: Iterable[str]) -> str:
     if scheme not in (allowed := tuple(allowed_schemes)):
         text = f"scheme '{scheme:.60}' of {shown_uri(uri)} is not allowed; allowed are {', '.join(allowed)}"
         raise BadRow(Reason.NOT_ALLOWED, text)
-    if ".." in uri.replace("\\", "/").split("/"):
+    decoded = unquote(uri) if scheme == "file" and "://" in uri else uri
+    if any(ord(character) < 32 for character in decoded):
+        raise BadRow(Reason.NOT_ALLOWED, f"uri holds control characters: {uri[:100]!r}")
+    if ".." in decoded.replace("\\", "/").split("/"):
         raise BadRow(Reason.NOT_ALLOWED, f"uri goes up with '..': {shown_uri(uri)}; give the path it leads to")
     _check_host(uri, scheme)
     return scheme

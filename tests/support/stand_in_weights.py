@@ -12,8 +12,9 @@ import stand_in_metric_weights
 from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
 from stand_in_onnx import save_detector, save_pose
 
+from models.animation.system import Model
 from models.catalogue import CATALOGUE
-from models.weights.resolve import place
+from models.weights.resolve import locate, place
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "dwpose-detector": save_detector,
@@ -51,3 +52,8 @@ def forget_digests(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, weights in CATALOGUE.items()
     }
     monkeypatch.setattr("models.catalogue.CATALOGUE", MappingProxyType(unpinned))
+
+
+def missing_weights(model: Model, folder: Path | None) -> list[str]:
+    """Names of the entries of a model with a missing file."""
+    return [weights.name for weights in model.weights if not all(locate(weights, folder).values())]

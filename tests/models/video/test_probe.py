@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.video.container import MediaLimits
 from models.video.errors import MediaError
+from models.video.orientation import Orientation
 from models.video.probe import display_size, frame_rate, probe
 from models.video.timeline import Timeline
 
@@ -67,9 +68,10 @@ def test_wide_pixels_widen_the_display(media, tmp_path):
     assert (info.width_px, info.height_px) == (128, 64)
 
 
-@given(width=st.integers(1, 5000), height=st.integers(1, 5000), turn=st.sampled_from([0, 90, 180, 270]))
-def test_display_size_swaps_sides_on_quarter_turns(width, height, turn):
-    assert display_size(width, height, Fraction(1), turn) == ((height, width) if turn in (90, 270) else (width, height))
+@given(width=st.integers(1, 5000), height=st.integers(1, 5000), swaps=st.booleans(), flips=st.booleans())
+def test_display_size_swaps_sides_on_quarter_turns(width, height, swaps, flips):
+    orientation = Orientation(swaps_axes=swaps, flips_x=flips)
+    assert display_size(width, height, Fraction(1), orientation) == ((height, width) if swaps else (width, height))
 
 
 def timeline(ticks: np.ndarray, time_base: Fraction) -> Timeline:

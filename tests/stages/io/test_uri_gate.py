@@ -43,6 +43,8 @@ PRIVATE_NETWORKS = ("10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/1
         ("ftp://example.com/a.mp4", Reason.NOT_ALLOWED),
         ("ssh://host/a.mp4", Reason.NOT_ALLOWED),
         ("concat://a.mp4", Reason.NOT_ALLOWED),
+        ("file:///videos/%2e%2e/etc/passwd", Reason.NOT_ALLOWED),
+        ("file:///videos/a%00.mp4", Reason.NOT_ALLOWED),
         ("   ", Reason.INVALID_ROW),
         ("file://host/a.mp4", Reason.INVALID_ROW),
         ("FILE://host/a.mp4", Reason.INVALID_ROW),
