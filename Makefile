@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-fast check format clean
+.PHONY: demo test test-all test-fast test-faults check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/zoetrope demo demo
@@ -22,6 +22,9 @@ test-all: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not full_size and not nightly" $(PYTEST_ARGS)
+
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest tests/faults -p no:xdist -m "not full_size" $(PYTEST_ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

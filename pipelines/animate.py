@@ -37,7 +37,7 @@ KEY_COLUMNS = tuple(
     name
     for name in (*REQUEST_COLUMNS, *RESOLVED_COLUMNS)
     # Clips are identified by `clip_key`, since a corpus may move, and models by their digest.
-    if name not in ("request_id", "clip", "clips_uri", "model_spec")
+    if name not in ("request_id", "clip", "clip_fault", "clips_uri", "model_spec")
 )
 """Columns that are part of a row's key."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines.clip_columns import register_clip_columns
 from pipelines.engine.columns import quoted
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of, value_errors
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.sources import (
     LIST_SUFFIXES,
@@ -29,7 +29,8 @@ from pipelines.engine.tables import column_names
 from pipelines.model_specs import ModelSpec
 from stages.io.picture import SUFFIXES as PICTURE_SUFFIXES
 from stages.io.storage import Storage
-from stages.outcome import Status
+from stages.io.uri_gate import check_dataset_uri, shown_uri
+from stages.outcome import BadRow, Reason, Status
 from stages.prepare.character_mask import CharacterMaskStage
 from stages.prepare.object_masks import ObjectMasksStage
 from stages.prepare.pose import PoseStage
@@ -88,7 +89,8 @@ def resolve(
     """Fill in defaults and add `RESOLVED_COLUMNS` (stamps of files, clips, and models) and the clips' own columns.
 
     Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, and a
-    missing model has no digest. Such a row fails later with a reason, and is pending again once the input exists.
+    missing model has no digest; `clip_fault` says why a dataset of clips was not read. Such a row fails later with a
+    reason, and is pending again once the input exists.
 
     Args:
         requests: a manifest, or a table of `REQUEST_COLUMNS` with absolute URIs.
@@ -96,12 +98,13 @@ def resolve(
         describe: model name -> description.
         scene_weights: value of that column for models that keep the scene; called only if there are any.
         reference_schemes: schemes of picture URIs that may be accessed.
-        driving_schemes: schemes of video URIs that may be accessed.
+        driving_schemes: schemes of URIs of videos and clips that may be accessed.
 
     Raises:
         ManifestError: the manifest is invalid.
     """
-    with duckdb.connect() as connection:
+    url = requests.url if isinstance(requests, Manifest) else "requests"
+    with value_errors(url), duckdb.connect() as connection:
         if isinstance(requests, Manifest):
             source, base = requests.relation(connection), folder_of(requests.url)
         else:
@@ -119,11 +122,11 @@ def resolve(
         register_stamps(connection, "reference_stamps", "reference_uri", reference_schemes, source="requests")
         register_stamps(connection, "driving_stamps", "driving_uri", driving_schemes, source="requests")
         keeps_scene = _register_models(connection, describe)
-        own = register_clip_columns(connection, _find_clips(connection))
+        own = register_clip_columns(connection, _find_clips(connection, driving_schemes))
         columns = "".join(f", k.{quoted(name)}" for name in own)
         resolved = (
             "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "  # noqa: S608
-            "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, "
+            "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, f.clip_fault, "
             "CASE WHEN m.model_spec.keeps_scene THEN c.scene_key ELSE c.clip_key END AS clip_key, "
             "m.model_digest, m.model_spec, CASE WHEN m.model_spec.keeps_scene THEN ? END AS scene_weights "
             f"{columns} FROM requests r "
@@ -131,7 +134,8 @@ def resolve(
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
             "LEFT JOIN models m ON m.given = r.model "
-            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id "
+            "LEFT JOIN clip_faults f ON f.clips_uri = r.clips_uri"
         )
         return connection.sql(resolved, params=[scene_weights() if keeps_scene else None]).to_arrow_table()
 
@@ -221,43 +225,63 @@ def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[
     return any(spec.keeps_scene for spec in specs.values())
 
 
-def _find_clips(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Create the table `clips` with the clips of the requests, read from their datasets. Returns the SQL of each
-    dataset, by URL.
-
-    `clip_key` covers what every model reads of a clip, `scene_key` also what models read that keep the scene.
+def _find_clips(connection: duckdb.DuckDBPyConnection, allowed_schemes: Iterable[str]) -> dict[str, str]:
+    """Create the tables `clips`, with the clips of the requests, and `clip_faults`, with the datasets that cannot be
+    read. Returns the SQL of each other dataset, by URL.
     """
     kind = sql_type_of(RESOLVED_COLUMNS["clip"])
     keys = "clip_key VARCHAR, scene_key VARCHAR"
     connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, {keys}, clip {kind})")
+    fault_kind = sql_type_of(RESOLVED_COLUMNS["clip_fault"])
+    connection.execute(f"CREATE TEMP TABLE clip_faults (clips_uri VARCHAR, clip_fault {fault_kind})")
     uris = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
     datasets: dict[str, str] = {}
     for (url,) in uris.fetchall():
-        relation = Ledger(Storage(url), "clip_id").relation(connection)
-        if not relation:
+        try:
+            check_dataset_uri(url, allowed_schemes)
+            if relation := _read_clips(connection, url):
+                datasets[url] = relation
+        except BadRow as error:
+            reason, message = error.reason, error.message
+        except (OSError, ValueError, duckdb.Error) as error:
+            reason, message = Reason.UNREADABLE_SOURCE, f"{shown_uri(url)}: {str(error).splitlines()[0][:300]}"
+        else:
             continue
-        datasets[url] = relation
-        columns = column_names(connection, relation)
-        # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
-        pose_key, *scene_keys = (
-            f"list_filter(stage_keys, lambda e: e.name = '{stage}')[1].value"
-            if "stage_keys" in columns
-            else "NULL::VARCHAR"
-            for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
-        )
-        values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
-        values["keypoints_file"] = f"CASE WHEN {pose_key} IS NOT NULL THEN filename END"
-        packed = ", ".join(f"{name} := {value}" for name, value in values.items())
-        parts = ("status", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps")
-        facts = [*(values[name] for name in parts), pose_key]
-        more = [*(values[name] for name in ("width_px", "height_px", "objects")), *scene_keys]
-        connection.execute(
-            f"INSERT INTO clips SELECT ?, clip_id, {_md5_sql(facts)}, {_md5_sql([*facts, *more])}, "  # noqa: S608
-            f"struct_pack({packed}) FROM {relation} "
-            "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
-            [url, url],
-        )
+        fault = {"reason": str(reason), "message": f"clips_uri: {message}"}
+        connection.execute("INSERT INTO clip_faults VALUES (?, ?)", [url, fault])
     return datasets
+
+
+def _read_clips(connection: duckdb.DuckDBPyConnection, url: str) -> str:
+    """Insert the clips of one dataset; returns its SQL, empty without rows. `clip_key` covers what every model reads of
+    a clip, `scene_key` also what models read that keep the scene.
+    """
+    relation = Ledger(Storage(url), "clip_id").relation(connection)
+    if not relation:
+        return ""
+    columns = column_names(connection, relation)
+    if "clip_id" not in columns:
+        raise BadRow(Reason.UNREADABLE_SOURCE, f"{shown_uri(url)} has no column clip_id; expected a dataset of clips")
+    # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
+    pose_key, *scene_keys = (
+        f"list_filter(stage_keys, lambda e: e.name = '{stage}')[1].value"
+        if "stage_keys" in columns
+        else "NULL::VARCHAR"
+        for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
+    )
+    values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
+    values["keypoints_file"] = f"CASE WHEN {pose_key} IS NOT NULL THEN filename END"
+    packed = ", ".join(f"{name} := {value}" for name, value in values.items())
+    parts = ("status", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps")
+    facts = [*(values[name] for name in parts), pose_key]
+    more = [*(values[name] for name in ("width_px", "height_px", "objects")), *scene_keys]
+    connection.execute(
+        f"INSERT INTO clips SELECT ?, clip_id, {_md5_sql(facts)}, {_md5_sql([*facts, *more])}, "  # noqa: S608
+        f"struct_pack({packed}) FROM {relation} "
+        "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
+        [url, url],
+    )
+    return relation
 
 
 def _md5_sql(values: Iterable[str]) -> str:

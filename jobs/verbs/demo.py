@@ -27,8 +27,8 @@ from models.systems import DEFAULT_MODEL, shipped_models
 from models.video.encode import write_h264
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair
-from stages.io.source import DEFAULT_SCHEMES
 from stages.io.storage import Storage
+from stages.io.uri_gate import DEFAULT_SCHEMES
 
 SEED = 87
 """Seed of puppet videos with humans and other characters, several motions and places, objects, and a cut."""

@@ -12,8 +12,8 @@ from jobs.training.requested_models import request_id_parts
 from pipelines.engine.sources import folder_of
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair as make_pairs
-from stages.io.source import DEFAULT_SCHEMES
 from stages.io.storage import Storage
+from stages.io.uri_gate import DEFAULT_SCHEMES
 
 
 def pair(

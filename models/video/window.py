@@ -17,6 +17,10 @@ AllocateFrames = Callable[[tuple[int, int, int, int]], Frames]
 """Allocator of the frame array, given its shape (T, H, W, 3)."""
 
 
+MAX_SECONDS = 9e9
+"""Maximum presentation timestamp: 64 bits hold it in nanoseconds, and it is beyond today's Unix time."""
+
+
 def allocate_array(shape: tuple[int, int, int, int]) -> Frames:
     """Allocate frames in ordinary memory."""
     return np.empty(shape, dtype=np.uint8)
@@ -41,6 +45,11 @@ class ClipWindow:
             raise ValueError(f"num_frames and frame_step must be at least 1, got {self.num_frames}, {self.frame_step}")
         if not (np.isfinite(self.start_seconds) and np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"expected finite start_seconds and fps > 0, got {self.start_seconds} and {self.fps}")
+        end_seconds = self.start_seconds + (self.num_frames - 1) * (self.frame_step / self.fps)
+        if not (abs(self.start_seconds) <= MAX_SECONDS and abs(end_seconds) <= MAX_SECONDS):
+            raise ValueError(
+                f"expected sample times within {MAX_SECONDS:g} s, got {self.start_seconds} to {end_seconds} s"
+            )
 
         if self.times_seconds is not None and len(self.times_seconds) != self.num_frames:
             raise ValueError(f"expected {self.num_frames} times_seconds, got {len(self.times_seconds)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ class Manifest:
             raise ManifestError(f"{self.url} cannot be read as a table: {_first_line(error)}") from error
         present = {name: kind for name, kind, *_ in described}
         if missing := [name for name in self.required if name not in present]:
-            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
+            raise ManifestError(f"{self.url} lacks the columns {missing}; it has {str(sorted(present))[:300]}")
         own = {name: kind for name, kind in present.items() if name not in {*self.required, *self.optional}}
         if reserved and (refused := refused_columns(own, reserved)):
             raise ManifestError(refusal(self.url, refused))
@@ -195,6 +196,19 @@ def sql_type_of(kind: pa.DataType) -> str:
         pa.float64(): "DOUBLE",
     }
     return names[kind]
+
+
+@contextlib.contextmanager
+def value_errors(url: str) -> Iterator[None]:
+    """Context manager that converts errors of DuckDB about values to ManifestError: text that is not UTF-8, or nested
+    values of another type, are detected when the table is read to its end.
+    """
+    try:
+        yield
+    except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
+        raise ManifestError(
+            f"{url}: {_first_line(error)[:400]}; write the table anew with values of these types"
+        ) from error
 
 
 def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[str, pa.DataType]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipelines.engine.columns import quoted
 from pipelines.engine.keys import work_key
 from pipelines.engine.ledger import Counts, Ledger
-from pipelines.engine.manifest import Manifest
+from pipelines.engine.manifest import Manifest, value_errors
 from pipelines.engine.tables import column_names, column_types
 from stages.outcome import Reason, Status
 
@@ -87,13 +87,23 @@ class Plan:
         self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
         rows = ledger.relation(self.connection)
         fixed = column_types(self.connection, rows) if rows else {}
-        source = manifest.relation(self.connection, reserved=reserved, fixed=fixed)
-        self.num_manifest_rows = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
+        with value_errors(manifest.url):
+            source = manifest.relation(self.connection, reserved=reserved, fixed=fixed)
+            self.num_manifest_rows = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
+            self._source = self._selected(source, limit, sample)
+            self._find(manifest, retry, order_by)
+
+    def _selected(self, source: str, limit: int | None, sample: int | None) -> str:
+        """SQL of the manifest's rows, less those beyond `limit` or outside of `sample`."""
         if sample is not None:
             source = f"(SELECT * FROM {source} ORDER BY hash({self.id_column}), {self.id_column} LIMIT {sample:d})"  # noqa: S608
         if limit is not None:
             source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
-        self._source = source
+        return source
+
+    def _find(self, manifest: Manifest, retry: Retry | None, order_by: Sequence[str]) -> None:
+        """Find the pending rows, and validate their ids."""
+        source = self._source
         self._declared = frozenset({*manifest.required, *manifest.optional})
         self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
         self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608

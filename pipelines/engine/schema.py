@@ -151,6 +151,7 @@ RESOLVED_COLUMNS: dict[str, pa.DataType] = {
     "driving_stamp": pa.string(),
     "clip": DRIVING_CLIP,
     "clip_key": pa.string(),
+    "clip_fault": pa.struct([("reason", pa.string()), ("message", pa.string())]),
     "model_digest": pa.string(),
     "model_spec": MODEL_SPEC,
     "scene_weights": pa.string(),

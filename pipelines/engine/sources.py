@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.rows import conformed, unified_schema
-from stages.io.source import local_path, local_uri
+from stages.io.source import local_uri, source_info
 from stages.io.storage import is_local, open_file_system, store_errors
+from stages.outcome import BadRow
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -200,14 +201,9 @@ def folder_of(url: str) -> str:
 
 
 def _stamp(uri: str, allowed: frozenset[str]) -> str:
-    scheme = uri.split("://", 1)[0] if "://" in uri else "file"
-    if scheme not in allowed or "\0" in uri:
-        return ""
     try:
-        fs, path = open_file_system(local_path(uri) if scheme == "file" else uri)
-        with store_errors(uri):
-            return _stamp_of(fs.info(path))
-    except (OSError, ValueError):
+        return _stamp_of(source_info(uri, allowed))
+    except BadRow:
         return ""
 
 

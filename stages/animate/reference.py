@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from models.video.container import MediaLimits
 from stages.base import Row, Stage
 from stages.io.picture import Colour, read_picture
-from stages.io.source import DEFAULT_SCHEMES, SourceFiles
+from stages.io.source import SourceFiles
+from stages.io.uri_gate import DEFAULT_SCHEMES
 from stages.outcome import BadRow, Reason
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from models.animation.signals import FACE_CONTROL
 from models.pose.retarget import RULES
+from stages.animate.driving import PART_FIELDS
 from stages.animate.driving_objects import OBJECT_SIGNALS
 from stages.animate.face_crops import CONTROLS
 from stages.base import Row, Stage
@@ -35,7 +36,8 @@ class RequestStage(Stage[RequestConfig]):
     name = "request"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "start_seconds", "duration_seconds"),
+            *("reference_uri", "driving_uri", "clip_id", "clips_uri", "clip", "clip_fault"),
+            *("start_seconds", "duration_seconds"),
             *("model", "model_spec", "seed", "num_steps", "guidance_scale", "width_px", "height_px"),
             *("retarget", "keep_objects", "character_scale", "offset_x", "offset_y", "paste_back", "long_video"),
             "controls",
@@ -94,13 +96,17 @@ def _check_driving(row: Row) -> None:
             raise _invalid(f"{name} is {row[name]}, expected a number of seconds, 0 or more")
     if not has_clip:
         return
-    clip = row["clip"]
+    clip, fault = row["clip"], row["clip_fault"]
+    if fault is not None:
+        raise BadRow(Reason(fault["reason"]), fault["message"])
     if clip is None:
         raise BadRow(
             Reason.NOT_FOUND, f"there is no clip {row['clip_id'][:128]!r} in {row['clips_uri'] or 'no dataset'}"
         )
     if clip["status"] not in (None, Status.OK):
         raise _invalid(f"the clip {row['clip_id']} is {clip['status']} in {row['clips_uri']}, not ok")
+    if empty := [name for name in PART_FIELDS if clip[name] is None and name != "size_bytes"]:
+        raise _invalid(f"the clip {row['clip_id']} in {row['clips_uri']} has no {' and no '.join(empty)}")
 
 
 def _check_sampling(row: Row) -> None:

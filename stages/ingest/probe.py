@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from models.video.sandbox import SandboxConfig
 from stages.base import Row, Stage
 from stages.io.clip_reader import ClipReader, DecodeConfig
-from stages.io.source import DEFAULT_SCHEMES
+from stages.io.uri_gate import DEFAULT_SCHEMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

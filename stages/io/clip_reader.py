@@ -15,7 +15,8 @@ from models.video.sandbox import DecoderProcess, SandboxConfig
 from models.video.window import ClipWindow, DecodedClip
 from stages.base import Row
 from stages.io.fingerprint import ContentCheck
-from stages.io.source import DEFAULT_SCHEMES, SourceFiles
+from stages.io.source import SourceFiles
+from stages.io.uri_gate import DEFAULT_SCHEMES
 from stages.outcome import BadRow, Reason
 
 
@@ -111,7 +112,7 @@ class ClipReader:
             )
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
-        uri, fingerprint = clip["uri"], clip["fingerprint"]
+        uri, fingerprint = clip["uri"], str(clip["fingerprint"])
         source = self.sources.open(uri, size_bytes=clip["size_bytes"])
         self.content.require(source, fingerprint, uri)
         try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.depth.structured import decode_depth
 from models.masks.rle import decode
-from models.pose.skeleton import scale_keypoints
+from models.pose.skeleton import NUM_KEYPOINTS, scale_keypoints
 from stages.base import Row
 from stages.io.storage import open_file_system, store_errors
 from stages.outcome import BadRow, Reason
@@ -31,11 +31,16 @@ def read_prepared_keypoints(clip_id: str, clip: Row, frames_shape: tuple[int, ..
         BadRow: NotFound, the file is gone; SourceChanged, the file no longer holds this clip with T frames.
     """
     columns = _read(clip_id, clip, ("keypoints",))
-    keypoints = np.array(columns.get("keypoints"), dtype=np.float32)
     frames, height, width, _ = frames_shape
-    if keypoints.ndim != 3 or len(keypoints) != frames:
-        url = clip["keypoints_file"]
-        raise BadRow(Reason.SOURCE_CHANGED, f"{url}: keypoints {keypoints.shape} of {clip_id}, but {frames} frames")
+    where, expected = f"{clip['keypoints_file']}: keypoints of {clip_id}", (frames, NUM_KEYPOINTS, 3)
+    try:
+        keypoints = np.array(columns.get("keypoints"), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadRow(Reason.SOURCE_CHANGED, f"{where} have frames of different lengths or nulls") from error
+    if keypoints.shape != expected:
+        raise BadRow(Reason.SOURCE_CHANGED, f"{where} have the shape {keypoints.shape}, expected {expected}")
+    if not np.isfinite(keypoints).all():
+        raise BadRow(Reason.SOURCE_CHANGED, f"{where} hold values that are no numbers")
     return scale_keypoints(keypoints, _work_size_px(clip), (height, width))
 
 
@@ -83,6 +88,8 @@ def _read(clip_id: str, clip: Row, columns: tuple[str, ...]) -> Mapping[str, Any
             table = pq.read_table(file, columns=[*present, "clip_id"], filters=[("clip_id", "==", clip_id)])
     except FileNotFoundError as error:
         raise BadRow(Reason.NOT_FOUND, f"{url}, which held the clip {clip_id}, is gone") from error
+    except (OSError, ValueError) as error:  # damaged since it was planned; Arrow's errors are both
+        raise BadRow(Reason.UNREADABLE_SOURCE, f"{url}: {str(error)[:300]}") from error
     if table.num_rows != 1:
         raise BadRow(Reason.SOURCE_CHANGED, f"{url} no longer holds the clip {clip_id}; run the same command again")
     row: dict[str, Any] = table.to_pylist()[0]
@@ -105,4 +112,7 @@ def _of_length(array: NDArray[Any], clip_id: str, clip: Row, num_frames: int) ->
 
 
 def _work_size_px(clip: Row) -> tuple[int, int]:
-    return clip["work_height_px"], clip["work_width_px"]
+    size = clip["work_height_px"], clip["work_width_px"]
+    if not all(side is not None and side > 0 for side in size):
+        raise BadRow(Reason.INVALID_ROW, f"the clip has work_height_px and work_width_px {size}, expected 1 or more")
+    return size

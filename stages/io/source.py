@@ -1,29 +1,27 @@
-"""Access to source files by URI: validation, and download of remote files."""
+"""Access to source files by URI: their versions, and download of remote files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 import fsspec
 
 from models.video.container import MediaLimits
 from stages.io.http_source import open_http
+from stages.io.uri_gate import DEFAULT_SCHEMES, HTTP_SCHEMES, check_uri, shown_uri
 from stages.outcome import BadRow, Reason
 
-DEFAULT_SCHEMES = ("file", "s3", "gs", "abfs")
-"""Default allowed schemes. `http` and `https` require opt-in."""
-
-_MAX_URI_CHARS = 4096
 _CHUNK_BYTES = 2**20
 _FOLDER_PREFIX = "zoetrope-sources-"
 
@@ -72,7 +70,7 @@ class SourceFiles:
         scheme = check_uri(uri, self.allowed_schemes)
         source = _local(uri) if scheme == "file" else self._remote(uri, scheme)
         if size_bytes is not None and source.size_bytes != size_bytes:
-            text = f"{_shown(uri)} has {source.size_bytes} bytes, it had {size_bytes}; run ingest again"
+            text = f"{shown_uri(uri)} has {source.size_bytes} bytes, it had {size_bytes}; run ingest again"
             raise BadRow(Reason.SOURCE_CHANGED, text)
         return source
 
@@ -98,7 +96,7 @@ class SourceFiles:
                 self._check_size(uri, stated_bytes or 0)
                 num_bytes = self._copy(uri, stream, file)
             if stated_bytes is not None and num_bytes != stated_bytes:
-                text = f"{_shown(uri)} broke off after {num_bytes} of {stated_bytes} bytes"
+                text = f"{shown_uri(uri)} broke off after {num_bytes} of {stated_bytes} bytes"
                 raise BadRow(Reason.UNREADABLE_SOURCE, text)
         except BaseException:
             Path(path).unlink()
@@ -117,42 +115,47 @@ class SourceFiles:
             num_bytes += len(chunk)
             self._check_size(uri, num_bytes)
             if time.monotonic() > deadline:
-                text = f"{_shown(uri)} was not fetched within {self.timeout_seconds:g} s ({num_bytes} bytes came)"
+                text = f"{shown_uri(uri)} was not fetched within {self.timeout_seconds:g} s ({num_bytes} bytes came)"
                 raise BadRow(Reason.TIMEOUT, text)
             file.write(chunk)
 
     def _check_size(self, uri: str, num_bytes: int) -> None:
         if num_bytes > self.max_bytes:
-            text = f"{_shown(uri)} has {num_bytes} bytes or more, {self.max_bytes} are allowed"
+            text = f"{shown_uri(uri)} has {num_bytes} bytes or more, {self.max_bytes} are allowed"
             raise BadRow(Reason.TOO_LARGE, text)
 
 
-def check_uri(uri: Any, allowed_schemes: tuple[str, ...]) -> str:
-    """Validate `uri`; returns its scheme, `file` for a plain path.
+def source_info(uri: Any, allowed_schemes: Iterable[str]) -> Mapping[str, Any]:
+    """Facts that the store has about a file, which is not read: `size`, and `ETag`, `etag`, `mtime` or `LastModified`.
 
     Raises:
-        BadRow: InvalidRow for a malformed URI, NotAllowed for one that must not be opened.
+        BadRow: InvalidRow, NotAllowed, NotFound, or UnreadableSource.
     """
-    if not isinstance(uri, str) or not uri:
-        raise BadRow(Reason.INVALID_ROW, f"expected a path or URL as uri, got {uri!r:.100}")
-    if len(uri) > _MAX_URI_CHARS:
-        raise BadRow(Reason.INVALID_ROW, f"uri has {len(uri)} characters, {_MAX_URI_CHARS} are allowed: {uri[:60]!r}…")
-    if any(ord(character) < 32 or ord(character) == 127 for character in uri):
-        raise BadRow(Reason.NOT_ALLOWED, f"uri holds control characters: {uri[:100]!r}")
-    if not uri.isprintable():
-        try:
-            uri.encode()
-        except UnicodeEncodeError as error:
-            raise BadRow(Reason.INVALID_ROW, f"uri is not valid Unicode: {uri[:100]!r}") from error
-    if "::" in uri:
-        raise BadRow(Reason.NOT_ALLOWED, f"uri chains file systems with '::': {uri[:100]!r}")
-    scheme = uri.split("://", 1)[0].lower() if "://" in uri else "file"
-    if scheme not in allowed_schemes:
-        text = f"scheme '{scheme}' of {_shown(uri)} is not allowed; allowed are {', '.join(allowed_schemes)}"
-        raise BadRow(Reason.NOT_ALLOWED, text)
-    if ".." in uri.replace("\\", "/").split("/"):
-        raise BadRow(Reason.NOT_ALLOWED, f"uri goes up with '..': {_shown(uri)}; give the path it leads to")
-    return scheme
+    scheme = check_uri(uri, allowed_schemes)
+    with _reading(uri):
+        if scheme in HTTP_SCHEMES:
+            with contextlib.closing(open_http(uri, "HEAD")) as response:
+                headers = response.headers
+                return {
+                    "size": headers.get("Content-Length"),
+                    "ETag": headers.get("ETag"),
+                    "LastModified": headers.get("Last-Modified"),
+                }
+        if scheme == "file":
+            facts: Mapping[str, Any] = fsspec.filesystem("file").info(local_path(uri))
+        else:
+            filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
+            facts = filesystem.info(path)
+        return facts
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def local_uri(path: str) -> str:
@@ -178,13 +181,16 @@ def _local(uri: str) -> Source:
     path = local_path(uri)
     with _reading(uri):
         status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
+        raise BadRow(Reason.UNREADABLE_SOURCE, f"{shown_uri(uri)} is {kind}, expected a regular file")
     return Source(path=str(Path(path).absolute()), size_bytes=status.st_size, etag=None)
 
 
 @contextlib.contextmanager
 def _open_remote(uri: str, scheme: str) -> Iterator[tuple[BinaryIO, int | None, str | None]]:
     """Context manager with the content stream, its size and its ETag; None for what the store does not provide."""
-    if scheme in ("http", "https"):
+    if scheme in HTTP_SCHEMES:
         with _reading(uri):
             response = open_http(uri)
         with contextlib.closing(response):
@@ -207,21 +213,13 @@ def _reading(uri: str) -> Iterator[None]:
     """Context manager that converts exceptions of a store to BadRow."""
     try:
         yield
-    except (BadRow, ImportError, MemoryError):  # ImportError: a missing extra is a fault of the installation
+    except (BadRow, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise BadRow(Reason.NOT_FOUND, f"{_shown(uri)} does not exist") from error
+        raise BadRow(Reason.NOT_FOUND, f"{shown_uri(uri)} does not exist") from error
     except Exception as error:  # stores define exceptions of their own
-        text = f"{_shown(uri)} cannot be read: {type(error).__name__}: {str(error)[:300]}"
+        text = f"{shown_uri(uri)} cannot be read: {type(error).__name__}: {str(error)[:300]}"
         raise BadRow(Reason.UNREADABLE_SOURCE, text) from error
-
-
-def _shown(uri: str) -> str:
-    """URI for messages: without credentials and query, at most about 200 characters."""
-    if "://" in uri and not uri.startswith("file:"):
-        parts = urlsplit(uri)
-        uri = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return uri if len(uri) <= 200 else f"{uri[:100]}…{uri[-80:]}"
 
 
 def _make_folder() -> Path:

@@ -62,7 +62,13 @@ class Storage:
         return Storage, (self.url,)
 
     def path(self, name: str) -> str:
-        """Full path of `name` on the file system."""
+        """Full path of `name` on the file system.
+
+        Raises:
+            PermissionError: the path would lie outside of the root. Names may come from rows, which are untrusted.
+        """
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+            raise PermissionError(f"{name!r:.100} is not the name of a file in {self.url}")
         return f"{self.root}/{name}"
 
     def url_of(self, name: str) -> str:

@@ -18,6 +18,9 @@ from stages.backends.perception import OBJECT_MASKS, ObjectMaskBackend
 from stages.base import Row
 from stages.outcome import BadRow, Reason
 
+MAX_OBJECTS = 64
+"""Maximum number of objects per clip: their masks are in memory together."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectMasksConfig(BackendConfig):
@@ -49,9 +52,12 @@ class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
         """
         objects: dict[str, list[ObjectPrompt]] = {}
         for prompt in row["objects"] if row["objects"] is not None else ():
+            _check_complete(prompt, row)
             objects.setdefault(prompt["object_id"], []).append(_prompt(prompt, row))
         if not objects:
             return {"object_masks": []}
+        if len(objects) > MAX_OBJECTS:
+            raise BadRow(Reason.INVALID_ROW, f"{len(objects)} objects are prompted, {MAX_OBJECTS} are allowed")
         tracks = self.backend.track_all(row["frames"], list(objects.values()))
         return {
             "object_masks": [
@@ -61,9 +67,27 @@ class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
         }
 
 
+def _check_complete(prompt: Mapping[str, Any] | None, row: Row) -> None:
+    """Validate that nothing is null that `_prompt` computes with."""
+    if prompt is None or prompt["seconds"] is None or not prompt["object_id"]:
+        raise BadRow(Reason.INVALID_ROW, f"a prompt needs object_id and seconds, got {prompt!r:.300}")
+    box, points = prompt.get("box"), prompt.get("points")
+    numbers = [] if box is None else list(box)
+    for point in () if points is None else points:
+        numbers += [None] if point is None else [point["x"], point["y"], point["positive"]]
+    if any(number is None for number in numbers):
+        label = f"prompt of object '{prompt['object_id']:.100}'"
+        raise BadRow(
+            Reason.INVALID_ROW, f"{label}: null in its box or points; expected numbers, positive true or false"
+        )
+    for name in ("width_px", "height_px"):
+        if not (row[name] and row[name] > 0):
+            raise BadRow(Reason.INVALID_ROW, f"{name} is {row[name]}, expected the size in which prompts are given")
+
+
 def _prompt(prompt: Mapping[str, Any], row: Row) -> ObjectPrompt:
     """Prompt in pixels of the working size, at the nearest frame."""
-    label = f"prompt of object '{prompt['object_id']}' at {prompt['seconds']} s"
+    label = f"prompt of object '{prompt['object_id']:.100}' at {prompt['seconds']} s"
     scale = np.array([row["work_width_px"] / row["width_px"], row["work_height_px"] / row["height_px"]], np.float32)
     size, work_size_px = (row["width_px"], row["height_px"]), (row["work_height_px"], row["work_width_px"])
     box = _box(prompt.get("box"), size, label)
@@ -98,7 +122,9 @@ def _box(box: Sequence[float] | None, size: tuple[int, int], label: str) -> NDAr
         return None
     values = [float(value) for value in box]
     if len(values) != 4 or not all(math.isfinite(value) for value in values):
-        raise BadRow(Reason.INVALID_ROW, f"{label}: the box must be 4 finite numbers x0, y0, x1, y1, got {values}")
+        raise BadRow(
+            Reason.INVALID_ROW, f"{label}: the box must be 4 finite numbers x0, y0, x1, y1, got {values!s:.200}"
+        )
     x0, x1 = (min(max(value, 0.0), size[0]) for value in values[::2])
     y0, y1 = (min(max(value, 0.0), size[1]) for value in values[1::2])
     if x0 >= x1 or y0 >= y1:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import http.server
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.engine.ledger import Ledger
@@ -21,7 +26,9 @@ from pipelines.requests import (
     requests_manifest,
     resolve,
 )
+from stages.animate.request import RequestConfig, RequestStage
 from stages.io.storage import Storage
+from stages.outcome import BadRow
 
 SCHEMES = ("file",)
 CLIP: dict[str, Any] = {
@@ -55,14 +62,16 @@ def requests(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def resolved(path: Path, defaults: RequestDefaults | None = None, **digests: str) -> list[dict[str, Any]]:
+def resolved(
+    path: Path, defaults: RequestDefaults | None = None, schemes: tuple[str, ...] = SCHEMES, **digests: str
+) -> list[dict[str, Any]]:
     table = resolve(
         requests_manifest(str(path)),
         defaults=defaults or RequestDefaults(model="toy"),
         describe=lambda name: ModelSpec(name=name, digest=digests.get(name), keeps_scene=name == "scene"),
         scene_weights=lambda: "masks: m",
-        reference_schemes=SCHEMES,
-        driving_schemes=SCHEMES,
+        reference_schemes=schemes,
+        driving_schemes=schemes,
     )
     # Read back as by a job.
     buffer = io.BytesIO()
@@ -203,6 +212,75 @@ def _bytes(rows: list[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def test_datasets_that_must_not_or_cannot_be_read_are_faults_of_their_requests(tmp_path: Path) -> None:
+    good = prepared(tmp_path / "prepared", {"c": {}})
+    for name, table in {"no id": {"foo": [1]}, "other types": {"clip_id": ["c"], "fps": ["fast"]}}.items():
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(table), buffer)
+        Storage(str(tmp_path / name)).publish("rows-000000.parquet", buffer.getvalue())
+    Storage(str(tmp_path / "junk")).publish("rows-000000.parquet", b"junk")
+    expected = {
+        good: None,
+        str(tmp_path / "missing"): None,  # no clip: NotFound
+        str(tmp_path / "no id"): "UnreadableSource",
+        str(tmp_path / "other types"): "UnreadableSource",
+        str(tmp_path / "junk"): "UnreadableSource",
+        f"{good}/../prepared": "NotAllowed",
+        "file://host/prepared": "InvalidRow",
+        "zip://prepared::/tmp/a.zip": "NotAllowed",
+        f"simplecache::file://{good}": "NotAllowed",
+        f"reference://{good}": "NotAllowed",
+        f"local://{good}": "NotAllowed",
+        "memory://prepared": "NotAllowed",
+        "gs://bucket/prepared": "NotAllowed",
+        "http://[": "NotAllowed",
+        "foo://[": "NotAllowed",
+        "x" * 5000: "InvalidRow",
+        "/a\nb": "NotAllowed",
+    }
+    base = {"reference_uri": "/a.png", "clip_id": "c"}
+    rows = [{**base, "request_id": f"{n:02d}", "clips_uri": url} for n, url in enumerate(expected)]
+    found = resolved(requests(tmp_path / "r.parquet", *rows))
+    faults = {row["clips_uri"]: row["clip_fault"] for row in found}
+    reasons = {url: None if fault is None else fault["reason"] for url, fault in faults.items()}
+    assert reasons == {(f"{tmp_path}/{url}" if url == "x" * 5000 else url): end for url, end in expected.items()}
+    assert all(len(fault["message"]) < 700 for fault in faults.values() if fault is not None)
+    assert [row["request_id"] for row in found if row["clip"] is not None] == ["00"]
+
+
+def test_no_column_reaches_an_address_that_is_not_public(tmp_path: Path) -> None:
+    """Neither where http is allowed nor where it is not."""
+    reached = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reached.append((self.command, self.path))
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/latest/meta-data"
+        none = {"driving_uri": None, "clip_id": None, "clips_uri": None}
+        rows = [
+            {**none, "request_id": "a", "reference_uri": url, "driving_uri": url},
+            {"request_id": "b", "reference_uri": "/a.png", "clip_id": "c", "clips_uri": url},
+            {
+                "request_id": "c",
+                "reference_uri": f"simplecache::{url}",
+                "clip_id": "c",
+                "clips_uri": f"filecache::{url}",
+            },
+        ]
+        for schemes in (SCHEMES, (*SCHEMES, "http", "https")):
+            found = resolved(requests(tmp_path / "r.parquet", *rows), schemes=schemes)
+            assert [row["clip_fault"] and row["clip_fault"]["reason"] for row in found] == [None] + ["NotAllowed"] * 2
+            assert {row[f"{side}_stamp"] for row in found for side in ("reference", "driving")} <= {None, ""}
+        server.shutdown()
+    assert not reached
+
+
 def test_resolved_columns_are_recomputed(tmp_path: Path) -> None:
     row = {"request_id": "a", "reference_uri": "/a.png", "driving_uri": "/a.mp4", "model_digest": "old"}
     assert resolved(requests(tmp_path / "r.parquet", row), toy="new")[0]["model_digest"] == "new"
@@ -288,3 +366,53 @@ def test_nothing_to_pair_is_an_error(pictures: Path, tmp_path: Path) -> None:
     url = prepared(tmp_path / "prepared", {"c": {"status": "failed"}})
     with pytest.raises(ManifestError, match="holds no clip that is ok"):
         make(pictures, url)
+
+
+URIS = st.sampled_from(
+    ["/a.mp4", "/nope/b.png", "http://[", "a::b", "s3://[", "../x", "", " ", "x" * 5000, "\U0001f600"]
+)
+COLUMNS = {
+    "reference_uri": URIS,
+    "driving_uri": st.none() | URIS,
+    "clips_uri": st.none() | URIS | st.just("CLIPS"),
+    "clip_id": st.none() | st.sampled_from(["c", "odd", "null", "x'; drop table clips; --", ""]),
+    "model": st.none() | st.sampled_from(["", "nope", "scene", "../x", "x" * 100_000]),
+    **dict.fromkeys(
+        ("start_seconds", "duration_seconds", "guidance_scale", "character_scale", "offset_x", "offset_y"),
+        st.none() | st.floats(width=64) | st.sampled_from([1e300, 5e-324, -0.0]),
+    ),
+    **dict.fromkeys(("num_steps", "width_px", "height_px"), st.none() | st.integers(-(2**31), 2**31 - 1)),
+    "seed": st.none() | st.integers(-(2**63), 2**63 - 1),
+    **dict.fromkeys(("keep_objects", "paste_back"), st.none() | st.booleans()),
+    **dict.fromkeys(
+        ("retarget", "long_video", "controls"), st.none() | st.text() | st.sampled_from(["frame", "chain"])
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def odd_clips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("odd")
+    odd = {"fps": 5e-324, "start_seconds": 1e300, "num_frames": -1, "width_px": 0, "stage_keys": {}}
+    return prepared(root, {"c": {}, "odd": odd, "null": dict.fromkeys((*CLIP, "status"))})
+
+
+@given(st.lists(st.fixed_dictionaries(COLUMNS), min_size=1, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_no_request_raises_anything_but_its_outcome(odd_clips: str, rows: list[dict[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        row |= {"request_id": f"r{number}", "objects": None}
+        row["clips_uri"] = odd_clips if row["clips_uri"] == "CLIPS" else row["clips_uri"]
+    table = resolve(
+        pa.Table.from_pylist(rows, schema=pa.schema(list(REQUEST_COLUMNS.items()))),
+        defaults=RequestDefaults(model="toy"),
+        describe=lambda name: ModelSpec(name=name, keeps_scene=name == "scene"),
+        scene_weights=lambda: "masks: m",
+        reference_schemes=SCHEMES,
+        driving_schemes=SCHEMES,
+    )
+    stage = RequestStage(RequestConfig())
+    assert table.num_rows == len(rows)
+    for row in table.to_pylist():
+        with contextlib.suppress(BadRow):
+            stage.process(row)

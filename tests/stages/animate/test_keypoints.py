@@ -88,7 +88,9 @@ def test_keypoints_of_an_unprepared_clip_are_estimated(stage: DrivingPoseStage) 
 
 def test_missing_or_changed_prepared_clip_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
     clip = prepared(tmp_path / "rows.parquet", np.full((2, 133, 3), 0.9, np.float32))
-    with pytest.raises(BadRow, match=r"SourceChanged: .*keypoints \(2, 133, 3\) of c, but 3 frames"):
+    with pytest.raises(
+        BadRow, match=r"SourceChanged: .*keypoints of c have the shape \(2, 133, 3\), expected \(3, 133, 3\)"
+    ):
         stage(row(clip, num_frames=3))
     with pytest.raises(BadRow, match=r"SourceChanged: .* no longer holds the clip d"):
         stage({**row(clip), "clip_id": "d"})

@@ -14,6 +14,7 @@ GOOD: dict[str, Any] = {
     "clip_id": None,
     "clips_uri": None,
     "clip": None,
+    "clip_fault": None,
     "start_seconds": None,
     "duration_seconds": None,
     "model": "toy",
@@ -35,7 +36,19 @@ GOOD: dict[str, Any] = {
 FACE = {"model": "face", "model_spec": spec_of(face_model())}
 SCENE = {"model": "scene", "model_spec": spec_of(scene_model())}
 NO_OBJECTS = ToyModel("blind", ToyVariant(needs=frozenset({"scene_frames"})))
-CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": {"status": "ok"}}
+PART: dict[str, Any] = {
+    "status": "ok",
+    "uri": "a.mp4",
+    "fingerprint": "sha256:0",
+    "size_bytes": None,
+    "width_px": 64,
+    "height_px": 64,
+    "start_seconds": 0.0,
+    "num_frames": 4,
+    "frame_step": 1,
+    "fps": 8.0,
+}
+CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip": PART}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +56,7 @@ CLIP = {"driving_uri": None, "clip_id": "c", "clips_uri": "out/prepared", "clip"
     [
         {},
         CLIP,
-        {**CLIP, "clip": {"status": None}},
+        {**CLIP, "clip": {**PART, "status": None}},
         {"start_seconds": 0.0, "duration_seconds": 2.5},
         {"width_px": 64, "height_px": 96, "num_steps": 20, "guidance_scale": 3.5, "seed": 2**40},
         {"retarget": "frame"},
@@ -66,7 +79,9 @@ def test_valid_request_passes(changes: dict[str, Any]) -> None:
         ({"driving_uri": None}, "InvalidRow", "either driving_uri, or clip_id with clips_uri"),
         ({**CLIP, "driving_uri": "a.mp4"}, "InvalidRow", "got both or neither"),
         ({**CLIP, "clip": None}, "NotFound", "there is no clip 'c' in out/prepared"),
+        ({**CLIP, "clip": None, "clip_fault": {"reason": "NotAllowed", "message": "no http"}}, "NotAllowed", "no http"),
         ({**CLIP, "clip": {"status": "rejected"}}, "InvalidRow", "the clip c is rejected in out/prepared, not ok"),
+        ({**CLIP, "clip": {**PART, "uri": None, "fps": None}}, "InvalidRow", "out/prepared has no uri and no fps"),
         ({**CLIP, "start_seconds": 1.0}, "InvalidRow", "a clip is used as it is"),
         ({"start_seconds": -1.0}, "InvalidRow", "start_seconds is -1.0"),
         ({"duration_seconds": 0.0}, "InvalidRow", "duration_seconds is 0.0"),

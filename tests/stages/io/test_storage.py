@@ -56,3 +56,11 @@ def test_a_storage_travels_to_other_processes() -> None:
     storage = pickle.loads(pickle.dumps(Storage("memory://bucket/out")))
     assert (storage.url, storage.root) == ("memory:///bucket/out", "/bucket/out")
     assert isinstance(storage.names(), list)
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\0"])
+def test_names_stay_inside_the_root(tmp_path: Path, name: str) -> None:
+    storage = Storage(str(tmp_path / "root"))
+    for use in (storage.read, storage.exists, storage.delete, lambda name: storage.publish(name, b"x")):
+        with pytest.raises(PermissionError, match="is not the name of a file in"):
+            use(name)

@@ -91,6 +91,12 @@ def test_no_prompts_no_masks(stage: ObjectMasksStage, objects: list[Any] | None)
         (prompt(points=[{"x": float("nan"), "y": 10, "positive": True}]), "outside the 400 x 200 picture"),
         (prompt(points=[{"x": 4, "y": 10, "positive": False}]), "neither a box nor a positive point"),
         (prompt(), "neither a box nor a positive point"),
+        (prompt(box=[None] * 4), "null in its box or points"),
+        (prompt(points=[None]), "null in its box or points"),
+        (prompt(points=[{"x": None, "y": None, "positive": None}]), "null in its box or points"),
+        (prompt(points=[{"x": 1, "y": 1, "positive": None}]), "null in its box or points"),
+        (prompt(box=[1e300] * 4), "empty or outside"),
+        (prompt(points=[{"x": 1e300, "y": -1e300, "positive": True}]), "outside the 400 x 200 picture"),
     ],
 )
 def test_prompts_that_make_no_sense_are_bad_rows(stage: ObjectMasksStage, bad: dict[str, Any], words: str) -> None:
@@ -99,6 +105,25 @@ def test_prompts_that_make_no_sense_are_bad_rows(stage: ObjectMasksStage, bad: d
     assert raised.value.reason == Reason.INVALID_ROW
     assert words in raised.value.message
     assert "object 'ball'" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objects": [None]},
+        {"objects": [prompt(seconds=None, box=[0, 0, 9, 9])]},
+        {"objects": [prompt("", box=[0, 0, 9, 9])]},
+        {"objects": [prompt(None, box=[0, 0, 9, 9])]},
+        {"objects": [prompt(str(n), box=[0, 0, 9, 9]) for n in range(65)]},
+        *({"objects": [prompt(box=[0, 0, 9, 9])], "width_px": width} for width in (None, 0, -1)),
+        {"objects": [prompt("x" * 100_000)]},
+    ],
+)
+def test_odd_rows_are_invalid(stage: ObjectMasksStage, changes: dict[str, Any]) -> None:
+    with pytest.raises(BadRow) as raised:
+        stage({**row(), **changes})
+    assert raised.value.reason == Reason.INVALID_ROW
+    assert len(raised.value.message) < 500
 
 
 def test_weights_and_backends() -> None:
