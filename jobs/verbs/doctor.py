@@ -22,7 +22,7 @@ from pipelines.evaluation.steps import STAGES, EvaluationConfig, networks_of
 from pipelines.prepare import PrepareConfig
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
-OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-ssm", "s3fs")
+OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "sam2", "decord", "mamba-ssm", "s3fs")
 
 
 def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
@@ -91,6 +91,8 @@ def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bo
         missing.append("--allow-torchscript")
     if any(entry(name).loader is Loader.ONNX for name in names) and not _onnxruntime():
         missing.append("the package onnxruntime (pip install -e '.[onnx]')")
+    if any(entry(name).loader is Loader.TFLITE for name in names) and not _installed("ai-edge-litert"):
+        missing.append("the package ai-edge-litert (pip install -e '.[people]')")
     return missing
 
 

@@ -13,8 +13,8 @@ from stages.backends.base import EMBEDDED, BackendConfig
 
 
 def wants_gpu(config: BackendConfig) -> bool:
-    """Whether the backend is a published network, which should run on a GPU, and is not configured for the CPU."""
-    return bool(config.parts) and config.device != "cpu"
+    """Whether the backend is a published network that should run on a GPU, and is not configured for the CPU."""
+    return config.device != "cpu" and any(entry(part).loader is not Loader.TFLITE for part in config.parts)
 
 
 def has_gpu() -> bool:
