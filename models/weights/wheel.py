@@ -30,7 +30,7 @@ def download(weights: Weights, folder: Path) -> None:
     pip's own configuration chooses the index.
 
     Raises:
-        WheelError: there is no pip, the index cannot be reached or lacks the wheel, or the wheel lacks a published file.
+        WheelError: there is no pip, the index cannot be reached or lacks the wheel, or it lacks a published file.
     """
     package, _, version = weights.repository.rpartition("/")
     with tempfile.TemporaryDirectory(prefix="zoetrope-wheel-") as temporary:

@@ -87,6 +87,7 @@ class Region:
 
     def _from_crop(self, side_px: int) -> NDArray[np.float64]:
         """Affine map (2, 3) from pixels of the crop to pixels of the frame."""
+        # As in MediaPipe, pixel 0 of the crop lies on the region's edge, not half a pixel inside it: its networks place
+        # their points accordingly.
         turn = np.array(self._turn()) * (self.side_px / side_px)
-        # The first pixel's centre is half a pixel inside the crop's edge.
-        return np.column_stack([turn, np.array([self.x, self.y]) - turn @ np.full(2, (side_px - 1) / 2)])
+        return np.column_stack([turn, np.array([self.x, self.y]) + 0.5 - turn @ np.full(2, side_px / 2)])
