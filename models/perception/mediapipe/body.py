@@ -70,7 +70,7 @@ class BodyLandmarks:
 
     def find(self, frame_HWC: NDArray[np.uint8], region: Region) -> Body | None:
         """The person in the region; None if there is none."""
-        values, presence, mask, heatmaps, _ = self.network.run(region.cut(frame_HWC, SIDE_PX) / np.float32(255))
+        values, presence, mask, heatmaps, _ = self.network.run(region.cut(frame_HWC, SIDE_PX))
         if not presence[0] >= MIN_PRESENCE:
             return None
         return decode(values, float(presence[0]), mask[..., 0], heatmaps, region)
@@ -101,7 +101,7 @@ def decode(
     )
 
 
-def refined(points_K2: NDArray[np.float32], heatmaps_HWK: NDArray[np.float32]) -> NDArray[np.float32]:
+def refined(points_K2: NDArray[np.floating], heatmaps_HWK: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points (K, 2), 0 to 1, moved to the mean position of their heat maps' cells around them.
 
     A point whose cells are all below `_MIN_PEAK`, or that lies outside the heat map, stays.

@@ -21,6 +21,8 @@ _LIMBS = np.array(
     ]
 )
 """Pairs of body landmarks."""
+_TORSO = np.array([11, 12, 24, 23])
+"""Its corners, in turn."""
 _PARTS = 8
 """Number of pieces of one depth along a limb."""
 LIMB_WIDTH = 0.1
@@ -36,7 +38,7 @@ class MediapipeDepth:
     def depth(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth (T, H, W) in pixels of the frames, relative to the middle of the character's hips, negative is nearer.
 
-        Known along the limbs and on the head; all other pixels have the largest depth of the clip.
+        Known on the torso, along the limbs and on the head; all other pixels have the largest depth of the clip.
         """
         bodies = character_bodies(self.bodies.bodies(frames_THWC), frames_THWC)
         farthest = max((float(body.landmarks[:, 2].max()) for body in bodies if body is not None), default=0.0)
@@ -48,7 +50,7 @@ class MediapipeDepth:
 
 
 def paint(picture_HW: NDArray[np.float32], body: Body) -> None:
-    """Paint the limbs and the head into a picture, the nearest last."""
+    """Paint the torso, the limbs, the nearest last, and the head into a picture."""
     xyz = body.landmarks[:, :3].astype(np.float64)
     ends = np.linspace(xyz[_LIMBS[:, 0]], xyz[_LIMBS[:, 1]], _PARTS + 1, axis=1)
     middle = ((ends[:, 1:, 2] + ends[:, :-1, 2]) / 2).ravel()
@@ -57,6 +59,7 @@ def paint(picture_HW: NDArray[np.float32], body: Body) -> None:
     width = max(round(LIMB_WIDTH * side), 1)
     head = xyz[HEAD]
     radius = round(2.0 * float(np.linalg.norm(head[:, :2] - head[:, :2].mean(axis=0), axis=1).max()))
+    cv2.fillConvexPoly(picture_HW, np.rint(xyz[_TORSO, :2]).astype(np.int32), float(xyz[_TORSO, 2].mean()))
     order = np.argsort(-middle, kind="stable")
     for start, stop, z in zip(starts[order].tolist(), stops[order].tolist(), middle[order].tolist(), strict=True):
         cv2.line(picture_HW, start, stop, z, width)

@@ -58,13 +58,13 @@ class BodyDetector:
             CheckpointError: LiteRT is not installed, or the file is absent, damaged or of another network.
         """
         shapes = [(len(ANCHORS), 4 + 2 * NUM_KEYPOINTS), (len(ANCHORS), 1)]
-        self.network = TfliteNetwork(path, side_px=SIDE_PX, output_shapes=shapes)
+        self.network = TfliteNetwork(path, side_px=SIDE_PX, output_shapes=shapes, black=-1.0)
 
     def detect(self, frame_HWC: NDArray[np.uint8]) -> list[Detection]:
         """Persons in a frame, best first."""
         height, width = frame_HWC.shape[:2]
         whole = Region.of_frame(width_px=width, height_px=height)
-        values, logits = self.network.run(whole.cut(frame_HWC, SIDE_PX) / np.float32(127.5) - np.float32(1))
+        values, logits = self.network.run(whole.cut(frame_HWC, SIDE_PX))
         points_NK2, scores = decode(values, logits[:, 0])
         return [_detection(whole.to_frame(points), float(s)) for points, s in zip(points_NK2, scores, strict=True)]
 
@@ -110,7 +110,8 @@ def box_ious(box: NDArray[np.floating], boxes_N4: NDArray[np.floating]) -> NDArr
     shared = sides.clip(0).prod(axis=1)
     areas = (boxes_N4[:, 2:] - boxes_N4[:, :2]).clip(0).prod(axis=1)
     union = areas + (box[2:] - box[:2]).clip(0).prod() - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    ious: NDArray[np.floating] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ious
 
 
 def _detection(points_K2: NDArray[np.float32], score: float) -> Detection:

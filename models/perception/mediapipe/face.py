@@ -39,7 +39,7 @@ class FaceLandmarks:
     def find(self, frame_HWC: NDArray[np.uint8], body: Body) -> NDArray[np.float32] | None:
         """Landmarks (468, 3) of the face, x, y in pixels of the frame and score 0–1; None if it is not in view."""
         region = region_from_body(body)
-        values, logit = self.network.run(region.cut(frame_HWC, SIDE_PX) / np.float32(255))
+        values, logit = self.network.run(region.cut(frame_HWC, SIDE_PX))
         presence = 1 / (1 + math.exp(-max(-_MAX_LOGIT, min(float(logit[0, 0, 0]), _MAX_LOGIT))))
         if presence < MIN_PRESENCE:
             return None

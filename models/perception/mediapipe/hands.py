@@ -57,11 +57,11 @@ class HandLandmarks:
         rough = region_from_body(body, side)
         if rough is None:
             return None
-        (points,) = self.recrop.run(rough.cut(frame_HWC, RECROP_SIDE_PX) / np.float32(255))
+        (points,) = self.recrop.run(rough.cut(frame_HWC, RECROP_SIDE_PX))
         region = region_from_recrop(points.reshape(2, 2) / RECROP_SIDE_PX, rough)
         if before is not None and (own := region_from_landmarks(before)).side_px and agree(own, before, region):
             region = own
-        values, presence, _, _ = self.landmarks.run(region.cut(frame_HWC, SIDE_PX) / np.float32(255))
+        values, presence, _, _ = self.landmarks.run(region.cut(frame_HWC, SIDE_PX))
         if not presence[0] >= MIN_PRESENCE:
             return None
         xy = region.to_frame(values.reshape(NUM_LANDMARKS, 3)[:, :2] / SIDE_PX)
@@ -78,7 +78,7 @@ def region_from_body(body: Body, side: str) -> Region | None:
     return Region.around(middle, wrist[:2], scale=BODY_SCALE, towards=DOWNWARDS).moved(up=SHIFT / BODY_SCALE)
 
 
-def region_from_recrop(points_22: NDArray[np.float32], rough: Region) -> Region:
+def region_from_recrop(points_22: NDArray[np.floating], rough: Region) -> Region:
     """Region of a hand from the two points of `hand_recrop`, 0 to 1 in the rough region: centre and lower edge."""
     centre, edge = rough.to_frame(points_22)
     return Region.around(centre, edge, scale=1.0, towards=DOWNWARDS).moved(up=SHIFT)

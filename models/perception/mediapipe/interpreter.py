@@ -20,10 +20,11 @@ class TfliteNetwork:
     `side_px`: side S of the input.
     """
 
-    def __init__(self, path: Path, *, side_px: int, output_shapes: Sequence[Shape]) -> None:
+    def __init__(self, path: Path, *, side_px: int, output_shapes: Sequence[Shape], black: float = 0.0) -> None:
         """Open the file.
 
-        `output_shapes`: of the outputs in the graph's order, without the first dimension.
+        `output_shapes`: of the outputs in the graph's order, without the first dimension. `black`: value of level 0 in
+        the input; that of 255 is 1.
 
         Raises:
             CheckpointError: LiteRT is not installed, or the file is absent, damaged, or has other inputs or outputs.
@@ -47,13 +48,14 @@ class TfliteNetwork:
                 f"{path} is of another network: expected one float32 input {shapes[0]} and outputs {shapes[1:]}, "
                 f"got {[shape for shape, _ in found]}"
             )
-        self.side_px = side_px
+        self.side_px, self.black = side_px, black
         self._input: int = inputs[0]["index"]
         self._outputs: list[int] = [output["index"] for output in outputs]
 
-    def run(self, image_SS3: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Outputs (…) of one image (S, S, 3), without the first dimension."""
-        self.interpreter.set_tensor(self._input, image_SS3[None])
+    def run(self, crop_SS3: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Outputs (…) of one crop (S, S, 3) RGB, without the first dimension."""
+        image = np.multiply(crop_SS3, (1 - self.black) / 255, dtype=np.float32) + np.float32(self.black)
+        self.interpreter.set_tensor(self._input, image[None])
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(index)[0] for index in self._outputs]
 

@@ -60,7 +60,8 @@ class Region:
         """Points (…, 2) of the frame, from points of the region with 0 and 1 at its edges."""
         offset = (np.asarray(points, np.float64) - 0.5) * self.side_px
         turn = np.array(self._turn())
-        return (offset @ turn.T + (self.x, self.y)).astype(np.float32)
+        moved: NDArray[np.float32] = (offset @ turn.T + (self.x, self.y)).astype(np.float32)
+        return moved
 
     def cut(self, frame_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
         """Crop (S, S, 3) of the region: bilinear, black outside the frame."""

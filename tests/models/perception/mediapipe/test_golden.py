@@ -34,7 +34,7 @@ def replayed(
         def __init__(self, path: Path, **_: object) -> None:
             self.name, self.calls = path.stem, 0
 
-        def run(self, _: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        def run(self, _: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
             start = f"{frame}.{self.name}.{self.calls}."
             outputs = [recorded[key].astype(np.float32) for key in sorted(recorded) if key.startswith(start)]
             # Outputs that nothing reads are not stored.
