@@ -28,8 +28,10 @@ from models.pose.pose_augment import realigned
 from models.pose.pose_file import FilePoses, PoseFileError, read_pose_file
 from pipelines.engine.ledger import ROWS_PER_GROUP, Ledger
 from pipelines.engine.manifest import ID_PATTERN, ManifestError
-from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema, to_table
+from pipelines.engine.rows import to_table
+from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
 from pipelines.engine.sources import VIDEO_SUFFIXES
+from pipelines.engine.tables import describe_dataset
 from pipelines.training.pose_pool import pose_pool
 from stages.base import Row
 from stages.ingest.probe import ProbeConfig, ProbeStage
@@ -154,6 +156,7 @@ def write_clips(storage: Storage, clips: Sequence[Row]) -> None:
     table = pa.concat_tables([to_table({"status": Status.OK, **clip}, CLIP_SCHEMA) for clip in clips])
     with storage.staged("rows-000000.parquet") as path:
         pq.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
+    describe_dataset(storage)
 
 
 def requests_for(characters: Characters, clips_uri: str) -> pa.Table:

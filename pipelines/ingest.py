@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.engine.columns import CORPUS_COLUMNS, own_columns
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PROMPT, SCHEMA_VERSION, VIDEO_COLUMNS
-from pipelines.engine.sources import folder_of
+from pipelines.engine.sources import folder_of, joined_id
 from pipelines.engine.steps import Step, Workers
-from pipelines.engine.tables import publish_table
+from pipelines.engine.tables import describe_dataset, publish_table
 from stages.base import Stage
 from stages.ingest.cut import CutConfig, CutStage
 from stages.ingest.probe import ProbeConfig, ProbeStage
@@ -26,7 +27,12 @@ from stages.outcome import Status
 
 KEY_COLUMNS = ("uri", "source_stamp")
 
-WINDOW = pa.struct([("start_seconds", pa.float64()), ("num_frames", pa.int32()), ("frame_step", pa.int32())])
+WINDOW = pa.struct(
+    [
+        ("start_seconds", pa.float64()),
+        *((name, pa.int32()) for name in ("num_frames", "frame_step", "width_px", "height_px")),
+    ]
+)
 WRITTEN = {
     **{name: kind for name, kind in VIDEO_COLUMNS.items() if name not in ("video_id", "uri", "source_stamp")},
     "windows": pa.list_(WINDOW),
@@ -72,8 +78,9 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
     Raises:
         ManifestError: an invalid table of prompts.
     """
+    own = _own_fields(videos)
     schema = pa.schema(
-        list(CLIP_COLUMNS.items()),
+        [*CLIP_COLUMNS.items(), *own],
         metadata={"zoetrope": json.dumps({"dataset": "clips", "schema_version": SCHEMA_VERSION})},
     )
     names = videos.data_names()
@@ -84,12 +91,15 @@ def write_clips(videos: Ledger, clips: Storage, objects_url: str | None) -> Clip
         if prompts:
             num_prompts = connection.execute(f"SELECT count(*) FROM {prompts}").fetchall()[0][0]  # noqa: S608
         for name in names:
-            rows = _clip_rows(_read_ok(videos, name), _prompts_of(connection, videos, name, prompts))
+            rows = _clip_rows(
+                _read_ok(videos, name), [field.name for field in own], _prompts_of(connection, videos, name, prompts)
+            )
             publish_table(clips, name, pa.Table.from_pylist(rows, schema=schema), row_group_size=4096)
             num_clips += len(rows)
             used |= {(row["video_id"], p["object_id"], p["seconds"]) for row in rows for p in row["objects"]}
     for stale in set(clips.names(suffix=".parquet")) - set(names):
         clips.delete(stale)
+    describe_dataset(clips)
     return ClipsWritten(
         num_clips=num_clips, num_prompts=num_prompts, num_prompts_unused=max(0, num_prompts - len(used))
     )
@@ -107,8 +117,17 @@ def _read_ok(videos: Ledger, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    shared = ("video_id", "uri", "fingerprint", "size_bytes", "width_px", "height_px", "fps")
+def _own_fields(videos: Ledger) -> list[pa.Field]:
+    """Columns of the lists of sources. All data files of a compacted ledger have the same."""
+    names = videos.data_names()
+    schema = videos.schema(names[0]) if names else pa.schema([])
+    return [schema.field(name) for name in own_columns(schema, CORPUS_COLUMNS)]
+
+
+def _clip_rows(
+    rows: list[dict[str, Any]], own: Sequence[str], prompts: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    shared = (*own, "video_id", "uri", "fingerprint", "size_bytes", "fps", "frame_conversion")
     clips = []
     for video in rows:
         for number, window in enumerate(video["windows"]):
@@ -117,13 +136,19 @@ def _clip_rows(rows: list[dict[str, Any]], prompts: Mapping[str, list[dict[str, 
             inside = [prompt for prompt in prompts.get(video["video_id"], []) if start <= prompt["seconds"] < end]
             clips.append(
                 {
-                    "clip_id": f"{video['video_id']}.{number:05d}",
-                    **{column: video[column] for column in shared},
-                    **window,
+                    "clip_id": joined_id(video["video_id"], f"{number:05d}"),
+                    **{column: video.get(column) for column in shared},
+                    **_window(video, window),
                     "objects": inside,
                 }
             )
     return clips
+
+
+def _window(video: Mapping[str, Any], window: Mapping[str, Any]) -> dict[str, Any]:
+    """A window with its size; windows of earlier versions have none, as all shots of a video had one."""
+    sizes = {name: window.get(name) or video[name] for name in ("width_px", "height_px")}
+    return {**window, **sizes}
 
 
 def _prompts(connection: duckdb.DuckDBPyConnection, url: str) -> str:

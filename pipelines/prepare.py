@@ -27,8 +27,10 @@ from stages.prepare.quality import QualityConfig, QualityStage
 from stages.prepare.select import SelectConfig, SelectStage
 from stages.prepare.structured_depth import StructuredDepthConfig, StructuredDepthStage
 
-KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "objects")
-"""Manifest columns that a prepared row depends on. Excludes the URI, because a corpus may move."""
+KEY_COLUMNS = ("fingerprint", "start_seconds", "num_frames", "frame_step", "fps", "frame_conversion", "objects")
+"""Manifest columns that a prepared row depends on. Excludes the URI, because a corpus may move. `frame_conversion` is
+null for frames that earlier versions decoded to the same pixels, so that these rows stay current.
+"""
 
 WRITTEN = PREPARED_COLUMNS
 

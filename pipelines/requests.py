@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from pipelines.clip_columns import register_clip_columns
+from pipelines.engine.columns import quoted
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, ManifestError, columns_of, sql_type_of
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
@@ -20,6 +22,7 @@ from pipelines.engine.sources import (
     derived_id,
     find_sources,
     folder_of,
+    joined_id,
     register_stamps,
 )
 from pipelines.engine.tables import column_names
@@ -34,7 +37,6 @@ from stages.prepare.structured_depth import StructuredDepthStage
 
 REQUIRED = ("request_id", "reference_uri")
 URI_COLUMNS = ("reference_uri", "driving_uri", "clips_uri")
-MAX_ID_CHARS = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,19 +69,11 @@ def one_request(reference: str, driving: str) -> pa.Table:
     """
     reference, driving = absolute_uri(reference), absolute_uri(driving)
     row = {
-        "request_id": request_id(derived_id(reference), derived_id(driving)),
+        "request_id": joined_id(derived_id(reference), derived_id(driving)),
         "reference_uri": reference,
         "driving_uri": driving,
     }
     return pa.Table.from_pylist([row], schema=pa.schema(list(REQUEST_COLUMNS.items())))
-
-
-def request_id(*parts: str) -> str:
-    """Readable id made of the ids of a picture, a driving clip, and so on; the end of a long one is a hash."""
-    name = ".".join(parts)
-    if len(name) <= MAX_ID_CHARS:
-        return name
-    return f"{name[: MAX_ID_CHARS - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def resolve(
@@ -91,7 +85,7 @@ def resolve(
     reference_schemes: Iterable[str],
     driving_schemes: Iterable[str],
 ) -> pa.Table:
-    """Fill in defaults and add `RESOLVED_COLUMNS`: stamps of files, clips, and models.
+    """Fill in defaults and add `RESOLVED_COLUMNS` (stamps of files, clips, and models) and the clips' own columns.
 
     Relative URIs start at the manifest's folder. A missing picture or video has no stamp, a missing clip is null, and a
     missing model has no digest. Such a row fails later with a reason, and is pending again once the input exists.
@@ -125,19 +119,21 @@ def resolve(
         register_stamps(connection, "reference_stamps", "reference_uri", reference_schemes, source="requests")
         register_stamps(connection, "driving_stamps", "driving_uri", driving_schemes, source="requests")
         keeps_scene = _register_models(connection, describe)
-        _find_clips(connection)
-        return connection.sql(
-            "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "
+        own = register_clip_columns(connection, _find_clips(connection))
+        columns = "".join(f", k.{quoted(name)}" for name in own)
+        resolved = (
+            "SELECT r.* REPLACE (coalesce(m.name, r.model) AS model), "  # noqa: S608
             "s.value AS reference_stamp, d.value AS driving_stamp, c.clip, "
             "CASE WHEN m.model_spec.keeps_scene THEN c.scene_key ELSE c.clip_key END AS clip_key, "
             "m.model_digest, m.model_spec, CASE WHEN m.model_spec.keeps_scene THEN ? END AS scene_weights "
-            "FROM requests r "
+            f"{columns} FROM requests r "
+            "LEFT JOIN clip_columns k ON k.clips_uri = r.clips_uri AND k.clip_id = r.clip_id "
             "LEFT JOIN reference_stamps s ON s.name = r.reference_uri "
             "LEFT JOIN driving_stamps d ON d.name = r.driving_uri "
             "LEFT JOIN models m ON m.given = r.model "
-            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id",
-            params=[scene_weights() if keeps_scene else None],
-        ).to_arrow_table()
+            "LEFT JOIN clips c ON c.clips_uri = r.clips_uri AND c.clip_id = r.clip_id"
+        )
+        return connection.sql(resolved, params=[scene_weights() if keeps_scene else None]).to_arrow_table()
 
 
 def pair(
@@ -147,6 +143,7 @@ def pair(
     allowed_schemes: Iterable[str],
     settings: Mapping[str, Any],
     models: Sequence[str] = (),
+    id_parts: Mapping[str, str] = MappingProxyType({}),
     limit: int | None = None,
 ) -> pa.Table:
     """Table of requests to animate every picture with every clip and every model.
@@ -157,6 +154,7 @@ def pair(
         allowed_schemes: schemes of URIs that may be accessed.
         settings: values of other columns, the same for all requests.
         models: model names; empty: the column is left empty. With several, request ids contain the model.
+        id_parts: what request ids contain in place of a model's name.
         limit: maximum number of pairs: a pseudo-random sample that is the same in every call.
 
     Raises:
@@ -188,7 +186,9 @@ def pair(
         {
             **settings,
             "model": model,
-            "request_id": request_id(picture_id, driver_id, *([model] if model and len(named) > 1 else [])),
+            "request_id": joined_id(
+                picture_id, driver_id, *([id_parts.get(model, model)] if model and len(named) > 1 else [])
+            ),
             "reference_uri": uri,
             "clip_id": clip_id,
             "clips_uri": clips_uri,
@@ -221,8 +221,9 @@ def _register_models(connection: duckdb.DuckDBPyConnection, describe: Callable[[
     return any(spec.keeps_scene for spec in specs.values())
 
 
-def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the table `clips` with the clips of the requests, read from their datasets.
+def _find_clips(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Create the table `clips` with the clips of the requests, read from their datasets. Returns the SQL of each
+    dataset, by URL.
 
     `clip_key` covers what every model reads of a clip, `scene_key` also what models read that keep the scene.
     """
@@ -230,14 +231,18 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
     keys = "clip_key VARCHAR, scene_key VARCHAR"
     connection.execute(f"CREATE TEMP TABLE clips (clips_uri VARCHAR, clip_id VARCHAR, {keys}, clip {kind})")
     uris = connection.execute("SELECT DISTINCT clips_uri FROM requests WHERE clips_uri IS NOT NULL ORDER BY 1")
+    datasets: dict[str, str] = {}
     for (url,) in uris.fetchall():
         relation = Ledger(Storage(url), "clip_id").relation(connection)
         if not relation:
             continue
+        datasets[url] = relation
         columns = column_names(connection, relation)
         # Clips of `ingest` have no keypoints, and clips that failed in `prepare` may have none.
         pose_key, *scene_keys = (
-            f"stage_keys['{stage}']" if "stage_keys" in columns else "NULL::VARCHAR"
+            f"list_filter(stage_keys, lambda e: e.name = '{stage}')[1].value"
+            if "stage_keys" in columns
+            else "NULL::VARCHAR"
             for stage in (PoseStage.name, CharacterMaskStage.name, ObjectMasksStage.name, StructuredDepthStage.name)
         )
         values = {field.name: field.name if field.name in columns else "NULL" for field in RESOLVED_COLUMNS["clip"]}
@@ -252,6 +257,7 @@ def _find_clips(connection: duckdb.DuckDBPyConnection) -> None:
             "SEMI JOIN (SELECT clip_id FROM requests WHERE clips_uri = ?) USING (clip_id)",
             [url, url],
         )
+    return datasets
 
 
 def _md5_sql(values: Iterable[str]) -> str:

@@ -7,8 +7,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.outcome import BadRow, OutputRefusedError, Reason, Status
+from stages.redact import redact_text
 
 MESSAGE_CHARS = 2000
 
@@ -74,6 +76,8 @@ def run_row(
             row |= outcome(
                 Status.FAILED, stage.name, Reason.OUT_OF_MEMORY, str(error) or "the worker ran out of memory"
             )
+        except NotFiniteError as error:
+            row |= outcome(Status.FAILED, stage.name, Reason.NOT_FINITE, str(error))
         except Exception:  # noqa: BLE001  recorded with its traceback, and counted against the job's limit
             row |= outcome(Status.FAILED, stage.name, Reason.UNEXPECTED_ERROR, traceback.format_exc())
         else:
@@ -85,7 +89,11 @@ def run_row(
 
 
 def outcome(status: Status, stage: str, reason: Reason, message: str) -> Row:
-    """Outcome columns of a rejected or failed row. A long message keeps its end, where a traceback has its cause."""
+    """Outcome columns of a rejected or failed row.
+
+    Credentials of URIs in the message are redacted. A long message keeps its end, where a traceback has its cause.
+    """
+    message = redact_text(message)
     if len(message) > MESSAGE_CHARS:
         message = "…" + message[-MESSAGE_CHARS:]
     return {"status": status.value, "stage": stage, "reason": reason.value, "message": message}

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     NOT_A_VIDEO = "NotAVideo"
     NO_VIDEO_STREAM = "NoVideoStream"
     UNSUPPORTED_CODEC = "UnsupportedCodec"
+    UNSUPPORTED_COLOUR = "UnsupportedColour"
+    UNSUPPORTED_ORIENTATION = "UnsupportedOrientation"
+    SIZE_CHANGE = "SizeChange"
     DECODE_ERROR = "DecodeError"
     CORRUPT_FRAMES = "CorruptFrames"
     MISSING_FRAMES = "MissingFrames"
@@ -42,6 +45,7 @@ class Reason(StrEnum):
     TIMEOUT = "Timeout"
     OUT_OF_MEMORY = "OutOfMemory"
     CRASH = "Crash"
+    NOT_FINITE = "NotFinite"
     UNEXPECTED_ERROR = "UnexpectedError"
     # quality decisions
     NO_ANIMATION = "NoAnimation"

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from jobs.engine import config
+from jobs.verbs.network_notices import wants_gpu
+from jobs.verbs.prepare import networks_of
+from pipelines.prepare import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +44,10 @@ def test_the_ray_job_runs_a_command_that_exists() -> None:
     for group in groups:
         (container,) = group["template"]["spec"]["containers"]
         assert container["resources"]["requests"] == container["resources"]["limits"]
+    for template in (spec["submitterPodTemplate"], *(group["template"] for group in groups)):
+        (container,) = template["spec"]["containers"]
         assert {"name": "RAY_AUTH_MODE", "value": "token"} in container["env"]
+        assert "RAY_AUTH_TOKEN" in {variable["name"] for variable in container["env"]}
     assert all(g["minReplicas"] <= g["replicas"] <= g["maxReplicas"] for g in cluster["workerGroupSpecs"])
 
     import typer.main
@@ -54,6 +60,7 @@ def test_the_ray_job_runs_a_command_that_exists() -> None:
     context = command.make_context(verb, list(arguments))
     assert context.params["ray_address"] == "auto"
     assert Path(context.params["config"]).name == "cluster_job.yaml"
+    assert context.params["preset"] == "dwpose-sam2"
 
 
 def test_versions_agree() -> None:
@@ -71,3 +78,27 @@ def test_the_job_file_loads() -> None:
     loaded = config.load(ROOT / "deploy/cluster_job.yaml")
     assert loaded.prepare.decode.short_side_px == 512
     assert loaded.workers["default"].memory_gib == 3
+    networks = networks_of(loaded)
+    workers = loaded.workers_by_stage(list(STAGES))
+    on_gpus = [name for name, network in networks.items() if wants_gpu(network)]
+    assert on_gpus
+    assert all(workers[name].gpus for name in on_gpus)
+    # The groups of workers fit the node types of both clusters.
+    nodes = [kind["resources"] for kind in load("ray_cluster.yaml")["available_node_types"].values()]
+    for group in load("deploy/rayjob.yaml")["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
+        limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        nodes.append({"CPU": float(limits["cpu"]), "GPU": float(limits.get("nvidia.com/gpu", 0))})
+    for each in workers.values():
+        fitting = [node for node in nodes if node["CPU"] >= each.cpus and node.get("GPU", 0) >= each.gpus]
+        assert len(fitting) >= 2
+
+
+def test_the_weights_of_the_job_are_fetched_on_every_node() -> None:
+    needed = {
+        part
+        for network in networks_of(config.load(ROOT / "deploy/cluster_job.yaml")).values()
+        for part in network.parts
+    }
+    fetched = next(command for command in load("ray_cluster.yaml")["setup_commands"] if "weights fetch" in command)
+    assert needed <= set(shlex.split(fetched))
+    assert needed <= set((ROOT / "deploy/rayjob.yaml").read_text().split())

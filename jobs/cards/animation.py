@@ -13,8 +13,8 @@ from jobs.cards.portraits import portrait_sections
 from jobs.cards.records import recorded_model
 from jobs.cards.scenes import scene_sections
 from jobs.cards.tables import table
-from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from models.common.safetensors_file import read_metadata
 
 _ROWS = (
     ("clip_psnr_db", "PSNR of an animation, dB"),
@@ -55,55 +55,112 @@ class CardText:
     comparison: str = ""
 
 
-def write_card(path: Path, text: CardText) -> None:
+def write_card(path: Path, text: CardText | None = None) -> None:
     """Write `CARD.md` beside the checkpoint at `path`.
 
-    The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting: at least those of
-    `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`); and optionally
-    `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run. Measures that
+    The checkpoint's metadata have `runs` (`jobs.training.worker.run_record`), `scores` by setting: none, or at least
+    those of `_ALONE`, those of scenes (`jobs.cards.scenes`) or those of portraits (`jobs.cards.portraits`); and
+    optionally `comparison`: `name`, `training`, `clips` and `scores` by setting of each compared run. Measures that
     `jobs.cards.measures` has stored beside the checkpoint come first.
+
+    `text`: of a checkpoint that ships; None: the card says what the record of its last run says.
 
     Raises:
         CheckpointError: the checkpoint is absent.
     """
     metadata: Mapping[str, Any] = read_metadata(path)
-    columns = ("stage", "steps", "clips", "minutes", "date", "machine")
-    runs = table(
-        ("system", *columns), [[recorded_model(run), *(run[key] for key in columns)] for run in metadata["runs"]]
-    )
-    recipes = "\n".join(
-        f"- {recorded_model(run)}, stage {run['stage']}{_initialisation_note(run)}: "
-        f"`{json.dumps(run['recipe'], sort_keys=True)}`"
-        for run in metadata["runs"]
-    )
-    scores = metadata["scores"]
-    if "scene-exact" in scores:
-        sections = scene_sections(metadata, text.promised, text.comparison)
-    elif "portrait-exact" in scores:
-        sections = portrait_sections(metadata, text.promised, text.comparison)
-    else:
-        sections = _pair_sections(metadata, text)
-    short_side_px = next(iter(scores.values()))["short_side_px"]
-    card = f"""# {text.title}, trained on puppets
+    file = f"`{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision."
+    head = _run_head(metadata["runs"], file) if text is None else _shipped_head(metadata, text, file)
+    card = f"""{head}
+{measures_section(path)}
+{_score_sections(metadata, text or CardText(title="", command="", corpus=""))}
+Licence: {"that of the training data." if text is None else "Apache-2.0, like the project."}
+"""
+    (path.parent / "CARD.md").write_text(card, encoding="utf-8")
+
+
+def _shipped_head(metadata: Mapping[str, Any], text: CardText, file: str) -> str:
+    short_side_px = next(iter(metadata["scores"].values()))["short_side_px"]
+    return f"""# {text.title}, trained on puppets
 
 Trained on drawn puppets only, at {short_side_px:.0f} pixels: results on people, animals and photographs are
 poor.
 
-`{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision.
+{file}
 
 Trained with `{text.command}` on {text.corpus}, prepared by `zoetrope ingest` and `zoetrope prepare`, and on nothing
 else. The VAE and the image encoder (`models/appearance/checkpoints`) are frozen; runs before the last may have used
 earlier versions of them.
 
-{runs}
+{_run_table(metadata["runs"])}
 
-{recipes}
-
-{measures_section(path)}
-{sections}
-Licence: Apache-2.0, like the project.
+{_recipes(metadata["runs"])}
 """
-    (path.parent / "CARD.md").write_text(card, encoding="utf-8")
+
+
+def _run_head(runs: Sequence[Mapping[str, Any]], file: str) -> str:
+    *earlier, last = runs
+    sampling = last["recipe"].get("sampling", {})
+    data = f"{last['clips']} clips"
+    if "height_px" in sampling:
+        data += f" of {sampling['height_px']} x {sampling['width_px']} pixels"
+    if "dataset_digest" in last:
+        data += f" (dataset `{last['dataset_digest']}`)"
+    if last.get("true_keypoints"):
+        data += " with ground-truth keypoints"
+    if last.get("scenery_clips"):
+        data += f", {last['scenery_clips']} clips of scenery"
+    if last.get("faces_of_twins"):
+        data += ", faces of other characters"
+    heldout = f" {last['heldout_clips']} more clips were held out." if last.get("heldout_clips") else ""
+    encoders = ", ".join(f"`{digest}`" for digest in (last.get("encoders") or {}).get("digests", ()))
+    before = (
+        f"""
+It began with the weights of these runs, whose figures are not its own:
+
+{_run_table(earlier)}
+
+{_recipes(earlier)}
+"""
+        if earlier
+        else ""
+    )
+    return f"""# {recorded_model(last)}, trained by `zoetrope train`
+
+{file}
+
+Trained with `zoetrope train {recorded_model(last)}` on {data}.{heldout}
+
+{_run_table([last])}
+
+{_recipes([last])}
+
+{f"Frozen VAE and image encoder: {encoders}." if encoders else ""}
+{before}"""
+
+
+def _run_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    columns = ("stage", "steps", "clips", "minutes", "date", "machine")
+    return table(("system", *columns), [[recorded_model(run), *(run[key] for key in columns)] for run in runs])
+
+
+def _recipes(runs: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"- {recorded_model(run)}, stage {run['stage']}{_initialisation_note(run)}: "
+        f"`{json.dumps(run['recipe'], sort_keys=True)}`"
+        for run in runs
+    )
+
+
+def _score_sections(metadata: Mapping[str, Any], text: CardText) -> str:
+    scores = metadata.get("scores")
+    if not scores:
+        return "Its animations were not measured when it was published; `zoetrope evaluate` does so."
+    if "scene-exact" in scores:
+        return scene_sections(metadata, text.promised, text.comparison)
+    if "portrait-exact" in scores:
+        return portrait_sections(metadata, text.promised, text.comparison)
+    return _pair_sections(metadata, text)
 
 
 def _pair_sections(metadata: Mapping[str, Any], text: CardText) -> str:

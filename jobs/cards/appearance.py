@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.cards.tables import file_table, run_list
-from models.common.checkpoint import read_metadata
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("vae_psnr_db", "PSNR of VAE reconstructions, dB", ".2f"),
@@ -42,8 +42,7 @@ tokens of the image encoder carry little information about them.
 {file_table(paths)}
 
 Trained by `jobs/training/appearance.py` (`zoetrope train appearance`) only on puppet videos rendered by
-`models/puppets`. Steps include earlier runs that the last run continued; date, minutes, machine and settings are those
-of the last run.
+`models/puppets`. Earlier steps are those of the weights that the run began with.
 
 {run_list(paths)}
 

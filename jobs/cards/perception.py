@@ -35,6 +35,12 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("object_iou_tracked", "object mask, prompted by a box and followed for a second, mean IoU", ""),
 )
 
+_NETWORKS = {
+    "figure": "- `figure.safetensors`: 133 keypoints (COCO-WholeBody), relative depth and mask of one character",
+    "object": "- `object.safetensors`: mask of the object at a box or at points",
+    "face": "- `face.safetensors`: 68 landmarks of the face that the figure network found, for scores of expressions "
+    "only: no pose backend uses it",
+}
 _FACE_ROWS = (
     ("eyes_error", "error of the landmarks of the eyes, share of the face's height"),
     ("mouth_error", "the same of the mouth"),
@@ -51,50 +57,67 @@ _FACE_COLUMNS = {
 
 def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`; `scores` is the result of `evaluate_perception`."""
-    paths = [folder / f"{name}.safetensors" for name in ("figure", "object", "face")]
-    rows = "\n".join(f"| {measure} | {scores[key]:.3f} | {minimum} |" for key, measure, minimum in _ROWS)
-    times = ", ".join(f"{name} {scores[f'{name}_ms_per_frame']:.1f}" for name in ("pose", "mask", "depth"))
-    faces = table(
-        ("measure", *_FACE_COLUMNS),
-        [
-            (measure, *(f"{scores[f'{network}_{key}{suffix}']:.3f}" for network, suffix in _FACE_COLUMNS.values()))
-            for key, measure in _FACE_ROWS
-        ],
-    )
+    paths = [path for name in _NETWORKS if (path := folder / f"{name}.safetensors").is_file()]
+    networks = {path.stem for path in paths}
+    uses = "\n".join(use for name, use in _NETWORKS.items() if name in networks)
     text = f"""# Embedded perception
 
 {PUPPETS_ONLY_NOTICE}
 
-`figure.safetensors` predicts 133 keypoints (COCO-WholeBody), relative depth and the mask of one character in a frame;
-`object.safetensors` predicts the mask of the object at a box or at points; `face.safetensors` predicts the 68 landmarks
-of the face that `figure` found. It is for scores of expressions only: no pose backend uses it. All are
-`PerceptionNet`s (`models/perception/network.py`), stored in half precision and run in single precision.
+{uses}
+
+All are `PerceptionNet`s (`models/perception/network.py`), stored in half precision and run in single precision.
 
 {file_table(paths)}
 
 Trained by `jobs/training/perception.py` (`zoetrope train perception`) only on puppet videos rendered by
-`models/puppets`. Steps include earlier runs that the last run continued (with other puppets,
-settings and loss weights); date, minutes, machine and settings are those of the last run.
+`models/puppets`. Earlier steps are those of the weights that the run began with.
 
 {run_list(paths)}
 
-Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets, with characters and motions of no training video
-({scores["limb_pairs"]:.0f} pairs of limbs, {scores["objects"]:.0f} objects).
-
-| measure | score | required |
-|---|---|---|
-{rows}
-
-Scores of face landmarks on {scores["portraits"]:.0f} held-out portraits, talking puppets of 192 x 144 pixels, and on
-the same frames blurred by {BLUR_PX} pixels. The aim was an error of at most 0.015 and a correlation of at least 0.9:
-
-{faces}
-
-Milliseconds per frame on one core, resizing included: {times}.
-
+{_frame_scores(scores)}
+{_face_scores(scores)}
+{_times(scores)}
 Limitations: not trained on people, animals or photographs, on more than one character, or on characters much smaller
 than a quarter of the frame. Keypoint scores are usually, but not reliably, low where there is no puppet.
 
 Licence: Apache-2.0, like the project.
 """
     (folder / "CARD.md").write_text(text, encoding="utf-8")
+
+
+def _frame_scores(scores: Mapping[str, float]) -> str:
+    rows = [(measure, f"{scores[key]:.3f}", minimum) for key, measure, minimum in _ROWS if key in scores]
+    if not rows:
+        return ""
+    counts = {"limb_pairs": "pairs of limbs", "objects": "objects"}
+    counted = ", ".join(f"{scores[key]:.0f} {noun}" for key, noun in counts.items() if key in scores)
+    return f"""Scores on {scores["heldout_frames"]:.0f} frames of held-out puppets, with characters and motions of no
+training video ({counted}).
+
+{table(("measure", "score", "required"), rows)}
+
+"""
+
+
+def _face_scores(scores: Mapping[str, float]) -> str:
+    if "portraits" not in scores:
+        return ""
+    rows = [
+        (measure, *(f"{scores[f'{network}_{key}{suffix}']:.3f}" for network, suffix in _FACE_COLUMNS.values()))
+        for key, measure in _FACE_ROWS
+    ]
+    return f"""Scores of face landmarks on {scores["portraits"]:.0f} held-out portraits, talking puppets of 192 x 144
+pixels, and on the same frames blurred by {BLUR_PX} pixels. The aim was an error of at most 0.015 and a correlation of
+at least 0.9:
+
+{table(("measure", *_FACE_COLUMNS), rows)}
+
+"""
+
+
+def _times(scores: Mapping[str, float]) -> str:
+    times = [
+        f"{name} {scores[key]:.1f}" for name in ("pose", "mask", "depth") if (key := f"{name}_ms_per_frame") in scores
+    ]
+    return f"Milliseconds per frame on one core, resizing included: {', '.join(times)}.\n\n" if times else ""

@@ -6,25 +6,25 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from models.common.safetensors_file import read_metadata
 
 SHEET = "contact-sheet.webp"
 """Contact sheet beside a card."""
 
 
 def file_table(paths: Sequence[Path]) -> str:
-    """Markdown table of checkpoints: bytes, digest, training steps, date, minutes.
+    """Markdown table of checkpoints: bytes, digest, training steps of the run and of those before it, date, minutes.
 
     Raises:
         CheckpointError: a file is absent, or was not written by `save_checkpoint`.
     """
-    rows = ["| file | bytes | digest | steps | date | minutes |", "|---|---|---|---|---|---|"]
+    rows = ["| file | bytes | digest | steps | earlier steps | date | minutes |", "|---|---|---|---|---|---|---|"]
     for path in paths:
         metadata = read_metadata(path)
         rows.append(
             f"| `{path.name}` | {path.stat().st_size} | `{file_digest(path)}` | {metadata['steps']} "
-            f"| {metadata['date']} | {metadata['minutes']} |"
+            f"| {metadata.get('earlier_steps', '')} | {metadata['date']} | {metadata['minutes']} |"
         )
     return "\n".join(rows)
 

@@ -1,5 +1,5 @@
 """`python -m jobs.cli`."""
 
-from jobs.cli.main import main
+from zoetrope import main
 
 main()

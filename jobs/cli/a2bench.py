@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Json, Out, finish
+from jobs.engine.locations import location
 
 a2bench_app = typer.Typer(
     help="A²Bench, the benchmark of Animate-X: requests, and a puppet stand-in.",
@@ -19,7 +20,10 @@ a2bench_app = typer.Typer(
 @a2bench_app.command()
 def requests(
     benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="Folder with images, videos and saved_pkl, matched by file name.")
+        str,
+        typer.Argument(
+            metavar="BENCHMARK", parser=location, help="Folder with images, videos and saved_pkl, matched by file name."
+        ),
     ],
     out: Out,
     setting: Annotated[
@@ -29,7 +33,10 @@ def requests(
         ),
     ] = "self-driven",
     humans: Annotated[
-        str | None, typer.Option("--humans", help="Prepared clips of humans, for rescaled [those of the stand-in].")
+        str | None,
+        typer.Option(
+            "--humans", parser=location, help="Prepared clips of humans, for rescaled [those of the stand-in]."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the choice of humans.")] = 0,
     as_json: Json = False,

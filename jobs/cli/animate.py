@@ -24,7 +24,9 @@ from jobs.cli.options import (
     finish,
     job_options,
     perception_settings,
+    typed_models,
 )
+from jobs.engine.locations import location
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -33,12 +35,18 @@ if TYPE_CHECKING:
 def pair(
     references: Annotated[
         list[str],
-        typer.Argument(metavar="REFERENCES... CLIPS", help="Pictures, followed by the prepared clips or videos."),
+        typer.Argument(
+            metavar="REFERENCES... CLIPS", parser=location, help="Pictures, followed by the prepared clips or videos."
+        ),
     ],
-    out: Annotated[str, typer.Option("--out", help="Table of requests to write (.parquet).")],
+    out: Annotated[str, typer.Option("--out", parser=location, help="Table of requests to write (.parquet).")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Animation model [animate-anyone-puppets]; repeatable, for requests to several."),
+        typer.Option(
+            "--model",
+            help="As for animate [animate-anyone-puppets]; repeatable, for requests to several.",
+            callback=typed_models,
+        ),
     ] = None,
     seed: Seed = None,
     steps: Steps = None,
@@ -65,10 +73,15 @@ def pair(
 def animate(
     out: Out,
     requests: Annotated[
-        str | None, typer.Argument(metavar="[REQUESTS]", help="Table of requests (folder, .parquet or .csv).")
+        str | None,
+        typer.Argument(metavar="[REQUESTS]", parser=location, help="Table of requests (folder, .parquet or .csv)."),
     ] = None,
-    reference: Annotated[str | None, typer.Option("--reference", help="One picture, in place of REQUESTS.")] = None,
-    driving: Annotated[str | None, typer.Option("--driving", help="Driving video for --reference.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", parser=location, help="One picture, in place of REQUESTS.")
+    ] = None,
+    driving: Annotated[
+        str | None, typer.Option("--driving", parser=location, help="Driving video for --reference.")
+    ] = None,
     model: Model = None,
     preset: Preset = None,
     weights: WeightsFolder = None,

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Experiment, Json, TrackingUri, finish
+from jobs.engine.locations import location
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="Dataset that animate wrote.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Dataset of the same requests by another model.")],
+    a: Annotated[str, typer.Argument(metavar="A", parser=location, help="Dataset that animate wrote.")],
+    b: Annotated[
+        str, typer.Argument(metavar="B", parser=location, help="Dataset of the same requests by another model.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The page, NAME.html; its key is NAME.key.json.")],
     choices: Annotated[
         list[Path] | None,

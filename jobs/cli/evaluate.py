@@ -23,12 +23,17 @@ from jobs.cli.options import (
     job_options,
     perception_settings,
 )
+from jobs.engine.locations import location
 from models.metrics.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
 
 RESULTS_COMMAND = "RESULTS"
+
+
+def _truth(text: str) -> str:
+    return text if text == "driving" or text.startswith("column:") else location(text)
 
 
 class _EvaluateGroup(TyperGroup):
@@ -73,16 +78,18 @@ evaluate_app.command()(cards)
 def evaluate_results(
     out: Out,
     results: Annotated[
-        str | None, typer.Argument(metavar="[RESULTS]", help="Dataset that animate wrote.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[RESULTS]", parser=location, help="Dataset that animate wrote.", show_default=False),
     ] = None,
     pairs: Annotated[
         str | None,
-        typer.Option("--pairs", help="Table of pairs (.parquet or .csv), in place of RESULTS."),
+        typer.Option("--pairs", parser=location, help="Table of pairs (.parquet or .csv), in place of RESULTS."),
     ] = None,
     truth: Annotated[
         str | None,
         typer.Option(
             "--truth",
+            parser=_truth,
             metavar="driving|FOLDER|column:NAME",
             help="True videos: the driving ones, those of a folder named after the requests, or the URIs in a column "
             "of RESULTS [driving].",

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.options import Json, finish
+from jobs.cli.options import Json, finish, typed_models
+from jobs.engine.locations import location
 
 
 def draw(
@@ -21,6 +22,10 @@ def draw(
     side: Annotated[int, typer.Option("--side", min=32, help="Height of the frames in pixels.")] = 192,
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 8.0,
     seconds: Annotated[float, typer.Option("--seconds", help="Duration of each video.")] = 2.0,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="As for animate; repeatable [every model that ships].", callback=typed_models),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Draw held-out puppets with their true videos: OUT/requests.parquet, for every model that ships."""
@@ -33,13 +38,17 @@ def draw(
         side_px=side,
         fps=fps,
         duration_seconds=seconds,
+        models=tuple(model or ()),
     )
     finish(lambda console: draw_heldout(out, config, console=console), as_json)
 
 
 def cards(
     scores: Annotated[
-        str, typer.Argument(metavar="SCORES", help="Dataset of evaluate --group-by task, of the requests of draw.")
+        str,
+        typer.Argument(
+            metavar="SCORES", parser=location, help="Dataset of evaluate --group-by task, of the requests of draw."
+        ),
     ],
     as_json: Json = False,
 ) -> None:

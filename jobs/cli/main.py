@@ -14,9 +14,12 @@ import typer
 from jobs.cli.a2bench import a2bench_app
 from jobs.cli.animate import animate, pair
 from jobs.cli.evaluate import evaluate_app
+from jobs.cli.information import config, status
+from jobs.cli.interrupts import Interrupts
 from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
+    Dataset,
     Download,
     Json,
     Out,
@@ -29,6 +32,9 @@ from jobs.cli.options import (
 )
 from jobs.cli.train import train_app
 from jobs.cli.weights import doctor, weights_app
+from jobs.engine.code_version import code_version
+from jobs.engine.locations import location
+from stages.redact import redact_text
 
 if TYPE_CHECKING:
     from jobs.engine.spec import Options
@@ -38,9 +44,24 @@ _ClickError: Any = typer.BadParameter.__mro__[2]
 
 # Verbs import their implementation when called, to keep `--help` and usage errors fast.
 
+HELP = """Batch pipeline from videos to character animations.
+
+\b
+First steps:
+  zoetrope demo                                         cartoon characters, from drawing to animation
+  zoetrope doctor                                       what this machine and its weights are ready for
+  zoetrope ingest my_videos/ --out corpus/              probe videos, detect shots, cut clips
+  zoetrope prepare corpus/clips --out corpus/prepared   pose, depth, masks, quality
+  zoetrope animate --reference hero.png --driving dance.mp4 --out animations/
+
+\b
+`zoetrope COMMAND --help` lists the options of a command, `zoetrope config` all settings;
+`zoetrope status DATASET` shows how far a job is.
+"""
+
 app = typer.Typer(
     name="zoetrope",
-    help="Batch pipeline from videos to character animations.",
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -50,17 +71,34 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(a2bench_app, name="a2bench")
 app.add_typer(weights_app, name="weights")
-app.command()(doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"zoetrope {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 @app.command()
 @job_options()
 def ingest(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SRC...", help="Folders, globs, URLs, .parquet or .csv lists.")
+        list[str],
+        typer.Argument(metavar="SRC...", parser=location, help="Folders, globs, URLs, .parquet or .csv lists."),
     ],
     out: Out,
-    objects: Annotated[str | None, typer.Option("--objects", help="Table of object prompts (boxes or points).")] = None,
+    objects: Annotated[
+        str | None, typer.Option("--objects", parser=location, help="Table of object prompts (boxes or points).")
+    ] = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -78,7 +116,10 @@ def ingest(
 @app.command()
 @job_options()
 def prepare(
-    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="Clips that ingest wrote (folder, .parquet or .csv).")],
+    clips: Annotated[
+        str,
+        typer.Argument(metavar="CLIPS", parser=location, help="Clips that ingest wrote (folder, .parquet or .csv)."),
+    ],
     out: Out,
     preset: Preset = None,
     weights: WeightsFolder = None,
@@ -108,7 +149,7 @@ app.command()(animate)
 @app.command()
 @job_options(without=("limit",))
 def retry(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
     reason: Annotated[
         list[str] | None, typer.Option("--reason", help="Only rows that failed with this reason; repeatable.")
     ] = None,
@@ -131,7 +172,7 @@ def retry(
 @app.command()
 @job_options(without=("dry_run", "limit", "max_failed", "ray_address"))
 def report(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
     *,
     options: Options,
     as_json: bool,
@@ -144,13 +185,17 @@ def report(
 
 @app.command()
 def compact(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset that a job wrote.")],
+    dataset: Dataset,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged data files to _damaged/; keep their readable rows.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete media files that no row names.")] = False,
     as_json: Json = False,
 ) -> None:
     """Merge committed rows into data files. Jobs do this at their end; after a crash, the next job does."""
     from jobs.verbs.maintenance import compact as run
 
-    finish(lambda console: run(dataset, console=console), as_json)
+    finish(lambda console: run(dataset, console=console, repair=repair, prune=prune), as_json)
 
 
 @app.command()
@@ -222,15 +267,34 @@ def demo(
     finish(lambda console: run(out, num_videos=videos, console=console), as_json=False)
 
 
+app.command()(status)
+app.command()(config)
+app.command()(doctor)
+
+
 def main() -> None:
-    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after an interrupt."""
-    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    """Run the command line. Errors are one line on stderr, with exit code 2; 130 after SIGINT, 143 after SIGTERM."""
+    with Interrupts():
+        _main()
+
+
+class _Redacted(logging.Formatter):
+    """Formatter that removes the credentials of URIs, which messages and tracebacks of libraries contain."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
+
+
+def _main() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=os.environ.get("ZOETROPE_LOG", "WARNING"), handlers=[handler])
     try:
         code = app(standalone_mode=False)
     except _ClickError as error:
         _fail(error.format_message(), error)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; finished work is committed, and the same command continues", code=130)
+    except typer.Abort:
+        _fail("interrupted", code=130)
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("ZOETROPE_LOG") == "DEBUG":
             raise
@@ -241,5 +305,7 @@ def main() -> None:
 def _fail(message: str, error: Exception | None = None, code: int = 2) -> None:
     context = getattr(error, "ctx", None)
     help_hint = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"error: {' '.join(message.split())}{help_hint}", file=sys.stderr)
+    # Typer puts the kind of the exception of a parser before its text.
+    text = redact_text(" ".join(message.split()).replace("Value error, ", ""))
+    print(f"error: {text}{help_hint}", file=sys.stderr)
     sys.exit(code)

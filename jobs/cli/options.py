@@ -12,8 +12,11 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from jobs.engine.console import Console
+from jobs.engine.locations import location
+from models.systems import FORMER_NAMES, find_model, model_names
 
-Out = Annotated[str, typer.Option("--out", help="Folder or URL to write to.")]
+Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL to write to.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", parser=location, help="Dataset that a job wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Job file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as key.key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")]
@@ -42,18 +45,13 @@ _JOB_PARAMETERS = {
 """Parameters that `job_options` adds, in the order of `--help`: type and default."""
 
 
-def _absolute(path: str | None) -> str | None:
-    # Workers run in another folder.
-    return None if path is None else str(Path(path).absolute())
-
-
 WeightsFolder = Annotated[
     str | None,
     typer.Option(
         "--weights",
         envvar="ZOETROPE_WEIGHTS",
         help="Folder of published weights [the Hugging Face cache only].",
-        callback=_absolute,
+        parser=location,
     ),
 ]
 AllowTorchScript = Annotated[
@@ -62,7 +60,29 @@ AllowTorchScript = Annotated[
 Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [embedded].")]
 Download = Annotated[bool, typer.Option("--download", help="Download missing weights.")]
 
-Model = Annotated[str | None, typer.Option("--model", help="Animation model [animate-anyone-puppets].")]
+
+def typed_model(model: str | None) -> str | None:
+    """A model as it was typed: a name, or the absolute place of a trained one. Raises UnknownModelError."""
+    if model is None or model in model_names() or model in FORMER_NAMES or "://" in model:
+        return model
+    is_place = "/" in model or model.endswith(".safetensors") or Path(model).is_dir()
+    return location(model) if is_place else find_model(model).name
+
+
+def typed_models(models: list[str] | None) -> list[str] | None:
+    """`typed_model` of each."""
+    return None if models is None else [str(typed_model(model)) for model in models]
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Animation model: a name, the --out of a training run, or what train publish wrote "
+        "[animate-anyone-puppets].",
+        callback=typed_model,
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the noise [0].")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps [the model's].")]
 Guidance = Annotated[float | None, typer.Option("--guidance", min=0, help="Guidance scale [the model's].")]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobs.cli.options import Out, Set, finish, job_options
+from jobs.cli.options import Out, Set, WeightsFolder, finish, job_options
+from jobs.engine.locations import location
 from models.systems import FORMER_NAMES, find_model, former_name_notice, model_names
+from models.weights.resolve import check_ships_nothing
 
 if TYPE_CHECKING:
     from jobs.engine.console import Console
@@ -44,11 +46,12 @@ train_app = typer.Typer(
 
 MODEL_COMMAND = "MODEL"
 
-Prepared = Annotated[str, typer.Argument(metavar="PREPARED", help="Dataset that prepare wrote.")]
+Prepared = Annotated[str, typer.Argument(metavar="PREPARED", parser=location, help="Dataset that prepare wrote.")]
 StartFrom = Annotated[
     str | None,
     typer.Option(
         "--start-from",
+        parser=location,
         help="Initial weights: the --out of another run, a .safetensors file, or a folder of published files [random].",
     ),
 ]
@@ -58,7 +61,8 @@ NumWorkers = Annotated[
 Recipe = Annotated[Path | None, typer.Option("--config", help="Recipe (YAML).")]
 
 Work = Annotated[Path, typer.Argument(metavar="WORK", help="Folder for rendered frames and training states.")]
-CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Folder for the checkpoints [that of the package].")]
+CheckpointsOut = Annotated[Path | None, typer.Option("--out", help="Folder for the checkpoints [WORK/published].")]
+Ship = Annotated[bool, typer.Option("--ship", help="Replace the checkpoints that ship with the project.")]
 CheckpointsIn = Annotated[
     Path | None, typer.Option("--start-from", help="Folder of initial checkpoints [random weights].")
 ]
@@ -115,6 +119,7 @@ def perception(
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate [0.002].")] = None,
     videos: Videos = 4000,
     first_seed: FirstSeed = 0,
+    ship: Ship = False,
 ) -> None:
     """Train the embedded perception networks on puppets. The same command resumes an interrupted run."""
     from jobs.training.perception import NETWORKS, TrainPerceptionConfig, from_command_line
@@ -123,7 +128,7 @@ def perception(
 
     config = TrainPerceptionConfig(
         work=work,
-        out=CHECKPOINTS if out is None else out,
+        out=_published_to(work, out, CHECKPOINTS if ship else None),
         start_from=start_from,
         networks=tuple(networks) if networks else NETWORKS,  # type: ignore[arg-type]  # checked by the class
         figure=puppet_network_recipe(steps=figure_steps),
@@ -147,15 +152,15 @@ def appearance(
     videos: Videos = 4000,
     first_seed: FirstSeed = 20_000,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Number of compute threads.")] = 1,
+    ship: Ship = False,
 ) -> None:
     """Train the embedded VAE and image encoder on puppets. The same command resumes an interrupted run."""
     from jobs.training.appearance import TrainAppearanceConfig, from_command_line
     from models.appearance.vae import CHECKPOINTS
 
-    defaults = TrainAppearanceConfig(work=work)
+    defaults = TrainAppearanceConfig(work=work, out=_published_to(work, out, CHECKPOINTS if ship else None))
     config = replace(
         defaults,
-        out=CHECKPOINTS if out is None else out,
         start_from=start_from,
         vae=replace(defaults.vae, steps=vae_steps),
         image_encoder=replace(defaults.image_encoder, steps=image_encoder_steps),
@@ -168,20 +173,23 @@ def appearance(
 @train_app.command()
 def publish(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The --out of a run of an embedded model, or a .safetensors file.")
+        str,
+        typer.Argument(
+            metavar="RUN", parser=location, help="The --out of a training run, or a .safetensors file of one."
+        ),
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Checkpoint to write (.safetensors) [that of the package].")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to [RUN/published].")] = None,
+    ship: Ship = False,
+    weights: WeightsFolder = None,
     pairs: Annotated[
-        int, typer.Option("--pairs", min=1, help="Number of held-out pairs of puppets for the scores.")
+        int, typer.Option("--pairs", min=0, help="Number of held-out pairs of puppets for the scores; 0: none.")
     ] = 40,
     compare: Annotated[
         list[str] | None,
         typer.Option("--compare", metavar="NAME=RUN", help="Another run to compare with in the card; repeatable."),
     ] = None,
 ) -> None:
-    """Publish a run as the embedded checkpoint of its model: half precision, held-out scores, model card."""
+    """Write the weights of a run to a folder that --model takes: half precision, held-out scores, model card."""
     from jobs.training.publish import publish as publish_run
 
     compared = {}
@@ -189,6 +197,17 @@ def publish(
         name, separator, other = text.partition("=")
         if not (name and separator and other) or name in compared:
             raise typer.BadParameter(f"--compare {text}: expected NAME=RUN, each NAME once")
-        compared[name] = other
-    scores = publish_run(run, out, heldout={"num_pairs": pairs}, compare=compared)
+        compared[name] = location(other)
+    scores = publish_run(run, out, ship=ship, weights=weights, heldout={"num_pairs": pairs}, compare=compared)
     typer.echo(json.dumps(scores, indent=1))
+
+
+def _published_to(work: Path, out: Path | None, shipped: Path | None) -> Path:
+    """Folder for the checkpoints. `shipped`: that of the checkpoints that ship, if they are to be replaced."""
+    if shipped is not None:
+        if out is not None:
+            raise typer.BadParameter("--ship writes to the folder of the checkpoints that ship; leave out --out")
+        return shipped
+    folder = work / "published" if out is None else out
+    check_ships_nothing(folder)
+    return folder

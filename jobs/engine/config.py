@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from jobs.engine.locations import absolute_settings
 from jobs.engine.presets import expand
 from pipelines.animate import AnimationConfig
 from pipelines.engine.runner import RunLimits
@@ -70,13 +71,15 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:
     """Read a YAML file and apply assignments; returns plain values, not yet validated against the dataclass `kind`.
 
+    Paths are made absolute, from the current folder.
+
     Raises:
         ConfigError: a missing file, a file that is no YAML mapping, or a malformed assignment.
     """
     values: dict[str, Any] = {} if path is None else _read(path, kind)
     for assignment in assignments:
         _assign(values, assignment)
-    return values
+    return absolute_settings(values)
 
 
 def validated(values: Mapping[str, Any], kind: type[ConfigT]) -> ConfigT:
@@ -100,6 +103,26 @@ def resolved(config: Any) -> dict[str, Any]:
     """Configuration as plain values, including defaults."""
     plain: dict[str, Any] = pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")
     return plain
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key, as `--set` takes them."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= flattened(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+def changed_settings(config: JobConfig, verb: str) -> dict[str, Any]:
+    """Settings of a verb, of workers and of limits that differ from the defaults, by dotted key."""
+    given, defaults = (flattened(resolved(settings)) for settings in (config, JobConfig()))
+    sections = (f"{verb}.", "workers.", "limits.")
+    return {
+        key: value
+        for key, value in given.items()
+        if key.startswith(sections) and (key not in defaults or defaults[key] != value)
+    }
 
 
 def _read(path: Path, kind: type[Any]) -> dict[str, Any]:

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
-import subprocess
 import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jobs.engine import tracking
-from jobs.engine.config import JobConfig, resolved
+from jobs.engine.code_version import code_version
+from jobs.engine.config import JobConfig, changed_settings, resolved
 from jobs.engine.console import Console
-from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
+from jobs.engine.last_job import LAST_JOB
+from jobs.engine.run_file import earlier_record, earlier_run, publish_run, recorded_inputs
 from jobs.engine.spec import Job, JobEnd, JobResult, Options
+from pipelines.engine.columns import reserved_columns
+from pipelines.engine.damage import damage_named
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
+from pipelines.engine.resources import MissingResourcesError, await_resources, demands_of
 from pipelines.engine.runner import OutputError, RayStoppedError, Tally, TooManyFailuresError, run
 from pipelines.engine.schema import dataset_schema
-from pipelines.engine.steps import check
+from pipelines.engine.steps import check, fuse
 from pipelines.engine.worker import WorkerSpec
 from stages.io.storage import Storage
+from stages.redact import redact, redact_text
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_FAILED = "10%"
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def run_job(job: Job, options: Options, console: Console) -> JobResult:
@@ -49,7 +52,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
     job_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     ledger = Ledger(Storage(job.out), job.id_column)
     check(job.steps, [*job.manifest.required, *job.manifest.optional, *PLANNED_COLUMNS])
-    with dataset_lock(ledger.storage, job_id):
+    with dataset_lock(ledger.storage, job_id), damage_named(ledger.storage, ledger.data_names()):
         ledger.storage.sweep_temporaries()
         ledger.compact()
         stages = [step.stage for step in job.steps]
@@ -63,6 +66,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             limit=options.limit,
             retry=options.retry,
             order_by=job.order_by,
+            reserved=reserved_columns(stages, job.written),
         )
         max_failed = _max_failed(options.max_failed, job.config, plan.total)
         console.line(
@@ -73,7 +77,7 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
         if options.dry_run:
             return JobResult(exit_code=0, summary=_dry_run(job, plan, console))
         provenance = {"code_version": code_version(), "job_id": job_id, "weights": _weights(job)}
-        _publish_job(ledger.storage, job, job_id)
+        record_of_job = _publish_job(ledger.storage, job, job_id, plan)
         spec = WorkerSpec(
             stages=stages,
             keys=keys,
@@ -83,17 +87,25 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             provenance=provenance,
             row_timeout_seconds=job.config.limits.row_timeout_seconds,
         )
+        uri = options.tracking_uri or tracking.sqlite_uri(Path())
+        recorded = recorded_inputs(job, plan, spec, uri, options)
         with tracking.run(
             job.verb,
-            uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            uri=None if plan.num_pending == 0 and recorded == earlier_record(ledger.storage) else uri,
+            out=ledger.storage.url,
             experiment=options.experiment,
             run_id=earlier_run(ledger.storage),
+            on_start=lambda run_id: publish_run(ledger.storage, run_id),
         ) as record:
             record.params({"verb": job.verb, "out": job.out, **provenance, "pipeline_key": spec.pipeline_key})
+            record.params(changed_settings(job.config, job.verb))
             record.config(resolved(job.config))
             record.manifest(job.manifest.url, digest=plan.digest(), num_rows=plan.total)
-            publish_run(ledger.storage, record.run_id)
-            tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            try:
+                tally, error = _run_rows(job, plan, spec, max_failed, options, console)
+            except KeyboardInterrupt:
+                console.line(f"{job.verb}: {plan.counts().line()}")
+                raise
             counts = plan.counts()
             plan.close()
             lines, error = _finish(job, ledger, error)
@@ -115,20 +127,10 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             _record(end, record)
             exit_code = _exit_code(end, max_failed)
             record.failed = exit_code != 0
+        _publish_end(ledger.storage, record_of_job, end, exit_code)
+        if record.complete:
+            publish_run(ledger.storage, record.run_id, recorded=recorded)
     return _close(end, lines, report_path, exit_code, record, console)
-
-
-def code_version() -> str:
-    """Version of the package, with the commit if it runs from a git checkout."""
-    release = version("zoetrope")
-    if not (CHECKOUT / ".git").exists():
-        return release
-    try:
-        command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
-        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return release
-    return f"{release}+{described}"
 
 
 def _run_rows(
@@ -136,12 +138,22 @@ def _run_rows(
 ) -> tuple[Tally, str | None]:
     if plan.num_pending == 0 or not options.run_rows:
         return Tally(), None
+    from jobs.engine.ray_runtime import cluster  # late: imports Ray
+
     limits = dataclasses.replace(job.config.limits, max_failed=max_failed)
     tally = Tally()
     try:
-        with cluster(options.ray_address), console.progress(plan.num_pending, job.progress) as advance:
-            tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
-    except (TooManyFailuresError, OutputError, RayStoppedError) as stopped:
+        with cluster(options.ray_address):
+            await_resources(
+                demands_of(fuse(job.steps), job.config.workers),
+                may_grow=options.ray_address is not None,
+                limit_seconds=limits.wait_for_resources_seconds,
+                limit="limits.wait_for_resources_seconds",
+                report=console.line,
+            )
+            with console.progress(plan.num_pending, job.progress) as advance:
+                tally = run(plan, job.steps, spec, limits, tally=tally, on_progress=advance)
+    except (TooManyFailuresError, OutputError, RayStoppedError, MissingResourcesError) as stopped:
         return tally, str(stopped)
     return tally, None
 
@@ -173,24 +185,19 @@ def _weights(job: Job) -> dict[str, str]:
     return {name: digest for step in job.steps for name, digest in step.stage.weights().items()}
 
 
-def _publish_job(storage: Storage, job: Job, job_id: str) -> None:
-    """Publish the arguments and configuration of the job, for `zoetrope retry` and `zoetrope report`."""
-    record = {"verb": job.verb, "job_id": job_id, "arguments": job.arguments, "config": resolved(job.config)}
-    storage.publish("_jobs/last.json", json.dumps(record, indent=1).encode())
+def _publish_job(storage: Storage, job: Job, job_id: str, plan: Plan) -> dict[str, Any]:
+    """Publish the arguments and configuration of the job, for `retry` and `report`, and its rows, for `status`."""
+    record: dict[str, Any] = {"verb": job.verb, "job_id": job_id, "rows": plan.total, "pending": plan.num_pending}
+    record |= redact({"arguments": job.arguments, "config": resolved(job.config)})
+    storage.publish(LAST_JOB, json.dumps(record, indent=1).encode())
+    return record
 
 
-def earlier_run(storage: Storage) -> str | None:
-    """Id of the MLflow run of an earlier start of the job, or None."""
-    if not storage.exists("_jobs/mlflow.json"):
-        return None
-    run_id: str | None = json.loads(storage.read("_jobs/mlflow.json")).get("run_id")
-    return run_id
-
-
-def publish_run(storage: Storage, run_id: str | None) -> None:
-    """Publish the id of the MLflow run, so that the next start of the job continues it."""
-    if run_id:
-        storage.publish("_jobs/mlflow.json", json.dumps({"run_id": run_id}).encode())
+def _publish_end(storage: Storage, record: dict[str, Any], end: JobEnd, exit_code: int) -> None:
+    """Publish how the job ended. A full disk, which is then already the error of the job, is ignored."""
+    state = {"exit_code": exit_code, "seconds": end.seconds, "line": end.counts.line(), "error": end.error}
+    with contextlib.suppress(OSError):
+        storage.publish(LAST_JOB, json.dumps({**record, "end": state}, indent=1).encode())
 
 
 def _finish(job: Job, ledger: Ledger, error: str | None) -> tuple[Sequence[str], str | None]:
@@ -251,7 +258,7 @@ def _close(
     if report_path:
         console.line(f"report:  {report_path}")
     if record.run_id:
-        console.line(f"mlflow:  {redact_text(record.uri or '')} run {record.run_id}")
+        console.line(f"mlflow:  {redact_text(record.uri or 'unchanged')} run {record.run_id}")
     if end.error:
         console.error(end.error)
     console.line(f"{end.job.verb}: {counts.line()}")

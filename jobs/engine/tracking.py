@@ -1,7 +1,8 @@
 """Tracking of jobs with MLflow. Errors of MLflow are logged and never fail a job.
 
-Only this module imports MLflow. One run per job, written by the driver; a job that is started again continues its run.
-The default store is a SQLite file, which only one process at a time can initialise.
+Only this module imports MLflow. One run per job, written by a thread of the driver, so that neither the import of
+MLflow, which takes seconds, nor a slow server holds up the job; a job that is started again continues its run. The
+default store is a SQLite file, which only one process at a time can initialise.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import fcntl
 import json
 import logging
 import os
+import queue
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from jobs.engine.redact import redact, redact_text
+from stages.redact import redact, redact_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +33,10 @@ EXPERIMENT = "zoetrope"
 MAX_PARAM_CHARS = 6000
 MAX_METRICS_PER_BATCH = 1000
 """Limit of MLflow."""
+MAX_WAITING = 64
+"""Maximum number of records that wait for a slow server; beyond it the job waits, which bounds its memory."""
+ABORT_SECONDS = 5.0
+"""Maximum time to wait for MLflow after an error or an interrupt."""
 _SQLITE = "sqlite:///"
 # Set before the import of MLflow unless set by the user: short timeouts for an unreachable server, no telemetry.
 _ENVIRONMENT = {
@@ -43,18 +51,41 @@ def sqlite_uri(folder: Path) -> str:
     return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
 
 
+def run_name(verb: str, out: str | None) -> str:
+    """Name of a run: verb, the last two folders of the dataset, and local time."""
+    folder = "/".join((out or "").rstrip("/").rsplit("/", 2)[-2:])
+    return " ".join(part for part in (verb, redact_text(folder), f"{datetime.now():%Y-%m-%d %H:%M:%S}") if part)  # noqa: DTZ005
+
+
 class Run:
-    """MLflow run of one job. The first failed call logs a warning and disables the others."""
+    """MLflow run of one job. The first failed call logs a warning and disables the others.
+
+    Records are written in order by a thread. Only `run_id` waits for it.
+    """
 
     def __init__(self, uri: str | None) -> None:
         self.uri = uri
         """Tracking URI; None: not tracked."""
-        self.run_id: str | None = None
-        """Run id, to pass to `run` when the job is started again. None if not tracked."""
         self.failed = False
         """Set by a job that fails without raising, such as for too many failed rows."""
+        self._run_id: str | None = None
         self._client: MlflowClient | None = None
-        self._disabled = False
+        self._disabled = self._ended = False
+        self._started = threading.Event()
+        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """Run id, to pass to `run` when the job is started again; waits until the run is there. None if not tracked."""
+        if self._thread is not None:
+            self._started.wait()
+        return self._run_id
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was written. False before the run has ended."""
+        return self._client is not None and not self._disabled and self._ended
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log parameters. MLflow parameters are immutable: a changed value in a continued run becomes a tag."""
@@ -78,12 +109,13 @@ class Run:
 
     def metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log metrics, such as counts and throughput."""
+        now_ms = int(time.time() * 1000)
+        values = [(name, float(value)) for name, value in metrics.items()]
 
         def write(client: MlflowClient, run_id: str) -> None:
             from mlflow.entities import Metric
 
-            now_ms = int(time.time() * 1000)
-            entries = [Metric(name, float(value), now_ms, step) for name, value in metrics.items()]
+            entries = [Metric(name, value, now_ms, step) for name, value in values]
             for start in range(0, len(entries), MAX_METRICS_PER_BATCH):
                 client.log_batch(run_id, entries[start : start + MAX_METRICS_PER_BATCH])
 
@@ -119,10 +151,14 @@ class Run:
         self._attempt(f"'{name}'", write)
 
     def _attempt(self, action: str, write: Callable[[MlflowClient, str], None]) -> None:
-        if self._client is None or self.run_id is None or self._disabled:
+        if self._thread is not None and not self._disabled:
+            self._tasks.put(lambda: self._write(action, write))
+
+    def _write(self, action: str, write: Callable[[MlflowClient, str], None]) -> None:
+        if self._client is None or self._run_id is None or self._disabled:
             return
         try:
-            write(self._client, self.run_id)
+            write(self._client, self._run_id)
         except Exception as error:  # noqa: BLE001  no error of MLflow fails the job
             self._disable(f"logging {action} failed", error)
 
@@ -133,47 +169,93 @@ class Run:
         cause = f"{type(error).__name__}: {redact_text(str(error)).strip()}".split("\n", 1)[0][:300]
         log.warning("MLflow at %s: %s (%s); the job goes on without it", redact_text(self.uri or ""), problem, cause)
 
-    def _start(self, job_name: str, experiment: str, run_id: str | None) -> None:
+    def _start(
+        self, job_name: str, out: str | None, experiment: str, run_id: str | None, on_start: Callable[[str], None]
+    ) -> None:
+        """Start the thread that starts the run and then writes what comes."""
         if self.uri is None:
+            self._run_id = run_id
+            return
+        uri, name = self.uri, run_name(job_name, out)
+
+        def start() -> str:
+            with _sole_access(uri):
+                client = _client(uri)
+                experiment_id = _experiment(client, experiment, uri)
+            if run_id is not None and _continue(client, run_id):
+                started = run_id
+            else:
+                tags = {"zoetrope.job": job_name}
+                started = str(client.create_run(experiment_id, run_name=name, tags=tags).info.run_id)
+            self._client, self._run_id = client, started
+            return started
+
+        def work() -> None:
+            try:
+                on_start(start())
+            except Exception as error:  # noqa: BLE001  no error of MLflow fails the job
+                self._disable("no run could be started", error)
+            finally:
+                self._started.set()
+            while (task := self._tasks.get()) is not None:
+                task()
+
+        self._thread = threading.Thread(target=work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def _end(self, status: str, *, timeout_seconds: float | None = None) -> None:
+        """Wait until everything is written, and end the run."""
+        if self._thread is None:
             return
         try:
-            with _sole_access(self.uri):
-                client = _client(self.uri)
-                experiment_id = _experiment(client, experiment, self.uri)
-            if run_id is None or not _continue(client, run_id):
-                run_id = client.create_run(
-                    experiment_id, run_name=job_name, tags={"zoetrope.job": job_name}
-                ).info.run_id
-            self._client, self.run_id = client, run_id
-        except Exception as error:  # noqa: BLE001  see above
-            self._disable("no run could be started", error)
+            self._tasks.put(lambda: self._terminate(status), timeout=timeout_seconds)
+            self._tasks.put(None, timeout=timeout_seconds)
+        except queue.Full:
+            pass
+        else:
+            self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            self._disable("the run could not be ended", TimeoutError(f"no answer within {timeout_seconds:g} s"))
+            self._started.set()
 
-    def _end(self, status: str) -> None:
-        if self._client is None or self.run_id is None:
+    def _terminate(self, status: str) -> None:
+        if self._client is None or self._run_id is None:
             return
         try:  # even if disabled: the error may have been transient, and the run must not stay in state RUNNING
-            self._client.set_terminated(self.run_id, status)
+            self._client.set_terminated(self._run_id, status)
+            self._ended = True
         except Exception as error:  # noqa: BLE001  see above
             self._disable("the run could not be ended", error)
 
 
 @contextlib.contextmanager
-def run(job_name: str, *, uri: str | None, experiment: str = EXPERIMENT, run_id: str | None = None) -> Iterator[Run]:
+def run(
+    job_name: str,
+    *,
+    uri: str | None,
+    out: str | None = None,
+    experiment: str = EXPERIMENT,
+    run_id: str | None = None,
+    on_start: Callable[[str], None] = lambda _: None,
+) -> Iterator[Run]:
     """Context manager with the run of a job. It ends as FINISHED, or as FAILED if the block raises or sets `failed`.
 
     Args:
-        job_name: name of the run.
+        job_name: the verb, first word of the name of the run.
         uri: tracking URI, such as `sqlite_uri(folder)` or `https://mlflow.example`; None: no tracking.
+        out: the dataset, for the name of the run.
         experiment: name of the experiment, created if missing.
-        run_id: the run to continue, of an earlier start of this job; a new one is created if the store lacks it.
+        run_id: the run to continue, of an earlier start of this job; a new one is created if the store lacks it, and it
+            stays as it is without `uri`.
+        on_start: called with the run id, in the thread, as soon as the run is there.
     """
     record = Run(uri)
-    record._start(job_name, experiment, run_id)
+    record._start(job_name, out, experiment, run_id, on_start)
     try:
         yield record
     except BaseException as error:
         succeeded = isinstance(error, SystemExit) and not error.code
-        record._end("FINISHED" if succeeded else "FAILED")
+        record._end("FINISHED" if succeeded else "FAILED", timeout_seconds=ABORT_SECONDS)
         raise
     record._end("FAILED" if record.failed else "FINISHED")
 

@@ -16,6 +16,7 @@ from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
 from jobs.report.videos import ShownVideo, videos_to_show
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.schema import ENTRY_COLUMNS
 from pipelines.engine.tables import column_names
 from stages.io.storage import VIDEOS
 from stages.outcome import BadRow, Status
@@ -129,7 +130,8 @@ def _summary_rows(ledger: Ledger, uri: str) -> Iterator[dict[str, Any]]:
         present = column_names(connection, relation)
         columns = [name for name in (ledger.id_column, *_SUMMARY_COLUMNS) if name in present]
         # Ordered by id, for reproducible examples.
-        query = f"SELECT {uri}, {', '.join(columns)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
+        values = [f"map_from_entries({name})" if name in ENTRY_COLUMNS else name for name in columns]
+        query = f"SELECT {uri}, {', '.join(values)} FROM {relation} ORDER BY {ledger.id_column}"  # noqa: S608
         columns.insert(0, "uri")
         rows = connection.execute(query)
         while batch := rows.fetchmany(_ROWS_PER_BATCH):

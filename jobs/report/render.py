@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from jobs.engine.redact import redact, redact_text
 from jobs.report.measured import Evaluation
 from jobs.report.sheets import ContactSheet
 from jobs.report.summary import Histogram, Summary
 from jobs.report.videos import ShownVideo
+from stages.redact import redact, redact_text
 
 BARS_WIDTH = 240
 BARS_HEIGHT = 84

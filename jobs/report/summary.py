@@ -104,7 +104,7 @@ def summarise(
     """Summarise rows in one pass, from their outcome, `uri`, `seconds_by_stage` and quality columns.
 
     Args:
-        rows: dictionaries as returned by pyarrow's `to_pylist` (maps may be pairs). Absent columns are skipped.
+        rows: dictionaries, with named values as dictionaries. Absent columns are skipped.
         id_column: `clip_id` or `video_id`.
         thresholds: threshold by quality column, to mark in its histogram.
 
@@ -124,7 +124,7 @@ def summarise(
                 f"row {row.get(id_column)!r:.80} has status {status!r}, expected one of {', '.join(counts)}"
             )
         counts[status] += 1
-        for stage, stage_seconds in dict(row.get("seconds_by_stage") or {}).items():
+        for stage, stage_seconds in (row.get("seconds_by_stage") or {}).items():
             seconds[stage] += stage_seconds
             ran[stage] += 1
         for column in QUALITY_LABELS:

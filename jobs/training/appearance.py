@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from jobs.cards.appearance import write_card
+from jobs.cards.records import steps_so_far
 from jobs.training.puppet_frames import FIRST_HELDOUT_SEED, heldout_frames, rendered
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.appearance.image_encoder import (
@@ -23,8 +24,8 @@ from models.appearance.image_encoder import (
     puppets_image_encoder,
 )
 from models.appearance.training import encoder_losses, random_crops, vae_losses
-from models.appearance.vae import CHECKPOINTS, PUPPETS_VAE, Vae, puppets_vae, standardise, to_frames, to_images
-from models.common.checkpoint import read_metadata, save_checkpoint
+from models.appearance.vae import PUPPETS_VAE, Vae, puppets_vae, standardise, to_frames, to_images
+from models.common.checkpoint import save_checkpoint
 from models.metrics.pixels import psnr
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
 from models.training.loss_terms import LossTermsTask
@@ -51,7 +52,7 @@ class TrainAppearanceConfig:
     """
 
     work: Path
-    out: Path = CHECKPOINTS
+    out: Path
     start_from: Path | None = None
     vae: OptimizationRecipe = field(
         default_factory=lambda: puppet_network_recipe(steps=2400, batch_size=16, learning_rate=1.5e-3)
@@ -115,7 +116,8 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     for name, network, shape, recipe, minutes in trained:
         metadata = {
             "network": shape,
-            "steps": earlier_steps[name] + recipe.steps,
+            "steps": recipe.steps,
+            "earlier_steps": earlier_steps[name],
             "minutes": round(minutes, 1),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "machine": f"{platform.machine()}, threads: {config.threads}, torch {torch.__version__}, no GPU",
@@ -136,7 +138,7 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
 def _earlier_steps(name: str, config: TrainAppearanceConfig) -> int:
     if config.start_from is None:
         return 0
-    return int(str(read_metadata(config.start_from / f"{name}.safetensors")["steps"]))
+    return steps_so_far(config.start_from / f"{name}.safetensors")
 
 
 @torch.no_grad()

@@ -15,27 +15,23 @@ from typing import Any
 
 import torch
 
+from jobs.training.run_files import FOLDER, WEIGHTS, CheckpointRecord, checkpoint_names, latest_record, read_record
 from models.common.checkpoint import read_tensors, save_checkpoint
+from models.common.digest import CheckpointError
+from models.common.torch_file import load_torch_file
 from models.training.trainer import TrainingState
 from stages.io.storage import Storage, store_errors
 
-FOLDER = "checkpoints"
-WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CheckpointRecord:
-    """Record of a checkpoint. `facts`: those passed to `save`."""
+class Restored:
+    """A loaded checkpoint. `damage`: what is wrong with each later one, newest first."""
 
-    name: str
-    step: int
-    facts: Mapping[str, Any]
-
-    @property
-    def weights(self) -> str:
-        """Name of the weights file in the run's storage."""
-        return f"{FOLDER}/{self.name}/{WEIGHTS}"
+    record: CheckpointRecord
+    state: TrainingState
+    damage: tuple[str, ...]
 
 
 class CheckpointStore:
@@ -55,6 +51,10 @@ class CheckpointStore:
             OSError: the storage refused a write. Earlier checkpoints are kept.
         """
         name = f"step-{state.step:08d}"
+        # Damaged ones that a resumed run passed over, which would count among the last.
+        for later in checkpoint_names(self.storage):
+            if later > name:
+                self._remove(later)
         with self.storage.staged(f"{FOLDER}/{name}/{WEIGHTS}") as path:
             save_checkpoint(state.weights, path, metadata={**metadata, "steps": state.step})
         rest = {"raw_weights": state.raw_weights, "optimizer": state.optimizer, "history": state.history}
@@ -62,37 +62,60 @@ class CheckpointStore:
             torch.save(rest, path)
         record = {"step": state.step, "facts": dict(facts)}
         self.storage.publish(f"{FOLDER}/{name}.json", json.dumps(record, indent=1).encode())
-        for old in self._names()[:-keep]:
+        for old in checkpoint_names(self.storage)[:-keep]:
             self._remove(old)
         return CheckpointRecord(name=name, step=state.step, facts=facts)
 
     def latest(self) -> CheckpointRecord | None:
-        """Record of the last checkpoint, or None."""
-        names = self._names()
-        if not names:
-            return None
-        record = json.loads(self.storage.read(f"{FOLDER}/{names[-1]}.json"))
-        return CheckpointRecord(name=names[-1], step=record["step"], facts=record["facts"])
+        """Record of the last checkpoint, or None (`latest_record`)."""
+        return latest_record(self.storage)
 
     def load(self, record: CheckpointRecord) -> TrainingState:
-        """Load the training state of a checkpoint."""
-        with self.storage.fetched(record.weights) as path:
-            weights = read_tensors(path)
-        with self.storage.fetched(f"{FOLDER}/{record.name}/{TRAINING}") as path:
-            rest = torch.load(path, map_location="cpu", weights_only=True)
-        return TrainingState(step=record.step, weights=weights, **rest)
+        """Load the training state of a checkpoint.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+        """
+        training = f"{FOLDER}/{record.name}/{TRAINING}"
+        try:
+            with self.storage.fetched(record.weights) as path:
+                weights = read_tensors(path)
+            with self.storage.fetched(training) as path:
+                rest = load_torch_file(path)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{self.storage.url_of(f'{FOLDER}/{record.name}')} lacks a file") from error
+        try:
+            return TrainingState(step=record.step, weights=weights, **rest)
+        except TypeError as error:
+            raise CheckpointError(f"{self.storage.url_of(training)} is no training state: {error}") from error
+
+    def load_last(self) -> Restored | None:
+        """Load the last checkpoint that is not damaged; None if there is no checkpoint.
+
+        Raises:
+            CheckpointError: all are damaged.
+        """
+        damage: list[str] = []
+        for name in reversed(checkpoint_names(self.storage)):
+            try:
+                record = read_record(self.storage, name)
+                return Restored(record=record, state=self.load(record), damage=tuple(damage))
+            except CheckpointError as error:
+                damage.append(str(error))
+        if not damage:
+            return None
+        raise CheckpointError(
+            f"no checkpoint of {self.storage.url} can be read; give another --out to begin anew. {'; '.join(damage)}"
+        )
 
     def sweep(self) -> None:
         """Delete incomplete checkpoints of killed runs. The caller holds the run's lock."""
-        complete = set(self._names())
+        complete = set(checkpoint_names(self.storage))
         with store_errors(self.storage.url):
             paths = self.storage.fs.find(self.storage.path(FOLDER))
         folders = {str(path).rsplit("/", 2)[-2] for path in paths if not str(path).endswith(".json")}
         for name in folders - complete:
             self._remove(name)
-
-    def _names(self) -> list[str]:
-        return [name.removeprefix(f"{FOLDER}/").removesuffix(".json") for name in self.storage.names(FOLDER, ".json")]
 
     def _remove(self, name: str) -> None:
         # The record first: without it the checkpoint does not exist.

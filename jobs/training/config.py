@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from jobs.engine import config as configuration
 from jobs.engine.config import ConfigError
 from jobs.recipes.table import RECIPES
 from jobs.training.model import ModelConfig
-from models.animation.system import Model
+from jobs.training.network_config import merged_over, network_config
 from models.systems import find_model
 from models.training.parallel import Strategy
 from models.training.recipe import TrainingRecipe
@@ -84,6 +84,7 @@ class TrainWorkersConfig:
         cpus, gpus: resources of each worker.
         threads: compute threads of each worker; None: PyTorch's default.
         max_failures: maximum number of restarts from the last checkpoint.
+        wait_for_resources_seconds: maximum wait for nodes of a cluster that has no room for the workers yet.
     """
 
     num: int = 0
@@ -92,9 +93,10 @@ class TrainWorkersConfig:
     gpus: float = 0.0
     threads: int | None = 1
     max_failures: int = 2
+    wait_for_resources_seconds: float = 900.0
 
     def __post_init__(self) -> None:
-        if self.num < 0 or self.cpus <= 0 or self.gpus < 0 or self.max_failures < 0:
+        if self.cpus <= 0 or min(self.num, self.gpus, self.max_failures, self.wait_for_resources_seconds) < 0:
             raise ValueError(f"workers must not be negative, got {self}")
         if self.strategy not in get_args(Strategy):
             raise ValueError(f"unknown strategy '{self.strategy}', expected one of {', '.join(get_args(Strategy))}")
@@ -162,27 +164,5 @@ def load(name: str, path: Path | None, assignments: Sequence[str] = (), *, stage
         raise ConfigError(f"model.network: expected a mapping, got {network!r}")
     given["network"] = network_config(model, network)
     plain = configuration.resolved(given["network"])
-    values["recipe"] = _over(RECIPES[model.system.name].defaults(recipe.get("stage", 1), plain), recipe)
+    values["recipe"] = merged_over(RECIPES[model.system.name].defaults(recipe.get("stage", 1), plain), recipe)
     return configuration.validated(values, TrainConfig)
-
-
-def network_config(model: Model, changes: Mapping[str, Any]) -> Any:
-    """Network configuration of a model with some fields replaced.
-
-    Raises:
-        ConfigError: a field is unknown, a value has the wrong type or range.
-    """
-    config = model.variant.config
-    try:
-        return configuration.validated(_over(configuration.resolved(config), changes), type(config))
-    except ConfigError as error:
-        raise ConfigError(f"model.network.{error}") from error
-
-
-def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge `values` over `defaults`, recursively."""
-    merged = {**defaults, **values}
-    for key in defaults.keys() & values.keys():
-        if isinstance(defaults[key], Mapping) and isinstance(values[key], Mapping):
-            merged[key] = _over(defaults[key], values[key])
-    return merged

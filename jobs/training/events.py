@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -13,6 +13,14 @@ class Started:
     step: int
     num_trainable: int
     num_all: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassedOver:
+    """Damaged checkpoints after step `step`, from which training continues. `damage`: messages, newest first."""
+
+    step: int
+    damage: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,5 +62,5 @@ class Diverged:
     message: str
 
 
-Event = Started | Progress | Saved | Sample | Measured | Diverged
+Event = Started | PassedOver | Progress | Saved | Sample | Measured | Diverged
 Report = Callable[[Event], None]

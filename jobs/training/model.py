@@ -80,5 +80,10 @@ class ModelConfig:
         )
 
     @property
+    def absolute_encoders(self) -> str | None:
+        """`encoders`, for other working directories."""
+        return None if self.encoders is None else str(Path(self.encoders).absolute())
+
+    @property
     def _encoders_folder(self) -> Path | None:
         return None if self.encoders is None else Path(self.encoders)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jobs.cards.perception import write_card
+from jobs.cards.records import steps_so_far
 from jobs.training.puppet_frames import (
     FIRST_HELDOUT_SEED,
     heldout_clip,
@@ -25,7 +26,7 @@ from jobs.training.puppet_frames import (
     rendered_portraits,
 )
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
-from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, save_checkpoint
 from models.perception.augment import FaceSample, ObjectSample, face_sample, figure_sample, object_sample
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
@@ -36,7 +37,7 @@ from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.portrait_frames import PortraitFramesConfig
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
 from models.perception.scores import figure_scores, object_scores, tracking_scores
-from models.perception.shipped import CHECKPOINTS
+from models.perception.shipped import FIGURE_CHECKPOINT
 from models.pose.skeleton import NUM_FACE_LANDMARKS
 from models.training.loss_terms import LossTermsTask
 from models.training.recipe import OptimizationRecipe
@@ -66,7 +67,7 @@ class TrainPerceptionConfig:
         work: folder for rendered frames and training states; a killed job started again with it continues.
         out: folder for the checkpoints and their card.
         start_from: folder of checkpoints to initialise the networks from; None: random weights.
-        networks: networks to train; the others keep their checkpoint in `out`.
+        networks: networks to train; the others keep their checkpoint in `out`, if it has one.
         first_seed, num_videos: seeds of the training videos, one per video.
         improvised_share: share of videos with random poses instead of authored motions.
         negative_share: share of training samples without a character, or with a prompt that hits no object.
@@ -76,7 +77,7 @@ class TrainPerceptionConfig:
     """
 
     work: Path
-    out: Path = CHECKPOINTS
+    out: Path
     start_from: Path | None = None
     networks: tuple[Network, ...] = NETWORKS
     figure: OptimizationRecipe = field(default_factory=lambda: puppet_network_recipe(steps=5000))
@@ -152,22 +153,23 @@ def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int, num_po
     """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
 
     Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second, and face landmarks
-    on `num_portraits` held-out portraits.
+    on `num_portraits` held-out portraits, whose faces the figure network finds: that of the folder, or else the one
+    that ships. Networks that are not in the folder have no scores.
     """
     torch.set_num_threads(1)
     puppets = heldout_frames(num_videos, frames_per_video=2)
-    figure, objects = EmbeddedFigure(folder / "figure.safetensors"), EmbeddedObjects(folder / "object.safetensors")
-    face = FaceLandmarks(folder / "face.safetensors")
-    portraits = [heldout_portrait(FIRST_HELDOUT_SEED + video) for video in range(num_portraits)]
-    clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
-    scores = {
-        "heldout_frames": float(len(puppets)),
-        **figure_scores(figure, puppets),
-        **object_scores(objects, puppets),
-        **tracking_scores(objects, clips),
-        "portraits": float(num_portraits),
-        **face_scores(face, figure, portraits),
-    }
+    paths = {name: path for name in NETWORKS if (path := folder / f"{name}.safetensors").is_file()}
+    figure = EmbeddedFigure(paths.get("figure", FIGURE_CHECKPOINT))
+    scores = {"heldout_frames": float(len(puppets))}
+    if "figure" in paths:
+        scores |= figure_scores(figure, puppets)
+    if "object" in paths:
+        objects = EmbeddedObjects(paths["object"])
+        clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
+        scores |= object_scores(objects, puppets) | tracking_scores(objects, clips)
+    if "face" in paths:
+        portraits = [heldout_portrait(FIRST_HELDOUT_SEED + video) for video in range(num_portraits)]
+        scores |= {"portraits": float(num_portraits), **face_scores(FaceLandmarks(paths["face"]), figure, portraits)}
     logger.info("held-out scores: %s", json.dumps(scores))
     return scores
 
@@ -245,13 +247,14 @@ def _trained(
     if config.start_from is not None:
         start = config.start_from / f"{name}.safetensors"
         load_checkpoint(network, start)
-        earlier_steps = int(str(read_metadata(start)["steps"]))
+        earlier_steps = steps_so_far(start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     task = LossTermsTask(network, losses)
     seconds = train_network(task, recipe, draw_batch=draw_batch, state_path=config.work / f"{name}.state.pt")
     return network, {
         "network": asdict(shape),
-        "steps": earlier_steps + recipe.steps,
+        "steps": recipe.steps,
+        "earlier_steps": earlier_steps,
         "minutes": round(seconds / 60, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{platform.machine()}, one core, torch {torch.__version__}, no GPU",

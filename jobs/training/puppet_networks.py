@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from models.common.atomic import atomic_path
+from models.common.digest import CheckpointError
+from models.common.torch_file import load_torch_file
 from models.training.loss_terms import LossTermsTask
 from models.training.parallel import World
 from models.training.recipe import OptimizationRecipe, OptimizerConfig
@@ -100,10 +102,14 @@ def _save(trainer: Trainer[Any], path: Path, *, seconds: float) -> None:
 
 
 def _load(trainer: Trainer[Any], path: Path) -> float:
-    """Restores the trainer; returns the training time so far in seconds."""
-    content = torch.load(path, weights_only=True)
-    seconds: float = content.pop("seconds")
-    trainer.load(TrainingState(**content))
+    """Restore the trainer; returns the training time so far in seconds. Raises CheckpointError."""
+    content = load_torch_file(path)
+    try:
+        seconds = float(content.pop("seconds"))
+        state = TrainingState(**content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no training state; delete it to begin anew") from error
+    trainer.load(state)
     return seconds
 
 

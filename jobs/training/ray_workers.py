@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 from typing import Any
@@ -11,13 +12,16 @@ import ray.train
 import ray.train.torch
 from ray.util.queue import Empty, Queue
 
-from jobs.training.config import TrainWorkersConfig
+from jobs.training.config import TrainConfig, TrainWorkersConfig
 from jobs.training.events import Event, Report
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
+from pipelines.engine.resources import Demand
 from pipelines.training.batches import ray_batches
 
 _POLL_SECONDS = 0.5
+_EXCEPTION = re.compile(r"(?!ray\.|Ray|UserCodeException|ActorDiedError)[\w.]*(Error|Exception): ")
+"""Line of a traceback that names an exception other than Ray's wrappers."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -53,8 +57,23 @@ def train_on_ray(spec: RunSpec, workers: TrainWorkersConfig, report: Report) -> 
         try:
             trainer.fit()
         except ray.train.v2.api.exceptions.TrainingFailedError as error:
-            raise TrainingFailedError(f"the workers failed: {_cause(error)}") from error
+            raise TrainingFailedError(f"the workers failed: {cause_of(error)}") from error
     queue.shutdown()
+
+
+def demands(config: TrainConfig) -> list[Demand]:
+    """Training workers, and the sample workers of each, without which a step waits for ever."""
+    workers, data = config.workers, config.data
+    return [
+        Demand(
+            workers="the training workers",
+            setting="workers",
+            cpus=workers.cpus,
+            gpus=workers.gpus,
+            count=workers.num,
+        ),
+        Demand(workers="their sample workers", setting="data", cpus=data.cpus, count=workers.num),
+    ]
 
 
 def _train_loop(config: dict[str, Any]) -> None:
@@ -102,8 +121,14 @@ class _Listener:
                 self._report(event)
 
 
-def _cause(error: Exception) -> str:
-    """Last line of the error of the first failed worker."""
+def cause_of(error: Exception) -> str:
+    """The exception that ended the first failed worker, on one line, without Ray's traceback and advice."""
     failures = getattr(error, "worker_failures", None) or {}
-    first = next(iter(failures.values()), error)
-    return str(first).strip().rsplit("\n", 1)[-1]
+    lines = str(next(iter(failures.values()), error)).strip().splitlines()
+    raised = [line.strip() for line in lines if _EXCEPTION.match(line.strip())]
+    cause = raised[-1] if raised else lines[-1].strip()
+    if cause.startswith("FileNotFoundError"):
+        cause += (
+            "; workers expect datasets, weights and --out at the same path on every node, or at a URL such as s3://"
+        )
+    return cause

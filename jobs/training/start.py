@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.model import ModelConfig
+from jobs.training.run_files import weights_file
 from models.animation.system import Model
 from models.appearance.encoders import FrozenEncoders
-from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors
+from models.common.checkpoint import load_checkpoint, read_tensors
 from models.common.digest import CheckpointError
 from models.common.memory import channels_last
+from models.common.safetensors_file import read_metadata
 from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
@@ -51,22 +52,10 @@ def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
     storage, name = location
     try:
         with storage.fetched(name) as path:
-            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # type: ignore[assignment]  # written by `run_record`
+            runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # written by `run_record`
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
     return runs
-
-
-def run_weights(run: str) -> tuple[Storage, str] | None:
-    """Storage and file name of the weights of a run (its `--out`, or a `.safetensors` file); None for a folder without
-    a checkpoint.
-    """
-    if run.endswith(".safetensors"):
-        folder, _, name = run.rpartition("/")
-        return Storage(folder or "."), name
-    storage = Storage(run)
-    latest = CheckpointStore(storage).latest()
-    return None if latest is None else (storage, latest.weights)
 
 
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
@@ -75,7 +64,7 @@ def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | No
     Raises:
         CheckpointError: `start_from` is neither.
     """
-    if (location := run_weights(start_from)) is not None:
+    if (location := weights_file(start_from)) is not None:
         return location
     if model.partial_start and published_model(start_from) is not None:
         return None

@@ -16,7 +16,7 @@ import torch
 from jobs.engine.config import resolved
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Measured, Progress, Report, Sample, Saved, Started
+from jobs.training.events import Diverged, Measured, PassedOver, Progress, Report, Sample, Saved, Started
 from jobs.training.heldout import HeldoutClips
 from jobs.training.samples import ClipAnimator, SampleVideos, write_changed_skeletons
 from jobs.training.start import new_task
@@ -59,6 +59,7 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report:
     All workers compute the same steps and losses; only the first writes files and reports events.
 
     Raises:
+        CheckpointError: checkpoints exist, and all are damaged.
         UnusableClipError: a clip can no longer be read.
         OSError: a checkpoint cannot be written.
     """
@@ -66,13 +67,16 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report:
     if config.workers.threads is not None:
         torch.set_num_threads(config.workers.threads)
     store = CheckpointStore(Storage(spec.out))
-    latest = store.latest()
-    task, encoders = new_task(config, start_from=None if latest is not None else spec.start_from, device=world.device)
+    restored = store.load_last()
+    task, encoders = new_task(config, start_from=spec.start_from if restored is None else None, device=world.device)
     trainer: Trainer[SampleBatch] = Trainer(task, recipe, world)
-    if latest is not None:
-        trainer.load(store.load(latest))
     first = world.rank == 0
-    seconds_before = 0.0 if latest is None else float(latest.facts["seconds"])
+    seconds_before = 0.0
+    if restored is not None:
+        trainer.load(restored.state)
+        seconds_before = float(restored.record.facts["seconds"])
+        if first and restored.damage:
+            report(PassedOver(step=trainer.step, damage=restored.damage))
     recorder = _Recorder(spec, store, report, seconds=seconds_before, device=world.device) if first else None
     if recorder is not None:
         num_all = sum(parameter.numel() for parameter in task.network.parameters())
@@ -213,6 +217,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
             "network": resolved(model.model.variant.config),
             "partial_start": model.partial_start,
         },
+        "encoders": {"folder": model.absolute_encoders, "digests": sorted(model.encoder_digests())},
         "stage": recipe.stage,
         "steps": steps,
         "minutes": round(seconds / 60, 1),

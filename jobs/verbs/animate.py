@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,19 +14,30 @@ import pyarrow as pa
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
 from jobs.engine.job import run_job
+from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
+from jobs.training.requested_models import RequestedModels
+from jobs.training.trained_models import is_path
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.animation.system import Model
-from models.systems import DEFAULT_MODEL, SYSTEMS, find_model, former_name_notice
-from pipelines.animate import KEY_COLUMNS, STAGE_NAMES, WRITTEN, scene_perception, scene_weights, steps
+from models.systems import DEFAULT_MODEL, find_model, former_name_notice
+from pipelines.animate import (
+    KEY_COLUMNS,
+    STAGE_NAMES,
+    WRITTEN,
+    AnimationConfig,
+    scene_perception,
+    scene_weights,
+    steps,
+)
 from pipelines.engine.ledger import Ledger
-from pipelines.engine.manifest import Manifest, columns_of
+from pipelines.engine.manifest import Manifest, ManifestError, columns_of
+from pipelines.engine.orphans import find_orphans, orphans_line
 from pipelines.engine.schema import REQUEST_COLUMNS, RESOLVED_COLUMNS
 from pipelines.engine.steps import Workers
 from pipelines.engine.tables import publish_table
-from pipelines.model_specs import ModelSpec, describe_model
 from pipelines.requests import RequestDefaults, absolute_uri, one_request, requests_manifest, resolve
 from stages.animate.diffusion import PROGRESS, AnimateStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
@@ -64,6 +76,8 @@ def animate(
 
     Raises:
         ManifestError: the requests are invalid.
+        UnknownModelError: no model has the name in `defaults`.
+        MissingWeightsError: weights are missing.
         ValueError: not exactly one of `requests` and `reference` with `driving` is given.
     """
     given: Manifest | pa.Table
@@ -73,29 +87,29 @@ def animate(
         given = one_request(reference, driving)
     else:
         raise ValueError("expected either a table of requests, or --reference and --driving")
+    config = _with_model_folders(config)
     settings = config.animate
-    given_names: list[str] = []
-
-    def describe(name: str) -> ModelSpec:
-        given_names.append(name)
-        return describe_model(name, settings.animate.weights)
-
+    values = {"model": DEFAULT_MODEL, **(defaults or {})}
+    chosen = None if is_path(values["model"]) else find_model(values["model"]).name
+    requested = RequestedModels(
+        typed=values["model"], folders=settings.animate.model_folders, weights=settings.animate.weights
+    )
     table = resolve(
         given,
-        defaults=RequestDefaults(**{"model": DEFAULT_MODEL, **(defaults or {})}),
-        describe=describe,
+        defaults=RequestDefaults(**values),
+        describe=requested.describe,
         scene_weights=lambda: scene_weights(settings),
         reference_schemes=settings.reference.allowed_schemes,
         driving_schemes=settings.driving.decode.allowed_schemes,
     )
-    names = set(table.column("model").to_pylist())
-    models = {name: find_model(name) for system in SYSTEMS.values() for name in system.variants if name in names}
+    models = requested.models
     storage = Storage(out)
     # A worker that dies loses its block, and an animation takes much longer than the overhead of a block.
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, rows_per_block=1))
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
+    _check_ready(table, chosen, requested.published, networks, settings)
     workers = _workers(config, options, networks)
     job = Job(
         verb="animate",
@@ -120,20 +134,54 @@ def animate(
             settings,
             workers,
             storage,
-            models=models,
+            models=requested.loadable,
             signals={name: signal for model in models.values() for name, signal in model.system.signals.items()},
             publish_progress=console.stream.isatty(),
         ),
         config=config,
         order_by=("model",),
-        notices=_notices(given_names, models, networks, workers),
+        notices=_notices(requested.given, models, networks, workers),
         write_manifest=lambda: _write_manifest(storage, table),
         progress=lambda: _progress(storage),
-        finish=lambda ledger: _video_lines(ledger, table),
+        finish=lambda ledger: [*_video_lines(ledger, table), *_orphan_lines(ledger)],
         report=animate_report,
         artifacts=_artifacts,
     )
     return run_job(job, options, console)
+
+
+def _with_model_folders(config: JobConfig) -> JobConfig:
+    """The configuration with absolute folders: `zoetrope retry` may run in another working directory."""
+    stage = config.animate.animate
+    stage = dataclasses.replace(stage, model_folders=tuple(str(Path(each).resolve()) for each in stage.model_folders))
+    return dataclasses.replace(config, animate=dataclasses.replace(config.animate, animate=stage))
+
+
+def _check_ready(
+    table: pa.Table,
+    chosen: str | None,
+    models: Mapping[str, Model],
+    networks: Mapping[str, BackendConfig],
+    settings: AnimationConfig,
+) -> None:
+    """Check the weights of perception and of the model that the command line chooses.
+
+    A request with a model of its own that cannot be loaded fails alone, unless none of the requests can run.
+
+    Args:
+        chosen: the model of the command line; None: a trained model, checked when it was described.
+        models: all requested models that are not trained models.
+
+    Raises:
+        MissingWeightsError: weights are missing.
+        ManifestError: no request names a model that exists.
+    """
+    runs = not table.num_rows or any(table.column("model_digest").to_pylist())
+    checked = [model for name, model in models.items() if name == chosen or not runs]
+    check_ready(networks.values(), checked, settings.animate.weights)
+    if not runs:
+        messages = {spec["message"] for spec in table.column("model_spec").to_pylist() if spec}
+        raise ManifestError(f"no request can run: {'; '.join(sorted(filter(None, messages)))}")
 
 
 def _workers(config: JobConfig, options: Options, networks: Mapping[str, BackendConfig]) -> dict[str, Workers]:
@@ -198,6 +246,11 @@ def _video_lines(ledger: Ledger, table: pa.Table) -> Sequence[str]:
         query = f"SELECT video_uri FROM {relation} WHERE status = ? AND list_contains(?, request_id) ORDER BY 1"  # noqa: S608
         names = connection.execute(query, [Status.OK, ids]).fetchall() if relation else []
     return [f"video:   {ledger.storage.url_of(name)}" for (name,) in names]
+
+
+def _orphan_lines(ledger: Ledger) -> Sequence[str]:
+    orphans = find_orphans(ledger)
+    return [orphans_line(orphans, ledger.storage.url)] if orphans else ()
 
 
 def _artifacts(ledger: Ledger) -> Iterator[tuple[str, bytes]]:

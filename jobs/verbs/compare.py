@@ -259,7 +259,7 @@ def aggregate(a: str, b: str, sheet: Path, *, choices: Sequence[Path], options: 
         console.line(line)
     console.line(f"written: {target}")
     uri = options.tracking_uri or tracking.sqlite_uri(Path())
-    with tracking.run("evaluate compare", uri=uri, experiment=options.experiment) as record:
+    with tracking.run("evaluate compare", uri=uri, out=str(target), experiment=options.experiment) as record:
         record.params({name: summary[name] for name in ("verb", "sheet", "a", "b", "pairs", "judges")})
         record.metrics(_metrics(results))
         record.file(RESULT, data.encode())

@@ -6,18 +6,18 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from jobs.engine.console import Console
 from jobs.engine.presets import PRESETS, SECTIONS
+from jobs.engine.readiness import installed, missing_means
 from jobs.engine.spec import JobResult
 from models.catalogue import entry
 from models.common.digest import CheckpointError
 from models.systems import find_model, model_names
-from models.weights.entry import Loader
-from models.weights.resolve import locate
+from models.weights.entry import Weights
+from models.weights.presence import Presence, presence
 from pipelines.evaluation.steps import STAGES, EvaluationConfig, networks_of
 from pipelines.prepare import PrepareConfig
 
@@ -31,7 +31,7 @@ def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) ->
     warnings = onnx_warnings(has_gpu=bool(machine["gpus"]))
     jobs = [
         *(_preset(name, folder, allow_torchscript=allow_torchscript) for name in PRESETS),
-        *({"job": f"animate, {name}", "missing": find_model(name).missing(folder)} for name in model_names()),
+        *({"job": f"animate, {name}", "missing": _absent(find_model(name).weights, folder)} for name in model_names()),
         *(
             {"job": f"evaluate, {name}", "missing": _missing(config.parts, folder, allow_torchscript=allow_torchscript)}
             for name, config in networks_of(EvaluationConfig(), tuple(STAGES)).items()
@@ -57,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
         "gpus": [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in gpus],
         "decoders": {codec: _decodes(codec) for codec in CODECS},
         "encodes_h264": _encodes_h264(),
-        "packages": {name: _installed(name) for name in OPTIONAL_PACKAGES},
+        "packages": {name: installed(name) for name in OPTIONAL_PACKAGES},
     }
 
 
@@ -86,25 +86,8 @@ def _preset(name: str, folder: Path | None, *, allow_torchscript: bool) -> dict[
 
 
 def _missing(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool) -> list[str]:
-    missing = [name for name in names if not all(locate(entry(name), folder).values())]
-    if not allow_torchscript and any(entry(name).loader is Loader.TORCHSCRIPT for name in names):
-        missing.append("--allow-torchscript")
-    if any(entry(name).loader is Loader.ONNX for name in names) and not _onnxruntime():
-        missing.append("the package onnxruntime (pip install -e '.[onnx]')")
-    if any(entry(name).loader is Loader.TFLITE for name in names) and not _installed("ai-edge-litert"):
-        missing.append("the package ai-edge-litert (pip install -e '.[people]')")
-    return missing
-
-
-def _onnxruntime() -> bool:
-    return any(_installed(name) for name in ("onnxruntime", "onnxruntime-gpu"))
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    entries = [entry(name) for name in names]
+    return _absent(entries, folder) + missing_means(entries, allow_torchscript=allow_torchscript)
 
 
 def _decodes(codec: str) -> bool:
@@ -125,6 +108,10 @@ def _encodes_h264() -> bool:
     except ValueError:
         return False
     return True
+
+
+def _absent(entries: Sequence[Weights], folder: Path | None) -> list[str]:
+    return [part.name for part in entries if presence(part, folder) is not Presence.HERE]
 
 
 def _print(machine: dict[str, Any], jobs: Sequence[dict[str, Any]], warnings: Sequence[str], console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,9 +15,12 @@ from PIL import Image
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
+from jobs.training.requested_models import request_id_parts
+from jobs.training.trained_models import is_path, open_trained
+from models.animation.system import Variant
 from models.puppets import PuppetVideoSpec, object_prompts, render, sample_pair, sample_portrait_pair
 from models.puppets.pairs import sample_scene_pair
-from models.systems import shipped_models
+from models.systems import find_model, model_names
 from models.video.encode import write_h264
 from pipelines.engine.schema import REQUEST_COLUMNS
 from pipelines.engine.tables import publish_table
@@ -43,6 +46,7 @@ class HeldoutRequestsConfig:
         num_pairs, first_seed: number of pairs per task, and seed of the first.
         side_px: height of the frames; portraits are 3/4 as wide, the others square.
         fps, duration_seconds: of all videos.
+        models: names of models, or places of trained ones; empty: those that ship.
     """
 
     tasks: tuple[Task, ...] = TASKS
@@ -51,6 +55,7 @@ class HeldoutRequestsConfig:
     side_px: int = 192
     fps: float = 8.0
     duration_seconds: float = 2.0
+    models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.tasks) - set(TASKS)):
@@ -80,17 +85,29 @@ class _Pair:
 
 
 def draw_heldout(out: Path, config: HeldoutRequestsConfig, *, console: Console) -> JobResult:
-    """Draw pictures, driving videos and true videos, and write `requests.parquet` for the models that ship.
+    """Draw pictures, driving videos and true videos, and write `requests.parquet` for the models of the configuration.
 
     Models that keep the scene get the task "scenes", the others get all other tasks, except that models which read the
     driving face get "portraits" only. The columns `task` and `truth_uri` are added to those of a request.
     Deterministic: an interrupted call is completed by repeating it.
+
+    Raises:
+        UnknownModelError, CheckpointError: a model is not found.
+        ValueError: two trained models have the same name, or no task is for the models.
     """
+    names = config.models or [name for name in model_names() if find_model(name).variant.ships]
+    id_parts = request_id_parts(names)
+    variants = {name: (open_trained(name).model if is_path(name) else find_model(name)).variant for name in names}
     requests: list[dict[str, Any]] = []
     for task in config.tasks:
+        given = {name: id_parts[name] for name, variant in variants.items() if gets(task, variant)}
+        if not given:
+            continue
         for seed in range(config.first_seed, config.first_seed + config.num_pairs):
-            requests.extend(_draw(out, task, seed, config))
+            requests.extend(_draw(out, task, seed, config, given))
             logger.debug("drew pair %d of %s", seed, task)
+    if not requests:
+        raise ValueError(f"no task of {', '.join(config.tasks)} is for {', '.join(names)}; leave out --task")
     extra = [("task", pa.string()), ("truth_uri", pa.string())]
     table = pa.Table.from_pylist(requests, schema=pa.schema([*REQUEST_COLUMNS.items(), *extra]))
     storage = Storage(str(out))
@@ -100,15 +117,17 @@ def draw_heldout(out: Path, config: HeldoutRequestsConfig, *, console: Console) 
     return JobResult(exit_code=0, summary={"verb": "evaluate draw", "requests": table.num_rows, "out": url})
 
 
-def models_of(task: Task) -> Sequence[str]:
-    """Names of the models that ship and get the requests of a task."""
-    if task == "scenes":
-        return shipped_models(keeps_scene=True)
-    return [*shipped_models(), *(shipped_models(reads_face=True) if task == "portraits" else ())]
+def gets(task: Task, variant: Variant) -> bool:
+    """Whether a model gets the requests of a task."""
+    if variant.keeps_scene or task == "scenes":
+        return variant.keeps_scene and task == "scenes"
+    return task == "portraits" or not variant.reads_face
 
 
-def _draw(out: Path, task: Task, seed: int, config: HeldoutRequestsConfig) -> Iterator[dict[str, Any]]:
-    """Draw the files of a pair; yields one request per model."""
+def _draw(
+    out: Path, task: Task, seed: int, config: HeldoutRequestsConfig, models: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Draw the files of a pair; yields one request per model. `models`: model -> its part of request ids."""
     pair, name = _pair(task, seed, config), f"{task}-{seed:05d}"
     driving = list(render(pair.driving, config.fps, config.num_frames))
     # Absolute, as `pair` writes them: results stand in another folder, and other columns are copied to them unchanged.
@@ -134,8 +153,8 @@ def _draw(out: Path, task: Task, seed: int, config: HeldoutRequestsConfig) -> It
     if task == "scenes":
         times = [index / config.fps for index in range(config.num_frames)]
         request["objects"] = object_prompts(pair.driving, driving, times)
-    for model in models_of(task):
-        yield {**request, "request_id": f"{name}.{model}", "model": model}
+    for model, id_part in models.items():
+        yield {**request, "request_id": f"{name}.{id_part}", "model": model}
 
 
 def _pictures(spec: PuppetVideoSpec, config: HeldoutRequestsConfig) -> Iterator[NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ from jobs.engine.console import Console
 from jobs.engine.job import run_job
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import job_report
+from pipelines.engine.columns import CORPUS_COLUMNS
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
@@ -37,7 +38,7 @@ def ingest(
     clips = Storage(f"{out.rstrip('/')}/clips")
     if objects is not None:
         check_objects(objects)
-    table = find_sources(sources, config.ingest.probe.allowed_schemes)
+    table = find_sources(sources, config.ingest.probe.allowed_schemes, reserved=CORPUS_COLUMNS)
 
     def write_manifest() -> None:
         # Called with the lock held: a refused job must not change the manifest of the running one.

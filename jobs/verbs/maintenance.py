@@ -11,16 +11,21 @@ import pydantic
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
+from jobs.engine.last_job import read_last_job
 from jobs.engine.spec import JobResult, Options
 from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
+from jobs.verbs.status import ID_COLUMNS
+from pipelines.engine.damage import DAMAGED
+from pipelines.engine.damage import repair as repair_files
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
+from pipelines.engine.orphans import amount, find_orphans, orphans_line
+from pipelines.engine.orphans import prune as prune_files
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
+from stages.redact import HIDDEN
 
 
 def retry(dataset: str, *, options: Options, console: Console) -> JobResult:
@@ -42,24 +47,59 @@ def report(dataset: str, *, options: Options, console: Console) -> JobResult:
     return JobResult(exit_code=0, summary={**result.summary, "exit_code": 0})
 
 
-def compact(dataset: str, *, console: Console) -> JobResult:
+def compact(dataset: str, *, console: Console, repair: bool = False, prune: bool = False) -> JobResult:
     """Merge the committed parts of `dataset` into its data files.
 
+    Args:
+        dataset: URL of the dataset.
+        console: output.
+        repair: set damaged data files aside, and keep the rows in them that can be read.
+        prune: delete media files that no row names.
+
     Raises:
-        ValueError: `dataset` was not written by a job.
+        ValueError: `dataset` was not written by a job, or has damaged data files and `repair` is not set.
         DatasetBusyError: another job holds the lock.
     """
-    last_job = _last_job(dataset)
+    last_job = read_last_job(dataset)
     ledger = Ledger(Storage(dataset), ID_COLUMNS[last_job["verb"]])
-    with dataset_lock(ledger.storage, f"compact-{uuid.uuid4().hex[:8]}"):
-        ledger.storage.sweep_temporaries()
+    storage = ledger.storage
+    with dataset_lock(storage, f"compact-{uuid.uuid4().hex[:8]}"):
+        storage.sweep_temporaries()
+        repaired = repair_files(storage, ledger.data_names()) if repair else []
         moved = ledger.compact()
-    console.line(f"compact: {moved} rows merged; {len(ledger.data_names())} data files in {ledger.storage.url}")
-    return JobResult(exit_code=0, summary={"verb": "compact", "rows": moved, "files": len(ledger.data_names())})
+        orphans = find_orphans(ledger)
+        pruned = prune_files(storage, orphans) if prune else []
+    for file in repaired:
+        rows = f"{file.num_kept} of {file.num_rows} rows kept" if file.num_rows is not None else "no row can be read"
+        console.line(f"repair: {file.name}: {rows}; the damaged file is in {storage.url_of(DAMAGED)}")
+    if any(file.num_kept != file.num_rows for file in repaired):
+        console.line("repair: the command that wrote the dataset, run again, makes the missing rows")
+    if prune:
+        young = len(orphans) - len(pruned)
+        kept = f"; {young} younger than an hour are kept" if young else ""
+        console.line(f"prune: {amount(pruned)} deleted{kept}")
+    elif orphans:
+        console.line(orphans_line(orphans, storage.url))
+    num_files = len(ledger.data_names())
+    console.line(f"compact: {moved} rows merged; {num_files} data files in {storage.url}")
+    summary = {
+        "verb": "compact",
+        "rows": moved,
+        "files": num_files,
+        "repaired": [dataclasses.asdict(file) for file in repaired],
+        "pruned": len(pruned),
+        "orphans": len(orphans) - len(pruned),
+    }
+    return JobResult(exit_code=0, summary=summary)
 
 
 def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult:
-    last_job = _last_job(dataset)
+    last_job = read_last_job(dataset)
+    if HIDDEN in json.dumps(last_job):
+        raise ValueError(
+            f"the arguments of the last job of {dataset} have credentials, which are not stored; put those into the "
+            "environment, and run the command of that job again with URIs without them"
+        )
     config = pydantic.TypeAdapter(JobConfig).validate_python(last_job["config"])
     arguments: dict[str, Any] = last_job["arguments"]
     if last_job["verb"] == "ingest":
@@ -69,11 +109,3 @@ def _run_last_job(dataset: str, options: Options, console: Console) -> JobResult
     if last_job["verb"] == "evaluate":
         return evaluate(arguments.pop("out"), **arguments, config=config, options=options, console=console)
     return prepare(arguments.pop("clips"), **arguments, config=config, options=options, console=console)
-
-
-def _last_job(dataset: str) -> dict[str, Any]:
-    storage = Storage(dataset)
-    if not storage.exists("_jobs/last.json"):
-        raise ValueError(f"{dataset} was not written by a zoetrope job (it has no _jobs/last.json)")
-    last_job: dict[str, Any] = json.loads(storage.read("_jobs/last.json"))
-    return last_job

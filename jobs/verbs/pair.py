@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
+from jobs.training.requested_models import request_id_parts
 from pipelines.engine.sources import folder_of
 from pipelines.engine.tables import publish_table
 from pipelines.requests import pair as make_pairs
@@ -32,19 +33,27 @@ def pair(
         clips: a dataset written by `prepare` or `ingest`, or videos.
         out: the Parquet file to write.
         settings: request columns common to all requests, such as `seed`.
-        models: names of models; empty: the default of `animate`.
+        models: names of models, or places of trained ones; empty: the default of `animate`.
         limit: maximum number of pairs, spread over pictures and clips; None: all.
         console: receives the closing line.
 
     Raises:
         ManifestError: no pictures, or neither clips nor videos.
-        ValueError: `out` does not end in .parquet.
+        CheckpointError: there is no trained model at a place.
+        UnknownModelError: no model has one of the names.
+        ValueError: `out` does not end in .parquet, or two trained models have the same name.
     """
     name = PurePosixPath(out).name
     if not name.endswith(".parquet"):
         raise ValueError(f"--out {out}: expected the name of a file that ends in .parquet")
     table = make_pairs(
-        references, clips, allowed_schemes=DEFAULT_SCHEMES, settings=settings, models=models, limit=limit
+        references,
+        clips,
+        allowed_schemes=DEFAULT_SCHEMES,
+        settings=settings,
+        models=models,
+        id_parts=request_id_parts(models),
+        limit=limit,
     )
     publish_table(Storage(folder_of(out)), name, table)
     console.line(f"pair: {table.num_rows} requests in {out}")

@@ -7,6 +7,7 @@ import dataclasses
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
+from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import prepare_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
@@ -17,7 +18,7 @@ from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
 from stages.backends.base import BackendConfig
 from stages.prepare.features import FeatureConfig
 
-OPTIONAL = ("video_id", "size_bytes", "objects")
+OPTIONAL = ("video_id", "size_bytes", "frame_conversion", "objects")
 
 
 def prepare(clips: str, out: str, *, config: JobConfig, options: Options, console: Console) -> JobResult:
@@ -28,9 +29,11 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         out: folder of the dataset.
 
     Raises:
+        MissingWeightsError: weights are missing; checked before anything else.
         ManifestError: an invalid table of clips.
     """
     settings = config.prepare
+    check_ready(networks_of(config).values())
     workers = workers_of(config, options)
     job = Job(
         verb="prepare",

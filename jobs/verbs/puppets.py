@@ -57,6 +57,7 @@ PUPPETS_SCHEMA = pa.schema(
 OBJECTS_SCHEMA = pa.schema(
     [
         ("video_id", pa.string()),
+        ("uri", pa.string()),
         ("object_id", pa.string()),
         ("seconds", pa.float64()),
         ("box", pa.list_(pa.float64())),
@@ -125,7 +126,8 @@ def write_puppets(
     - `videos/<video_id>.mp4`: H.264.
     - `truth/<video_id>.npz`: the exact ground truth (`models.puppets.truth_file` reads it).
     - `objects.parquet`: object prompts, one per object and shot: the first frame of the shot in which at least 80% of
-      the object's largest visible area shows, and its box (x0, y0, x1, y1), centres of its outermost pixels.
+      the object's largest visible area shows, and its box (x0, y0, x1, y1), centres of its outermost pixels; `uri` is
+      relative to `out`.
     - `puppets.parquet`: one row per video; `uri` is relative to `out`. `sample_spec` (with `alone`,
       `sample_figure`; with `interacting`, `sample_interaction`, whose kind is the column `interaction`; and so on)
       recreates the spec of a video from `seed`, `split`, `body`, size and duration (`improvised` if the motion is
@@ -244,7 +246,7 @@ def _render(task: _Task, spec: PuppetVideoSpec, out: Path) -> _Drawn:
         "interaction": spec.interaction and spec.interaction.kind,
         "num_shots": len(spec.shots),
     }
-    return row, [{"video_id": task.video_id, **prompt} for prompt in object_prompts(spec, frames, times)]
+    return row, [{"video_id": task.video_id, "uri": uri, **prompt} for prompt in object_prompts(spec, frames, times)]
 
 
 def _spec(task: _Task) -> PuppetVideoSpec:

@@ -11,27 +11,30 @@ from typing import Any
 import torch
 
 from jobs.engine import tracking
-from jobs.engine.config import resolved
+from jobs.engine.code_version import code_version
+from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
-from jobs.engine.job import code_version, earlier_run, publish_run
 from jobs.engine.ray_runtime import cluster
-from jobs.engine.redact import redact_text
+from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
-from jobs.training.checkpoints import CheckpointRecord, CheckpointStore
+from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.data import data_key, described, face_form, notices, open_data
-from jobs.training.events import Diverged, Event, Measured, Progress, Sample, Saved, Started
-from jobs.training.ray_workers import TrainingFailedError, train_on_ray
+from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
+from jobs.training.ray_workers import TrainingFailedError, demands, train_on_ray
+from jobs.training.run_files import CheckpointRecord
 from jobs.training.start import runs_of
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
 from pipelines.engine.keys import digest
 from pipelines.engine.lock import dataset_lock
+from pipelines.engine.resources import MissingResourcesError, await_resources
 from pipelines.training.batches import SampleSource, local_batches
 from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
+from stages.redact import redact_text
 
 
 def train(
@@ -107,8 +110,10 @@ def train(
         with tracking.run(
             "train",
             uri=options.tracking_uri or tracking.sqlite_uri(Path()),
+            out=storage.url,
             experiment=options.experiment,
             run_id=earlier_run(storage),
+            on_start=lambda run_id: publish_run(storage, run_id),
         ) as record:
             record.params(
                 {
@@ -119,11 +124,12 @@ def train(
                     **facts,
                 }
             )
-            record.config(resolved(config))
+            settings = resolved(config)
+            record.params(flattened({name: settings[name] for name in ("recipe", "data", "workers")}))
+            record.config(settings)
             record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
-            publish_run(storage, record.run_id)
             monitor = _Monitor(storage, record, console, steps=recipe.steps)
-            error = _run(spec, options, monitor)
+            error = _run(spec, options, monitor, console)
             record.failed = error is not None
     return _close(monitor, error, store, record, console, job_id)
 
@@ -133,7 +139,7 @@ def _recipe_key(config: TrainConfig, start_from: str | None) -> str:
     return digest([config.recipe, config.model, start_from, *data_key(config)])
 
 
-def _run(spec: RunSpec, options: Options, monitor: _Monitor) -> str | None:
+def _run(spec: RunSpec, options: Options, monitor: _Monitor, console: Console) -> str | None:
     """Train; returns an error message, or None."""
     workers = spec.config.workers
     try:
@@ -142,8 +148,15 @@ def _run(spec: RunSpec, options: Options, monitor: _Monitor) -> str | None:
             train_worker(spec, World(device=device), local_batches, monitor)
         else:
             with cluster(options.ray_address):
+                await_resources(
+                    demands(spec.config),
+                    may_grow=options.ray_address is not None,
+                    limit_seconds=workers.wait_for_resources_seconds,
+                    limit="workers.wait_for_resources_seconds",
+                    report=console.line,
+                )
                 train_on_ray(spec, workers, monitor)
-    except (UnusableClipError, TrainingFailedError) as error:
+    except (UnusableClipError, TrainingFailedError, MissingResourcesError) as error:
         return str(error)
     except OSError as error:
         return f"{error}; make room or fix its permissions, and run the same command again"
@@ -175,6 +188,9 @@ class _Monitor:
                     f"  {event.num_trainable / 1e6:.2f} of {event.num_all / 1e6:.2f} million parameters are trained; "
                     + (f"continuing after step {event.step}" if event.step else "from the start")
                 )
+            case PassedOver():
+                for damage in event.damage:
+                    self._console.notice(f"{damage}; continuing from the checkpoint of step {event.step}")
             case Progress():
                 self.step, self.metrics = event.step, dict(event.metrics)
                 self._record.metrics(event.metrics, step=event.step)

@@ -11,19 +11,19 @@ from jobs.engine.spec import JobResult
 from models.catalogue import CATALOGUE, entry
 from models.common.digest import CheckpointError
 from models.weights.entry import Hub, Weights
+from models.weights.presence import Presence, presence
 from models.weights.resolve import check_allowed, fetch, find, locate, place, unpack, verified_digest
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
     """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence."""
     for weights in CATALOGUE.values():
-        here = "here" if all(locate(weights, folder).values()) else "-"
         commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
         if weights.hub is Hub.TRAINING:
             commerce = ""
-        size = _size(weights.size_bytes)
+        size, state = _size(weights.size_bytes), presence(weights, folder)
         console.line(
-            f"{weights.name:<32} {size:>9}  {here:<4}  {weights.system}: {weights.part}; {weights.publisher}, "
+            f"{weights.name:<32} {size:>9}  {state:<10}  {weights.system}: {weights.part}; {weights.publisher}, "
             f"{weights.licence}{commerce}"
         )
     return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in CATALOGUE.values()]})
@@ -109,7 +109,7 @@ def verify(names: Sequence[str], folder: Path | None, *, console: Console) -> Jo
 
 
 def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
-    paths = locate(weights, folder)
+    paths, state = locate(weights, folder), presence(weights, folder)
     return {
         "name": weights.name,
         "system": weights.system,
@@ -130,7 +130,8 @@ def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
             }
             for file in weights.files
         ],
-        "here": all(paths.values()),
+        "here": state is Presence.HERE,
+        "state": str(state),
     }
 
 

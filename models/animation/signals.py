@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.finite import check_finite
+
 Array = NDArray[Any]
 
 REFERENCE_POSE = "reference_pose"
@@ -74,11 +76,14 @@ def collect_signals(needs: Iterable[str], own: Mapping[str, Signal], base: Mappi
 
     Raises:
         ValueError: a signal that is neither, or one that the clip does not allow.
+        NotFiniteError: a computed signal holds NaN or infinity.
     """
     collected = {}
     for name in needs:
         if name in own:
             collected[name] = np.asarray(own[name].compute(base))
+            if collected[name].dtype.kind == "f":
+                check_finite(collected[name], f"signal '{name}'")
         elif name in base:
             collected[name] = base[name]
         else:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from models.animation.signals import FACE_CONTROL, SCENE_SIGNALS, Signal
 from models.appearance.encoders import ENCODER_SETS, EncoderSet, FrozenEncoders
+from models.common.digest import file_digest
 from models.sampling.config import ScheduleConfig, WindowConfig
 from models.weights.entry import Hub, Weights
-from models.weights.resolve import find, locate
+from models.weights.resolve import find
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,11 +131,16 @@ class LoadOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """A model by its name: a variant of a system."""
+    """A model by its name: a variant of a system.
+
+    `encoders_folder`: folder of the encoders that it was trained with; None: those that ship, or those of the folder of
+      published weights.
+    """
 
     name: str
     system: System
     variant: Variant
+    encoders_folder: Path | None = None
 
     @property
     def encoders(self) -> EncoderSet:
@@ -146,10 +152,6 @@ class Model:
         """Catalogue entries of everything it is loaded from."""
         return (self.variant.weights, *self.encoders.weights)
 
-    def missing(self, folder: Path | None) -> list[str]:
-        """Names of the entries of `weights` that are not on this machine."""
-        return [weights.name for weights in self.weights if not all(locate(weights, folder).values())]
-
     def digest(self, folder: str | None) -> str:
         """`sha256:…` of all that decides what the model computes: weights, configuration, versions. Cheap: the driver
         calls it.
@@ -158,7 +160,8 @@ class Model:
             MissingWeightsError: a file is missing.
         """
         where = None if folder is None else Path(folder)
-        files = sorted(digest for weights in self.weights for digest in find(weights, where).digests().values())
+        paths = [*find(self.variant.weights, where).paths, *self.encoders.files(self._encoders_in(where))]
+        files = sorted(map(file_digest, paths))
         signals = {name: self.system.signals[name].version for name in self.variant.needs & self.system.signals.keys()}
         facts = {
             "system": [self.system.name, self.system.version],
@@ -178,15 +181,13 @@ class Model:
 
     def network(self, folder: Path | None) -> nn.Module:
         """The network with its weights, in evaluation mode. Raises as `load` does."""
-        from models.common.checkpoint import load_checkpoint
+        from models.common.checkpoint import load_new
 
         path = find(self.variant.weights, folder).path
-        if not self.variant.ships:
+        if self.variant.weights.hub not in (Hub.PACKAGE, Hub.LOCAL):
             published: nn.Module = self.system.implementation().load_published(path, self.variant.config)
             return published
-        network = self.new_network()
-        load_checkpoint(network, path)
-        return network.eval()
+        return load_new(self.new_network, path).eval()
 
     def animator(self, network: nn.Module, encoders: FrozenEncoders, options: LoadOptions) -> Animator:
         """A network and its encoders, ready to animate."""
@@ -211,5 +212,9 @@ class Model:
             CheckpointError: a file is damaged, or of another network.
         """
         folder = None if options.weights is None else Path(options.weights)
-        encoders = self.encoders.load_from(None if self.variant.ships else folder)
+        encoders = self.encoders.load_from(self._encoders_in(folder))
         return self.animator(self.network(folder), encoders, options)
+
+    def _encoders_in(self, folder: Path | None) -> Path | None:
+        """Folder of the encoders. `folder`: of published weights; encoders that ship are not in it."""
+        return self.encoders_folder or (None if self.encoders.ships else folder)

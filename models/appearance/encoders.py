@@ -66,7 +66,8 @@ class EncoderSet:
     load: Callable[..., FrozenEncoders]
 
     @property
-    def _ships(self) -> bool:
+    def ships(self) -> bool:
+        """Whether all of them are part of the project."""
         return all(weights.hub is Hub.PACKAGE for weights in self.weights)
 
     def paths(self, folder: Path | None) -> tuple[Path, ...]:
@@ -75,13 +76,13 @@ class EncoderSet:
         Raises:
             MissingWeightsError: a file is missing.
         """
-        if folder is not None and self._ships:
+        if folder is not None and self.ships:
             return tuple(folder / weights.files[0].name for weights in self.weights)
         return tuple(find(weights, folder).path for weights in self.weights)
 
     def files(self, folder: Path | None) -> list[Path]:
         """All files, including those of weights that are folders. Raises MissingWeightsError."""
-        if folder is not None and self._ships:
+        if folder is not None and self.ships:
             return list(self.paths(folder))
         return [path for weights in self.weights for path in find(weights, folder).paths]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.appearance.image_encoder import ImageEncoder
 from models.appearance.vae import Vae, to_images
+from models.finite import check_finite
 
 BATCH_FRAMES = 8
 
@@ -51,4 +52,5 @@ def _in_batches(encode: Callable[[NDArray[np.uint8]], Tensor], frames_THWC: NDAr
         for start in range(0, len(frames_THWC), BATCH_FRAMES)
     ]
     features: NDArray[np.float16] = np.concatenate(batches)
+    check_finite(features, "features of the frames in half precision")
     return features

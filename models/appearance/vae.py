@@ -18,6 +18,7 @@ from torch.nn import functional
 from models.common.checkpoint import fill, load_checkpoint, read_tensors
 from models.common.digest import CheckpointError
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LDM_PREFIX = "first_stage_model."
@@ -159,7 +160,12 @@ def to_images(frames_THWC: NDArray[np.uint8]) -> Tensor:
 
 
 def to_frames(images_N3HW: Tensor) -> NDArray[np.uint8]:
-    """Convert images with values of about −1 to 1 to uint8 RGB frames (N, H, W, 3)."""
+    """Convert images with values of about −1 to 1 to uint8 RGB frames (N, H, W, 3).
+
+    Raises:
+        NotFiniteError: a value is NaN or infinite.
+    """
+    check_finite(images_N3HW, "frames decoded by the VAE")
     scaled = (images_N3HW.float() / 2 + 0.5).clamp(0, 1) * 255
     frames: NDArray[np.uint8] = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return frames

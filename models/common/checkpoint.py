@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,23 +14,10 @@ from torch import nn
 
 from models.common.atomic import atomic_path
 from models.common.digest import CheckpointError, shortened
+from models.common.safetensors_file import OWN_METADATA, DamagedHeaderError, read_header
+from models.common.torch_file import load_torch_file
 
-
-def read_metadata(path: Path) -> dict[str, object]:
-    """The `metadata` passed to `save_checkpoint`.
-
-    Raises:
-        CheckpointError: the file is absent, damaged or not written by `save_checkpoint`.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (FileNotFoundError, SafetensorError, OSError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
-    if "zoetrope" not in header:
-        raise CheckpointError(f"{path} has no 'zoetrope' entry in its metadata: it was not written by this project")
-    metadata: dict[str, object] = json.loads(header["zoetrope"])
-    return metadata
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def load_checkpoint(module: nn.Module, path: Path) -> None:
@@ -43,24 +30,35 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
     fill(module, read_tensors(path), path)
 
 
+def load_new(new_network: Callable[[], NetworkT], path: Path) -> NetworkT:
+    """A new network with the tensors of a file, cast to the network's dtypes.
+
+    The shapes are compared before the network is allocated: its configuration may come from the same untrusted file.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`.
+    """
+    tensors = read_tensors(path)
+    with torch.device("meta"):
+        _check_fit(new_network(), tensors, path)
+    network = new_network()
+    fill(network, tensors, path)
+    return network
+
+
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read all tensors of a `.safetensors` file or of a `torch.save` file (`.pth`, `.pt`, `.ckpt`, `.bin`).
 
     A `torch.save` file holds a state dict, at the top level or under `state_dict` or `model`, or several by name, which
     then begins the names of their tensors; the prefix `module.` of data-parallel training is removed from names. Only
-    tensors are unpickled.
+    tensors are unpickled, and only such as the file has the bytes of.
 
     Raises:
-        CheckpointError: the file is absent, damaged, or holds no state dict.
+        CheckpointError: the file is absent, damaged, or holds no state dict. Nothing else is raised.
     """
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"cannot read the checkpoint {path}: {reason}") from error
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    loaded = load_torch_file(path)
     for wrapping in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapping), dict):
             loaded = loaded[wrapping]
@@ -68,7 +66,22 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         loaded = {f"{name}.{key}": value for name, part in loaded.items() for key, value in part.items()}
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}, expected a state dict of tensors")
-    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+    tensors = {str(key).removeprefix("module."): value for key, value in loaded.items()}
+    if len(tensors) < len(loaded):
+        raise CheckpointError(f"{path} gives a tensor twice, with and without the prefix 'module.'")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        read_header(path)
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except DamagedHeaderError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: it {error}") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason}") from error
 
 
 def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -79,6 +92,12 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
     Raises:
         CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then unchanged.
     """
+    _check_fit(module, tensors, path)
+    on_meta = any(value.is_meta for value in module.state_dict().values())
+    module.load_state_dict(tensors, strict=True, assign=on_meta)
+
+
+def _check_fit(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     expected = module.state_dict()
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
@@ -93,8 +112,6 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
             f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
             "It belongs to another network or another configuration of it."
         )
-    on_meta = any(value.is_meta for value in expected.values())
-    module.load_state_dict(tensors, strict=True, assign=on_meta)
 
 
 def save_checkpoint(
@@ -113,5 +130,5 @@ def save_checkpoint(
         for key, tensor in tensors.items()
     }
     with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata={"zoetrope": json.dumps(dict(metadata), sort_keys=True)})
+        save_file(stored, temporary, metadata={OWN_METADATA: json.dumps(dict(metadata), sort_keys=True)})
         temporary.chmod(0o644)  # safetensors creates files with mode 0600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +25,15 @@ def file_digest(path: Path) -> str:
     """`sha256:…` of the file's content, cached in the process while size and modification time are unchanged.
 
     Raises:
-        CheckpointError: the file does not exist.
+        CheckpointError: there is no such file.
     """
     try:
-        stat = path.stat()
-    except FileNotFoundError:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"no checkpoint at {path}") from None
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path} is not a file")
+    return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

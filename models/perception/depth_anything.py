@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet mean and standard deviation, RGB 0–255."""
@@ -49,6 +50,7 @@ class DepthAnything:
         for start in range(0, len(frames_THWC), BATCH_FRAMES):
             batch = slice(start, start + BATCH_FRAMES)
             maps: Tensor = self.network(self.pixels(frames_THWC[batch])).predicted_depth
+            check_finite(maps, "depth of Depth Anything")
             resized = functional.interpolate(
                 maps[:, None].float(), (height, width), mode="bicubic", align_corners=False
             )

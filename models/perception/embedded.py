@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import load_checkpoint, read_metadata
+from models.common.checkpoint import load_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
+from models.finite import check_finite
 from models.perception.letterbox import Letterbox
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.shipped import FIGURE_CHECKPOINT
@@ -64,6 +66,7 @@ class EmbeddedFigure:
         keypoints = np.zeros((len(frames_THWC), self.network.config.num_keypoints, 3), np.float32)
         for batch, images in self._batches(frames_THWC, letterbox):
             pose = self.network.pose(self.network.features(images)[1])
+            check_finite(torch.cat([pose.xy.flatten(), pose.presence.flatten()]), "keypoints of the embedded network")
             keypoints[batch, :, :2] = letterbox.points_to_image(pose.xy.numpy())
             keypoints[batch, :, 2] = pose.presence.sigmoid().numpy()
         return keypoints
@@ -75,7 +78,9 @@ class EmbeddedFigure:
         depth = np.empty(frames_THWC.shape[:3], np.float32)
         for batch, images in self._batches(frames_THWC, letterbox):
             x2, y4 = self.network.features(images)
-            for t, square in enumerate(self.network.depth(self.network.dense(x2, y4)).numpy(), start=batch.start):
+            squares = self.network.depth(self.network.dense(x2, y4)).numpy()
+            check_finite(squares, "depth of the embedded network")
+            for t, square in enumerate(squares, start=batch.start):
                 depth[t] = letterbox.map_to_region(square)
         return depth
 
@@ -91,7 +96,9 @@ class EmbeddedFigure:
         masks = np.zeros(frames_THWC.shape[:3], np.bool_)
         for batch, images in self._batches(frames_THWC, letterbox):
             x2, y4 = self.network.features(images)
-            for t, square in enumerate(self.network.mask(self.network.dense(x2, y4)).numpy(), start=batch.start):
+            squares = self.network.mask(self.network.dense(x2, y4)).numpy()
+            check_finite(squares, "character mask of the embedded network")
+            for t, square in enumerate(squares, start=batch.start):
                 masks[t][inside] = letterbox.map_to_region(square) > 0
         return masks
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.finite import check_finite
 from models.masks.boxes import bounding_boxes
 from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Box, Letterbox
@@ -127,6 +128,7 @@ class EmbeddedObjects:
         images = torch.cat([to_input(letterbox.cut(frame_HWC)[None]), prompted], 1)
         x2, y4 = self.network.features(images.contiguous(memory_format=torch.channels_last))
         logits = self.network.mask(self.network.dense(x2, y4))[0].numpy()
+        check_finite(logits, "object mask of the embedded network")
         mask = np.zeros((height, width), np.bool_)
         mask[letterbox.y0 : letterbox.y1, letterbox.x0 : letterbox.x1] = letterbox.map_to_region(logits) > 0
         return _largest_part(mask)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.common.digest import CheckpointError
+from models.finite import check_finite
 from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Letterbox
 from models.perception.shipped import FACE_CHECKPOINT
@@ -54,6 +55,9 @@ class FaceLandmarks:
             batch = range(start, min(start + BATCH_FRAMES, len(frames_THWC)))
             images = to_input(np.stack([squares[t].cut(frames_THWC[t]) for t in batch]))
             pose = self.network.pose(self.network.features(images)[1])
+            check_finite(
+                torch.cat([pose.xy.flatten(), pose.presence.flatten()]), "landmarks of the embedded face network"
+            )
             landmarks[batch.start : batch.stop, :, 2] = pose.presence.sigmoid().numpy()
             for t, xy in zip(batch, pose.xy.numpy(), strict=True):
                 landmarks[t, :, :2] = squares[t].points_to_image(xy)

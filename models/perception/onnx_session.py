@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.common.digest import CheckpointError
+from models.finite import NotFiniteError, check_finite
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +87,17 @@ class OnnxNetwork:
             reason = reason or f"its {CUDA_PROVIDER} did not start; see onnxruntime's own messages"
             logger.warning("%s RUNS ON THE CPU, although %s was asked for: %s", path.name, device, reason)
         self.inputs = np.zeros((self._checked_batch(), *input_shape), np.float32)
-        self.run(1)
+        try:
+            self.run(1)
+        except NotFiniteError as error:
+            raise CheckpointError(f"{path} holds damaged weights: {error}") from error
 
     def run(self, num_images: int) -> list[NDArray[np.float32]]:
         """Run the first `num_images` of `inputs` and return the outputs (num_images, …).
 
         Raises:
             CheckpointError: the graph fails, or an output has another shape than expected.
+            NotFiniteError: an output holds NaN or infinity.
         """
         images = self.inputs[:num_images]
         try:
@@ -102,6 +107,8 @@ class OnnxNetwork:
         expected = [(num_images, *shape) for shape in self.output_shapes]
         if (shapes := [output.shape for output in outputs]) != expected:
             raise CheckpointError(f"{self.path} is of another network: expected outputs {expected}, got {shapes}")
+        for output in outputs:
+            check_finite(output, f"output of {self.path.name}")
         return outputs
 
     def _checked_batch(self) -> int:
@@ -133,4 +140,4 @@ def _onnxruntime() -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return str(error).strip().partition("\n")[0] or type(error).__name__

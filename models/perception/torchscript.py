@@ -26,8 +26,8 @@ def load_torchscript(path: Path, *, allowed: bool, device: torch.device | str = 
         raise CheckpointError(f"no TorchScript file at {path}")
     try:
         module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # damaged archives raise almost anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
             f"cannot open {path} as TorchScript: {reason}. It is damaged or of another format."
         ) from error

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.finite import check_finite
 from models.sampling.config import Blend
 from models.sampling.schedule import NoiseSchedule, ddim_step
 from models.sampling.windows import blend_weights
@@ -64,6 +65,7 @@ def sample(
 
     Raises:
         ValueError: a frame is in no window, `window_batch` < 1, or a prediction has another shape.
+        NotFiniteError: the network predicted NaN or infinity; the message names the step.
     """
     if window_batch < 1:
         raise ValueError(f"window_batch must be at least 1, got {window_batch}")
@@ -75,6 +77,7 @@ def sample(
         mean = _mean_predictions(denoise, x, t, step_windows, halves, blend, window_batch)
         prediction = mean[True] if guidance_scale == 1 else guide(mean[False], mean[True], guidance_scale)
         x = ddim_step(schedule, prediction, t, schedule.previous(t, num_steps), x)
+        check_finite(x, f"latents after denoising step {index + 1} of {len(timesteps)}")
         if on_step is not None:
             on_step(index + 1, len(timesteps))
     return x

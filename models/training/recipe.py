@@ -34,6 +34,7 @@ class OptimizerConfig:
     warmup_steps: int = 1
     decay: Decay = "constant"
     final_share: float = 0.02
+    """Learning rate of the last step as a share of the peak, for a cosine decay."""
     lr_multipliers: dict[str, float] = field(default_factory=dict)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
@@ -91,6 +92,7 @@ class LossConfig:
     condition_dropout: float = 0.1
     keep_share: float = 0.0
     part_dropout: float = 0.0
+    """Probability that an optional condition is dropped, in rows that do not keep all."""
     face_weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -215,7 +217,9 @@ class GuardConfig:
     """
 
     window: int = 25
+    """Number of first, and of last, steps whose mean losses are compared."""
     max_ratio: float = 10.0
+    """Maximum ratio of the mean loss of the last steps to that of the first."""
 
     def __post_init__(self) -> None:
         if self.window < 1 or not self.max_ratio > 1:

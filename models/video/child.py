@@ -26,6 +26,7 @@ from models.video.container import MediaLimits
 from models.video.decoders import DECODERS
 from models.video.errors import MediaError
 from models.video.inspection import inspect
+from models.video.probe import frame_times
 from models.video.window import ClipWindow, Frames
 
 _PR_SET_PDEATHSIG = 1
@@ -66,6 +67,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
         limits = MediaLimits(**request["limits"])
         if request["call"] == "inspect":
             return {"inspection": dataclasses.asdict(inspect(request["path"], limits))}, None
+        if request["call"] == "frame_times":
+            return {"frame_seconds": frame_times(request["path"], limits).tolist()}, None
         if request["call"] == "audio":
             return _audio(request, limits)
         return _decode(request, limits)
@@ -106,7 +109,12 @@ def _decode(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any
         while fds:
             os.close(fds.pop())
         raise
-    return {"shape": clip.frames.shape, "frame_seconds": clip.frame_seconds.tolist()}, fds[0]
+    reply = {
+        "shape": clip.frames.shape,
+        "frame_seconds": clip.frame_seconds.tolist(),
+        "num_source_frames": clip.num_source_frames,
+    }
+    return reply, fds[0]
 
 
 def _audio(request: dict[str, Any], limits: MediaLimits) -> tuple[dict[str, Any], int | None]:

@@ -52,6 +52,12 @@ AUDIO_DECODERS = (
         "pcm_s32le",
         "pcm_f32le",
         "pcm_u8",
+        "pcm_alaw",
+        "pcm_mulaw",
+        "adpcm_ms",
+        "adpcm_ima_wav",
+        "wavpack",
+        "dca",
     ),
 )
 

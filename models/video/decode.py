@@ -6,30 +6,29 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
 
+from models.video.clip_writer import ClipTarget, ClipWriter
 from models.video.container import MediaLimits, VideoFile, describe, open_video
 from models.video.errors import MediaError
-from models.video.pixels import RgbScaler
-from models.video.probe import display_size, pixel_aspect, rotation_degrees
 from models.video.timeline import Timeline, next_packet, read_timeline
 from models.video.window import (
     AllocateFrames,
     ClipWindow,
     DecodedClip,
-    Frames,
     allocate_array,
     check_clip_bytes,
-    working_size,
 )
 from models.video.zero_runs import zero_run_detector
 
 _SEEK_BACK_SECONDS = (0.0, 1.0, 10.0)
 """Offsets for repeated seeks: with reordered frames, a seek may land after the requested frame."""
+
+_NO_SEEK_ERRORS = ("TooLarge", "OutOfMemory", "SizeChange", "UnsupportedColour", "UnsupportedOrientation")
+"""Reasons that decoding from the start would give as well."""
 
 _MAX_REORDER_FRAMES = 16
 """Maximum distance in packets between decoding and display of a frame (H.264, A.3.1: max_dec_frame_buffering)."""
@@ -44,41 +43,32 @@ def decode_clip(
     limits: MediaLimits,
     allocate: AllocateFrames = allocate_array,
 ) -> DecodedClip:
-    """Decode the frames of `window`, rotated upright and resized to the working size.
+    """Decode the frames of `window`, upright, deinterlaced, in sRGB or BT.709, and resized to the working size.
 
     Only the packets from a keyframe to each sampled frame are decoded. After an error that follows a seek, the file is
     decoded again from its start, so that a seek error is never reported as damage.
 
     Raises:
-        MediaError: MissingFrames if the file has no frame for a sample time of the window, or the decoder does not
+        MediaError: SizeChange if the aspect ratio changes within the window; UnsupportedColour or
+            UnsupportedOrientation if a frame cannot be converted;
+            MissingFrames if the file has no frame for a sample time of the window, or the decoder does not
             output it; CorruptFrames if a sampled frame, or a frame that it depends on, is damaged; and the errors of
             `open_video`.
     """
     check_clip_bytes(window, multiple, multiple, limits)  # before allocation of arrays as long as the window
-    target = _Target(window, short_side_px, multiple, limits, allocate)
+    target = ClipTarget(window, short_side_px, multiple, limits, allocate)
     with open_video(path, limits) as video:
         sought = _seek(video, window, limits)
         if sought is not None:
             try:
                 return _decode(video, sought, target)
             except MediaError as error:
-                if error.reason in ("TooLarge", "OutOfMemory"):
+                if error.reason in _NO_SEEK_ERRORS:
                     raise
     with open_video(path, limits) as video:
         timeline = read_timeline(video, limits, until_ticks=_last_ticks(video, window))
     with open_video(path, limits) as video:
         return _decode(video, _Run(timeline, None), target)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Arguments of `decode_clip`."""
-
-    window: ClipWindow
-    short_side_px: int
-    multiple: int
-    limits: MediaLimits
-    allocate: AllocateFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +111,8 @@ class _Plan:
     """(N) packets to decode."""
     ticks: np.ndarray[Any, np.dtype[np.int64]]
     """(T) presentation tick of each frame of the clip."""
+    num_source_frames: int
+    """Number of displayed frames from the first sampled to the last."""
 
 
 def frames_on_display(path: str, window: ClipWindow, timeline: Timeline) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -149,7 +141,8 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
     """Choose the frames of the window and the packets to decode for them."""
     order = np.flatnonzero(timeline.is_shown)
     order = order[np.argsort(timeline.ticks[order], kind="stable")]
-    chosen = order[frames_on_display(path, window, timeline)]
+    ranks = frames_on_display(path, window, timeline)
+    chosen = order[ranks]
     places: dict[int, list[int]] = {}
     for place, tick in enumerate(timeline.ticks[chosen]):
         places.setdefault(int(tick), []).append(place)
@@ -163,16 +156,16 @@ def _plan(path: str, window: ClipWindow, timeline: Timeline) -> _Plan:
         is_needed[first : packet + 1] = True
     if not timeline.has_pts:  # frames are identified by counting them, so all must be decoded
         is_needed[: np.flatnonzero(is_needed)[-1] + _MAX_REORDER_FRAMES + 1] = True
-    return _Plan(places, is_needed, timeline.ticks[chosen])
+    return _Plan(places, is_needed, timeline.ticks[chosen], int(ranks[-1] - ranks[0]) + 1)
 
 
-def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
+def _decode(video: VideoFile, run: _Run, target: ClipTarget) -> DecodedClip:
     plan = _plan(video.path, target.window, run.timeline)
     if run.seek_ticks is None:
         plan.is_needed[: np.flatnonzero(plan.is_needed)[-1]] = True  # skipping packets may fail like seeking
     else:
         video.container.seek(run.seek_ticks, stream=video.stream)
-    writer = _ClipWriter(pixel_aspect(video), target)
+    writer = ClipWriter(video, target)
     missing = set(plan.places)
     for tick, frame in _decoded_frames(video, run.timeline, plan):
         if tick in missing:
@@ -182,7 +175,11 @@ def _decode(video: VideoFile, run: _Run, target: _Target) -> DecodedClip:
         seconds = ", ".join(f"{tick * run.timeline.tick_seconds:.4f}" for tick in sorted(missing)[:5])
         text = f"{video.path}: {len(missing)} of {len(plan.places)} frames do not come out, at {seconds} s …"
         raise MediaError("MissingFrames", text)
-    return DecodedClip(frames=writer.frames, frame_seconds=plan.ticks.astype(np.float64) * run.timeline.tick_seconds)
+    return DecodedClip(
+        frames=writer.frames,
+        frame_seconds=plan.ticks.astype(np.float64) * run.timeline.tick_seconds,
+        num_source_frames=plan.num_source_frames,
+    )
 
 
 def _decoded_frames(video: VideoFile, timeline: Timeline, plan: _Plan) -> Iterator[tuple[int, Any]]:
@@ -247,28 +244,3 @@ def _damage_at(video: VideoFile, seconds: float) -> Iterator[None]:
             raise
         text = f"{video.path} cannot be decoded at {seconds:.4f} s: {describe(error, video.log)}"
         raise MediaError("DecodeError", text) from error
-
-
-class _ClipWriter:
-    """Resizes, converts and rotates frames into the clip array."""
-
-    def __init__(self, aspect: Fraction, target: _Target) -> None:
-        self.aspect = aspect
-        self.target = target
-        self.frames: Frames | None = None
-        self.quarter_turns = 0
-        self.scaler = RgbScaler()
-
-    def write(self, frame: Any, places: list[int]) -> None:
-        """Write `frame` at the indices `places`. The first frame determines size and rotation of the clip."""
-        if self.frames is None:
-            target, rotation = self.target, rotation_degrees(frame)
-            size = display_size(frame.width, frame.height, self.aspect, rotation)
-            width, height = working_size(*size, short_side_px=target.short_side_px, multiple=target.multiple)
-            check_clip_bytes(target.window, width, height, target.limits)
-            self.quarter_turns = rotation // 90
-            self.frames = target.allocate((target.window.num_frames, height, width, 3))
-        first, *repeats = places
-        self.scaler.write(frame, np.rot90(self.frames[first], -self.quarter_turns))  # a view with the coded orientation
-        for place in repeats:
-            self.frames[place] = self.frames[first]

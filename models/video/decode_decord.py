@@ -31,13 +31,16 @@ def decode_clip_decord(
     """Decode the frames of `window`, rotated upright and resized to the working size; timestamps are PyAV's.
 
     Raises:
-        MediaError: the file cannot be read, or has no frame for a sample time of the window. Not raised for damaged
-            frames.
+        MediaError: the file cannot be read, needs a conversion that decord does not make (tone mapping, deinterlacing,
+            mirroring), or has no frame for a sample time of the window. Not raised for damaged frames.
         ModuleNotFoundError: decord is not installed.
     """
     import decord
 
     info = probe(path, limits)
+    if unsupported := set((info.frame_conversion or "").split("+")) - {"", "bt709-assumed"}:
+        text = f"decord does not make frames of {path} {' or '.join(sorted(unsupported))}; use the decoder pyav"
+        raise MediaError("UnsupportedCodec", text)
     with open_video(path, limits) as video:
         timeline = read_timeline(video, limits, until_ticks=2**62)
     shown_ticks = timeline.shown_ticks()
@@ -55,4 +58,8 @@ def decode_clip_decord(
             frames[places] = reader.get_batch(ranks[places].tolist()).asnumpy()
     except (RuntimeError, decord.DECORDError) as error:
         raise MediaError("DecodeError", f"decord cannot decode {path}: {str(error).splitlines()[0]}") from error
-    return DecodedClip(frames=frames, frame_seconds=shown_ticks[ranks].astype(np.float64) * timeline.tick_seconds)
+    return DecodedClip(
+        frames=frames,
+        frame_seconds=shown_ticks[ranks].astype(np.float64) * timeline.tick_seconds,
+        num_source_frames=int(ranks[-1] - ranks[0]) + 1,
+    )

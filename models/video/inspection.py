@@ -8,16 +8,15 @@ from pathlib import Path
 
 from models.video.container import MediaLimits
 from models.video.probe import VideoInfo, probe
-from models.video.shots import find_shots
+from models.video.shots import Shot, find_shots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """Properties, shot boundaries and digest of a video file."""
+    """Properties, shots and digest of a video file."""
 
     info: VideoInfo
-    shot_starts_seconds: tuple[float, ...]
-    """Timestamp of the first frame of every shot, ascending."""
+    shots: tuple[Shot, ...]
     sha256: str
     """Hexadecimal digest of the file's content."""
 
@@ -29,7 +28,7 @@ def inspect(path: str, limits: MediaLimits) -> Inspection:
         MediaError: see `probe` and `find_shots`.
     """
     info = probe(path, limits)
-    shots = find_shots(path, limits)
+    shots = find_shots(path, limits, end_seconds=info.start_seconds + info.duration_seconds)
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Inspection(info=info, shot_starts_seconds=tuple(shots), sha256=digest)
+    return Inspection(info=info, shots=tuple(shots), sha256=digest)

@@ -9,9 +9,12 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace
 
+from models.video.colour import assumed_matrix, check_colour, describe_colour, mapping_of
 from models.video.container import MediaLimits, VideoFile, describe, open_video
 from models.video.errors import MediaError
+from models.video.orientation import Orientation, orientation_of
 from models.video.timeline import Timeline, TimelineReader, next_packet
 
 _CLAIM_TOLERANCE_SECONDS = 0.5
@@ -33,9 +36,17 @@ class VideoInfo:
     """Displayed width: after rotation and correction of the pixel aspect ratio."""
     height_px: int
     rotation_degrees: int
-    """Counter-clockwise rotation that makes the coded picture upright: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that makes the coded picture upright, after mirroring: 0, 90, 180 or 270."""
+    mirrored: bool
+    """Whether the coded picture is flipped left to right."""
+    interlaced: bool
+    colour: str
+    """Colour space as the file states it; see `models.video.colour.describe_colour`."""
+    frame_conversion: str | None
+    """What decoding does to the frames beyond their conversion to RGB, joined with `+`, or None: `tone-mapped-pq`,
+    `tone-mapped-hlg`, `gamut-mapped`, `bt709-assumed` (no matrix is stated), `deinterlaced`, `mirrored`."""
     fps: float
-    """Constant frame rate if it matches every timestamp, else the average."""
+    """Constant frame rate if it matches every timestamp, else the inverse of the median frame interval."""
     variable_frame_rate: bool
     num_frames: int
     start_seconds: float
@@ -72,11 +83,38 @@ def probe(path: str, limits: MediaLimits) -> VideoInfo:
         }
     with open_video(path, limits) as video:
         frame = first_frame(video)
-        rotation = rotation_degrees(frame)
-        width, height = display_size(frame.width, frame.height, pixel_aspect(video), rotation)
+        check_colour(video, frame)
+        orientation = orientation_of(frame)
+        width, height = display_size(frame.width, frame.height, pixel_aspect(video), orientation)
         return VideoInfo(
-            pixel_format=frame.format.name, width_px=width, height_px=height, rotation_degrees=rotation, **facts
+            pixel_format=frame.format.name,
+            width_px=width,
+            height_px=height,
+            rotation_degrees=orientation.rotation_degrees,
+            mirrored=orientation.mirrored,
+            interlaced=bool(frame.interlaced_frame),
+            colour=describe_colour(frame),
+            frame_conversion=_frame_conversion(frame, orientation),
+            **facts,
         )
+
+
+def frame_times(path: str, limits: MediaLimits) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(N) float64 timestamps in seconds of the displayed frames, ascending. Raises as `probe`."""
+    with open_video(path, limits) as video:
+        timeline = read_whole_timeline(video, limits)
+        return timeline.shown_ticks().astype(np.float64) * timeline.tick_seconds
+
+
+def _frame_conversion(frame: Any, orientation: Orientation) -> str | None:
+    mapping = mapping_of(frame)
+    applied = {
+        "gamut-mapped" if mapping == "gamut" else f"tone-mapped-{mapping}": mapping is not None,
+        "bt709-assumed": assumed_matrix(frame) == Colorspace.ITU709,
+        "deinterlaced": bool(frame.interlaced_frame),
+        "mirrored": orientation.mirrored,
+    }
+    return "+".join(name for name, is_applied in applied.items() if is_applied) or None
 
 
 def read_whole_timeline(video: VideoFile, limits: MediaLimits) -> Timeline:
@@ -143,7 +181,10 @@ def frame_rate(
             expected = np.arange(len(ticks)) * float(1 / (rate * timeline.time_base))
             if np.abs(offsets - expected).max() <= 1.001:
                 return float(rate), False
-    return float(average), True
+    # A single long gap would draw an average down by any factor.
+    intervals = np.diff(ticks)
+    median_ticks = float(np.median(intervals[intervals > 0]))
+    return 1 / (median_ticks * timeline.tick_seconds), True
 
 
 def first_frame(video: VideoFile) -> Any:
@@ -167,11 +208,6 @@ def first_frame(video: VideoFile) -> Any:
     raise MediaError("DecodeError", f"none of the {num_read} frames of {video.path} decodes: {last_error}")
 
 
-def rotation_degrees(frame: Any) -> int:
-    """Counter-clockwise rotation, a multiple of 90 degrees, that makes a decoded frame upright."""
-    return int(round(frame.rotation / 90) * 90 % 360)
-
-
 def pixel_aspect(video: VideoFile) -> Fraction:
     """Pixel aspect ratio, width over height; 1 if the file states none or an implausible one."""
     stated: Fraction | None = video.stream.codec_context.sample_aspect_ratio
@@ -180,7 +216,7 @@ def pixel_aspect(video: VideoFile) -> Fraction:
     return stated
 
 
-def display_size(width: int, height: int, aspect: Fraction, rotation: int) -> tuple[int, int]:
-    """Displayed width and height: the coded width times the pixel aspect ratio, then rotated."""
+def display_size(width: int, height: int, aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
+    """Displayed width and height: the coded width times the pixel aspect ratio, then turned."""
     width = max(1, round(width * aspect))
-    return (height, width) if rotation % 180 else (width, height)
+    return (height, width) if orientation.swaps_axes else (width, height)

@@ -26,6 +26,7 @@ from models.video.container import MediaLimits
 from models.video.errors import MediaError
 from models.video.inspection import Inspection
 from models.video.probe import VideoInfo
+from models.video.shots import Shot
 from models.video.window import ClipWindow, DecodedClip
 
 _START_TIMEOUT_SECONDS = 120.0
@@ -40,7 +41,9 @@ class SandboxConfig:
     memory_bytes: int = 4 * 2**30
     """Address space beyond that used at start, including the frames of the clip."""
     inspect_timeout_seconds: float = 900.0
+    """Maximum time to inspect a file, which reads all of its packets."""
     decode_timeout_seconds: float = 300.0
+    """Maximum time to decode a clip."""
     max_calls: int = 500
     """Number of calls after which the process is replaced, to bound memory leaks of libraries."""
 
@@ -72,7 +75,8 @@ class DecoderProcess:
         reply, _ = self._call({"call": "inspect", "path": path}, self.config.inspect_timeout_seconds)
         fields = reply["inspection"]
         info = VideoInfo(**fields["info"])
-        return Inspection(info=info, shot_starts_seconds=tuple(fields["shot_starts_seconds"]), sha256=fields["sha256"])
+        shots = tuple(Shot(**shot) for shot in fields["shots"])
+        return Inspection(info=info, shots=shots, sha256=fields["sha256"])
 
     def decode(
         self,
@@ -103,7 +107,20 @@ class DecoderProcess:
             frames = _map_array(fd, tuple(reply["shape"]), (window.num_frames, None, None, 3), np.uint8)
         finally:
             os.close(fd)
-        return DecodedClip(frames=frames, frame_seconds=np.array(reply["frame_seconds"], dtype=np.float64))
+        return DecodedClip(
+            frames=frames,
+            frame_seconds=np.array(reply["frame_seconds"], dtype=np.float64),
+            num_source_frames=reply["num_source_frames"],
+        )
+
+    def frame_times(self, path: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """`models.video.probe.frame_times` in the child: (N) timestamps of all frames.
+
+        Raises:
+            MediaError: the file cannot be used; Timeout, Crash or OutOfMemory if reading it ended the child.
+        """
+        reply, _ = self._call({"call": "frame_times", "path": path}, self.config.inspect_timeout_seconds)
+        return np.array(reply["frame_seconds"], dtype=np.float64)
 
     def audio(self, path: str, *, start_seconds: float, duration_seconds: float) -> Samples | None:
         """`models.video.audio.read_audio` in the child.
@@ -183,6 +200,8 @@ class DecoderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                # Ctrl-C reaches the terminal's process group: the parent alone decides on the child's end.
+                process_group=0,
                 env=_child_environment(),
             )
         self._link = ours

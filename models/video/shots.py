@@ -4,15 +4,17 @@ As in PySceneDetect's AdaptiveDetector (scenedetect.com), a cut is a large mean 
 frames that exceeds the changes around it. The differences: hue is weighted by chroma, as the hue of dark and grey
 pixels is noise; frames are 64 x 36 pixels; a flash (a few deviating frames within one shot) and a change to less than
 half of the picture (abrupt motion of a large figure) are not cuts. Fades, dissolves and cuts that keep the background
-are not detected.
+are not detected. A shot also ends where the displayed size changes, and at a gap without frames.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -20,7 +22,9 @@ import numpy as np
 
 from models.video.container import MediaLimits, VideoFile, open_video
 from models.video.errors import MediaError
+from models.video.orientation import orientation_of
 from models.video.pixels import RgbScaler
+from models.video.probe import display_size, pixel_aspect
 from models.video.timeline import has_presentation_times, next_packet, read_timeline
 
 WIDTH_PX, HEIGHT_PX = 64, 36
@@ -37,14 +41,30 @@ _NUM_AROUND = 2
 _FLASH_FRAMES = 2
 """Maximum length of a flash."""
 
+_MIN_GAP_SECONDS, _MIN_GAP_INTERVALS = 1.0, 10.0
+"""A gap is at least this long, and this many times the median frame interval: the recording was paused."""
+
 SmallFrame = np.ndarray[Any, np.dtype[np.uint8]]
 """(36, 64, 3) uint8 RGB."""
 Image = np.ndarray[Any, np.dtype[np.float32]]
 """(36, 64, 3) float32 in the HSV cone: chroma along two hue axes, and value; 0-255."""
 
 
-def find_shots(path: str, limits: MediaLimits) -> list[float]:
-    """Timestamp in seconds of the first frame of every shot, ascending, beginning with the first decodable frame.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shot:
+    """A part of a video without a cut, a gap or a change of size."""
+
+    start_seconds: float
+    """Timestamp of the first frame."""
+    end_seconds: float
+    """End of the display time of the last frame."""
+    width_px: int
+    height_px: int
+    """Displayed size."""
+
+
+def find_shots(path: str, limits: MediaLimits, *, end_seconds: float) -> list[Shot]:
+    """Shots of a video that ends at `end_seconds`, in order, beginning with the first decodable frame.
 
     Damaged frames are skipped; damage is reported when a clip is decoded.
 
@@ -52,16 +72,29 @@ def find_shots(path: str, limits: MediaLimits) -> list[float]:
         MediaError: no frame decodes, or the file cannot be opened.
     """
     seconds: list[float] = []
+    sizes: list[tuple[int, tuple[int, int]]] = []  # first frame of each size
 
     def images() -> Iterator[SmallFrame]:
-        for second, image in _small_frames(path, limits):
+        for second, size, image in _small_frames(path, limits):
+            if not sizes or size != sizes[-1][1]:
+                sizes.append((len(seconds), size))
             seconds.append(second)
             yield image
 
     cuts = find_cuts(images())
     if not seconds:
         raise MediaError("DecodeError", f"no frame of {path} decodes")
-    return [seconds[0], *(seconds[frame] for frame in cuts)]
+    intervals = np.diff(seconds)
+    interval = float(np.median(intervals)) if len(intervals) else 0.0
+    is_gap = intervals >= max(_MIN_GAP_SECONDS, _MIN_GAP_INTERVALS * interval)
+    gaps = [int(frame) + 1 for frame in np.flatnonzero(is_gap)]
+    starts = sorted({0, *cuts, *gaps, *(frame for frame, _ in sizes)})
+    ends = [seconds[start - 1] + interval if is_gap[start - 1] else seconds[start] for start in starts[1:]]
+    shots = []
+    for start, end in zip(starts, [*ends, max(end_seconds, seconds[-1])], strict=True):
+        width, height = sizes[bisect.bisect_right(sizes, start, key=lambda item: item[0]) - 1][1]
+        shots.append(Shot(start_seconds=seconds[start], end_seconds=end, width_px=width, height_px=height))
+    return shots
 
 
 def find_cuts(frames: Iterable[SmallFrame]) -> list[int]:
@@ -113,9 +146,9 @@ def _cone(rgb: SmallFrame) -> Image:
     return np.stack([along * scale, across * scale, value], axis=-1)
 
 
-def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, SmallFrame]]:
-    """Yield every decodable frame with its timestamp in seconds, strictly ascending."""
-    scaler = RgbScaler()
+def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, tuple[int, int], SmallFrame]]:
+    """Yield every decodable frame with its timestamp in seconds, strictly ascending, and its displayed size."""
+    scaler = RgbScaler(maps_colours=False)  # cuts show in any colours
     counted_ticks = _counted_ticks(path, limits)
     last_tick = -math.inf
     with open_video(path, limits) as video:
@@ -126,7 +159,8 @@ def _small_frames(path: str, limits: MediaLimits) -> Iterator[tuple[float, Small
             last_tick = tick
             small = np.empty((HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
             scaler.write(frame, small)
-            yield tick * float(video.stream.time_base), small
+            size = display_size(frame.width, frame.height, pixel_aspect(video), orientation_of(frame))
+            yield tick * float(video.stream.time_base), size, small
 
 
 def _counted_ticks(path: str, limits: MediaLimits) -> Iterator[int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +24,17 @@ def allocate_array(shape: tuple[int, int, int, int]) -> Frames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipWindow:
-    """Sample times of a clip: frame i is the one on display at `start_seconds + i * frame_step / fps`."""
+    """Sample times of a clip: frame i is the one on display at `start_seconds + i * frame_step / fps`, or at
+    `times_seconds[i]`.
+    """
 
     start_seconds: float
     """Presentation timestamp in the file."""
     num_frames: int
     frame_step: int
     fps: float
+    times_seconds: tuple[float, ...] | None = None
+    """Ascending presentation timestamps, for samples at uneven times; `num_frames` of them, from `start_seconds` on."""
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.frame_step < 1:
@@ -37,8 +42,13 @@ class ClipWindow:
         if not (np.isfinite(self.start_seconds) and np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"expected finite start_seconds and fps > 0, got {self.start_seconds} and {self.fps}")
 
+        if self.times_seconds is not None and len(self.times_seconds) != self.num_frames:
+            raise ValueError(f"expected {self.num_frames} times_seconds, got {len(self.times_seconds)}")
+
     def sample_seconds(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(T) float64 sample times."""
+        if self.times_seconds is not None:
+            return np.asarray(self.times_seconds, dtype=np.float64)
         indices: np.ndarray[Any, np.dtype[np.float64]] = np.arange(self.num_frames, dtype=np.float64)
         return self.start_seconds + indices * (self.frame_step / self.fps)
 
@@ -49,6 +59,8 @@ class ClipWindow:
         frames per second, the frames at 33 and 67 ms are nominally 1/30 s apart. If a tick is as long as a frame,
         timestamps are exact, and a quarter of a frame interval is far from both neighbours.
         """
+        if self.times_seconds is not None:
+            return 0.5 * tick_seconds
         return min(tick_seconds, 0.25 / self.fps)
 
 
@@ -60,6 +72,19 @@ class DecodedClip:
     """(T, H, W, 3) uint8 RGB at the working size."""
     frame_seconds: np.ndarray[Any, np.dtype[np.float64]]
     """(T) float64 timestamp of each frame in the file."""
+    num_source_frames: int
+    """Number of frames in the file from the first sampled frame to the last."""
+
+
+def frame_step(fps: float, target_fps: float) -> int:
+    """Number of source frames per sample for a rate near `target_fps`, at least 1.
+
+    Of the two nearest rates, the one with the smaller ratio to the target is chosen. The tie between them is
+    irrational, so that a rate and its NTSC version, 30 and 29.97, are sampled alike.
+    """
+    ratio = fps / target_fps
+    lower = max(1, math.floor(ratio))
+    return lower if ratio <= math.sqrt(lower * (lower + 1)) else lower + 1
 
 
 def working_size(width: int, height: int, *, short_side_px: int, multiple: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
 BSD_2, BSD_3 = "BSD-2-Clause", "BSD-3-Clause"
@@ -27,6 +27,8 @@ class Hub(StrEnum):
     """Shipped in this repository."""
     TRAINING = "zoetrope train"
     """Published by nobody: the user's own training makes them."""
+    LOCAL = "a file"
+    """A file that `zoetrope train` wrote: the repository is its folder."""
 
 
 class Loader(StrEnum):
@@ -91,7 +93,7 @@ class Weights:
     @property
     def publisher(self) -> str:
         """Owner of the repository."""
-        own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "not published"}
+        own = {Hub.PACKAGE: "Zoetrope", Hub.TRAINING: "not published", Hub.LOCAL: "not published"}
         host, _, path = self.repository.partition("/")
         return own.get(self.hub, path.partition("/")[0] if host == "github.com" else host)
 
@@ -106,6 +108,8 @@ class Weights:
         match self.hub:
             case Hub.TRAINING:
                 return f"{self.hub} {self.name}"
+            case Hub.LOCAL:
+                return f"{self.repository}/{file.name}"
             case Hub.LINKED:
                 return f"the {file.name} that {self.hub}/{self.repository} links"
             case Hub.WEB:
@@ -145,6 +149,21 @@ def trained(name: str, system: str, part: str) -> Weights:
         commercial_use=None,
         loader=Loader.SAFETENSORS,
         hub=Hub.TRAINING,
+    )
+
+
+def local_file(name: str, path: PurePath) -> Weights:
+    """A safetensors file that `zoetrope train` wrote."""
+    return Weights(
+        name=name,
+        system="trained",
+        part="animation",
+        repository=str(path.parent),
+        files=(File(name=path.name),),
+        licence="that of its training data",
+        commercial_use=None,
+        loader=Loader.SAFETENSORS,
+        hub=Hub.LOCAL,
     )
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import stat
 import zipfile
 from pathlib import Path
+
+from models.common.safetensors_file import DamagedHeaderError, read_header
 
 LFS_POINTER = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html")
@@ -19,17 +22,19 @@ def integrity_error(path: Path) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a file"
     with path.open("rb") as file:
         start = file.read(4096)
-    if size == 0:
+    if status.st_size == 0:
         return "is empty"
     if start.startswith(LFS_POINTER):
         return "is a Git LFS pointer, not the file itself"
     if start.lstrip().lower().startswith(HTML):
         return "is a web page, not the file itself"
     if path.suffix == ".safetensors":
-        return _safetensors(path, size)
+        return _safetensors(path)
     if path.suffix in TORCH_SUFFIXES and not start.startswith(LEGACY_TORCH) and not zipfile.is_zipfile(path):
         return "is truncated, or not a PyTorch file"
     if path.suffix == ".json":
@@ -37,18 +42,12 @@ def integrity_error(path: Path) -> str | None:
     return None
 
 
-def _safetensors(path: Path, size: int) -> str | None:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= size - 8:
-            return "is truncated, or not a safetensors file"
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return "has a damaged safetensors header"
-    expected = 8 + length + max(ends, default=0)
-    return None if expected == size else f"has {size} bytes, but its header declares {expected}"
+def _safetensors(path: Path) -> str | None:
+    try:
+        read_header(path)
+    except DamagedHeaderError as error:
+        return str(error)
+    return None
 
 
 def _json(path: Path) -> str | None:

@@ -75,6 +75,8 @@ def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
     """Local path of each file, by its name in the catalogue; None if it is missing."""
     if weights.hub is Hub.PACKAGE:
         return {file.name: _existing(CHECKOUT / weights.repository / file.name) for file in weights.files}
+    if weights.hub is Hub.LOCAL:
+        return {file.name: _existing(Path(weights.repository) / file.name) for file in weights.files}
     own = {file.name: _existing(place(weights, file, folder)) if folder else None for file in weights.files}
     if all(own.values()) or weights.hub is not Hub.HUGGING_FACE:
         return own
@@ -87,6 +89,12 @@ def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
 def shipped_path(weights: Weights) -> Path:
     """Path of a file that ships with the project."""
     return CHECKOUT / weights.repository / weights.files[0].name
+
+
+def check_ships_nothing(folder: Path) -> None:
+    """Raise ValueError for a folder of this project's own code and weights."""
+    if folder.resolve().is_relative_to(CHECKOUT / "models"):
+        raise ValueError(f"{folder} holds what ships with the project; --ship replaces it")
 
 
 def place(weights: Weights, file: File, folder: Path) -> Path:
@@ -188,6 +196,8 @@ def _missing_message(weights: Weights, missing: list[File], folder: Path | None)
     if weights.hub is Hub.PACKAGE:
         paths = ", ".join(str(CHECKOUT / weights.repository / file.name) for file in missing)
         return f"no checkpoint at {paths}; it is part of this project"
+    if weights.hub is Hub.LOCAL:
+        return f"no checkpoint at {weights.repository}/{missing[0].name}"
     root = folder or Path("DIR")
     if weights.hub is Hub.TRAINING:
         places = ", ".join(str(place(weights, file, root)) for file in missing)

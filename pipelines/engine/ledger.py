@@ -9,8 +9,9 @@ predecessor, so a reader finds each id at most once, even after compaction was k
 
 from __future__ import annotations
 
-import io
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.schema import to_row, to_table
-from pipelines.engine.tables import publish_table, register_file_system
+from pipelines.engine.damage import DamagedFileError, damage_named, read_file, set_aside
+from pipelines.engine.rows import conformed, to_row, to_table, unified_schema
+from pipelines.engine.schema import ENTRY_COLUMNS
+from pipelines.engine.tables import describe_dataset, publish_table, register_file_system
 from stages.io.storage import Storage, store_errors
+
+log = logging.getLogger(__name__)
 
 PARTS = "_parts"
 TARGET_FILE_BYTES = 32 << 20
@@ -78,8 +83,8 @@ class Ledger:
     def committed(self, work_key: str) -> dict[str, Any] | None:
         """The uncompacted row with this key, or None. Lets a retried worker skip finished rows."""
         try:
-            return to_row(self._read(f"{PARTS}/{work_key}.parquet"))
-        except FileNotFoundError:
+            return to_row(read_file(self.storage, f"{PARTS}/{work_key}.parquet"))
+        except (FileNotFoundError, DamagedFileError):
             return None
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,8 +105,20 @@ class Ledger:
         names = self.data_names()
         if not names:
             return ""
-        files = ", ".join(_quote(self.duckdb_path(connection, name)) for name in names)
-        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+        paths = [self.duckdb_path(connection, name) for name in names]
+        entry_names = ", ".join(_quote(name) for name in ENTRY_COLUMNS)
+        query = (
+            f"SELECT file_name, list_sort(list(DISTINCT name) FILTER (name IN ({entry_names}) AND "  # noqa: S608
+            "converted_type = 'MAP')), bool_or(lower(name) = 'filename') "
+            f"FROM parquet_schema([{', '.join(map(_quote, paths))}]) GROUP BY ALL ORDER BY 1"
+        )
+        with damage_named(self.storage, names):
+            facts = connection.execute(query).fetchall()
+        forms: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        for path, maps, has_filename in facts:
+            forms.setdefault((tuple(maps or ()), has_filename), []).append(path)
+        selects = [_relation(files, maps, has_filename) for (maps, has_filename), files in forms.items()]
+        return selects[0] if len(selects) == 1 else f"({' UNION ALL BY NAME '.join(f'FROM {s}' for s in selects)})"
 
     def duckdb_path(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """Path or URL of `name` for DuckDB. Registers a remote file system with the connection."""
@@ -110,7 +127,7 @@ class Ledger:
 
     def read_row(self, name: str, row_id: str, columns: list[str] | None = None) -> dict[str, Any] | None:
         """Row `row_id` of data file `name`, or None. Reads only the row group that contains it."""
-        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+        with damage_named(self.storage, [name]), self.storage.fs.open(self.storage.path(name), "rb") as file:
             table = pq.read_table(file, columns=columns, filters=[(self.id_column, "==", row_id)])
         return to_row(table) if table.num_rows else None
 
@@ -131,18 +148,45 @@ class Ledger:
         Each data file is replaced atomically: newer rows replace older rows with the same id, and new ids fill the
         last file before another is started. A part is deleted after the file with its row is published. A killed
         compaction is completed by the next one, in which rows that were already merged replace themselves.
+
+        A damaged part is set aside: its row counts as not run. All data files get the same columns and types.
+
+        Raises:
+            DamagedFileError: a damaged data file.
         """
         parts = self.part_names()
         moved = 0
         for start in range(0, len(parts), _PARTS_PER_PASS):
             moved += self._compact_batch(parts[start : start + _PARTS_PER_PASS])
+        self._conform()
         return moved
+
+    def _conform(self) -> None:
+        """Rewrite data files of an earlier version, or with other columns or types than the others."""
+        names = self.data_names()
+        if not names:
+            return
+        with damage_named(self.storage, names), ThreadPoolExecutor(_FOOTER_THREADS) as pool:
+            schemas = dict(zip(names, pool.map(self.schema, names), strict=True))
+        target = unified_schema(schemas.values())
+        for name, schema in schemas.items():
+            if not schema.equals(target) or schema.metadata != target.metadata:
+                table = conformed(read_file(self.storage, name), target)
+                publish_table(self.storage, name, table, row_group_size=ROWS_PER_GROUP)
+        describe_dataset(self.storage)
+
+    def schema(self, name: str) -> pa.Schema:
+        """Schema of data file `name`."""
+        with self.storage.fs.open(self.storage.path(name), "rb") as file:
+            return pq.read_schema(file)
 
     def _compact_batch(self, parts: list[str]) -> int:
         newest: dict[str, tuple[Any, str]] = {}
         superseded: list[str] = []
         for name in parts:
-            head = self._read(name, [self.id_column, "committed_at"]).to_pylist()[0]
+            head = self._head(name)
+            if head is None:
+                continue
             row_id, stamp = head[self.id_column], head["committed_at"]
             if row_id in newest and newest[row_id][0] >= stamp:
                 superseded.append(name)
@@ -176,6 +220,16 @@ class Ledger:
             self._rewrite(data_name, {}, batch)
         return len(newest)
 
+    def _head(self, name: str) -> dict[str, Any] | None:
+        """Id and commit time of a part. None if it was damaged and set aside."""
+        try:
+            (head,) = read_file(self.storage, name).select([self.id_column, "committed_at"]).to_pylist()
+        except (DamagedFileError, KeyError, ValueError):
+            set_aside(self.storage, name)
+            log.warning("%s was damaged and is now in _damaged/; its row runs again", self.storage.url_of(name))
+            return None
+        return dict(head)
+
     def _homes(self, ids: Iterable[str]) -> dict[str, tuple[str, Any]]:
         """Data file and commit time by id, for those of `ids` with a compacted row."""
         with duckdb.connect() as connection:
@@ -198,20 +252,17 @@ class Ledger:
 
     def _rewrite(self, data_name: str, replaced: Mapping[str, str], added: Mapping[str, str]) -> None:
         """Publish `data_name` with rows replaced and added, then delete their parts. Both map id to part name."""
-        tables = [self._read(name) for name in (*replaced.values(), *added.values())]
+        tables = [read_file(self.storage, name) for name in (*replaced.values(), *added.values())]
         if self.storage.exists(data_name):
-            old = self._read(data_name)
+            old = read_file(self.storage, data_name)
             keep = [value.as_py() not in replaced for value in old.column(self.id_column)]
             tables.insert(0, old.filter(pa.array(keep, pa.bool_())))
-        table = pa.concat_tables(tables, promote_options="permissive").sort_by(self.id_column)
-        # Concatenation keeps the metadata of the first table; the schema version is that of the newest part.
-        table = table.replace_schema_metadata(tables[-1].schema.metadata)
+        # The schema version is that of the newest part.
+        schema = unified_schema(table.schema for table in tables)
+        table = pa.concat_tables([conformed(table, schema) for table in tables]).sort_by(self.id_column)
         publish_table(self.storage, data_name, table, row_group_size=ROWS_PER_GROUP)
         for name in (*replaced.values(), *added.values()):
             self.storage.delete(name)
-
-    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.storage.read(name)), columns=columns)
 
     def _size(self, name: str) -> int:
         with store_errors(self.storage.url):
@@ -220,6 +271,26 @@ class Ledger:
 
 _PARTS_PER_PASS = 512
 """Maximum number of parts per data file rewrite. Bounds the memory of compaction."""
+
+
+_FOOTER_THREADS = 16
+
+
+def _relation(paths: list[str], maps: tuple[str, ...], has_filename: bool) -> str:
+    """SQL of the rows of data files, `maps`: the columns of named values that are still maps, as in version 1.
+
+    `has_filename`: a column of an earlier version's manifest has the name, which now is reserved.
+    """
+    files = ", ".join(map(_quote, paths))
+    if not maps and not has_filename:
+        return f"read_parquet([{files}], union_by_name=true, filename=true)"
+    entries = ", ".join(
+        f"list_transform(map_entries({name}), lambda e: struct_pack(name := e.key, value := e.value)) AS {name}"
+        for name in maps
+    )
+    replaced = f"REPLACE ({entries})" if entries else ""
+    rows = f"SELECT * {replaced} FROM read_parquet([{files}], union_by_name=true, filename='_file')"  # noqa: S608
+    return f"(SELECT COLUMNS(lambda c: lower(c) NOT IN ('filename', '_file')), _file AS filename FROM ({rows}))"  # noqa: S608
 
 
 def _quote(text: str) -> str:

@@ -12,13 +12,17 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from stages.io.storage import Storage
 
 log = logging.getLogger(__name__)
 
+LOCK, LEASE = "_jobs/lock", "_jobs/lease.json"
 LEASE_SECONDS = 120.0
 """Age after which an unrenewed lease counts as abandoned."""
+LOOK_SECONDS = 0.05
+"""Longer than `lock_holder` holds a lock."""
 
 
 class DatasetBusyError(RuntimeError):
@@ -42,6 +46,26 @@ def dataset_lock(storage: Storage, job_id: str) -> Iterator[None]:
         yield
 
 
+def lock_holder(storage: Storage) -> dict[str, Any] | None:
+    """The record of the job that holds the lock, without taking it; None if it is free."""
+    if not storage.is_local:
+        with contextlib.suppress(FileNotFoundError):
+            lease: dict[str, Any] = json.loads(storage.read(LEASE))
+            return lease if time.time() - float(lease["renewed_at"]) < LEASE_SECONDS else None
+        return None
+    path = Path(storage.path(LOCK))
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = file.read().strip()
+            holder: dict[str, Any] = json.loads(text) if text else {}
+            return holder
+    return None
+
+
 def _busy(storage: Storage, holder: str) -> DatasetBusyError:
     return DatasetBusyError(
         f"another job is writing to {storage.url} ({holder or 'holder unknown'}); "
@@ -51,11 +75,11 @@ def _busy(storage: Storage, holder: str) -> DatasetBusyError:
 
 @contextlib.contextmanager
 def _local_lock(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
-    path = Path(storage.path("_jobs/lock"))
+    path = Path(storage.path(LOCK))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except BlockingIOError as error:
             file.seek(0)
             raise _busy(storage, file.read().strip()) from error
@@ -65,11 +89,23 @@ def _local_lock(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
         yield
 
 
+def _take(file: IO[str]) -> None:
+    """Lock a file. Tried twice, because `lock_holder` holds it for a moment. Raises BlockingIOError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(LOOK_SECONDS)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextlib.contextmanager
 def _lease(storage: Storage, holder: dict[str, object]) -> Iterator[None]:
-    name = "_jobs/lease.json"
+    name = LEASE
     if storage.exists(name):
-        current = json.loads(storage.read(name))
+        try:
+            current = json.loads(storage.read(name))
+        except ValueError:  # cut short: as old as its holder
+            current = {"renewed_at": 0.0}
         if time.time() - float(current["renewed_at"]) < LEASE_SECONDS:
             raise _busy(storage, json.dumps(current))
     stop = threading.Event()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from pipelines.engine.columns import conversion, empty_columns, quoted, refusal, refused_columns
 from pipelines.engine.tables import register_file_system
 from stages.io.storage import is_local, open_file_system, store_errors
 
 ID_PATTERN = "^[A-Za-z0-9._-]{1,128}$"
-SUFFIXES = {".parquet": "read_parquet", ".csv": "read_csv"}
+SUFFIXES = {".parquet": ("read_parquet", ""), ".csv": ("read_csv", ", header=true, all_varchar=true")}
+"""Readers by suffix. Text of a CSV file is not guessed to be numbers: the guess would change with the file."""
 
 
 class ManifestError(ValueError):
@@ -36,12 +38,23 @@ class Manifest:
     required: Mapping[str, pa.DataType]
     optional: Mapping[str, pa.DataType]
 
-    def relation(self, connection: duckdb.DuckDBPyConnection) -> str:
+    def relation(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        reserved: Collection[str] = (),
+        fixed: Mapping[str, str] | None = None,
+    ) -> str:
         """SQL of the validated and converted table. Ids are validated separately, by `check_ids`.
 
+        Args:
+            connection: connection to register the table's file system with.
+            reserved: names that columns besides the declared ones must not have.
+            fixed: DuckDB types by name that such columns are converted to; others keep their type.
+
         Raises:
-            ManifestError: a missing file, a file that is no table, a missing column, a missing value or one of the
-                wrong type, or no rows.
+            ManifestError: a missing file, a file that is no table, a missing column, a reserved column, a missing value
+                or one of the wrong type, or no rows.
         """
         raw = self._raw(connection)
         try:
@@ -51,7 +64,11 @@ class Manifest:
         present = {name: kind for name, kind, *_ in described}
         if missing := [name for name in self.required if name not in present]:
             raise ManifestError(f"{self.url} lacks the columns {missing}; it has {sorted(present)}")
-        relation = f"(SELECT {', '.join(self._conversions(connection, raw, present))} FROM {raw})"  # noqa: S608
+        own = {name: kind for name, kind in present.items() if name not in {*self.required, *self.optional}}
+        if reserved and (refused := refused_columns(own, reserved)):
+            raise ManifestError(refusal(self.url, refused))
+        columns = self._conversions(connection, raw, present) + self._own_columns(connection, raw, own, fixed or {})
+        relation = f"(SELECT {', '.join(columns)} FROM {raw})"  # noqa: S608
         self._check_values(connection, relation)
         return relation
 
@@ -60,12 +77,14 @@ class Manifest:
         register_file_system(connection, fs)
         with store_errors(self.url):
             paths = self._files(fs, path)
-        reader = next((call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), None)
-        if reader is None:
+        reader, options = next(
+            (call for suffix, call in SUFFIXES.items() if paths[0].lower().endswith(suffix)), ("", "")
+        )
+        if not reader:
             raise ManifestError(f"{self.url} is neither .parquet nor .csv")
         urls = paths if is_local(fs) else [fs.unstrip_protocol(p) for p in paths]
-        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
-        return f"{reader}([{quoted}], union_by_name=true)"
+        files = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
+        return f"{reader}([{files}], union_by_name=true{options})"
 
     def _files(self, fs: Any, path: str) -> list[str]:
         if fs.isdir(path):
@@ -91,8 +110,8 @@ class Manifest:
                 continue
             try:
                 wrong = connection.execute(
-                    f"SELECT {_q(name)}::VARCHAR FROM {raw} "  # noqa: S608
-                    f"WHERE {_q(name)} IS NOT NULL AND TRY_CAST({_q(name)} AS {sql_type}) IS NULL LIMIT 1"
+                    f"SELECT {quoted(name)}::VARCHAR FROM {raw} "  # noqa: S608
+                    f"WHERE {quoted(name)} IS NOT NULL AND {_is_lossy(quoted(name), sql_type)} LIMIT 1"
                 ).fetchall()
             except duckdb.Error as error:
                 raise ManifestError(
@@ -100,9 +119,25 @@ class Manifest:
                 ) from error
             if wrong:
                 raise ManifestError(f"{self.url}: column '{name}' holds {wrong[0][0]!r:.80}, expected {sql_type}")
-            expressions.append(f"CAST({_q(name)} AS {sql_type}) AS {name}")
-        declared = {*self.required, *self.optional}
-        return expressions + [_q(name) for name in present if name not in declared]
+            expressions.append(f"CAST({quoted(name)} AS {sql_type}) AS {name}")
+        return expressions
+
+    def _own_columns(
+        self, connection: duckdb.DuckDBPyConnection, raw: str, own: Mapping[str, str], fixed: Mapping[str, str]
+    ) -> list[str]:
+        expressions = []
+        empty = empty_columns(connection, raw, own)
+        for name, kind in own.items():
+            if name in empty and name not in fixed:
+                continue
+            expression, lossy = conversion(connection, raw, name, kind, fixed)
+            if lossy is not None:
+                raise ManifestError(
+                    f"{self.url}: column '{name}' holds {lossy!r:.80}, but the dataset's rows have {fixed[name]}; "
+                    "convert the value, rename the column, or write to another --out"
+                )
+            expressions.append(expression)
+        return expressions
 
     def _check_values(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         if not connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall():  # noqa: S608
@@ -167,8 +202,12 @@ def columns_of(types: Mapping[str, pa.DataType], names: Sequence[str]) -> dict[s
     return {name: types[name] for name in names}
 
 
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _is_lossy(column: str, sql_type: str) -> str:
+    """SQL condition for a value that has no equal of the type."""
+    missing = f"TRY_CAST({column} AS {sql_type}) IS NULL"
+    if sql_type not in ("INTEGER", "BIGINT"):
+        return missing
+    return f"({missing} OR TRY_CAST({column} AS DOUBLE) != TRY_CAST({column} AS {sql_type})::DOUBLE)"
 
 
 def _first_line(error: Exception) -> str:

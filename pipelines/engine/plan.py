@@ -7,17 +7,18 @@ of the next round become Python objects.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from pipelines.engine.columns import quoted
 from pipelines.engine.keys import work_key
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
-from pipelines.engine.tables import column_names
+from pipelines.engine.tables import column_names, column_types
 from stages.outcome import Reason, Status
 
 MEMORY_LIMIT = "1GB"
@@ -48,7 +49,7 @@ class Retry:
 
 
 class Plan:
-    """Pending rows of a manifest: those without a committed row of the same work.
+    """Pending rows of a manifest: those without a committed row of the same work and the same own columns.
 
     Two rows are the same work if their id, their `key_columns` (such as the fingerprint of the source) and the
     pipeline key are equal. Columns are compared by value: DuckDB's hash is faster, but collides for one in a hundred
@@ -62,6 +63,7 @@ class Plan:
         limit: maximum number of manifest rows, the first by id; None: all.
         retry: failed rows to run again; None: none.
         order_by: sort columns of pending rows, before the id. Keeps rows that share a source together.
+        reserved: names that the manifest's own columns must not have.
     """
 
     def __init__(
@@ -74,16 +76,20 @@ class Plan:
         limit: int | None = None,
         retry: Retry | None = None,
         order_by: Sequence[str] = (),
+        reserved: Collection[str] = (),
     ) -> None:
         self.ledger = ledger
         self.id_column = ledger.id_column
         self.key_columns = tuple(key_columns)
         self.pipeline = pipeline
         self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})
-        source = manifest.relation(self.connection)
+        rows = ledger.relation(self.connection)
+        fixed = column_types(self.connection, rows) if rows else {}
+        source = manifest.relation(self.connection, reserved=reserved, fixed=fixed)
         if limit is not None:
             source = f"(SELECT * FROM {source} ORDER BY {self.id_column} LIMIT {limit:d})"  # noqa: S608
         self._source = source
+        self._declared = frozenset({*manifest.required, *manifest.optional})
         self.manifest_schema: pa.Schema = self._query(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
         self.total = self._count(f"SELECT count(*) FROM {source}")  # noqa: S608
         self._find_pending(retry, ", ".join((*order_by, self.id_column)))
@@ -100,14 +106,16 @@ class Plan:
                 done += f" AND NOT ({retry.condition()})"
             self.connection.execute(
                 f"CREATE TEMP TABLE todo AS SELECT m.* FROM {self._source} m "  # noqa: S608
-                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()}"
+                f"ANTI JOIN (SELECT * FROM {ledger} WHERE {done}) l ON {self._same_work()} "
+                f"AND {self._same_own_columns()}"
             )
             # Stages of an earlier row of the same inputs can be reused, unless that row is the one to retry.
-            retried = f"l.pipeline_key = '{self.pipeline}'"
+            current = f"l.pipeline_key = '{self.pipeline}'"
+            retried = f"({current} AND {retry.condition()})" if retry is not None else "false"
             select = (
                 f"SELECT m.*, CASE WHEN NOT {retried} THEN l.filename END AS previous_file, "  # noqa: S608
-                f"CASE WHEN {retried} THEN l.attempts ELSE 0 END AS attempts FROM todo m "
-                f"LEFT JOIN (SELECT * FROM {ledger} WHERE NOT ({done})) l ON {self._same_work()}"
+                f"CASE WHEN {retried} THEN l.attempts WHEN {current} THEN l.attempts - 1 ELSE 0 END AS attempts "
+                f"FROM todo m LEFT JOIN {ledger} l ON {self._same_work()}"
             )
         self.connection.execute(
             f"CREATE TEMP TABLE pending AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS position, * "  # noqa: S608
@@ -165,6 +173,18 @@ class Plan:
             for column in self.key_columns
         ]
         return " AND ".join(conditions)
+
+    def _same_own_columns(self) -> str:
+        """SQL condition for equal values of the user's own columns. Of a changed row, all stages are reused."""
+        present = column_names(self.connection, self.ledger.relation(self.connection))
+        conditions = [
+            f"l.{quoted(name)} IS NOT DISTINCT FROM m.{quoted(name)}"
+            if name in present
+            else f"m.{quoted(name)} IS NULL"
+            for name in self.manifest_schema.names
+            if name not in self._declared
+        ]
+        return " AND ".join(conditions) or "true"
 
     def _query(self, sql: str) -> duckdb.DuckDBPyRelation:
         return self.connection.sql(sql)

@@ -7,18 +7,20 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import ray
-import ray.data
-import ray.exceptions
 
 from pipelines.engine.plan import Plan
 from pipelines.engine.steps import Group, Step, Workers, fuse
 from pipelines.engine.worker import ROW_SCHEMA, Worker, WorkerSpec, pack
 from stages.base import Row
 from stages.outcome import Reason, Status
+
+if TYPE_CHECKING:
+    import ray.data
+
+# Functions import Ray when called: it takes two seconds, and a job without rows to run does not need it.
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class RunLimits:
         rows_per_block: rows per Ray Data block; a block should take about a second or more.
         rows_per_round: rows planned, run and compacted together. Bounds the driver's memory.
         row_timeout_seconds: maximum time per row; beyond it, the worker exits and the row fails with `Timeout`.
+        wait_for_resources_seconds: maximum wait for nodes of a cluster that has no room for the workers yet.
         crash_retries: extra attempts, alone in its block, of a row whose worker died, before it fails with `Crash`.
     """
 
@@ -39,10 +42,15 @@ class RunLimits:
     rows_per_block: int = 4
     rows_per_round: int = 10_000
     row_timeout_seconds: float = 3600.0
+    wait_for_resources_seconds: float = 900.0
     crash_retries: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.rows_per_block, self.rows_per_round) < 1 or self.crash_retries < 0 or self.row_timeout_seconds <= 0:
+        if (
+            min(self.rows_per_block, self.rows_per_round) < 1
+            or min(self.crash_retries, self.wait_for_resources_seconds) < 0
+            or self.row_timeout_seconds <= 0
+        ):
             raise ValueError(f"limits must be positive, got {self}")
 
 
@@ -143,6 +151,8 @@ def _execute(
 
     With `isolated`, no row shares a block or the queue of a worker.
     """
+    import ray.data
+
     rows_per_block = 1 if isolated else limits.rows_per_block
     tables = [
         pa.table(
@@ -179,6 +189,8 @@ def _map(
     dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, num_groups: int, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """Map `dataset` over the workers of one group of stages."""
+    import ray.data
+
     with warnings.catch_warnings():
         # Ray 2.64 removes these arguments without naming a replacement; pyproject.toml requires an older version.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
@@ -202,6 +214,8 @@ def _map(
 
 def _pool(workers: Workers, num_blocks: int, num_groups: int) -> dict[str, int]:
     """Size of an actor pool: initially what fits the cluster now, at most `workers.actors`. Groups share the CPUs."""
+    import ray
+
     resources = ray.cluster_resources()
     room = resources.get("GPU", 0.0) / workers.gpus if workers.gpus else resources["CPU"] / workers.cpus / num_groups
     now = max(1, min(int(room), num_blocks))
@@ -250,6 +264,8 @@ def _output_error(spec: WorkerSpec, error: str) -> OutputError:
 
 def configure_ray_data() -> None:
     """Set the Ray Data options that jobs rely on."""
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     # A block whose worker died twice is dropped, and the job continues; `_run_round` handles the missing rows.
     context.max_errored_blocks = -1

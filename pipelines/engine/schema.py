@@ -1,17 +1,16 @@
-"""Arrow types of all written columns, and conversion between rows and tables."""
+"""Arrow types of all written columns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from models.metrics.measures import MEASURES, SET_MEASURES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version in the Parquet metadata. In version 1, `ENTRY_COLUMNS` were maps, which Hugging Face datasets cannot open."""
 
 RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.binary())])
 PROMPT = pa.struct(
@@ -41,6 +40,13 @@ VIDEO_COLUMNS: dict[str, pa.DataType] = {
     "duration_seconds": pa.float64(),
     "has_audio": pa.bool_(),
     "shot_starts_seconds": pa.list_(pa.float64()),
+    "shot_ends_seconds": pa.list_(pa.float64()),
+    "shot_widths_px": pa.list_(pa.int32()),
+    "shot_heights_px": pa.list_(pa.int32()),
+    "mirrored": pa.bool_(),
+    "interlaced": pa.bool_(),
+    "colour": pa.string(),
+    "frame_conversion": pa.string(),
 }
 
 CLIP_COLUMNS: dict[str, pa.DataType] = {
@@ -55,6 +61,7 @@ CLIP_COLUMNS: dict[str, pa.DataType] = {
     "start_seconds": pa.float64(),
     "num_frames": pa.int32(),
     "frame_step": pa.int32(),
+    "frame_conversion": pa.string(),
     "objects": pa.list_(PROMPT),
 }
 
@@ -62,6 +69,8 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "work_width_px": pa.int32(),
     "work_height_px": pa.int32(),
     "frame_seconds": pa.list_(pa.float64()),
+    "num_source_frames": pa.int32(),
+    "num_distinct_frames": pa.int32(),
     "keypoints": pa.list_(pa.list_(pa.list_(pa.float32()))),
     "num_people": pa.list_(pa.int32()),
     "depth_png": pa.list_(pa.binary()),
@@ -158,6 +167,9 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "fps": pa.float64(),
     "has_audio": pa.bool_(),
     "frame_seconds": pa.list_(pa.float64()),
+    "num_source_frames": pa.int32(),
+    "num_distinct_frames": pa.int32(),
+    "driving_conversion": pa.string(),
     "canvas_width_px": pa.int32(),
     "canvas_height_px": pa.int32(),
     "reference_fingerprint": pa.string(),
@@ -230,15 +242,24 @@ OUTCOME_COLUMNS: dict[str, pa.DataType] = {
     "attempts": pa.int32(),
 }
 
+ENTRY_COLUMNS = ("stage_keys", "weights", "seconds_by_stage")
+"""Columns of named values, which are dictionaries in rows of stages."""
+
+
+def entries(value: pa.DataType) -> pa.DataType:
+    """Type of a column of named values."""
+    return pa.list_(pa.struct([("name", pa.string()), ("value", value)]))
+
+
 PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "work_key": pa.string(),
     "pipeline_key": pa.string(),
-    "stage_keys": pa.map_(pa.string(), pa.string()),
-    "weights": pa.map_(pa.string(), pa.string()),
+    "stage_keys": entries(pa.string()),
+    "weights": entries(pa.string()),
     "code_version": pa.string(),
     "job_id": pa.string(),
     "committed_at": pa.timestamp("us", tz="UTC"),
-    "seconds_by_stage": pa.map_(pa.string(), pa.float32()),
+    "seconds_by_stage": entries(pa.float32()),
 }
 
 
@@ -250,53 +271,3 @@ def dataset_schema(kind: str, manifest: pa.Schema, written: Mapping[str, pa.Data
     types.update(PROVENANCE_COLUMNS)
     metadata = {"zoetrope": json.dumps({"dataset": kind, "schema_version": SCHEMA_VERSION})}
     return pa.schema(list(types.items()), metadata=metadata)
-
-
-def to_table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """One-row table of `schema`. Missing columns are null; columns outside the schema are dropped."""
-    arrays = [_array(row.get(field.name), field) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _array(value: Any, field: pa.Field) -> pa.Array:
-    if isinstance(value, np.ndarray) and value.ndim > 1:
-        return _nested_array(value, field.type)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    elif isinstance(value, np.generic):
-        value = value.item()
-    elif isinstance(value, Mapping) and pa.types.is_map(field.type):
-        value = list(value.items())
-    try:
-        return pa.array([value], type=field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TypeError(f"column '{field.name}': expected {field.type}, got {type(value).__name__}: {error}") from error
-
-
-def _nested_array(value: np.ndarray[Any, Any], column_type: pa.DataType) -> pa.Array:
-    """Nested list array (1, *value.shape) over one contiguous buffer; `tolist` would create an object per number."""
-    leaf = column_type
-    for _ in range(value.ndim):
-        leaf = leaf.value_type
-    array: pa.Array = pa.array(np.ascontiguousarray(value).reshape(-1), type=leaf)
-    for axis in range(value.ndim - 1, -1, -1):
-        count = int(np.prod(value.shape[:axis], dtype=np.int64))
-        offsets = np.arange(count + 1, dtype=np.int32) * value.shape[axis]
-        array = pa.ListArray.from_arrays(pa.array(offsets), array)
-    return array.cast(column_type)
-
-
-def to_row(table: pa.Table, index: int = 0) -> dict[str, Any]:
-    """Row `index` of a table in the form stages expect: (nested) lists of numbers as numpy arrays, maps as dicts."""
-    row: dict[str, Any] = table.slice(index, 1).to_pylist(maps_as_pydicts="strict")[0]
-    for field in table.schema:
-        leaf = field.type
-        while pa.types.is_list(leaf):
-            leaf = leaf.value_type
-        if leaf is not field.type and _is_number(leaf) and row[field.name] is not None:
-            row[field.name] = np.asarray(row[field.name], dtype=leaf.to_pandas_dtype())
-    return row
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,6 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.engine.manifest import Manifest, ManifestError
+from pipelines.engine.rows import conformed, unified_schema
+from stages.io.source import local_path, local_uri
 from stages.io.storage import is_local, open_file_system, store_errors
 
 VIDEO_SUFFIXES = frozenset(
@@ -37,6 +40,8 @@ VIDEO_SUFFIXES = frozenset(
 LIST_SUFFIXES = frozenset({".parquet", ".csv"})
 SOURCE_COLUMNS = {"video_id": pa.string(), "uri": pa.string(), "source_stamp": pa.string()}
 STAT_THREADS = 32
+MAX_ID_CHARS = 128
+_RACY_SECONDS = 2.0
 
 
 def find_sources(
@@ -45,23 +50,35 @@ def find_sources(
     *,
     noun: str = "video",
     suffixes: frozenset[str] = VIDEO_SUFFIXES,
+    reserved: Collection[str] | None = None,
 ) -> pa.Table:
-    """Table with one row per source file: `video_id`, `uri`, `source_stamp` (changes with the file).
+    """Table with one row per source file: `video_id`, `uri`, `source_stamp` (changes with the file). With
+    `reserved`, also the other columns of lists, null for other sources.
 
     A folder is searched recursively for files with one of the suffixes; an explicitly named file may have any suffix;
     a `.parquet` or `.csv` list has a column `uri` and optionally `video_id`. Relative URIs of a list are resolved
     against its folder. URIs outside `allowed_schemes` are listed but not accessed: their rows fail with `NotAllowed`.
+
+    Args:
+        patterns: folders, globs, URLs, lists.
+        allowed_schemes: schemes of URIs that may be accessed.
+        noun: name of the files in messages.
+        suffixes: suffixes of the files in folders.
+        reserved: names that the other columns of lists must not have; None: other columns are ignored.
 
     Raises:
         ManifestError: no source files, or an invalid list.
     """
     allowed = frozenset(allowed_schemes)
     entries: dict[str, str | None] = {}
+    own: list[pa.Table] = []
     stamps: dict[str, str] = {}
     for pattern in patterns:
         if PurePosixPath(pattern).suffix.lower() in LIST_SUFFIXES:
-            for uri, video_id in _from_list(pattern):
+            listed, columns = _from_list(pattern, reserved or ())
+            for uri, video_id in listed:
                 entries[uri] = video_id or entries.get(uri)
+            own.append(columns)
             continue
         with store_errors(pattern):
             stamps.update(_from_storage(pattern, suffixes))
@@ -75,10 +92,11 @@ def find_sources(
     missing = [uri for uri in uris if not stamps.get(uri)]
     stamps.update(zip(missing, source_stamps(missing, allowed), strict=True))
     ids = [entries[uri] or derived_id(uri) for uri in uris]
-    return pa.table(
+    table = pa.table(
         {"video_id": ids, "uri": uris, "source_stamp": [stamps[uri] for uri in uris]},
         schema=pa.schema(list(SOURCE_COLUMNS.items())),
     )
+    return table if reserved is None else _with_columns(table, own)
 
 
 def source_stamps(uris: Sequence[str], allowed_schemes: Iterable[str]) -> list[str]:
@@ -115,6 +133,14 @@ def derived_id(uri: str) -> str:
     return f"{stem}-{hashlib.sha256(uri.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
+def joined_id(*parts: str) -> str:
+    """Readable id made of other ids; the end of one that is too long is a hash."""
+    name = ".".join(parts)
+    if len(name) <= MAX_ID_CHARS:
+        return name
+    return f"{name[: MAX_ID_CHARS - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
 def _from_storage(pattern: str, suffixes: frozenset[str]) -> dict[str, str]:
     """Version stamps by URI, taken from the listing: one request per object would take hours."""
     try:
@@ -134,18 +160,37 @@ def _from_storage(pattern: str, suffixes: frozenset[str]) -> dict[str, str]:
         infos = {path: fs.info(path)}
     else:
         raise ManifestError(f"{pattern} does not exist; expected a folder, a glob, a file, or a .parquet or .csv list")
-    return {name if is_local(fs) else str(fs.unstrip_protocol(name)): _stamp_of(info) for name, info in infos.items()}
+    return {
+        local_uri(name) if is_local(fs) else str(fs.unstrip_protocol(name)): _stamp_of(info)
+        for name, info in infos.items()
+    }
 
 
-def _from_list(url: str) -> Iterator[tuple[str, str | None]]:
+def _from_list(url: str, reserved: Collection[str]) -> tuple[list[tuple[str, str | None]], pa.Table]:
+    """Absolute URIs and ids of a list, and the table of its `uri` and other columns."""
     with duckdb.connect() as connection:
         table = Manifest(url=url, id_column="uri", required={"uri": pa.string()}, optional={"video_id": pa.string()})
-        relation = table.relation(connection)
-        rows: list[tuple[Any, Any]] = connection.sql(f"SELECT uri, video_id FROM {relation}").fetchall()  # noqa: S608
-    base = folder_of(url)
-    for uri, video_id in rows:
-        absolute = "://" in uri or uri.startswith("/")
-        yield (uri if absolute else f"{base}/{uri}"), video_id
+        relation = table.relation(connection, reserved=reserved)
+        listed = connection.sql(
+            f"SELECT * REPLACE ({absolute_sql('uri', folder_of(url))} AS uri) FROM {relation}"  # noqa: S608
+        ).to_arrow_table()
+    pairs = zip(listed["uri"].to_pylist(), listed["video_id"].to_pylist(), strict=True)
+    return list(pairs), listed.drop_columns(["video_id"])
+
+
+def _with_columns(table: pa.Table, lists: Sequence[pa.Table]) -> pa.Table:
+    """`table` with the other columns of `lists` by `uri`. Of a URI that occurs several times, the last row counts."""
+    lists = [columns for columns in lists if columns.num_columns > 1]
+    if not lists:
+        return table
+    schema = unified_schema(columns.schema for columns in lists)
+    rows = pa.concat_tables([conformed(columns, schema) for columns in lists])
+    place = {uri: index for index, uri in enumerate(rows["uri"].to_pylist())}
+    found = rows.take(pa.array([place.get(uri) for uri in table["uri"].to_pylist()], pa.int64()))
+    for name in schema.names:
+        if name != "uri":
+            table = table.append_column(name, found[name])
+    return table
 
 
 def folder_of(url: str) -> str:
@@ -159,7 +204,7 @@ def _stamp(uri: str, allowed: frozenset[str]) -> str:
     if scheme not in allowed or "\0" in uri:
         return ""
     try:
-        fs, path = open_file_system(uri)
+        fs, path = open_file_system(local_path(uri) if scheme == "file" else uri)
         with store_errors(uri):
             return _stamp_of(fs.info(path))
     except (OSError, ValueError):
@@ -167,5 +212,9 @@ def _stamp(uri: str, allowed: frozenset[str]) -> str:
 
 
 def _stamp_of(info: Mapping[str, Any]) -> str:
+    mtime = info.get("mtime")
+    # Where times are whole seconds, a file that was written just now may yet change without a new time: its stamp
+    # differs from all later ones.
+    recent = isinstance(mtime, float) and mtime.is_integer() and abs(time.time() - mtime) < _RACY_SECONDS
     tag = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-    return f"{info.get('size')}:{tag}"
+    return f"{info.get('size')}:{tag}{':recent' if recent else ''}"

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from stages.io.storage import Storage, is_local
 
+_DESCRIPTION = ".huggingface.yaml"
+
 
 def publish_table(storage: Storage, name: str, table: pa.Table, *, row_group_size: int | None = None) -> None:
     """Publish `table` as the zstd-compressed Parquet file `name`, atomically replacing an older one.
@@ -25,8 +27,25 @@ def publish_table(storage: Storage, name: str, table: pa.Table, *, row_group_siz
         OSError: the storage refused the file. An older one is untouched.
     """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=row_group_size)
+    # Without dictionaries, because their pages are not covered by the checksums; zstd finds repeated values as well.
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        row_group_size=row_group_size,
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
     storage.publish(name, buffer.getvalue())
+
+
+def describe_dataset(storage: Storage) -> None:
+    """Publish the names of a dataset's data files for Hugging Face datasets, which would open all other files as well.
+
+    No-op if they are published. Other readers ignore hidden files.
+    """
+    if not storage.exists(_DESCRIPTION):
+        storage.publish(_DESCRIPTION, b"configs:\n- config_name: default\n  data_files: rows-*.parquet\n")
 
 
 def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None:
@@ -36,6 +55,11 @@ def register_file_system(connection: duckdb.DuckDBPyConnection, fs: Any) -> None
         connection.register_filesystem(fs)
 
 
+def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """DuckDB types by name of the columns of a SQL relation."""
+    return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+
+
 def column_names(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
     """Names of the columns of a SQL relation (`Ledger.relation`)."""
-    return {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}  # noqa: S608
+    return set(column_types(connection, relation))

@@ -6,11 +6,9 @@ import atexit
 import contextlib
 import errno
 import json
-import os
 import pickle
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.watchdog import Watchdog
 from stages.base import Row, Stage
 from stages.chain import outcome, reuse, run_row, stages_to_run
 from stages.outcome import OutputRefusedError, Reason, Status
@@ -78,6 +77,8 @@ class Worker:
             stage.open()
             # Ends child processes and deletes fetched files on a regular exit of the worker.
             atexit.register(stage.close)
+        self._watchdog = Watchdog(spec.ledger, spec.schema)
+        atexit.register(self._watchdog.close)
         _limit_threads(threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -95,7 +96,7 @@ class Worker:
         if finished is not None:
             # Committed by a worker that died later in this block, or that exited because of this row.
             return {**finished, "_committed": True}
-        with self._watchdog(row):
+        with self._limit(row):
             if "_reusable" not in row:
                 row["_reusable"] = self._reuse(row)
             names = {stage.name for stage in stages_to_run(self.spec.stages, row["_reusable"])}
@@ -139,27 +140,11 @@ class Worker:
             "commit_error": commit_error,
         }
 
-    @contextlib.contextmanager
-    def _watchdog(self, row: Row) -> Iterator[None]:
-        """Exit the process if the row exceeds its time limit: a hung native call cannot be interrupted otherwise."""
+    def _limit(self, row: Row) -> contextlib.AbstractContextManager[None]:
+        """Time limit of the row. Beyond it, the row is committed as failed and this process killed."""
         limit = self.spec.row_timeout_seconds
-
-        def give_up() -> None:
-            message = f"the row took longer than {limit:g} s; raise limits.row_timeout_seconds if it needs them"
-            try:
-                self.spec.ledger.commit(
-                    self.spec.fail(row, Reason.TIMEOUT, message, self.stages[0].name), self.spec.schema
-                )
-            finally:
-                os._exit(1)
-
-        timer = threading.Timer(limit, give_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        message = f"the row took longer than {limit:g} s; raise limits.row_timeout_seconds if it needs them"
+        return self._watchdog.limit(limit, self.spec.fail(row, Reason.TIMEOUT, message, self.stages[0].name))
 
 
 def _limit_threads(threads: int) -> None:

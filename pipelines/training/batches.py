@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
-import ray.data
-import ray.exceptions
 
 from models.animation.signals import Signal
 from models.face.control import FaceForm
@@ -99,6 +96,8 @@ def ray_batches(source: SampleSource, numbers: Iterator[Sequence[int]]) -> Itera
 
 
 def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Iterator[SampleBatch]:
+    import ray.data  # late: training without Ray's workers does without the two seconds
+
     config = source.config
     samples = np.concatenate([np.asarray(part) for part in parts])
     rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source), size))
@@ -129,6 +128,8 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
 
 def _named(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Re-raise a worker's `UnusableClipError` without Ray's traceback."""
+    import ray.exceptions
+
     try:
         yield from batches
     except ray.exceptions.RayTaskError as error:

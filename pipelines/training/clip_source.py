@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.appearance.packing import STORED, unpack
+from models.finite import NotFiniteError, check_finite
 from models.pose.skeleton import NUM_KEYPOINTS
 from models.training.recipe import SamplingConfig
 from models.training.sample_spec import SampleSpec, covering_short_side
@@ -159,6 +161,12 @@ class ClipSource:
             keypoints, scene = self._keypoints_and_scene({**row, **stored})
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        arrays: dict[str, NDArray[Any]] = {"keypoints": keypoints, **unpacked}
+        try:
+            for name, values in arrays.items():
+                check_finite(values, name)
+        except NotFiniteError as error:  # one such sample would spoil the whole network
+            raise BadRow(Reason.NOT_FINITE, str(error)) from error
         return ClipData(
             keypoints=keypoints,
             latents=unpacked.get("vae_latents"),

@@ -25,6 +25,7 @@ from models.animation.signals import (
     collect_signals,
 )
 from models.face.control import FaceForm
+from models.finite import NotFiniteError
 from models.pose.pose_augment import UNCHANGED, PoseChange, apply_change, sample_change
 from models.pose.pose_map import PRESETS, draw_poses
 from models.training.batch import SampleBatch
@@ -267,7 +268,7 @@ class SampleMaker:
             base[DRIVING_FRAMES] = pictures[1:]
         try:
             signals = collect_signals(self._signals_of_system, self._signals_of_system, base)
-        except ValueError as error:
+        except (ValueError, NotFiniteError) as error:
             raise UnusableClipError(f"clip {row['clip_id']}: {error}") from error
         return {name: array[None] for name, array in signals.items()}
 

@@ -57,7 +57,8 @@ def stored_features(
     ledger = Ledger(Storage(corpus.url), "clip_id")
     with duckdb.connect() as connection:
         connection.register("corpus", corpus.clips.select(["clip_id"]))
-        columns = "vae_latent_shape, clip_embedding_shape, work_height_px, work_width_px, map_values(weights)"
+        columns = "vae_latent_shape, clip_embedding_shape, work_height_px, work_width_px"
+        columns += ", list_transform(weights, lambda entry: entry.value)"
         try:
             kinds = connection.execute(
                 f"SELECT DISTINCT {columns} FROM {ledger.relation(connection)} SEMI JOIN corpus USING (clip_id)"  # noqa: S608

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol, get_args
 
 from models.animation.system import Dtype, LoadOptions
+from models.common.digest import CheckpointError
 from stages.base import Row, Stage
 from stages.io.storage import Storage
 from stages.outcome import BadRow, Reason
@@ -32,6 +33,8 @@ class AnimateConfig:
         dtype: `auto`: bfloat16 on a GPU, float32 on a CPU.
         compile: compile the networks; the first row of each size takes longer, the others are faster.
         weights: folder of published weights.
+        model_folders: folders in which rows of a table may name trained models, by absolute paths; a model that is
+            typed may be anywhere.
         progress_seconds: interval at which a worker publishes its progress.
     """
 
@@ -40,6 +43,7 @@ class AnimateConfig:
     dtype: Dtype = "auto"
     compile: bool = field(default=False, metadata={"in_key": False})
     weights: str | None = field(default=None, metadata={"in_key": False})
+    model_folders: tuple[str, ...] = field(default=(".",), metadata={"in_key": False})
     progress_seconds: float = field(default=5.0, metadata={"in_key": False})
 
     def __post_init__(self) -> None:
@@ -115,6 +119,8 @@ class AnimateStage(Stage[AnimateConfig]):
             self._animator = self.models[row["model"]].load(options)
         except torch.OutOfMemoryError as error:
             raise BadRow(Reason.OUT_OF_MEMORY, f"{row['model']} does not fit in memory: {error}") from error
+        except CheckpointError as error:
+            raise BadRow(Reason.MISSING_WEIGHTS, str(error)) from error
         self._loaded = model
         return True
 

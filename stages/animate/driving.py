@@ -6,16 +6,23 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from models.animation.signals import FACE_CONTROL
+from models.video.audio import Samples
+from models.video.window import frame_step
 from stages.base import Row, Stage
-from stages.io.clip_reader import ClipReader, DecodeConfig
+from stages.io.clip_reader import FRAME_COUNTS, ClipReader, DecodeConfig, frame_counts
 from stages.outcome import BadRow, Reason
 
 PART_FIELDS = (
     *("uri", "fingerprint", "size_bytes", "width_px", "height_px"),
-    *("start_seconds", "num_frames", "frame_step", "fps"),
+    *("start_seconds", "num_frames", "frame_step", "fps", "times_seconds"),
 )
-"""Description of a part of a video: a clip's columns."""
+"""Description of a part of a video: a clip's columns, and the timestamps of its frames where these are uneven."""
+
+
+_SAME_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +53,12 @@ class DrivingStage(Stage[DrivingConfig]):
     Their size is that of the settings; for a model that keeps the scene or reads the driving face, at least that of its
     output.
 
-    Frame i is the one displayed i / fps seconds after the start, so that an animation at `fps` keeps the timing of the
-    video, even with a variable frame rate.
+    Frame i is the one displayed i / fps seconds after the start. A video with uneven frame times gives each of its
+    frames (or every n-th, for `max_fps`), with `frame_seconds` as their times, and its median rate as `fps`.
     """
 
     name = "driving"
-    version = 2  # no larger than the output where both of its sides are given
+    version = 3  # frames of uneven times, colours, orientation and interlacing
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_uri", "clip", "start_seconds", "duration_seconds"),
@@ -61,10 +68,21 @@ class DrivingStage(Stage[DrivingConfig]):
     writes: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_frames", "driving_fingerprint", "driving_width_px", "driving_height_px", "frame_seconds"),
-            *("num_frames", "fps", "driving_audio", "has_audio", "driving_part"),
+            *(
+                "num_frames",
+                "fps",
+                "driving_audio",
+                "has_audio",
+                "driving_part",
+                "driving_conversion",
+                "sound_fallback",
+            ),
+            *FRAME_COUNTS,
         }
     )
-    transient: ClassVar[frozenset[str]] = frozenset({"driving_frames", "driving_audio", "driving_part"})
+    transient: ClassVar[frozenset[str]] = frozenset(
+        {"driving_frames", "driving_audio", "driving_part", "sound_fallback"}
+    )
 
     def open(self) -> None:
         """Create the reader."""
@@ -94,7 +112,7 @@ class DrivingStage(Stage[DrivingConfig]):
         shows_frames = keeps_scene or FACE_CONTROL in spec["signals"]
         decoded = self.reader.frames(clip, short_side_px=self._short_side_px(row) if shows_frames else None)
         keep_audio = keeps_scene if self.config.keep_audio is None else self.config.keep_audio
-        audio = self.reader.audio(clip) if keep_audio else None
+        audio, sound_fallback = self._sound(clip) if keep_audio else (None, None)
         return {
             "driving_frames": decoded.frames,
             "driving_fingerprint": clip["fingerprint"],
@@ -105,8 +123,20 @@ class DrivingStage(Stage[DrivingConfig]):
             "fps": clip["fps"] / clip["frame_step"],
             "driving_audio": audio,
             "has_audio": audio is not None,
-            "driving_part": {name: clip[name] for name in PART_FIELDS},
+            "sound_fallback": sound_fallback,
+            "driving_part": {name: clip.get(name) for name in PART_FIELDS},
+            "driving_conversion": clip.get("frame_conversion"),
+            **frame_counts(decoded),
         }
+
+    def _sound(self, clip: Row) -> tuple[Samples | None, str | None]:
+        """Sound of the part; where it cannot be read, None and the entry of `fallbacks`: the pictures are intact."""
+        try:
+            return self.reader.audio(clip), None
+        except BadRow as bad:
+            if bad.reason not in (Reason.UNSUPPORTED_CODEC, Reason.DECODE_ERROR):
+                raise
+            return None, f"no_sound={bad.reason}"
 
     def _short_side_px(self, row: Row) -> int:
         # One side alone may be the longer one: the other follows from an aspect ratio that is not known yet.
@@ -132,7 +162,7 @@ def part_of_video(
         BadRow: the video cannot be opened, or ends before `start_seconds`.
     """
     facts = reader.inspect(uri)
-    step = max(1, math.floor(facts["fps"] / max_fps + 0.5)) if max_fps else 1
+    step = frame_step(facts["fps"], max_fps) if max_fps else 1
     spacing_seconds = step / facts["fps"]
     offset_seconds = start_seconds or 0.0
     rest_seconds = facts["duration_seconds"] - offset_seconds
@@ -143,14 +173,28 @@ def part_of_video(
             f"start_seconds is {offset_seconds:g}, but {uri} lasts {facts['duration_seconds']:g} s",
         )
     seconds = min(rest_seconds, duration_seconds or rest_seconds)
+    start = facts["start_seconds"] + offset_seconds
+    times = _uneven_times(reader, uri, start, start + seconds)[::step] if facts["variable_frame_rate"] else None
     return {
         "uri": uri,
         "fingerprint": facts["fingerprint"],
         "size_bytes": facts["size_bytes"],
         "width_px": facts["width_px"],
         "height_px": facts["height_px"],
-        "start_seconds": facts["start_seconds"] + offset_seconds,
-        "num_frames": max(1, math.floor(seconds / spacing_seconds + 1e-3)),
+        "start_seconds": start if times is None else times[0],
+        # A quarter of a source frame of tolerance for rounded timestamps, as in `CutStage`.
+        "num_frames": max(1, math.floor(seconds / spacing_seconds + 0.25 / step)) if times is None else len(times),
         "frame_step": step,
         "fps": facts["fps"],
+        "times_seconds": times,
+        "frame_conversion": facts["frame_conversion"],
     }
+
+
+def _uneven_times(reader: ClipReader, uri: str, start_seconds: float, end_seconds: float) -> list[float]:
+    """Timestamps of the frames displayed from `start_seconds` to `end_seconds`, at least one."""
+    times = reader.frame_times(uri)
+    first = max(0, int(np.searchsorted(times, start_seconds + _SAME_SECONDS, side="right")) - 1)
+    last = max(first + 1, int(np.searchsorted(times, end_seconds - _SAME_SECONDS, side="left")))
+    result: list[float] = times[first:last].tolist()
+    return result

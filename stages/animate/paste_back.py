@@ -36,8 +36,10 @@ def full_size_frames(
     for start in range(0, part["num_frames"], length):
         count = min(length, part["num_frames"] - start)
         seconds = part["start_seconds"] + start * part["frame_step"] / part["fps"]
+        times = part["times_seconds"]
+        times = None if times is None else times[start : start + count]
         piece = reader.frames(
-            {**part, "start_seconds": seconds, "num_frames": count},
+            {**part, "start_seconds": seconds, "num_frames": count, "times_seconds": times},
             short_side_px=min(part["width_px"], part["height_px"]),
             multiple=2,  # H.264 has even sides
         )

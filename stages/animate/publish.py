@@ -65,15 +65,25 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
     """
 
     name = "publish"
+    version = 2  # times of uneven frames
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("request_id", "work_key", "animation_frames", "reference_image", "reference_keypoints", "fps"),
             *("driving_frames", "driving_keypoints", "driving_audio", "driving_part", "frame_seconds", "model_spec"),
+            *("sound_fallback", "fallbacks"),
             *("paste_back", "agnostic_mask", "object_mask", "reference_mask", "skeleton_keypoints", "face_strip"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset(
-        {"video_uri", "side_by_side_uri", "face_strip_uri", "video_bytes", "video_width_px", "video_height_px"}
+        {
+            "video_uri",
+            "side_by_side_uri",
+            "face_strip_uri",
+            "video_bytes",
+            "video_width_px",
+            "video_height_px",
+            "fallbacks",
+        }
     )
 
     def __init__(self, config: PublishAnimationConfig, storage: Storage, decode: DecodeConfig) -> None:
@@ -94,7 +104,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         """
         config = self.config
         name = f"{VIDEOS}/{row['request_id']}.{row['work_key']}"
-        result, fps = self._results(row), row["fps"]
+        result, fps, times = self._results(row), row["fps"], _uneven_seconds(row)
         first = next(result)
         num_bytes = self._publish(
             f"{name}.mp4",
@@ -102,6 +112,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             fps,
             crf=config.crf,
             preset=config.preset,
+            timestamps_seconds=times,
             audio=row["driving_audio"],
         )
         frames = row["animation_frames"]
@@ -117,7 +128,9 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             fps,
             crf=config.side_by_side_crf,
             preset="veryfast",
+            timestamps_seconds=times,
         )
+        sound_fallback = row["sound_fallback"]
         return {
             "video_uri": f"{name}.mp4",
             "side_by_side_uri": f"{name}.side-by-side.mp4",
@@ -125,6 +138,8 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             "video_bytes": num_bytes,
             "video_width_px": first.shape[1],
             "video_height_px": first.shape[0],
+            # Without repetition: `fallbacks` of a reused row may hold that of its sound.
+            "fallbacks": list(dict.fromkeys([*row["fallbacks"], *([sound_fallback] if sound_fallback else [])])),
         }
 
     def close(self) -> None:
@@ -144,6 +159,7 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         *,
         crf: int,
         preset: str,
+        timestamps_seconds: list[float] | None = None,
         audio: Samples | None = None,
     ) -> int:
         """Encode, check and publish a video; returns its size in bytes."""
@@ -152,7 +168,15 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         try:
             with tempfile.TemporaryDirectory(prefix="zoetrope-video-") as folder:
                 path = Path(folder) / "video.mp4"
-                count = write_h264(path, chain([first], rest), fps=fps, crf=crf, preset=preset, audio=audio)
+                count = write_h264(
+                    path,
+                    chain([first], rest),
+                    fps=fps,
+                    crf=crf,
+                    preset=preset,
+                    timestamps_seconds=timestamps_seconds,
+                    audio=audio,
+                )
                 check_h264(path, num_frames=count, size_px=first.shape[:2], has_audio=audio is not None)
                 data = path.read_bytes()
         except OSError as error:
@@ -179,6 +203,15 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
     def _panel_height_px(self, height_px: int) -> int:
         bounded = min(max(height_px, self.config.min_side_by_side_px), self.config.max_side_by_side_px)
         return bounded // 2 * 2
+
+
+def _uneven_seconds(row: Row) -> list[float] | None:
+    """Times of the frames after the first; None where they are even."""
+    if row["driving_part"]["times_seconds"] is None:
+        return None
+    seconds = np.asarray(row["frame_seconds"], np.float64)
+    times: list[float] = (seconds - seconds[0]).tolist()
+    return times
 
 
 def _refused(error: OSError) -> OutputRefusedError:

@@ -54,6 +54,7 @@ class ReferenceStage(Stage[ReferenceConfig]):
     """
 
     name = "reference"
+    version = 2  # colour profiles; 16-bit grey by its type
     reads: ClassVar[frozenset[str]] = frozenset(
         {"reference_uri", "driving_part", "model", "model_spec", "width_px", "height_px"}
     )

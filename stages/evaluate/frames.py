@@ -79,7 +79,7 @@ class ComparedFramesStage(Stage[FramesConfig]):
         animation_facts, truth_facts = self.reader.inspect(row["animation_uri"]), self._truth_facts(row["truth_uri"])
         animation = self._all_frames(row["animation_uri"], animation_facts)
         if _is_part(row):
-            truth = self._part(row, truth_facts, len(animation), animation_facts["fps"])
+            truth = self._part(row, truth_facts, len(animation), animation_facts)
         else:
             if truth_facts["num_frames"] != len(animation):
                 raise BadRow(
@@ -113,17 +113,12 @@ class ComparedFramesStage(Stage[FramesConfig]):
         return self._inspected[1]
 
     def _all_frames(self, uri: str, facts: Row) -> Frames:
-        decoded = self.reader.frames(_window(uri, facts, facts["start_seconds"], facts["num_frames"]))
-        # At the mean of a variable frame rate, some frames are displayed twice and others never.
-        if facts["variable_frame_rate"] and len(np.unique(decoded.frame_seconds)) < facts["num_frames"]:
-            raise BadRow(
-                Reason.FRAME_COUNT,
-                f"{uri} has a variable frame rate, so that its {facts['num_frames']} frames cannot be compared one by "
-                "one; convert it to a constant rate",
-            )
-        return decoded.frames
+        window = _window(uri, facts, facts["start_seconds"], facts["num_frames"])
+        if facts["variable_frame_rate"]:
+            window["times_seconds"] = self.reader.frame_times(uri).tolist()
+        return self.reader.frames(window).frames
 
-    def _part(self, row: Row, facts: Row, num_frames: int, fps: float) -> Frames:
+    def _part(self, row: Row, facts: Row, num_frames: int, animation_facts: Row) -> Frames:
         """The frames of the truth during the animation."""
         uri, expected = row["truth_uri"], row["truth_num_frames"]
         if expected is not None and expected != num_frames:
@@ -131,10 +126,14 @@ class ComparedFramesStage(Stage[FramesConfig]):
                 Reason.FRAME_COUNT,
                 f"{row['animation_uri']} has {num_frames} frames, expected the {expected} of truth_num_frames",
             )
-        step = max(1, round(facts["fps"] / fps))
+        step = max(1, round(facts["fps"] / animation_facts["fps"]))
         start_seconds = row["truth_timestamp_seconds"]
         if start_seconds is None:
             start_seconds = facts["start_seconds"] + (row["truth_start_seconds"] or 0.0)
+        if animation_facts["variable_frame_rate"]:
+            times = self.reader.frame_times(row["animation_uri"])
+            window = _window(uri, facts, start_seconds, num_frames, step)
+            return self.reader.frames({**window, "times_seconds": (start_seconds + times - times[0]).tolist()}).frames
         rest_seconds = facts["start_seconds"] + facts["duration_seconds"] - start_seconds
         # Tolerance of a thousandth of a frame for rounding.
         available = max(0, math.floor(rest_seconds * facts["fps"] / step + 1e-3))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from models.video.window import frame_step
 from stages.base import Row, Stage
 from stages.outcome import Reason, Rejected
 
@@ -49,8 +50,12 @@ class CutStage(Stage[CutConfig]):
     """
 
     name = "cut"
+    version = 2  # the last frame of shots with rounded timestamps; one step for a rate and its NTSC version
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"fps", "num_frames", "start_seconds", "duration_seconds", "shot_starts_seconds"}
+        {
+            *("fps", "duration_seconds"),
+            *("shot_starts_seconds", "shot_ends_seconds", "shot_widths_px", "shot_heights_px"),
+        }
     )
     writes: ClassVar[frozenset[str]] = frozenset({"windows"})
 
@@ -61,17 +66,26 @@ class CutStage(Stage[CutConfig]):
             Rejected: TooShort, if no shot has `min_frames` frames.
         """
         config = self.config
-        frame_step = max(1, math.floor(row["fps"] / config.target_fps + 0.5))
-        spacing_seconds = frame_step / row["fps"]
+        step = frame_step(row["fps"], config.target_fps)
+        spacing_seconds = step / row["fps"]
+        # The last frame must be displayed within the shot. A quarter of a source frame is left for rounded timestamps,
+        # such as the milliseconds of Matroska, as in `ClipWindow.tolerance_seconds`.
+        tolerance = 0.25 / step
         stride = config.num_frames if config.stride_frames is None else config.stride_frames
-        starts = list(row["shot_starts_seconds"]) or [row["start_seconds"]]
-        ends = [*starts[1:], row["start_seconds"] + row["duration_seconds"]]
+        shots = list(
+            zip(
+                row["shot_starts_seconds"],
+                row["shot_ends_seconds"],
+                row["shot_widths_px"],
+                row["shot_heights_px"],
+                strict=True,
+            )
+        )
         windows = []
-        for number, (shot_start, shot_end) in enumerate(zip(starts, ends, strict=True)):
+        for number, (shot_start, shot_end, width_px, height_px) in enumerate(shots):
             start = shot_start + (config.shot_margin_seconds if number > 0 else 0.0)
-            end = shot_end - (config.shot_margin_seconds if number < len(starts) - 1 else 0.0)
-            # The last frame must be displayed within the shot; 1e-3 frames of tolerance for rounding.
-            available = math.floor((end - start) / spacing_seconds + 1e-3)
+            end = shot_end - (config.shot_margin_seconds if number < len(shots) - 1 else 0.0)
+            available = math.floor((end - start) / spacing_seconds + tolerance)
             for offset in range(0, available, stride):
                 length = min(config.num_frames, available - offset)
                 if length < config.min_frames:
@@ -80,13 +94,15 @@ class CutStage(Stage[CutConfig]):
                     {
                         "start_seconds": start + offset * spacing_seconds,
                         "num_frames": length,
-                        "frame_step": frame_step,
+                        "frame_step": step,
+                        "width_px": width_px,
+                        "height_px": height_px,
                     }
                 )
         if not windows:
             raise Rejected(
                 Reason.TOO_SHORT,
-                f"no shot has {config.min_frames} frames at {row['fps'] / frame_step:.3g} per second: "
-                f"{row['duration_seconds']:.3g} s in {len(starts)} shots",
+                f"no shot has {config.min_frames} frames at {row['fps'] / step:.3g} per second: "
+                f"{row['duration_seconds']:.3g} s in {len(shots)} shots",
             )
         return {"windows": windows}

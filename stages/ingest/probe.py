@@ -25,12 +25,14 @@ class ProbeStage(Stage[ProbeConfig]):
     """Reads metadata, fingerprint and shot boundaries of a source file."""
 
     name = "probe"
+    version = 2  # colour, mirroring, interlacing, ends and sizes of shots; median rate of uneven times
     reads = frozenset({"uri"})
     writes = frozenset(
         {
             *("size_bytes", "fingerprint", "codec", "pixel_format", "width_px", "height_px", "rotation_degrees", "fps"),
             *("variable_frame_rate", "num_frames", "start_seconds", "duration_seconds", "has_audio"),
-            "shot_starts_seconds",
+            *("mirrored", "interlaced", "colour", "frame_conversion"),
+            *("shot_starts_seconds", "shot_ends_seconds", "shot_widths_px", "shot_heights_px"),
         }
     )
 

@@ -6,11 +6,15 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.video.audio import Samples
 from models.video.errors import MediaError
 from models.video.sandbox import DecoderProcess, SandboxConfig
 from models.video.window import ClipWindow, DecodedClip
 from stages.base import Row
+from stages.io.fingerprint import ContentCheck
 from stages.io.source import DEFAULT_SCHEMES, SourceFiles
 from stages.outcome import BadRow, Reason
 
@@ -47,6 +51,7 @@ class ClipReader:
     def __init__(self, config: DecodeConfig) -> None:
         self.config = config
         self.sources = SourceFiles(config.allowed_schemes, limits=config.sandbox.limits)
+        self.content = ContentCheck()
         self.decoder = DecoderProcess(config.sandbox)
 
     def inspect(self, uri: str) -> Row:
@@ -62,18 +67,35 @@ class ClipReader:
             raise _bad_row(error, source.path, uri) from error
         facts = dataclasses.asdict(inspection.info)
         del facts["container"]
+        shots = inspection.shots
         return {
             **facts,
             "size_bytes": source.size_bytes,
             "fingerprint": f"etag:{source.etag}" if source.etag else f"sha256:{inspection.sha256}",
-            "shot_starts_seconds": list(inspection.shot_starts_seconds),
+            "shot_starts_seconds": [shot.start_seconds for shot in shots],
+            "shot_ends_seconds": [shot.end_seconds for shot in shots],
+            "shot_widths_px": [shot.width_px for shot in shots],
+            "shot_heights_px": [shot.height_px for shot in shots],
         }
+
+    def frame_times(self, uri: str) -> NDArray[np.float64]:
+        """(N) timestamps in seconds of all frames of a video.
+
+        Raises:
+            BadRow: the file cannot be opened or is no video.
+        """
+        source = self.sources.open(uri)
+        try:
+            return self.decoder.frame_times(source.path)
+        except MediaError as error:
+            raise _bad_row(error, source.path, uri) from error
 
     def frames(self, clip: Row, *, short_side_px: int | None = None, multiple: int | None = None) -> DecodedClip:
         """Frames of a clip's window and their timestamps.
 
         Args:
-            clip: `uri, size_bytes, fingerprint, start_seconds, num_frames, frame_step, fps`.
+            clip: `uri, size_bytes, fingerprint, start_seconds, num_frames, frame_step, fps`, and for uneven times
+                `times_seconds` (see `ClipWindow`).
             short_side_px, multiple: in place of the configuration's.
 
         Raises:
@@ -85,16 +107,15 @@ class ClipReader:
                 num_frames=clip["num_frames"],
                 frame_step=clip["frame_step"],
                 fps=clip["fps"],
+                times_seconds=None if clip.get("times_seconds") is None else tuple(clip["times_seconds"]),
             )
         except (TypeError, ValueError) as error:
             raise BadRow(Reason.INVALID_ROW, str(error)) from error
         uri, fingerprint = clip["uri"], clip["fingerprint"]
         source = self.sources.open(uri, size_bytes=clip["size_bytes"])
-        if source.etag and fingerprint.startswith("etag:") and fingerprint != f"etag:{source.etag}":
-            text = f"{uri} is now {source.etag}, it was {fingerprint}; run ingest again"
-            raise BadRow(Reason.SOURCE_CHANGED, text)
+        self.content.require(source, fingerprint, uri)
         try:
-            return self.decoder.decode(
+            decoded = self.decoder.decode(
                 source.path,
                 window,
                 short_side_px=short_side_px or self.config.short_side_px,
@@ -103,6 +124,9 @@ class ClipReader:
             )
         except MediaError as error:
             raise _bad_row(error, source.path, uri) from error
+        # Again, for a file that was replaced while it was read.
+        self.content.require(source, fingerprint, uri)
+        return decoded
 
     def audio(self, clip: Row) -> Samples | None:
         """Sound of a clip's window; None where the file has none.
@@ -112,6 +136,8 @@ class ClipReader:
         """
         source = self.sources.open(clip["uri"])
         seconds = clip["num_frames"] * clip["frame_step"] / clip["fps"]
+        if (times := clip.get("times_seconds")) is not None:
+            seconds = times[-1] - times[0] + clip["frame_step"] / clip["fps"]
         try:
             return self.decoder.audio(source.path, start_seconds=clip["start_seconds"], duration_seconds=seconds)
         except MediaError as error:
@@ -121,6 +147,16 @@ class ClipReader:
         """End the child process and delete fetched files."""
         self.decoder.close()
         self.sources.close()
+
+
+FRAME_COUNTS = ("num_source_frames", "num_distinct_frames")
+"""Columns of `frame_counts`."""
+
+
+def frame_counts(clip: DecodedClip) -> Row:
+    """Frames of the file from the first sampled one to the last, and how many different ones were sampled."""
+    counts = (clip.num_source_frames, len(np.unique(clip.frame_seconds)))
+    return dict(zip(FRAME_COUNTS, counts, strict=True))
 
 
 def _bad_row(error: MediaError, path: str, uri: str) -> BadRow:

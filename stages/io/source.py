@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import fsspec
 
@@ -155,8 +155,27 @@ def check_uri(uri: Any, allowed_schemes: tuple[str, ...]) -> str:
     return scheme
 
 
+def local_uri(path: str) -> str:
+    """URI of a local path: the path itself, or a percent-encoded `file://` URL for a name that is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return f"file://{quote(os.fsencode(path))}"
+    return path
+
+
+def local_path(uri: str) -> str:
+    """Local path of a URI of the scheme `file`, the inverse of `local_uri`."""
+    if "://" not in uri:
+        return uri
+    path = uri.split("://", 1)[1]
+    if "%" in path and not os.path.lexists(path):
+        return os.fsdecode(unquote_to_bytes(path))
+    return path
+
+
 def _local(uri: str) -> Source:
-    path = uri.split("://", 1)[1] if "://" in uri else uri
+    path = local_path(uri)
     with _reading(uri):
         status = Path(path).stat()
     return Source(path=str(Path(path).absolute()), size_bytes=status.st_size, etag=None)

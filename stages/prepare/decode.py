@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.base import Row, Stage
-from stages.io.clip_reader import ClipReader, DecodeConfig
+from stages.io.clip_reader import FRAME_COUNTS, ClipReader, DecodeConfig, frame_counts
 
 
 class DecodeStage(Stage[DecodeConfig]):
@@ -11,7 +11,7 @@ class DecodeStage(Stage[DecodeConfig]):
 
     name = "decode"
     reads = frozenset({"uri", "size_bytes", "fingerprint", "start_seconds", "num_frames", "frame_step", "fps"})
-    writes = frozenset({"frames", "frame_seconds", "work_width_px", "work_height_px"})
+    writes = frozenset({"frames", "frame_seconds", "work_width_px", "work_height_px", *FRAME_COUNTS})
     transient = frozenset({"frames"})
 
     def open(self) -> None:
@@ -26,6 +26,7 @@ class DecodeStage(Stage[DecodeConfig]):
             "frame_seconds": clip.frame_seconds,
             "work_width_px": clip.frames.shape[2],
             "work_height_px": clip.frames.shape[1],
+            **frame_counts(clip),
         }
 
     def close(self) -> None:

@@ -16,19 +16,25 @@ class SelectConfig:
     """Thresholds; None disables one. The lenient defaults reject only clips that are unusable for any model."""
 
     min_person_share: float | None = 0.5
+    """Minimum share of the frames that show the character."""
     min_pose_confidence: float | None = 0.2
+    """Minimum mean score of the body's keypoints."""
     min_keypoints_inside_mask: float | None = 0.5
+    """Minimum share of the keypoints that lie in the character's mask."""
     max_mask_area_jump: float | None = 0.9
+    """Maximum relative change of the mask's area between neighbouring frames."""
     min_motion_magnitude: float | None = 0.01
     """Unit: sizes of the character per second."""
     min_sharpness: float | None = 10.0
     """Variance of the Laplacian: 500 and more for sharp videos, 5 to 45 for a blur of 1% of the character's size."""
     max_identity_switches: int | None = 0
+    """Maximum number of frames at which the character is likely another person."""
     max_shot_cuts: int | None = None
     """0 is for manifests not written by `ingest`, whose clips lie within a shot. Jumps of large figures can count as
     cuts: in one of 30 puppet clips.
     """
     max_longest_absence_seconds: float | None = 2.0
+    """Maximum time without the character."""
 
 
 # In order of evaluation: from faults of the whole clip to faults of details.

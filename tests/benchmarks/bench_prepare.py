@@ -30,8 +30,9 @@ from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.plan import Plan
+from pipelines.engine.rows import to_table
 from pipelines.engine.runner import RunLimits, run
-from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema, to_table
+from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema
 from pipelines.engine.steps import Workers
 from pipelines.engine.worker import WorkerSpec
 from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, PrepareConfig, steps

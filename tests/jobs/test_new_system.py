@@ -72,7 +72,7 @@ def test_a_new_system_is_trained_published_used_and_reported(
     jobs = {job["job"]: job["missing"] for job in json.loads(text[: text.rindex("}") + 1])["jobs"]}
     assert jobs["animate, toy"] == ["toy"]
     heldout = {"num_pairs": 1, "size_px": (64, 64), "duration_seconds": 0.5}
-    scores = publish(str(tmp_path / "run"), heldout=heldout)
+    scores = publish(str(tmp_path / "run"), ship=True, heldout=heldout)
     assert scores["exact"]["pairs"] == 1
     assert (toy / "CARD.md").read_text().startswith("# Toy, trained on puppets")
     assert zoetrope("doctor", tracked=False)[1].count("animate, toy: ready") == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from stand_in_weights import missing_weights
 from tiny_animate_x import TINY
 
 from models.animate_x.network import AnimateX
@@ -29,7 +30,7 @@ def test_a_published_model_is_loaded_from_its_files_and_digested_by_them(
     model = find_model(name)
     with pytest.raises(MissingWeightsError, match=model.variant.weights.files[0].name):
         model.digest(str(tmp_path))
-    assert model.missing(tmp_path) == [weights.name for weights in model.weights]
+    assert missing_weights(model, tmp_path) == [weights.name for weights in model.weights]
     paths = [place(weights, weights.files[0], tmp_path) for weights in model.weights]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def test_a_published_model_is_loaded_from_its_files_and_digested_by_them(
     assert (animator.name, animator.needs) == (name, model.variant.needs)
     network_path, vae_path, clip_path = paths
     assert sorted(map(str, opened)) == sorted(map(str, [(network_path, model.variant.config), clip_path, vae_path]))
-    assert model.missing(tmp_path) == []
+    assert missing_weights(model, tmp_path) == []
     before = model.digest(str(tmp_path))
     network_path.write_text("another")
     assert model.digest(str(tmp_path)) != before
@@ -65,7 +66,7 @@ def test_a_published_model_is_loaded_from_its_files_and_digested_by_them(
 def test_a_model_that_ships_is_whole_and_says_what_it_is_for(name: str) -> None:
     model = find_model(name)
     assert model.digest(None).startswith("sha256:")
-    assert model.missing(None) == []
+    assert missing_weights(model, None) == []
     assert "puppets" in str(model.variant.notice)
     assert model.load(LoadOptions()).name == name
     assert shipped_path(model.variant.weights).stat().st_size < 25e6

@@ -15,11 +15,9 @@ from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, REQUEST_COLUMNS, dataset_schema
 from pipelines.model_specs import ModelSpec
 from pipelines.requests import (
-    MAX_ID_CHARS,
     RequestDefaults,
     one_request,
     pair,
-    request_id,
     requests_manifest,
     resolve,
 )
@@ -40,10 +38,10 @@ CLIP: dict[str, Any] = {
 }
 
 
-def prepared(root: Path, rows: dict[str, dict[str, Any]]) -> str:
-    """Dataset of `prepare` without the large columns."""
+def prepared(root: Path, rows: dict[str, dict[str, Any]], **own: pa.DataType) -> str:
+    """Dataset of `prepare` without the large columns. `own`: columns of the user's own."""
     ledger = Ledger(Storage(str(root)), "clip_id")
-    schema = dataset_schema("prepare", pa.schema(list(CLIP_COLUMNS.items())), PREPARED_COLUMNS)
+    schema = dataset_schema("prepare", pa.schema([*CLIP_COLUMNS.items(), *own.items()]), PREPARED_COLUMNS)
     for number, (clip_id, changes) in enumerate(rows.items()):
         row = {**CLIP, "clip_id": clip_id, "status": "ok", "work_width_px": 96, "work_height_px": 128}
         row |= {"stage_keys": {"decode": "d", "pose": "p"}, "work_key": f"{number:032x}", "committed_at": number}
@@ -138,6 +136,22 @@ def test_clips_are_joined_and_keyed_by_content(tmp_path: Path) -> None:
     assert resolved(moved)[0]["clip_key"] == by_id["good"]["clip_key"]
 
 
+def test_own_columns_of_clips_come_along(tmp_path: Path) -> None:
+    rows = {"a": {"caption": "a dance", "label": "of the clip", "seed": 9}}
+    prepared(tmp_path / "one", rows, caption=pa.string(), label=pa.string(), seed=pa.int64())
+    prepared(tmp_path / "two", {"a": {"take": 3}}, take=pa.int64())
+    base = {"reference_uri": "/a.png", "clip_id": "a", "label": "of the request"}
+    requested = [{**base, "request_id": name, "clips_uri": name} for name in ("one", "two")]
+    path = requests(tmp_path / "r.parquet", *requested, {**base, "request_id": "video", "clip_id": None})
+    columns = ("caption", "take", "label", "seed")
+    values = {row["request_id"]: tuple(row[name] for name in columns) for row in resolved(path)}
+    assert values == {
+        "one": ("a dance", None, "of the request", 0),
+        "two": (None, 3, "of the request", 0),
+        "video": (None, None, "of the request", 0),
+    }
+
+
 def test_models_that_keep_the_scene_have_keys_of_all_that_they_read(tmp_path: Path) -> None:
     stages = {"decode": "d", "pose": "p", "character_mask": "m", "object_masks": "o", "structured_depth": "s"}
     rows = {"good": {"stage_keys": stages}} | {
@@ -208,13 +222,6 @@ def test_one_request_resolves_paths_in_the_working_directory(tmp_path: Path, mon
     assert (row["reference_uri"], row["driving_uri"]) == (str(tmp_path / "a.png"), "s3://bucket/b.mp4")
     assert row["request_id"].startswith("a-")
     assert ".b-" in row["request_id"]
-
-
-def test_ids_of_pairs_stay_short_and_distinct() -> None:
-    assert request_id("a", "b") == "a.b"
-    long = {request_id("p" * 69, "c" * 120 + end) for end in "xy"}
-    assert len(long) == 2
-    assert all(len(name) <= MAX_ID_CHARS for name in long)
 
 
 @pytest.fixture

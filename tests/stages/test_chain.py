@@ -3,6 +3,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from models.finite import NotFiniteError
 from stages.base import Row, Stage
 from stages.chain import reuse, run_row, stages_to_run
 from stages.outcome import BadRow, OutputRefusedError, Reason, Rejected
@@ -54,6 +55,9 @@ def test_outcomes_instead_of_exceptions() -> None:
     assert odd["message"].rstrip().endswith("KeyError: 'nothing'")
     full = run_row({"uri": "x", "raise": "depth", "error": MemoryError()}, CHAIN, KEYS)
     assert full["reason"] == "OutOfMemory"
+    black = run_row({"uri": "x", "raise": "depth", "error": NotFiniteError("depth of it: 1 of 2 values")}, CHAIN, KEYS)
+    assert (black["status"], black["stage"], black["reason"]) == ("failed", "depth", "NotFinite")
+    assert black["message"] == "depth of it: 1 of 2 values"
 
 
 def test_a_storage_that_refuses_is_no_outcome_of_the_row() -> None:

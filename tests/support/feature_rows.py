@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
-from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS, dataset_schema, to_table
+from pipelines.engine.rows import to_table
+from pipelines.engine.schema import COMPARED_COLUMNS, PAIR_COLUMNS, STAMPED_PAIR_COLUMNS, dataset_schema
 from pipelines.engine.tables import publish_table
 from stages.io.storage import Storage
 

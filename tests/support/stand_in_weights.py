@@ -13,8 +13,9 @@ from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_s
 from stand_in_onnx import save_detector, save_pose
 from stand_in_tflite import save_people
 
+from models.animation.system import Model
 from models.catalogue import CATALOGUE
-from models.weights.resolve import place
+from models.weights.resolve import locate, place
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "people": save_people,
@@ -53,3 +54,8 @@ def forget_digests(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, weights in CATALOGUE.items()
     }
     monkeypatch.setattr("models.catalogue.CATALOGUE", MappingProxyType(unpinned))
+
+
+def missing_weights(model: Model, folder: Path | None) -> list[str]:
+    """Names of the entries of a model with a missing file."""
+    return [weights.name for weights in model.weights if not all(locate(weights, folder).values())]

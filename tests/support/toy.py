@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -68,6 +69,10 @@ class DecodeStage(Stage[DecodeConfig]):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 time.sleep(3600)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "hold":
+                ctypes.PyDLL(None).sleep(3600)  # unlike CDLL, keeps the interpreter's lock
             case "memory":
                 raise MemoryError
             case "slow":
@@ -119,6 +124,15 @@ def steps(
 
 def ledger_at(path: object) -> Ledger:
     return Ledger(Storage(str(path)), "clip_id")
+
+
+ROW_SCHEMA = dataset_schema("toy", pa.schema([("clip_id", pa.string()), ("value", pa.int64())]), {})
+
+
+def commit_row(ledger: Ledger, name: str, number: int, **columns: object) -> None:
+    """Commit one row without a pipeline."""
+    row = {"clip_id": name, "value": number, "work_key": f"{name}-{number}", "committed_at": number}
+    ledger.commit({**row, "status": "ok", **columns}, ROW_SCHEMA)
 
 
 def spec_for(pipeline: list[Step], ledger: Ledger, *, row_timeout_seconds: float = 60.0) -> WorkerSpec:

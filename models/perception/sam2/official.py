@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.common.checkpoint import fill, read_tensors
 from models.common.digest import CheckpointError
+from models.finite import check_finite
 from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 from models.perception.sam2.tracker import check_prompts, prompt_points
@@ -96,6 +97,7 @@ class OfficialSam2Tracker:
         first = min(prompt.frame for prompt in prompts)
         for reverse in (False, True):
             for t, _, logits in self.predictor.propagate_in_video(state, start_frame_idx=first, reverse=reverse):
+                check_finite(logits, "mask of SAM 2")
                 masks_THW[t] = (logits[0, 0] > 0).cpu().numpy()
 
     def _state(self, frames: Sam2Frames) -> dict[str, Any]:

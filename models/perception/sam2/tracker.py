@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 from models.perception.prompts import ObjectPrompt
 from models.perception.sam2.frames import Sam2Frames
 
@@ -142,7 +143,8 @@ def prompt_points(prompt: ObjectPrompt, *, width_px: int, height_px: int, side_p
 
 
 def to_mask(logits: Tensor, *, height_px: int, width_px: int) -> NDArray[np.bool_]:
-    """Mask (H, W) of positive logits (1, 1, h, w) after resizing to the frame."""
+    """Mask (H, W) of positive logits (1, 1, h, w) after resizing to the frame. Raises NotFiniteError."""
+    check_finite(logits, "mask of SAM 2")
     resized = functional.interpolate(logits.float(), (height_px, width_px), mode="bilinear", align_corners=False)
     mask: NDArray[np.bool_] = (resized[0, 0] > 0).cpu().numpy()
     return mask

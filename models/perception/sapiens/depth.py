@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from models.common.digest import CheckpointError
+from models.finite import check_finite
 from models.perception.sapiens.pose import BATCH_FRAMES, INPUT_PX, MEAN, STD, normalised
 from models.perception.torchscript import load_torchscript
 
@@ -56,6 +57,7 @@ class SapiensDepth:
                 raise CheckpointError(
                     f"expected depth (frames, 1, height, width) from a Sapiens depth network, got {tuple(maps.shape)}"
                 )
+            check_finite(maps, "depth of Sapiens")
             resized = functional.interpolate(maps.float(), frames_THWC.shape[1:3], mode="bilinear", align_corners=False)
             depth[batch] = resized[:, 0].cpu().numpy()
         return depth

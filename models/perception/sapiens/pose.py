@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.common.digest import CheckpointError
 from models.common.pretrained import load_pretrained
+from models.finite import check_finite
 from models.perception.sapiens.crop import Crops
 from models.perception.sapiens.heatmaps import decode
 from models.perception.sapiens.layout import NUM_PUBLISHED, disagreeing_pairs, to_wholebody
@@ -86,6 +87,8 @@ class HeatmapPose(ABC):
                     f"a Sapiens pose network, got {tuple(heatmaps.shape)}"
                 )
             xy, score = decode(heatmaps)
+            # The maximum of a map is NaN or infinite if one of its values is.
+            check_finite(score, "heatmaps of the Sapiens pose network")
             height, width = heatmaps.shape[2:]
             points = crops.to_frame(xy.cpu().numpy(), width=width, height=height)
             scores = score.clamp(0, 1).cpu().numpy()[..., None]

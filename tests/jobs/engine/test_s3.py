@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 
 from jobs.verbs.puppets import write_puppets
 
@@ -92,7 +93,7 @@ def summary_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def rows_of(bucket: Bucket, dataset: str, id_column: str) -> dict[str, dict[str, Any]]:
-    rows = pq.read_table(dataset, filesystem=bucket.fs).to_pylist(maps_as_pydicts="strict")
+    rows = plain_rows(pq.read_table(dataset, filesystem=bucket.fs))
     assert len({row[id_column] for row in rows}) == len(rows)
     return {row[id_column]: row for row in rows}
 

@@ -1,9 +1,13 @@
+import contextlib
 import json
 import logging
 import os
+import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -25,8 +29,10 @@ def read(uri, run_id):
 
 
 def test_records_a_job(uri):
-    with tracking.run("prepare", uri=uri) as record:
-        record.params({"model": "embedded", "hf_token": "hf_abc", "source": "s3://me:pw@bucket/x?sig=1"})
+    with tracking.run("prepare", uri=uri, out="s3://me:pw@bucket/corpus/prepared/") as record:
+        record.params(
+            {"pipeline_key": "0123", "model": "embedded", "hf_token": "hf_abc", "source": "s3://me:pw@bucket/x?sig=1"}
+        )
         record.config({"decode": {"width": 512, "password": "hunter2"}})
         record.manifest("s3://me:pw@bucket/clips.parquet", digest="sha256:" + "ab" * 32, num_rows=7)
         record.metrics({"ok": 5, "clips_per_second": 1.5})
@@ -34,8 +40,14 @@ def test_records_a_job(uri):
         record.file("sheets/clip-1.webp", b"webp")
     client, run = read(uri, record.run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "prepare"
-    assert run.data.params == {"model": "embedded", "hf_token": "***", "source": "s3://***@bucket/x?***"}
+    assert re.fullmatch(r"prepare corpus/prepared \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", run.info.run_name)
+    assert run.data.tags["zoetrope.job"] == "prepare"
+    assert run.data.params == {
+        "pipeline_key": "0123",
+        "model": "embedded",
+        "hf_token": "***",
+        "source": "s3://***@bucket/x?***",
+    }
     assert run.data.metrics == {"ok": 5.0, "clips_per_second": 1.5}
     folder = Path(client.download_artifacts(record.run_id, ""))
     assert (folder / "report.html").read_bytes() == b"<p>done</p>"
@@ -143,15 +155,14 @@ class Refuse(BaseHTTPRequestHandler):
 
 
 def test_store_that_breaks_in_the_middle_costs_one_warning(tmp_path, caplog, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("disk full")
+
     with tracking.run("prepare", uri=tracking.sqlite_uri(tmp_path)) as record:
-
-        def refuse(*arguments, **options):
-            raise OSError("disk full")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(record._client, "log_batch", refuse)
-            use(record)
-            use(record)
+        assert record.run_id is not None
+        monkeypatch.setattr(record._client, "log_batch", refuse)
+        use(record)
+        use(record)
     assert [entry.levelname for entry in caplog.records if entry.name == "jobs.engine.tracking"] == ["WARNING"]
     assert read(tracking.sqlite_uri(tmp_path), record.run_id)[1].info.status == "FINISHED"
 
@@ -162,6 +173,27 @@ def test_mlflow_that_cannot_be_imported_costs_one_warning(tmp_path, caplog, monk
         use(record)
     assert record.run_id is None
     assert [entry.levelname for entry in caplog.records if entry.name == "jobs.engine.tracking"] == ["WARNING"]
+
+
+def test_a_slow_server_holds_up_neither_the_job_nor_its_end(caplog, monkeypatch):
+    """The server answers nothing at all. An interrupted job waits for a limited time."""
+    monkeypatch.setattr(tracking, "ABORT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        began = time.monotonic()
+        with contextlib.suppress(KeyboardInterrupt), tracking.run("prepare", uri=uri) as record:
+            use(record)
+            raise KeyboardInterrupt
+        assert time.monotonic() - began < 5  # MLflow itself waits for 10 s, three times
+        assert record.run_id is None
+    (warning,) = (entry for entry in caplog.records if entry.name == "jobs.engine.tracking")
+    assert "the run could not be ended (TimeoutError: no answer within 0.3 s)" in warning.getMessage()
+
+
+def test_the_start_of_a_run_is_announced(uri):
+    started = []
+    with tracking.run("prepare", uri=uri, on_start=started.append) as record:
+        assert started == [record.run_id]
 
 
 def test_importing_does_not_import_mlflow():

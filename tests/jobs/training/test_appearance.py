@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from jobs.cards.appearance import write_card
+from jobs.cards.records import steps_so_far
 from jobs.cli.main import main
 from jobs.training import appearance as module
 from jobs.training.appearance import TrainAppearanceConfig, train_appearance
@@ -16,8 +17,9 @@ from jobs.training.puppet_frames import rendered
 from jobs.training.puppet_networks import puppet_network_recipe
 from models.appearance.image_encoder import puppets_image_encoder
 from models.appearance.vae import CHECKPOINTS, puppets_vae, to_images
-from models.common.checkpoint import read_metadata, save_checkpoint
+from models.common.checkpoint import save_checkpoint
 from models.common.digest import CheckpointError, file_digest
+from models.common.safetensors_file import read_metadata
 from models.perception.puppet_frames import PuppetFramesConfig
 
 RECIPE = puppet_network_recipe(steps=2, batch_size=2, warmup_steps=1)
@@ -59,7 +61,10 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(
 
     train_appearance(replace(config(tmp_path), work=_with_frames(tmp_path), start_from=out, out=tmp_path / "further"))
     further = read_metadata(tmp_path / "further" / "image_encoder.safetensors")
-    assert further["steps"] == 4
+    assert (further["steps"], further["earlier_steps"]) == (2, 2)
+    assert steps_so_far(tmp_path / "further" / "image_encoder.safetensors") == 4
+    further_card = (tmp_path / "further" / "CARD.md").read_text()
+    assert f"`{file_digest(tmp_path / 'further' / 'vae.safetensors')}` | 2 | 2 |" in further_card
     assert further["settings"]["continued"] is True  # type: ignore[index]
 
     def never(*_: object) -> None:
@@ -91,15 +96,19 @@ def test_command_line_options_set_the_configuration(
 
     monkeypatch.setattr(module, "from_command_line", run)
     arguments = ["--vae-steps", "7", "--image-encoder-steps", "8", "--videos", "99", "--first-seed", "5"]
-    for options in ([], [*arguments, "--out", str(tmp_path / "out"), "--start-from", str(tmp_path / "start")]):
+    for options in (
+        [],
+        ["--ship"],
+        [*arguments, "--out", str(tmp_path / "out"), "--start-from", str(tmp_path / "start")],
+    ):
         monkeypatch.setattr(sys, "argv", ["zoetrope", "train", "appearance", str(tmp_path / "work"), *options])
         with pytest.raises(SystemExit) as ended:
             main()
         assert not ended.value.code
         assert json.loads(capsys.readouterr().out) == {"vae_psnr_db": 30.0}
-    plain, full = configs
-    assert plain == TrainAppearanceConfig(work=tmp_path / "work")
-    assert plain.out == CHECKPOINTS
+    plain, shipped, full = configs
+    assert plain == TrainAppearanceConfig(work=tmp_path / "work", out=tmp_path / "work" / "published")
+    assert shipped == replace(plain, out=CHECKPOINTS)
     assert (full.vae.steps, full.image_encoder.steps) == (7, 8)
     assert (full.frames.num_videos, full.frames.first_seed) == (99, 5)
     assert (full.out, full.start_from) == (tmp_path / "out", tmp_path / "start")
@@ -124,3 +133,27 @@ def test_no_card_is_written_for_checkpoints_without_scores(tmp_path: Path) -> No
     with pytest.raises(CheckpointError, match="has no scores in its metadata"):
         write_card(tmp_path)
     assert not (tmp_path / "CARD.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", str(CHECKPOINTS)], "holds what ships with the project; --ship replaces it"),
+        (["--out", "elsewhere", "--ship"], "leave out --out"),
+    ],
+)
+@pytest.mark.parametrize("job", ["appearance", "perception"])
+def test_what_ships_is_replaced_only_if_told(
+    job: str,
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "train", job, str(tmp_path / "work"), *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jobs.training.checkpoints import FOLDER, CheckpointStore
+from models.common.digest import CheckpointError
 from models.training.trainer import TrainingState
 from stages.io.storage import Storage
 
@@ -77,3 +78,39 @@ def test_failed_write_keeps_the_previous_checkpoint(store: CheckpointStore, monk
     record = store.latest()
     assert record is not None
     assert record.step == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("step-00000010/training.pt", b"PK\x03\x04 cut"),
+        ("step-00000010/training.pt", None),
+        ("step-00000010/weights.safetensors", b""),
+        ("step-00000010.json", b'{"step": 10'),
+    ],
+)
+def test_the_checkpoint_before_a_damaged_one_is_loaded(
+    store: CheckpointStore, name: str, content: bytes | None
+) -> None:
+    save(store, 5)
+    save(store, 10)
+    damaged = f"{FOLDER}/{name}"
+    store.storage.delete(damaged) if content is None else store.storage.publish(damaged, content)
+    restored = store.load_last()
+    assert restored is not None
+    assert (restored.record.step, restored.state.step) == (5, 5)
+    (damage,) = restored.damage
+    assert "step-00000010" in damage or "cannot read the checkpoint" in damage
+    # A run that continues from there keeps what it can resume from, not the damaged one.
+    save(store, 7, keep=1)
+    assert store.storage.names(FOLDER) == [f"{FOLDER}/step-00000007.json"]
+
+
+def test_damage_of_all_checkpoints_is_an_error(store: CheckpointStore) -> None:
+    assert store.load_last() is None
+    for step in (5, 10):
+        save(store, step)
+        store.storage.publish(f"{FOLDER}/step-{step:08d}/training.pt", b"cut")
+    with pytest.raises(CheckpointError, match=r"no checkpoint of .*run can be read; give another --out") as raised:
+        store.load_last()
+    assert str(raised.value).count("cannot read the checkpoint") == 2

@@ -17,7 +17,7 @@ from jobs.engine.spec import JobResult
 from jobs.training.config import load
 from jobs.training.heldout import COLUMNS, HELDOUT, HeldoutClips
 from jobs.verbs.train import train
-from models.common.checkpoint import read_metadata
+from models.common.safetensors_file import read_metadata
 from models.metrics.pixels import psnr, ssim
 from models.metrics.temporal import flicker
 from models.training.batch import SampleBatch

@@ -7,8 +7,8 @@ import pytest
 
 from jobs.training.perception import TrainPerceptionConfig, train_perception
 from jobs.training.puppet_networks import puppet_network_recipe
-from models.common.checkpoint import read_metadata
 from models.common.digest import file_digest
+from models.common.safetensors_file import read_metadata
 from models.perception.embedded import EmbeddedFigure
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.face_landmarks import FaceLandmarks
@@ -52,7 +52,8 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: P
     before = file_digest(out / "object.safetensors")
     further = replace(config(tmp_path), work=tmp_path / "work2", start_from=out, networks=("figure",))
     train_perception(further)
-    assert read_metadata(out / "figure.safetensors")["steps"] == 4
+    about = read_metadata(out / "figure.safetensors")
+    assert (about["steps"], about["earlier_steps"]) == (2, 2)
     assert file_digest(out / "object.safetensors") == before
 
 
@@ -68,4 +69,4 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: P
 )
 def test_invalid_configurations_are_refused(tmp_path: Path, settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        TrainPerceptionConfig(work=tmp_path, **settings)
+        TrainPerceptionConfig(work=tmp_path, out=tmp_path, **settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from tiny_animate_anyone import TINY as TINY_ANIMATE_ANYONE
 from tiny_animate_anyone_2 import TINY as TINY_ANIMATE_ANYONE_2
 from tiny_animate_x import TINY as TINY_ANIMATE_X
+from tiny_animate_x import UNIANIMATE_TINY
 from tiny_systems import CONFIGS
 from toy_animation import ToyAnimator, ToyModel, face_model
 
@@ -27,11 +29,13 @@ from jobs.evaluation.portraits import PORTRAIT_SETTINGS
 from jobs.evaluation.scenes import SCENE_SETTINGS
 from jobs.training.publish import publish, read_run
 from models.animation.animator import Animation, AnimationInputs, OnStep
-from models.common.checkpoint import read_metadata, read_tensors, save_checkpoint
+from models.common.checkpoint import read_tensors, save_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.pck import correct
 from models.systems import SYSTEMS, find_model, model_names
+from models.weights.resolve import shipped_path
 
 HELDOUT: dict[str, Any] = {"num_pairs": 1, "size_px": (128, 128), "duration_seconds": 0.25}
 SMALL: dict[str, Any] = {"num_pairs": 1, "size_px": (96, 72), "duration_seconds": 0.25}
@@ -54,7 +58,7 @@ def tiny_models(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(SYSTEMS, name, replace(system, variants={name: variant}))
 
 
-def write_run(path: Path, model_name: str, shape: Any, **model: Any) -> str:
+def write_run(path: Path, model_name: str, shape: Any, earlier: Sequence[Any] = (), **model: Any) -> str:
     """Write random weights with a run record like that of `jobs.training.worker.run_record`."""
     torch.manual_seed(0)
     network = find_model(model_name).system.implementation().new_network(shape)
@@ -63,20 +67,19 @@ def write_run(path: Path, model_name: str, shape: Any, **model: Any) -> str:
         "model": {"name": model_name, "network": resolved(shape), **model},
         "recipe": {"batch_size": 2},
     }
-    save_checkpoint(network.state_dict(), path, metadata={"runs": [record]})
+    save_checkpoint(network.state_dict(), path, metadata={"runs": [*earlier, record]})
     return str(path)
 
 
 @pytest.mark.slow
 def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
-    # A former default of num_steps does not make it another network.
     run = write_run(tmp_path / "x.safetensors", X, replace(TINY_ANIMATE_X, num_steps=7))
     compare = {
         "Animate Anyone": write_run(tmp_path / "anyone.safetensors", ANYONE, TINY_ANIMATE_ANYONE),
         "w/o IPI": write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR),
     }
-    out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=HELDOUT, compare=compare)
+    out = tmp_path / "out" / "network.safetensors"
+    scores = publish(run, out.parent, heldout=HELDOUT, compare=compare)
     assert tuple(scores) == SETTINGS
     assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
     about: dict[str, Any] = read_metadata(out)
@@ -85,26 +88,27 @@ def test_publishes_a_run_with_comparison(tmp_path: Path) -> None:
     assert names == ["this checkpoint", *compare]
     assert all(set(one["scores"]) == set(SETTINGS) for one in about["comparison"])
     card = out.with_name("CARD.md").read_text()
-    assert card.startswith("# Animate-X, trained on puppets")
+    assert card.startswith(f"# {X}, trained by `zoetrope train`")
     assert f"| w/o IPI | {X} 14 | 3 |" in card
-    # A published checkpoint can be read as a run.
-    assert read_run(str(out)).model == read_run(run).model
-    # Compared runs are sampled with the defaults of the embedded models, too.
-    older = write_run(tmp_path / "older.safetensors", ANYONE, replace(TINY_ANIMATE_ANYONE, num_steps=7))
-    assert read_run(older).model == read_run(compare["Animate Anyone"]).model
+    # A publication can be read as a run, and is sampled as that.
+    again = read_run(str(out.parent))
+    assert again.model.variant.config == read_run(run).model.variant.config
+    assert again.model.variant.config.num_steps == 7
+    # One that ships is sampled with the defaults.
+    assert again.sampled_as_shipped().model.variant.config == TINY_ANIMATE_X
 
 
 @pytest.mark.slow
 def test_publishes_a_run_that_keeps_the_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_sheet, "INTERACTIONS", ("held", "thrown"))
     run = write_run(tmp_path / "run.safetensors", ANYONE_2, TINY_ANIMATE_ANYONE_2)
-    out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=SMALL)
+    out = tmp_path / "out" / "network.safetensors"
+    scores = publish(run, out.parent, heldout=SMALL)
     assert tuple(scores) == SCENE_SETTINGS
     assert read_metadata(out)["scores"] == scores
     card = out.with_name("CARD.md").read_text()
-    assert card.startswith("# Animate Anyone 2, trained on puppets")
-    assert "at 72 pixels" in card
+    assert card.startswith(f"# {ANYONE_2}, trained by `zoetrope train`")
+    assert "Scores on held-out scenes" in card
     sheet = out.with_name("contact-sheet.webp")
     assert 1_000 < sheet.stat().st_size <= MAX_BYTES
     assert Image.open(sheet).size == (6 * 72, 2 * 96 + 16)
@@ -122,13 +126,13 @@ def test_publishes_a_run_that_reads_faces(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(portrait_sheet, "NUM_ROWS", 1)
     monkeypatch.setitem(SYSTEMS, ANYONE, ANYONE_THAT_SHIPS)  # animates the same requests for the contact sheet
     run = write_run(tmp_path / "run.safetensors", DYNA, TINY_X_DYNA)
-    out = tmp_path / "out" / "embedded.safetensors"
-    scores = publish(run, out, heldout=SMALL)
+    out = tmp_path / "out" / "network.safetensors"
+    scores = publish(run, out.parent, heldout=SMALL)
     assert tuple(scores) == PORTRAIT_SETTINGS
     assert read_metadata(out)["scores"] == scores
     card = out.with_name("CARD.md").read_text()
-    assert card.startswith("# X-Dyna, trained on puppets")
-    assert "at 72 pixels" in card
+    assert card.startswith(f"# {DYNA}, trained by `zoetrope train`")
+    assert "Scores on held-out portraits" in card
     sheet = out.with_name("contact-sheet.webp")
     assert 1_000 < sheet.stat().st_size <= MAX_BYTES
     assert Image.open(sheet).size == (6 * 72, 96 + 16)
@@ -145,26 +149,65 @@ def test_publishes_a_run_that_reads_faces(tmp_path: Path, monkeypatch: pytest.Mo
 def test_rejects_a_comparison_between_different_evaluations(name: str, other: str, words: str, tmp_path: Path) -> None:
     run, compared = (write_run(tmp_path / f"{each}.safetensors", each, TINY_MODELS[each]) for each in (name, other))
     with pytest.raises(CheckpointError, match=f"--compare other: {words}"):
-        publish(run, tmp_path / "out.safetensors", heldout=HELDOUT, compare={"other": compared})
-    assert not (tmp_path / "out.safetensors").exists()
+        publish(run, tmp_path / "out", heldout=HELDOUT, compare={"other": compared})
+    assert not (tmp_path / "out").exists()
 
 
-def test_rejects_weights_of_other_models_before_scoring(tmp_path: Path) -> None:
-    out = tmp_path / "out.safetensors"
-    another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
-    with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
-        publish(another, out, heldout=HELDOUT)
-    large = write_run(tmp_path / "large.safetensors", X, TINY_ANIMATE_X, name="unianimate")
-    with pytest.raises(CheckpointError, match=r"name unianimate; expected animate-anyone-puppets or animate-anyone-2"):
-        publish(large, out, heldout=HELDOUT)
+def test_rejects_weights_of_no_model_and_those_that_are_not_finite(tmp_path: Path) -> None:
+    out = tmp_path / "out"
     save_checkpoint({"weight": torch.zeros(1)}, tmp_path / "vae.safetensors", metadata={})
     with pytest.raises(CheckpointError, match=r"vae\.safetensors name no model"):
         publish(str(tmp_path / "vae.safetensors"), out, heldout=HELDOUT)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         publish(str(tmp_path / "gone.safetensors"), out, heldout=HELDOUT)
-    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
+    with pytest.raises(CheckpointError, match="nothing holds no trained model"):
         publish(str(tmp_path / "nothing"), out, heldout=HELDOUT)
+    run = Path(write_run(tmp_path / "x.safetensors", X, TINY_ANIMATE_X))
+    tensors, metadata = read_tensors(run), read_metadata(run)
+    name = next(name for name, tensor in tensors.items() if tensor.ndim > 1)
+    for value in (float("nan"), 1e6):  # too large for half precision
+        tensors[name][0] = value
+        save_checkpoint(tensors, run, metadata=metadata)
+        with pytest.raises(CheckpointError, match=f"holds 1 tensors that are not finite: {name}"):
+            publish(str(run), out, heldout=HELDOUT)
     assert not out.exists()
+
+
+def test_what_ships_is_replaced_only_if_told_and_by_the_same_network(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x.safetensors", X, TINY_ANIMATE_X)
+    shipped = shipped_path(find_model(X).variant.weights)
+    with pytest.raises(ValueError, match="holds what ships with the project; --ship replaces it"):
+        publish(run, shipped.parent, heldout=HELDOUT)
+    with pytest.raises(ValueError, match="leave out --out"):
+        publish(run, tmp_path, ship=True, heldout=HELDOUT)
+    with pytest.raises(ValueError, match="give the folder to write to with --out"):
+        publish(run, heldout=HELDOUT)
+    with pytest.raises(ValueError, match="expected a folder"):
+        publish(run, tmp_path / "a.safetensors", heldout=HELDOUT)
+    another = write_run(tmp_path / "without.safetensors", X, WITHOUT_INDICATOR)
+    with pytest.raises(CheckpointError, match="another network than the animate-x-puppets that ships"):
+        publish(another, ship=True, heldout=HELDOUT)
+    large = write_run(tmp_path / "large.safetensors", "unianimate", UNIANIMATE_TINY)
+    with pytest.raises(CheckpointError, match="no checkpoint of unianimate ships with the project"):
+        publish(large, ship=True)
+
+
+def test_a_model_of_the_released_size_is_published_without_scores(tmp_path: Path) -> None:
+    earlier = {**RUN, "steps": 12345, "model": {"name": "animate-anyone"}}
+    run = write_run(tmp_path / "large.safetensors", "unianimate", UNIANIMATE_TINY, earlier=[earlier])
+    assert publish(run, tmp_path / "out") == {}
+    about = read_metadata(tmp_path / "out" / "network.safetensors")
+    assert (about["scores"], [each["steps"] for each in about["runs"]]) == ({}, [12345, 7])
+    card = (tmp_path / "out" / "CARD.md").read_text()
+    assert card.startswith("# unianimate, trained by `zoetrope train`")
+    assert "Its animations were not measured" in card
+    for words in ("puppets", "Apache"):
+        assert words not in card
+    own, before = card.split("It began with the weights of these runs, whose figures are not its own")
+    assert "12345" in before
+    assert "12345" not in own
+    with pytest.raises(CheckpointError, match="--compare other: unianimate is not scored on puppets"):
+        publish(run, tmp_path / "out", compare={"other": write_run(tmp_path / "x.safetensors", X, TINY_ANIMATE_X)})
 
 
 @pytest.mark.parametrize("compare", [["w/o IPI"], ["=run"], ["a=run", "a=other"]])
@@ -181,7 +224,8 @@ def test_compared_runs_need_unique_names(
 
 def test_records_without_model_names_are_of_the_embedded_model(tmp_path: Path) -> None:
     old = write_run(tmp_path / "old.safetensors", X, TINY_ANIMATE_X, name="animate-x", size="embedded")
-    assert read_run(old).model.name == X
+    assert read_run(old).kind.name == X
+    assert read_run(old).model.name == f"{X}@old"
 
 
 def test_every_embedded_model_has_its_own_file() -> None:

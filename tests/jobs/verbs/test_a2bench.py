@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 from PIL import Image
 from small_jobs import options, small_config
 from toy_animation import ToySystem, toy_model
@@ -60,7 +61,7 @@ def bench(run: Run, tmp_path: Path) -> Path:
 
 def rows(dataset: Path, key: str) -> dict[str, dict[str, Any]]:
     table = pyarrow.dataset.dataset(dataset).to_table()
-    return {row[key]: row for row in table.to_pylist(maps_as_pydicts="strict")}
+    return {row[key]: row for row in plain_rows(table)}
 
 
 def keypoints(poses: Path) -> dict[str, np.ndarray]:

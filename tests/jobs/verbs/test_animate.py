@@ -15,6 +15,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 import toy_animation
+from dataset_rows import plain_rows
 from puppet_media import write_driving, write_reference, write_scenery
 from small_jobs import Corpus, options, small_config, tracking_uri
 from toy_animation import ToySystem, failing_model, published_model, toy_model
@@ -80,7 +81,7 @@ def run(requests: str, out: Path, *settings: str, **how: Any) -> JobResult:
 def rows_of(dataset: Path) -> Rows:
     # Reads the folder like any Parquet reader.
     table = pyarrow.dataset.dataset(dataset).to_table()
-    return {row["request_id"]: row for row in table.to_pylist(maps_as_pydicts="strict")}
+    return {row["request_id"]: row for row in plain_rows(table)}
 
 
 def videos_of(dataset: Path) -> dict[str, tuple[bytes, bytes]]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 from PIL import Image
 from puppet_media import FPS, NUM_FRAMES, SIZE_PX, puppet_frames, write_driving, write_reference
 from small_jobs import options, small_config
@@ -80,7 +81,7 @@ def test_faces_drive_characters_and_bad_input_has_a_reason(ray_cluster: None, me
     out = tmp_path / "results"
     run(media, out, requests)
     table = pyarrow.dataset.dataset(out).to_table()
-    rows = {row["request_id"]: row for row in table.to_pylist(maps_as_pydicts="strict")}
+    rows = {row["request_id"]: row for row in plain_rows(table)}
     assert {name: row["reason"] for name, row in rows.items() if row["status"] != "ok"} == {
         "bad-small": "NoFace",
         "bad-model": "InvalidRow",

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 from numpy.typing import NDArray
 from PIL import Image
 from puppet_media import FPS, NUM_FRAMES, SIZE_PX, puppet_frames, write_driving, write_reference, write_scenery
@@ -71,7 +72,7 @@ def run(media: Path, out: Path, rows: Rows, *settings: str) -> JobResult:
 
 def rows_of(dataset: Path) -> Rows:
     table = pyarrow.dataset.dataset(dataset).to_table()
-    return {row["request_id"]: row for row in table.to_pylist(maps_as_pydicts="strict")}
+    return {row["request_id"]: row for row in plain_rows(table)}
 
 
 def video(path: Path) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.dataset
 import pytest
 from compared_videos import moving_frames, worse, write_video
+from dataset_rows import plain_rows
 from small_jobs import tracking_uri
 
 from jobs.cli.main import main
@@ -52,7 +53,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 def rows(dataset: Path) -> dict[str, dict[str, Any]]:
     table = pyarrow.dataset.dataset(dataset).to_table()
-    return {row["animation_id"]: row for row in table.to_pylist(maps_as_pydicts="strict")}
+    return {row["animation_id"]: row for row in plain_rows(table)}
 
 
 def ran(dataset: Path) -> dict[str, set[str]]:

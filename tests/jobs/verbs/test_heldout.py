@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from PIL import Image
 
 from jobs.engine.console import Console
-from jobs.verbs.heldout import TASKS, HeldoutRequestsConfig, draw_heldout, models_of
+from jobs.verbs.heldout import TASKS, HeldoutRequestsConfig, draw_heldout, gets
+from models.common.digest import CheckpointError
 from models.systems import find_model, model_names
+from models.weights.resolve import shipped_path
 from stages.animate.driving import part_of_video
 from stages.io.clip_reader import ClipReader, DecodeConfig
 
@@ -39,12 +42,30 @@ def _grey(picture_HWC: np.ndarray) -> np.ndarray:
 
 def test_every_model_that_ships_has_requests(drawn: Path) -> None:
     rows = _rows(drawn)
+    shipped = [find_model(name).variant for name in model_names() if find_model(name).variant.ships]
     assert {row["task"] for row in rows} == set(TASKS)
     assert {row["model"] for row in rows} == {name for name in model_names() if find_model(name).variant.ships}
-    assert len({row["request_id"] for row in rows}) == len(rows) == sum(len(models_of(task)) for task in TASKS)
+    assert (
+        len({row["request_id"] for row in rows})
+        == len(rows)
+        == sum(gets(task, variant) for task in TASKS for variant in shipped)
+    )
     for row in rows:
         keeps_scene = find_model(row["model"]).variant.keeps_scene
         assert keeps_scene == (row["task"] == "scenes") == (row["objects"] is not None)
+
+
+def test_trained_models_have_requests_for_what_they_read(tmp_path: Path) -> None:
+    trained = str(shipped_path(find_model("animate-anyone-2-puppets").variant.weights).parent)
+    small = replace(SMALL, tasks=("figures", "scenes"), models=(trained, "x-dyna-puppets"))
+    draw_heldout(tmp_path, small, console=Console(json_only=True))
+    (row,) = _rows(tmp_path)
+    assert (row["model"], row["task"]) == (trained, "scenes")
+    assert row["request_id"] == "scenes-00000.animate-anyone-2-puppets.checkpoints"
+    with pytest.raises(ValueError, match="no task of figures is for x-dyna-puppets"):
+        draw_heldout(tmp_path, replace(small, tasks=("figures",), models=("x-dyna-puppets",)), console=Console())
+    with pytest.raises(CheckpointError, match="nowhere holds no trained model"):
+        draw_heldout(tmp_path, replace(small, models=("/nowhere",)), console=Console())
 
 
 def test_videos_have_the_size_of_the_request_and_one_length(drawn: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 from small_jobs import Corpus, options, small_config, tracking_uri
 
 from jobs.engine.console import Console
@@ -29,7 +30,7 @@ from pipelines.engine.schema import PREPARED_COLUMNS
 
 def rows(dataset: Path) -> dict[str, dict[str, Any]]:
     tables = [pq.read_table(path) for path in sorted(dataset.glob("*.parquet"))]
-    return {row["clip_id"]: row for table in tables for row in table.to_pylist(maps_as_pydicts="strict")}
+    return {row["clip_id"]: row for table in tables for row in plain_rows(table)}
 
 
 def test_every_row_is_accounted_for(corpus: Corpus) -> None:

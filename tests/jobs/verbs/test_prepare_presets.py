@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from dataset_rows import plain_rows
 from small_jobs import options, small_config
 from stand_in_weights import fill, forget_digests
 
@@ -57,7 +58,7 @@ def corpus(ray_cluster: None, shared_media: Path, tmp_path_factory: pytest.TempP
 
 def rows(dataset: Path) -> list[dict[str, Any]]:
     tables = [pq.read_table(path) for path in sorted(dataset.glob("*.parquet"))]
-    return [row for table in tables for row in table.to_pylist(maps_as_pydicts="strict")]
+    return [row for table in tables for row in plain_rows(table)]
 
 
 @pytest.mark.slow

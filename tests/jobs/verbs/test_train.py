@@ -26,7 +26,8 @@ from jobs.engine.spec import JobResult
 from jobs.training.config import load
 from jobs.verbs.train import train
 from models.animate_anyone.config import AnimateAnyoneConfig
-from models.common.checkpoint import load_checkpoint, read_metadata, read_tensors, save_checkpoint
+from models.common.checkpoint import load_checkpoint, read_tensors, save_checkpoint
+from models.common.safetensors_file import read_metadata
 from models.puppet_models.animate_anyone.network import PuppetAnimateAnyone
 
 CHECKOUT = Path(__file__).resolve().parents[3]

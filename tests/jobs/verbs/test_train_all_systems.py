@@ -15,7 +15,7 @@ from tiny_systems import CONFIGS
 from jobs.engine.console import Console
 from jobs.training.config import load
 from jobs.verbs.train import train
-from models.common.checkpoint import read_metadata
+from models.common.safetensors_file import read_metadata
 from models.systems import SYSTEMS, find_model
 
 SHIPPED = [name for name in CONFIGS if find_model(name).variant.ships]

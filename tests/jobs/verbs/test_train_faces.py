@@ -21,7 +21,8 @@ from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.training.config import load
 from jobs.verbs.train import train
-from models.common.checkpoint import read_metadata, read_tensors
+from models.common.checkpoint import read_tensors
+from models.common.safetensors_file import read_metadata
 from models.systems import SYSTEMS
 from pipelines.training.corpus import TrainingDataError
 

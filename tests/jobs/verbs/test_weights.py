@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from jobs.cli.main import main
 from models.catalogue import CATALOGUE, entry
-from models.systems import model_names
+from models.systems import find_model, model_names
 from models.weights.resolve import place
 
 
@@ -32,15 +33,19 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-def put(folder: Path, name: str, content: bytes) -> Path:
-    path = place(entry(name), entry(name).files[0], folder)
+def put(folder: Path, name: str, content: bytes, *, whole: bool = False) -> Path:
+    """Write the first file of an entry. `whole`: of the published size, the rest as a hole."""
+    file = entry(name).files[0]
+    path = place(entry(name), file, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+    if whole:
+        os.truncate(path, file.size_bytes or 0)
     return path
 
 
 def test_list_has_licences_and_presence(run: Any, tmp_path: Path) -> None:
-    put(tmp_path, "dwpose-pose", b"onnx")
+    put(tmp_path, "dwpose-pose", b"onnx", whole=True)
     code, out, _ = run("weights", "list", "--weights", str(tmp_path))
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
@@ -94,7 +99,7 @@ def test_fetch_without_network_is_a_one_line_error(run: Any, tmp_path: Path) -> 
 
 def test_doctor_lists_the_needs_of_each_job(run: Any, tmp_path: Path) -> None:
     for name in ("dwpose-pose", "dwpose-detector"):
-        put(tmp_path, name, b"onnx")
+        put(tmp_path, name, b"onnx", whole=True)
     code, out, _ = run("doctor", "--weights", str(tmp_path), "--json")
     assert code == 0
     summary = json.loads(out)
@@ -130,3 +135,51 @@ def test_doctor_warns_of_a_gpu_without_onnxruntime_support(run: Any, monkeypatch
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
     assert run("doctor")[2] == ""
+
+
+def test_a_stub_is_incomplete(run: Any, tmp_path: Path) -> None:
+    stubs = {"dwpose-pose": b"\x08" * 1000, "sapiens-depth-1b": b"PK\x03\x04" + bytes(996)}
+    for name, content in stubs.items():
+        put(tmp_path, name, content)
+    _, out, _ = run("weights", "list", "--weights", str(tmp_path))
+    lines = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert all("incomplete" in lines[name] for name in stubs)
+    assert "-" in lines["dwpose-detector"]
+    _, out, _ = run("weights", "list", "--weights", str(tmp_path), "--json")
+    described = {one["name"]: (one["here"], one["state"]) for one in json.loads(out)["weights"]}
+    assert {described[name] for name in stubs} == {(False, "incomplete")}
+
+
+def test_a_job_names_all_missing_weights_at_once(run: Any, tmp_path: Path) -> None:
+    """Before anything is read, locked or started."""
+    put(tmp_path, "dwpose-pose", b"")
+    job = ["prepare", str(tmp_path / "clips"), "--out", str(tmp_path / "out"), "--preset", "dwpose-sam2"]
+    code, _, err = run(*job, "--weights", str(tmp_path))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "dw-ll_ucoco_384.onnx is empty; delete it, and fetch dwpose-pose again" in err
+    wanted = "dwpose-detector depth-anything-v2-small sam2.1-hiera-large"
+    assert f"`zoetrope weights fetch {wanted} --weights {tmp_path}` downloads them" in err
+    code, _, err = run(*(argument.replace("dwpose", "sapiens") for argument in job))
+    assert code == 2
+    assert "--allow-torchscript" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_known_and_has_its_weights_before_anything_starts(run: Any, tmp_path: Path) -> None:
+    one = ["--reference", str(tmp_path / "a.png"), "--driving", str(tmp_path / "b.mp4"), "--out", str(tmp_path / "out")]
+    code, _, err = run("animate", *one, "--model", "animate-anyon")
+    assert (code, err) == (2, "error: no model is called 'animate-anyon'; did you mean animate-anyone?\n")
+    assert run("pair", "a", "b", "--out", "r.parquet", "--model", "animate-anyon")[::2] == (code, err)
+    code, _, err = run("animate", *one, "--model", "animate-anyone")
+    assert (code, err.count("\n")) == (2, 1)
+    assert all(weights.name in err for weights in find_model("animate-anyone").weights)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_without_a_model_that_runs_starts_nothing(run: Any, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.csv"
+    requests.write_text("request_id,reference_uri,driving_uri,model\na,a.png,b.mp4,animate-y\nb,a.png,b.mp4,toy\n")
+    code, _, err = run("animate", str(requests), "--out", str(tmp_path / "out"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no request can run: no model is called 'animate-y'; did you mean animate-x" in err
+    assert not (tmp_path / "out").exists()

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, save_checkpoint
 from models.common.digest import CheckpointError, file_digest
+from models.common.safetensors_file import read_metadata
 
 
 def network() -> nn.Module:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.common.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from models.common.checkpoint import load_checkpoint, save_checkpoint
 from models.common.digest import CheckpointError
+from models.common.safetensors_file import read_metadata
 from models.perception.embedded import BATCH_FRAMES, EmbeddedFigure, load_network
 from models.perception.embedded_objects import EmbeddedObjects
 from models.perception.scores import figure_scores, object_scores

@@ -7,6 +7,7 @@ import pytest
 from stand_in_onnx import save_detector, save_pose
 
 from models.common.digest import CheckpointError
+from models.finite import NotFiniteError
 from models.perception.dwpose.detector import PersonDetector
 from models.perception.dwpose.simcc import SimccPose
 from models.perception.onnx_session import BATCH_IMAGES, OnnxNetwork, missing_cuda
@@ -29,6 +30,13 @@ def test_graphs_with_fixed_and_dynamic_batch_size(file: Path, tmp_path: Path) ->
         x, y = network.run(batch)
         assert x.shape == (batch, 133, 576)
         assert y.shape == (batch, 133, 768)
+
+
+def test_outputs_that_are_not_finite_are_an_error(file: Path) -> None:
+    network = SimccPose(file).network
+    network.inputs[:] = np.nan
+    with pytest.raises(NotFiniteError, match=r"output of dw-ll_ucoco_384.onnx: \d+ of \d+ values are NaN or infinite"):
+        network.run(1)
 
 
 def test_absent_damaged_and_foreign_files_give_a_one_line_error(file: Path, tmp_path: Path) -> None:

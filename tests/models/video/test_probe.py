@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.video.container import MediaLimits
 from models.video.errors import MediaError
+from models.video.orientation import Orientation
 from models.video.probe import display_size, frame_rate, probe
 from models.video.timeline import Timeline
 
@@ -39,11 +40,17 @@ def test_times_are_the_files_timestamps(cases):
     assert info.duration_seconds == pytest.approx(1.44, abs=0.002)
 
 
-def test_variable_frame_rate_gives_the_average(cases):
+def test_variable_frame_rate_gives_the_median(cases):
     info = probe(str(cases["variable_frame_rate"].path), LIMITS)
     assert info.variable_frame_rate
-    last_ms = 40 * 35 + (35 % 3) * 11 + 400
-    assert info.fps == pytest.approx(35 / (last_ms / 1000), rel=1e-3)
+    # Two of three intervals are 40 + 11 ms, the third 40 - 22 ms, and one is longer by a gap of 400 ms.
+    assert info.fps == pytest.approx(1000 / 51, rel=1e-3)
+
+
+def test_one_long_gap_does_not_change_the_rate():
+    ticks = np.concatenate([np.arange(15) * 40, 60_000 + np.arange(15) * 40])
+    fps, variable = frame_rate(ticks, timeline(ticks, Fraction(1, 1000)), (Fraction(25), None))
+    assert (fps, variable) == (25.0, True)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +74,10 @@ def test_wide_pixels_widen_the_display(media, tmp_path):
     assert (info.width_px, info.height_px) == (128, 64)
 
 
-@given(width=st.integers(1, 5000), height=st.integers(1, 5000), turn=st.sampled_from([0, 90, 180, 270]))
-def test_display_size_swaps_sides_on_quarter_turns(width, height, turn):
-    assert display_size(width, height, Fraction(1), turn) == ((height, width) if turn in (90, 270) else (width, height))
+@given(width=st.integers(1, 5000), height=st.integers(1, 5000), swaps=st.booleans(), flips=st.booleans())
+def test_display_size_swaps_sides_on_quarter_turns(width, height, swaps, flips):
+    orientation = Orientation(swaps_axes=swaps, flips_x=flips)
+    assert display_size(width, height, Fraction(1), orientation) == ((height, width) if swaps else (width, height))
 
 
 def timeline(ticks: np.ndarray, time_base: Fraction) -> Timeline:

@@ -113,7 +113,7 @@ def test_a_hung_child_is_killed_after_the_timeout(plain):
             process.decode(plain, WINDOW, short_side_px=64)
         assert caught.value.reason == "Timeout"
         assert gone(pid)
-        assert len(process.inspect(plain).shot_starts_seconds) == 1
+        assert len(process.inspect(plain).shots) == 1
 
 
 def test_out_of_memory(media, tmp_path, plain):

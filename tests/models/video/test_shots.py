@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from models.video.container import MediaLimits
+from models.video.decode import decode_clip
 from models.video.errors import MediaError
+from models.video.probe import probe
 from models.video.shots import find_cuts, find_shots
+from models.video.window import ClipWindow
 
 LIMITS = MediaLimits()
+
+
+def starts(path, limits):
+    return [shot.start_seconds for shot in find_shots(path, limits, end_seconds=math.inf)]
 
 
 def scene(seed: int, num_frames: int, *, speed: int = 1) -> list[np.ndarray]:
@@ -27,7 +36,7 @@ def scene(seed: int, num_frames: int, *, speed: int = 1) -> list[np.ndarray]:
 def test_cuts_are_detected_frame_accurately(media, tmp_path):
     frames = [*scene(1, 20), *scene(2, 25, speed=3), *scene(3, 15)]
     path = media.encode(tmp_path / "a.mp4", frames, options={"crf": "28"})
-    assert find_shots(str(path), LIMITS) == pytest.approx([0.0, 20 / 25, 45 / 25])
+    assert starts(str(path), LIMITS) == pytest.approx([0.0, 20 / 25, 45 / 25])
 
 
 @pytest.mark.parametrize("speed", [0, 1, 4, 8])
@@ -67,7 +76,7 @@ def test_a_cut_near_the_end_is_detected():
 
 
 def test_the_first_shot_starts_with_the_first_frame(cases):
-    assert find_shots(str(cases["late_start"].path), LIMITS) == [9.0]
+    assert starts(str(cases["late_start"].path), LIMITS) == [9.0]
 
 
 def test_damage_does_not_stop_shot_detection(media, tmp_path):
@@ -75,17 +84,17 @@ def test_damage_does_not_stop_shot_detection(media, tmp_path):
     data = path.read_bytes()
     start = media.find_box(data, b"mdat") + 2000
     path.write_bytes(media.flip_bytes(data, count=5, seed=1, start=start, stop=start + 1500))
-    assert find_shots(str(path), LIMITS)[-1] == pytest.approx(20 / 25)
+    assert starts(str(path), LIMITS)[-1] == pytest.approx(20 / 25)
 
 
 def test_a_file_without_decodable_frames_is_an_error(cases):
     with pytest.raises(MediaError, match="DecodeError"):
-        find_shots(str(cases["no_keyframe"].path), LIMITS)
+        starts(str(cases["no_keyframe"].path), LIMITS)
 
 
 @pytest.mark.parametrize("name", ["xdyna_1", "animatex_dance1", "wan_animate"])
 def test_real_dances_are_one_shot_each(driving, name):
-    assert find_shots(str(driving / f"{name}.mp4"), LIMITS) == [0.0]
+    assert starts(str(driving / f"{name}.mp4"), LIMITS) == [0.0]
 
 
 def test_a_cut_between_real_videos(driving, media, tmp_path):
@@ -99,4 +108,36 @@ def test_a_cut_between_real_videos(driving, media, tmp_path):
                     break
                 frames.append(frame.to_ndarray(format="rgb24", width=160, height=90))
     path = media.encode(tmp_path / "joined.mp4", frames)
-    assert find_shots(str(path), LIMITS) == pytest.approx([0.0, 15 / 25, 30 / 25])
+    assert starts(str(path), LIMITS) == pytest.approx([0.0, 15 / 25, 30 / 25])
+
+
+def test_a_change_of_size_ends_a_shot(media, tmp_path):
+    wide = media.encode(tmp_path / "wide.ts", scene(1, 20), container="mpegts")
+    tall = [np.ascontiguousarray(np.rot90(frame)) for frame in scene(1, 20)]
+    later = media.encode(
+        tmp_path / "tall.ts", tall, container="mpegts", container_options={"output_ts_offset": str(20 / 25)}
+    )
+    path = tmp_path / "both.ts"
+    path.write_bytes(wide.read_bytes() + later.read_bytes())
+    info = probe(str(path), LIMITS)
+    shots = find_shots(str(path), LIMITS, end_seconds=info.start_seconds + info.duration_seconds)
+    height, width = scene(1, 1)[0].shape[:2]
+    assert [(shot.width_px, shot.height_px) for shot in shots] == [(width, height), (height, width)]
+    assert shots[0].end_seconds == shots[1].start_seconds
+    for shot in shots:
+        window = ClipWindow(start_seconds=shot.start_seconds, num_frames=10, frame_step=1, fps=25.0)
+        clip = decode_clip(str(path), window, short_side_px=1000, multiple=1, limits=LIMITS)
+        assert clip.frames.shape[1:3] == (shot.height_px, shot.width_px)
+    window = ClipWindow(start_seconds=shots[0].start_seconds, num_frames=30, frame_step=1, fps=25.0)
+    with pytest.raises(MediaError, match=r"SizeChange: .* pictures change from .* within the window"):
+        decode_clip(str(path), window, short_side_px=1000, multiple=1, limits=LIMITS)
+
+
+def test_a_gap_without_frames_ends_a_shot(media, tmp_path):
+    ticks = [*range(0, 600, 40), *range(60_000, 60_600, 40)]
+    path = str(media.encode(tmp_path / "a.mp4", scene(1, 30), ticks_ms=ticks))
+    info = probe(path, LIMITS)
+    assert info.fps == pytest.approx(25.0)
+    shots = find_shots(path, LIMITS, end_seconds=info.start_seconds + info.duration_seconds)
+    times = [second for shot in shots for second in (shot.start_seconds, shot.end_seconds)]
+    assert times == pytest.approx([0.0, 0.6, 60.0, 60.6], abs=2e-3)

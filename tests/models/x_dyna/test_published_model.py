@@ -12,6 +12,7 @@ from golden import GoldenCase, golden_case
 from golden_x_dyna import config_of, resampler_config_of, resampler_of, write_published
 from safetensors.torch import save_file
 from stand_in_features import save_image_encoder, save_text_encoder, save_vae
+from stand_in_weights import missing_weights
 from tiny_systems import NUM_FRAMES, SIDE_PX, request
 
 from models.animation.system import LoadOptions, Model
@@ -75,7 +76,7 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
 
 def test_all_parts_are_read_from_their_published_files(model: Model, filled: Path) -> None:
     assert [weights.name for weights in model.weights] == list(ENTRIES)
-    assert model.missing(filled) == []
+    assert missing_weights(model, filled) == []
     animator = model.load(LoadOptions(weights=str(filled), dtype="float32"))
     width = model.variant.config.unet.context_width
     assert animator.encoders.text_tokens_1LD is not None
@@ -95,6 +96,6 @@ def test_a_part_that_is_absent_is_named_before_anything_is_loaded(
     folder = copied(filled)
     file = first_file(name, folder)
     file.unlink()
-    assert model.missing(folder) == [name]
+    assert missing_weights(model, folder) == [name]
     with pytest.raises(MissingWeightsError, match=f"{name}.*{file.name}"):
         model.load(LoadOptions(weights=str(folder)))

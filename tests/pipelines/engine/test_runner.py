@@ -102,12 +102,15 @@ def test_a_killed_worker_costs_its_row_only(tmp_path: Path) -> None:
     assert plan.counts().accounted
 
 
-def test_a_hung_row_times_out(tmp_path: Path) -> None:
-    values = {f"c{i}": i for i in range(4)}
-    plan, tally, rows = job(tmp_path, values, {"c1": "hang"}, row_timeout_seconds=2.0)
-    assert (tally.rows, tally.failed) == (4, 1)
-    assert rows["c1"]["reason"] == "Timeout"
-    assert sum(row["status"] == "ok" for row in rows.values()) == 3
+def test_rows_that_hang_stop_their_process_or_keep_its_lock_time_out(tmp_path: Path) -> None:
+    values = {f"c{i}": i for i in range(6)}
+    faults = {"c1": "hang", "c3": "stop", "c5": "hold"}
+    plan, tally, rows = job(tmp_path, values, faults, row_timeout_seconds=2.0)
+    assert (tally.rows, tally.failed) == (6, 3)
+    assert {name: row["reason"] for name, row in rows.items() if row["status"] != "ok"} == dict.fromkeys(
+        faults, "Timeout"
+    )
+    assert rows["c3"]["message"].startswith("the row took longer than 2 s; raise limits.row_timeout_seconds")
     assert plan.counts().accounted
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from small_prepared import FPS, write_prepared
@@ -213,6 +215,20 @@ def test_stored_features_of_another_shape_are_named(with_features: Path) -> None
     assert settings.stored is not None
     maker = replace(settings, stored=replace(settings.stored, latent_shape=(4, 8, 8))).maker()
     with pytest.raises(UnusableClipError, match=r"InvalidRow: features of shape \(4, 8, 8\) .* got 2048"):
+        maker.batch([0])
+    maker.close()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_clip_that_is_not_finite_is_refused_by_name(value: float, tmp_path: Path) -> None:
+    prepared = write_prepared(tmp_path, num_clips=1)
+    (path,) = prepared.glob("rows-*.parquet")
+    table = pq.read_table(path)
+    (row,) = table.to_pylist()
+    row["keypoints"][3][7][0] = value
+    pq.write_table(pa.Table.from_pylist([row], schema=table.schema), path)
+    maker = source(prepared).maker()
+    with pytest.raises(UnusableClipError, match=r"clip-000 .*NotFinite: keypoints: 1 of 4788 values are NaN"):
         maker.batch([0])
     maker.close()
 

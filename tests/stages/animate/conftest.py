@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_prepared import write_prepared
 
-from pipelines.engine.schema import to_row
+from pipelines.engine.rows import to_row
 from stages.base import Row
 
 

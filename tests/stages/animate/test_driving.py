@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from puppet_media import FPS, NUM_FRAMES, SIZE_PX, write_driving
@@ -66,15 +67,69 @@ def test_a_video_of_one_frame(stage: DrivingStage, tmp_path: Path) -> None:
     assert row["fps"] > 0
 
 
-def test_variable_frame_rate_keeps_its_timing(stage: DrivingStage, tmp_path: Path) -> None:
-    stamps = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
-    frames = [np.full((32, 32, 3), 30 * i, np.uint8) for i in range(len(stamps))]
-    write_h264(tmp_path / "a.mp4", frames, fps=10, timestamps_seconds=stamps.tolist())
-    row = stage(request(tmp_path / "a.mp4"))
-    moments = np.arange(row["num_frames"]) / row["fps"]
-    on_display = stamps[np.searchsorted(stamps, moments + 1e-3, side="right") - 1]
-    assert row["frame_seconds"] == pytest.approx(on_display, abs=1e-3)
-    assert row["num_frames"] / row["fps"] == pytest.approx(1.0, abs=0.15)
+UNEVEN_SECONDS = (0.0, 0.1, 0.13, 0.3, 0.4, 0.8, 0.9, 60.9, 61.0)
+
+
+def write_uneven(path: Path) -> Path:
+    frames = [np.full((32, 32, 3), 25 * i, np.uint8) for i in range(len(UNEVEN_SECONDS))]
+    write_h264(path, frames, fps=10, timestamps_seconds=UNEVEN_SECONDS)
+    return path
+
+
+def test_uneven_times_give_every_frame_once_at_its_time(stage: DrivingStage, tmp_path: Path) -> None:
+    row = stage(request(write_uneven(tmp_path / "a.mp4")))
+    assert row["frame_seconds"] == pytest.approx(UNEVEN_SECONDS, abs=1e-3)
+    assert row["driving_frames"][:, 0, 0, 0] == pytest.approx(25 * np.arange(len(UNEVEN_SECONDS)), abs=3)
+    counts = (row["num_source_frames"], row["num_distinct_frames"], row["num_frames"])
+    assert counts == (len(UNEVEN_SECONDS),) * 3
+    assert row["fps"] == pytest.approx(10.0, rel=1e-3)
+    part = stage(request(tmp_path / "a.mp4", 0.2, 0.65))  # begins while the frame of 0.13 s is on display
+    assert part["frame_seconds"] == pytest.approx([0.13, 0.3, 0.4, 0.8], abs=1e-3)
+    fewer = with_config(DrivingConfig(max_fps=5.0), request(tmp_path / "a.mp4"))
+    assert fewer["frame_seconds"] == pytest.approx(UNEVEN_SECONDS[::2], abs=1e-3)
+    assert (fewer["num_source_frames"], fewer["num_distinct_frames"]) == (9, 5)
+
+
+def test_even_times_account_for_their_frames(driving: Path) -> None:
+    row = with_config(DrivingConfig(max_fps=4.0), request(driving))
+    assert (row["num_source_frames"], row["num_distinct_frames"], row["num_frames"]) == (5, 3, 3)
+
+
+def with_sound(folder: Path, codec: str) -> Path:
+    """Driving video in QuickTime or Matroska with a tone of the codec."""
+    path = folder / ("a.mov" if codec == "pcm_mulaw" else "a.mkv")
+    with av.open(str(write_driving(folder / "silent.mp4"))) as source, av.open(str(path), "w") as output:
+        video = source.streams.video[0]
+        copy = output.add_stream_from_template(video)
+        sound = output.add_stream(codec, rate=48_000, layout="stereo")
+        tone = (10_000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2).reshape(1, -1), "s16", "stereo")
+        frame.sample_rate, frame.pts = 48_000, 0
+        for packet in source.demux(video):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+        resampler = av.AudioResampler(
+            format=sound.codec_context.format, layout="stereo", rate=48_000, frame_size=sound.codec_context.frame_size
+        )
+        for part in resampler.resample(frame):
+            output.mux(sound.encode(part))
+        output.mux(sound.encode())
+    return path
+
+
+@pytest.mark.parametrize("codec", ["pcm_mulaw", "wavpack", "flac", "libopus"])
+def test_sound_of_codecs_outside_mp4_is_read(tmp_path: Path, codec: str) -> None:
+    row = with_config(DrivingConfig(keep_audio=True), request(with_sound(tmp_path, codec)))
+    assert (row["has_audio"], row["sound_fallback"]) == (True, None)
+    assert np.abs(row["driving_audio"]).max() > 5000
+
+
+def test_sound_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    """An audio codec that is not supported costs the sound and not the animation."""
+    path = with_sound(tmp_path, "tta")
+    row = with_config(DrivingConfig(keep_audio=True), request(path))
+    assert (row["has_audio"], row["sound_fallback"]) == (False, "no_sound=UnsupportedCodec")
 
 
 def test_prepared_clip_is_read_unchanged(stage: DrivingStage, driving: Path) -> None:

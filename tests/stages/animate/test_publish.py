@@ -33,6 +33,10 @@ def row() -> Row:
         "driving_frames": frames,
         "driving_keypoints": np.zeros((len(frames), 133, 3), np.float32),
         "driving_audio": None,
+        "driving_part": {"times_seconds": None},
+        "frame_seconds": np.arange(len(frames)) * 1001 / 30000,
+        "sound_fallback": None,
+        "fallbacks": ["vae_tiled"],
         "model_spec": spec_of(),
         "face_strip": None,
     }
@@ -89,6 +93,21 @@ def test_sound_is_copied_to_the_animation(row: Row, tmp_path: Path) -> None:
     made = publish(tmp_path)({**row, "driving_audio": tone})
     with av.open(str(tmp_path / made["video_uri"])) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
+
+
+def test_uneven_times_are_those_of_the_driving_frames(row: Row, tmp_path: Path) -> None:
+    seconds = [7.0, 7.1, 7.13, 7.8, 8.0, 9.5]
+    made = publish(tmp_path)({**row, "driving_part": {"times_seconds": seconds}, "frame_seconds": np.array(seconds)})
+    for name in ("video_uri", "side_by_side_uri"):
+        with av.open(str(tmp_path / made[name])) as container:
+            times = [frame.time for frame in container.decode(video=0)]
+        assert times == pytest.approx([second - 7.0 for second in seconds], abs=1e-4)
+
+
+def test_lost_sound_is_noted(row: Row, tmp_path: Path) -> None:
+    assert publish(tmp_path)(row)["fallbacks"] == ["vae_tiled"]
+    made = publish(tmp_path)({**row, "sound_fallback": "no_sound=UnsupportedCodec"})
+    assert made["fallbacks"] == ["vae_tiled", "no_sound=UnsupportedCodec"]
 
 
 def test_one_frame_is_a_video(row: Row, tmp_path: Path) -> None:

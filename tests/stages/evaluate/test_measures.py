@@ -15,7 +15,8 @@ from models.metrics.measures import MEASURES, SET_MEASURES
 from models.metrics.pixels import psnr
 from models.puppets import render, sample_portrait
 from models.weights.resolve import place
-from pipelines.engine.schema import COMPARED_COLUMNS, dataset_schema, to_row, to_table
+from pipelines.engine.rows import to_row, to_table
+from pipelines.engine.schema import COMPARED_COLUMNS, dataset_schema
 from stages.backends.features import FEATURES
 from stages.base import Row, Stage
 from stages.evaluate.features import FeatureStage, FidConfig, FidStage, FidVidConfig, FidVidStage

@@ -7,12 +7,14 @@ from stages.outcome import Reason, Rejected
 
 
 def video(fps: float, duration: float, shots: list[float] | None = None, start: float = 0.0) -> dict[str, object]:
+    starts = shots or [start]
     return {
         "fps": fps,
-        "num_frames": int(fps * duration),
-        "start_seconds": start,
         "duration_seconds": duration,
-        "shot_starts_seconds": shots or [start],
+        "shot_starts_seconds": starts,
+        "shot_ends_seconds": [*starts[1:], start + duration],
+        "shot_widths_px": [96] * len(starts),
+        "shot_heights_px": [64] * len(starts),
     }
 
 
@@ -26,6 +28,34 @@ def test_windows_fill_a_shot_and_keep_a_long_enough_rest() -> None:
 def test_a_video_slower_than_the_target_keeps_every_frame() -> None:
     stage = CutStage(CutConfig(num_frames=8, min_frames=8, target_fps=30))
     assert stage.process(video(fps=10.0, duration=0.8))["windows"][0]["frame_step"] == 1
+
+
+@pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001, 30.0, 50.0, 60.0])
+def test_rounded_timestamps_lose_no_frame(fps: float) -> None:
+    """Matroska's ticks of 1 ms move both ends of a shot by up to half a tick."""
+    for num_frames in range(6, 200):
+        for start_ms in (0, 7, 33):
+            duration = num_frames / fps
+            ends = [round(start_ms + 1000 * duration + shift) / 1000 for shift in (-0.5, 0.0, 0.5)]
+            exact = video(fps, duration)
+            counts = []
+            for row in (exact, *(video(fps, end - start_ms / 1000, None, start_ms / 1000) for end in ends)):
+                config = CutConfig(num_frames=1000, min_frames=1, target_fps=12)
+                counts.append(CutStage(config).process(row)["windows"][0]["num_frames"])
+            assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(24, 12), (25, 12.5), (30, 10), (50, 12.5), (60, 12), (12, 12), (10, 10)])
+def test_a_rate_and_its_ntsc_version_are_sampled_alike(fps: float, rate: float) -> None:
+    for factor in (1.0, 1000 / 1001):
+        window = CutStage(CutConfig(min_frames=1)).process(video(fps * factor, 10.0))["windows"][0]
+        assert fps / window["frame_step"] == rate
+
+
+def test_the_time_between_shots_is_not_sampled() -> None:
+    row = {**video(25.0, 10.0, [0.0, 8.0]), "shot_ends_seconds": [2.0, 10.0], "shot_widths_px": [96, 48]}
+    windows = CutStage(CutConfig(num_frames=100, min_frames=1, target_fps=25)).process(row)["windows"]
+    assert [(w["start_seconds"], w["num_frames"], w["width_px"]) for w in windows] == [(0.0, 50, 96), (8.0, 50, 48)]
 
 
 def test_too_short_is_a_rejection() -> None:
@@ -62,7 +92,9 @@ def test_every_window_lies_inside_one_shot(
         shot = max(i for i, bound in enumerate(bounds[:-1]) if bound <= first + 1e-9)
         assert 2 <= window["num_frames"] <= num_frames
         assert bounds[shot] - 1e-9 <= first
-        assert last + window["frame_step"] * frame <= bounds[shot + 1] + 2e-3 * window["frame_step"] * frame
+        # The last sample is at least three quarters of a source frame before the end: its frame is of the shot.
+        assert last + 0.75 * frame <= bounds[shot + 1] + 1e-9
+        assert last + (window["frame_step"] - 0.25) * frame <= bounds[shot + 1] + 1e-9
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -42,7 +42,14 @@ def test_a_row_gets_the_facts(stage, tmp_path):
         "start_seconds": 0.0,
         "duration_seconds": pytest.approx(0.48),
         "has_audio": False,
+        "mirrored": False,
+        "interlaced": False,
+        "colour": "unspecified/unspecified/unspecified/unspecified",
+        "frame_conversion": None,
         "shot_starts_seconds": [0.0],
+        "shot_ends_seconds": [pytest.approx(0.48)],
+        "shot_widths_px": [64],
+        "shot_heights_px": [96],
     }
 
 

@@ -19,7 +19,8 @@ from models.appearance.vae import Vae, puppets_vae, to_images
 from models.catalogue import CATALOGUE
 from models.common.digest import CheckpointError
 from models.weights.resolve import place
-from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema, to_table
+from pipelines.engine.rows import to_table
+from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_schema
 from pipelines.engine.steps import Workers, check
 from pipelines.prepare import STAGES, PrepareConfig, steps
 from stages.prepare.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.engine.redact import redact, redact_text
+from stages.redact import redact, redact_text
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,18 @@ def test_hides_what_has_the_name_of_a_secret(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["keypoints", "min_keypoints_inside_mask", "stage_keys", "tokenizer", "max_tokens", "keyframes", "monkey"]
+    "name",
+    [
+        "keypoints",
+        "min_keypoints_inside_mask",
+        "stage_keys",
+        "pipeline_key",
+        "recipe_key",
+        "tokenizer",
+        "max_tokens",
+        "keyframes",
+        "monkey",
+    ],
 )
 def test_leaves_other_names(name):
     assert redact({name: "shown"}) == {name: "shown"}
@@ -50,6 +61,12 @@ def test_leaves_other_values():
     [
         ("s3://AKIA:wJalr@bucket/clip.mp4", "s3://***@bucket/clip.mp4"),
         ("cannot open https://u:p@ss@host/a?X-Amz-Signature=abc: 403", "cannot open https://***@host/a?*** 403"),
+        ("simplecache::s3://AKIA:wJa/lr@bucket/a.mp4", "simplecache::s3://***@bucket/a.mp4"),
+        ("zip://a.mp4::s3://AKIA:wJalr@bucket/a.zip: 403", "zip://a.mp4::s3://***@bucket/a.zip: 403"),
+        ("zip://b::https://u:p@[::1]:80/a?sig=b c", "zip://b::https://***@[::1]:80/a?*** c"),
+        ("http://[::1]:5000/a?token=b", "http://[::1]:5000/a?***"),
+        ("https://host:5000/a@2x.png", "https://host:5000/a@2x.png"),
+        ("https://me:pw@mlflow.example/?token=abc run 1", "https://***@mlflow.example/?*** run 1"),
         ("postgresql://me:pw@db/mlflow", "postgresql://***@db/mlflow"),
         ("DefaultEndpoint=a;AccountKey=abc==;b", "DefaultEndpoint=a;AccountKey=***;b"),
         ("HF_TOKEN=hf_abc zoetrope", "HF_TOKEN=*** zoetrope"),

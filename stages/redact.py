@@ -14,8 +14,13 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|private|account|shared|encryption)_?key|(?<![a-z])key(?![a-z])",
     re.IGNORECASE,
 )
+_KEYS_OF_ROWS = frozenset({"pipeline_key", "recipe_key", "work_key", "clip_key", "scene_key"})
+"""Digests, which are no secrets."""
+# A secret may contain a slash, as those of AWS do. A path ends where another URI is chained to it (`::`).
 _URI = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@)?(?P<path>[^\s?#'\"<>]*)(?P<query>\?[^\s#'\"<>]*)?",
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s?#]*@|[^/:\s?#]+:(?!\d+/)[^:\s?#]*@)?"
+    r"(?P<path>\[[0-9a-f:.]+\](?=[:/])|(?:(?!::)[^\s?#'\"<>])*)(?P<rest>(?:(?!::)[^\s?#'\"<>])*)"
+    r"(?P<query>\?[^\s#'\"<>]*)?",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(
@@ -35,7 +40,7 @@ def redact(value: Any, name: str = "") -> Any:
         return [redact(inner, name) for inner in value]
     if value is None or isinstance(value, bool):
         return value
-    if _SECRET_NAME.search(name):
+    if _SECRET_NAME.search(name) and name not in _KEYS_OF_ROWS:
         return HIDDEN
     return redact_text(value) if isinstance(value, str) else value
 
@@ -48,4 +53,4 @@ def redact_text(text: str) -> str:
 def _bare_uri(match: re.Match[str]) -> str:
     user = f"{HIDDEN}@" if match["user"] else ""
     query = f"?{HIDDEN}" if match["query"] else ""
-    return f"{match['scheme']}{user}{match['path']}{query}"
+    return f"{match['scheme']}{user}{match['path']}{match['rest']}{query}"

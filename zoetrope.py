@@ -1,0 +1,57 @@
+"""Start of the command line and of workers: this project's packages, whose names are generic, before others.
+
+A folder `models` or `jobs` in the working directory or on PYTHONPATH would otherwise be imported in their place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+PACKAGES = ("jobs", "pipelines", "stages", "models")
+ROOT = Path(__file__).resolve().parent
+
+
+class OwnPackages(MetaPathFinder):
+    """Finds the packages of this project beside this file."""
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Spec of a package of this project; None for any other module."""
+        own = path is None and fullname in PACKAGES
+        return PathFinder.find_spec(fullname, [str(ROOT)], target) if own else None
+
+
+def put_first() -> None:
+    """Give the packages of this project precedence over others of the same names.
+
+    Raises:
+        ImportError: another one has already been imported.
+    """
+    for name in PACKAGES:
+        module = sys.modules.get(name)
+        if module is not None and ROOT not in Path(module.__file__ or "/").resolve().parents:
+            raise ImportError(
+                f"{name} was imported from {module.__file__ or module.__spec__}, expected {ROOT / name}: this process "
+                f"uses another package of that name; start zoetrope in a process of its own, by its command"
+            )
+    if OwnPackages not in sys.meta_path:
+        sys.meta_path.insert(0, OwnPackages)
+
+
+def main() -> None:
+    """Run the command line."""
+    put_first()
+    from jobs.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
