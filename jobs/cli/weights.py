@@ -36,12 +36,24 @@ def where(names: Names, weights: WeightsFolder = None, as_json: Json = False) ->
 
 @weights_app.command()
 def fetch(
-    names: Names, weights: WeightsFolder = None, allow_torchscript: AllowTorchScript = False, as_json: Json = False
+    names: Names,
+    weights: WeightsFolder = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Wheel or bundle to take the files from, in place of a download."),
+    ] = None,
+    allow_torchscript: AllowTorchScript = False,
+    as_json: Json = False,
 ) -> None:
     """Download missing files to the folder of weights or the Hugging Face cache, and verify them."""
     from jobs.verbs.weights import fetch_weights as run
 
-    finish(lambda console: run(names, _path(weights), allow_torchscript=allow_torchscript, console=console), as_json)
+    finish(
+        lambda console: run(
+            names, _path(weights), archive=archive, allow_torchscript=allow_torchscript, console=console
+        ),
+        as_json,
+    )
 
 
 @weights_app.command()

@@ -9,10 +9,16 @@ from typing import Any
 
 PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "embedded": {"pose": "embedded", "depth": "embedded", "masks": "embedded"},
-        "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2"},
-        "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2"},
-        "sapiens2-depthanything-sam2": {"pose": "sapiens2", "depth": "depth-anything", "masks": "sam2"},
+        "embedded": {"pose": "embedded", "depth": "embedded", "masks": "embedded", "objects": "embedded"},
+        "people": {"pose": "people", "depth": "people", "masks": "people", "objects": "embedded"},
+        "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2", "objects": "sam2"},
+        "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2", "objects": "sam2"},
+        "sapiens2-depthanything-sam2": {
+            "pose": "sapiens2",
+            "depth": "depth-anything",
+            "masks": "sam2",
+            "objects": "sam2",
+        },
     }
 )
 """Preset -> signal -> backend."""
@@ -23,7 +29,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "pose": "pose",
             "depth": "depth",
             "character_mask": "masks",
-            "object_masks": "masks",
+            "object_masks": "objects",
             "clip_embeddings": "features",
             "vae_latents": "features",
         },
@@ -31,7 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "reference_pose": "pose",
             "driving_pose": "pose",
             "driving_mask": "masks",
-            "driving_objects": "masks",
+            "driving_objects": "objects",
             "driving_depth": "depth",
             "reference_mask": "masks",
         },

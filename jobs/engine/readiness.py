@@ -16,6 +16,7 @@ from stages.backends.base import BackendConfig
 ONNX_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 TORCHSCRIPT_OPTION = "--allow-torchscript"
 NO_ONNX = "the package onnxruntime (pip install -e '.[onnx]')"
+NO_LITERT = "the package ai-edge-litert (pip install -e '.[people]')"
 
 
 def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (), weights: str | None = None) -> None:
@@ -65,6 +66,8 @@ def missing_means(entries: Sequence[Weights], *, allow_torchscript: bool) -> lis
         missing.append(TORCHSCRIPT_OPTION)
     if any(part.loader is Loader.ONNX for part in entries) and not any(map(installed, ONNX_PACKAGES)):
         missing.append(NO_ONNX)
+    if any(part.loader is Loader.TFLITE for part in entries) and not installed("ai-edge-litert"):
+        missing.append(NO_LITERT)
     return missing
 
 

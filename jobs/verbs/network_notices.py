@@ -13,8 +13,8 @@ from stages.backends.base import EMBEDDED, BackendConfig
 
 
 def wants_gpu(config: BackendConfig) -> bool:
-    """Whether the backend is a published network, which should run on a GPU, and is not configured for the CPU."""
-    return bool(config.parts) and config.device != "cpu"
+    """Whether the backend is a published network that should run on a GPU, and is not configured for the CPU."""
+    return config.device != "cpu" and any(entry(part).loader is not Loader.TFLITE for part in config.parts)
 
 
 def has_gpu() -> bool:
@@ -26,7 +26,8 @@ def has_gpu() -> bool:
 
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:
     """Notices for the networks of a job, given by stage name."""
-    notices = [PUPPETS_ONLY_NOTICE] if any(config.backend == EMBEDDED for config in networks.values()) else []
+    embedded = [name for name, config in networks.items() if config.backend == EMBEDDED]
+    notices = [f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."] if embedded else []
     gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
     if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(

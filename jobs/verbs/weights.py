@@ -12,7 +12,7 @@ from models.catalogue import CATALOGUE, entry
 from models.common.digest import CheckpointError
 from models.weights.entry import Hub, Weights
 from models.weights.presence import Presence, presence
-from models.weights.resolve import check_allowed, fetch, find, locate, place, verified_digest
+from models.weights.resolve import check_allowed, fetch, find, locate, place, unpack, verified_digest
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
@@ -45,20 +45,31 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
     return JobResult(exit_code=int(missing > 0), summary={"weights": [_described(w, folder) for w in chosen]})
 
 
-def fetch_weights(names: Sequence[str], folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:
+def fetch_weights(
+    names: Sequence[str], folder: Path | None, *, archive: Path | None, allow_torchscript: bool, console: Console
+) -> JobResult:
     """Download missing files to `folder` or the Hugging Face cache, and verify them.
 
+    `archive`: file to take them from instead, for weights that are published in a wheel.
+
     Raises:
-        ValueError: a name that is not in the catalogue.
+        ValueError: a name that is not in the catalogue, or an archive for other weights or without a folder.
         CheckpointError: a file is unavailable or differs from the catalogue, or is TorchScript without permission.
     """
     chosen = [entry(name) for name in names]
     for weights in chosen:
         check_allowed(weights, allow_torchscript=allow_torchscript)
+        if archive is not None and (folder is None or weights.hub is not Hub.WHEEL):
+            raise ValueError(
+                "--from FILE takes weights that are published in a wheel, such as people, to the folder --weights; "
+                f"got {weights.name}{'' if folder else ' and no --weights'}"
+            )
     for weights in chosen:
         if weights.commercial_use is not True and weights.hub is not Hub.TRAINING:
             console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")
-        if weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
+        if archive is not None and folder is not None:
+            unpack(weights, archive, folder)
+        elif weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")
             fetch(weights, folder)
         located = find(weights, folder)

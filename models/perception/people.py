@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import BODY
 
+MAX_POSED = 8
+"""Maximum number of persons per frame with keypoints."""
 MAX_STEP = 0.5
 """Maximum motion of a person between frames, relative to the longer side of its box."""
 MAX_GAP_FRAMES = 8

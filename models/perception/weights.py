@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.weights.entry import APACHE, NON_COMMERCIAL, File, Loader, Weights, folder, shipped
+from models.weights.entry import APACHE, NON_COMMERCIAL, File, Hub, Loader, Weights, folder, shipped
 
 _SHIPPED = "models/perception/checkpoints"
 
@@ -119,6 +119,44 @@ WEIGHTS: tuple[Weights, ...] = (
             size_bytes=134_399_116,
             sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
         ),
+    ),
+    Weights(
+        name="people",
+        system="MediaPipe",
+        part="pose, character mask, depth",
+        repository="mediapipe/0.10.21",
+        # The body's networks come first; the others are those of hands and face.
+        files=(
+            File(
+                name="mediapipe/modules/pose_detection/pose_detection.tflite",
+                size_bytes=2_959_046,
+                sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+            ),
+            File(
+                name="mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+                size_bytes=6_440_512,
+                sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+            ),
+            File(
+                name="mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+                size_bytes=5_478_917,
+                sha256="11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+            ),
+            File(
+                name="mediapipe/modules/holistic_landmark/hand_recrop.tflite",
+                size_bytes=123_792,
+                sha256="67d996ce96f9d36fe17d2693022c6da93168026ab2f028f9e2365398d8ac7d5d",
+            ),
+            File(
+                name="mediapipe/modules/face_landmark/face_landmark.tflite",
+                size_bytes=1_242_398,
+                sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+            ),
+        ),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.TFLITE,
+        hub=Hub.WHEEL,
     ),
     _sapiens_pose(17, "0.3b", "coco", 796),
     _sapiens_pose(17, "0.6b", "coco", 812),

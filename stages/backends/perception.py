@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.perception.embedded import EmbeddedFigure
+    from models.perception.mediapipe.tracking import BodyTracker
     from models.perception.people import ClipPeople
     from models.perception.prompts import ObjectPrompt
     from models.perception.sam2.tracker import VideoTracker
@@ -82,6 +83,35 @@ def _dwpose(loading: Loading) -> PoseBackend:
     return DwposePose(detector, pose, device=loading.device)
 
 
+# Cached, so that pose, depth and mask in one process share the networks and the bodies that they found in a clip.
+@lru_cache(maxsize=1)
+def _bodies(folder: Path) -> BodyTracker:
+    from models.perception.mediapipe.tracking import BodyTracker
+
+    return BodyTracker(folder)
+
+
+def _mediapipe_pose(loading: Loading) -> PoseBackend:
+    from models.perception.mediapipe.pose import MediapipePose
+
+    (folder,) = loading.paths
+    return MediapipePose(folder, bodies=_bodies(folder))
+
+
+def _mediapipe_depth(loading: Loading) -> DepthBackend:
+    from models.perception.mediapipe.depth import MediapipeDepth
+
+    (folder,) = loading.paths
+    return MediapipeDepth(_bodies(folder))
+
+
+def _mediapipe_mask(loading: Loading) -> CharacterMaskBackend:
+    from models.perception.mediapipe.mask import MediapipeMask
+
+    (folder,) = loading.paths
+    return MediapipeMask(_bodies(folder))
+
+
 def _sapiens(loading: Loading) -> PoseBackend:
     from models.perception.sapiens.pose import SapiensPose
     from models.perception.sapiens.top_down import TopDownPose
@@ -142,6 +172,7 @@ def _sam2_official(path: Path, device: str) -> VideoTracker:
     return OfficialSam2Tracker(path, device=device)
 
 
+_PEOPLE = "people"
 _PERSON_DETECTOR = "dwpose-detector"
 """Person detector of DWPose, also used for Sapiens."""
 _SAPIENS_POSE = (
@@ -163,6 +194,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
+        "people": Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
         "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
         "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
     }
@@ -170,6 +202,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
 DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
+        "people": Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
         "sapiens": Backend(
             load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
         ),
@@ -181,6 +214,7 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
+        "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
     }

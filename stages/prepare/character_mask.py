@@ -13,7 +13,7 @@ from stages.base import Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CharacterMaskConfig(BackendConfig):
-    """`backend`: embedded, sam2 (through transformers) or sam2-official (through its publisher's package)."""
+    """`backend`: embedded, people, sam2 (through transformers) or sam2-official (through its publisher's package)."""
 
     signal: ClassVar = "character mask"
     backends: ClassVar = CHARACTER_MASK

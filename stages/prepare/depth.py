@@ -12,7 +12,7 @@ from stages.base import Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DepthConfig(BackendConfig):
-    """`backend`: embedded, sapiens or depth-anything."""
+    """`backend`: embedded, people, sapiens or depth-anything."""
 
     signal: ClassVar = "depth"
     backends: ClassVar = DEPTH

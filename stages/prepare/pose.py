@@ -12,7 +12,7 @@ from stages.base import Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseConfig(BackendConfig):
-    """`backend`: embedded, dwpose, sapiens or sapiens2."""
+    """`backend`: embedded, people, dwpose, sapiens or sapiens2."""
 
     signal: ClassVar = "pose"
     backends: ClassVar = POSE

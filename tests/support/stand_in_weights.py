@@ -11,12 +11,14 @@ import pytest
 import stand_in_metric_weights
 from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
 from stand_in_onnx import save_detector, save_pose
+from stand_in_tflite import save_people
 
 from models.animation.system import Model
 from models.catalogue import CATALOGUE
 from models.weights.resolve import locate, place
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
+    "people": save_people,
     "dwpose-detector": save_detector,
     "dwpose-pose": save_pose,
     "sapiens-pose-17": lambda path: save_torchscript(PyramidPose(17), path),

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from models.perception.dwpose.detector import PersonDetector
 from models.perception.dwpose.simcc import SimccPose
-from models.perception.people import ClipPeople, Persons, character
+from models.perception.people import MAX_POSED, ClipPeople, Persons, character
 from models.pose.skeleton import NUM_KEYPOINTS
-
-MAX_POSED = 8
-"""Maximum number of persons per frame with keypoints, largest boxes first; all detected persons are counted."""
 
 
 class DwposePose:

@@ -28,7 +28,7 @@ def test_one_line_switches_every_backend(name: str, tmp_path: Path) -> None:
         "pose": PRESETS[name]["pose"],
         "depth": PRESETS[name]["depth"],
         "character_mask": PRESETS[name]["masks"],
-        "object_masks": PRESETS[name]["masks"],
+        "object_masks": PRESETS[name]["objects"],
     }
 
 

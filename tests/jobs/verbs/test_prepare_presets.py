@@ -21,6 +21,7 @@ from models.catalogue import CATALOGUE
 SMALL = ("ingest.cut.num_frames=8", "ingest.cut.target_fps=4", "prepare.decode.short_side_px=96")
 VIDEOS = ("animatex_dance1.mp4", "xdyna_1.mp4")
 MODELS = [
+    "people",
     "dwpose-detector",
     "dwpose-pose",
     "sapiens-pose-133-1b",

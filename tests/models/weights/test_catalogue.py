@@ -9,6 +9,7 @@ from models.weights.entry import Hub, Loader, Weights
 from models.weights.resolve import locate
 
 SUFFIXES = {
+    Loader.TFLITE: {".tflite"},
     Loader.ONNX: {".onnx"},
     Loader.TORCHSCRIPT: {".pt2"},
     Loader.SAFETENSORS: {".safetensors"},

@@ -32,6 +32,7 @@ BACKENDS = [
     if backend not in {"embedded", "sam2-official"}  # these need no files, and a package that few have
 ]
 MODELS = [
+    "people",
     "dwpose-detector",
     "dwpose-pose",
     "sapiens-pose-133-1b",
@@ -113,7 +114,7 @@ def test_every_backend_runs_on_files_of_the_published_form(signal: str, backend:
     it.close()
 
 
-@pytest.mark.parametrize("backend", ["dwpose", "sapiens", "sapiens2"])
+@pytest.mark.parametrize("backend", ["people", "dwpose", "sapiens", "sapiens2"])
 def test_a_black_clip_shows_nobody(backend: str, weights: Path) -> None:
     it = stage("pose", backend, weights)
     it.open()

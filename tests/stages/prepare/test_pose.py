@@ -52,5 +52,5 @@ def test_weights_are_known_without_opening() -> None:
 
 
 def test_unknown_backend_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown pose backend 'dwposs', expected one of dwpose, embedded, sapiens"):
+    with pytest.raises(ValueError, match="unknown pose backend 'dwposs', expected one of dwpose, embedded, people"):
         PoseConfig(backend="dwposs")

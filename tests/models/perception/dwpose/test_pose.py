@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import load_file
 from stand_in_onnx import save_detector, save_pose
 
-from models.perception.dwpose.pose import MAX_POSED, DwposePose
+from models.perception.dwpose.pose import DwposePose
+from models.perception.people import MAX_POSED
 from models.pose.pose_map import PRESETS, draw_pose
 
 SIDE = 320
