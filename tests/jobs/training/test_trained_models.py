@@ -17,6 +17,7 @@ from jobs.training.trained_models import folder_label, open_trained
 from models.animation.system import LoadOptions
 from models.common.checkpoint import save_checkpoint
 from models.common.digest import CheckpointError
+from models.systems import UnknownModelError
 from models.weights.resolve import MissingWeightsError
 
 NAME = "animate-anyone-puppets"
@@ -74,8 +75,10 @@ def test_typed_places_are_made_absolute(folder: Path, tmp_path: Path, monkeypatc
         assert typed_model(typed) == str(folder)
     assert typed_model("runs") == str(tmp_path / "runs")  # an existing folder
     (tmp_path / NAME).mkdir()
-    for name in (NAME, "animate-z", "moore-animate-anyone", "s3://bucket/run", None):
+    for name in (NAME, "moore-animate-anyone", "s3://bucket/run", None):
         assert typed_model(name) == name
+    with pytest.raises(UnknownModelError, match="no model is called 'animate-z'"):
+        typed_model("animate-z")
 
 
 def test_weights_are_the_digest_and_the_place_is_not(folder: Path, tmp_path: Path) -> None:
