@@ -70,7 +70,6 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
         {
             *("request_id", "work_key", "animation_frames", "reference_image", "reference_keypoints", "fps"),
             *("driving_frames", "driving_keypoints", "driving_audio", "driving_part", "frame_seconds", "model_spec"),
-            *("sound_fallback", "fallbacks"),
             *("paste_back", "agnostic_mask", "object_mask", "reference_mask", "skeleton_keypoints", "face_strip"),
         }
     )
@@ -82,7 +81,6 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             "video_bytes",
             "video_width_px",
             "video_height_px",
-            "fallbacks",
         }
     )
 
@@ -130,7 +128,6 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             preset="veryfast",
             timestamps_seconds=times,
         )
-        sound_fallback = row["sound_fallback"]
         return {
             "video_uri": f"{name}.mp4",
             "side_by_side_uri": f"{name}.side-by-side.mp4",
@@ -138,8 +135,6 @@ class PublishAnimationStage(Stage[PublishAnimationConfig]):
             "video_bytes": num_bytes,
             "video_width_px": first.shape[1],
             "video_height_px": first.shape[0],
-            # Without repetition: `fallbacks` of a reused row may hold that of its sound.
-            "fallbacks": list(dict.fromkeys([*row["fallbacks"], *([sound_fallback] if sound_fallback else [])])),
         }
 
     def close(self) -> None:

@@ -35,8 +35,6 @@ def row() -> Row:
         "driving_audio": None,
         "driving_part": {"times_seconds": None},
         "frame_seconds": np.arange(len(frames)) * 1001 / 30000,
-        "sound_fallback": None,
-        "fallbacks": ["vae_tiled"],
         "model_spec": spec_of(),
         "face_strip": None,
     }
@@ -102,12 +100,6 @@ def test_uneven_times_are_those_of_the_driving_frames(row: Row, tmp_path: Path) 
         with av.open(str(tmp_path / made[name])) as container:
             times = [frame.time for frame in container.decode(video=0)]
         assert times == pytest.approx([second - 7.0 for second in seconds], abs=1e-4)
-
-
-def test_lost_sound_is_noted(row: Row, tmp_path: Path) -> None:
-    assert publish(tmp_path)(row)["fallbacks"] == ["vae_tiled"]
-    made = publish(tmp_path)({**row, "sound_fallback": "no_sound=UnsupportedCodec"})
-    assert made["fallbacks"] == ["vae_tiled", "no_sound=UnsupportedCodec"]
 
 
 def test_one_frame_is_a_video(row: Row, tmp_path: Path) -> None:
