@@ -21,6 +21,8 @@ PART_FIELDS = (
 )
 """Description of a part of a video: a clip's columns, and the timestamps of its frames where these are uneven."""
 
+OPTIONAL_PART_FIELDS = frozenset({"size_bytes", "times_seconds"})
+
 
 _SAME_SECONDS = 1e-6
 

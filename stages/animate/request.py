@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from models.animation.signals import FACE_CONTROL
 from models.pose.retarget import RULES
-from stages.animate.driving import PART_FIELDS
+from stages.animate.driving import OPTIONAL_PART_FIELDS, PART_FIELDS
 from stages.animate.driving_objects import OBJECT_SIGNALS
 from stages.animate.face_crops import CONTROLS
 from stages.base import Row, Stage
@@ -105,7 +105,7 @@ def _check_driving(row: Row) -> None:
         )
     if clip["status"] not in (None, Status.OK):
         raise _invalid(f"the clip {row['clip_id']} is {clip['status']} in {row['clips_uri']}, not ok")
-    if empty := [name for name in PART_FIELDS if clip[name] is None and name != "size_bytes"]:
+    if empty := [name for name in PART_FIELDS if name not in OPTIONAL_PART_FIELDS and clip[name] is None]:
         raise _invalid(f"the clip {row['clip_id']} in {row['clips_uri']} has no {' and no '.join(empty)}")
 
 
