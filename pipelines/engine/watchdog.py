@@ -1,7 +1,7 @@
 """Time limit of rows, enforced by a small process beside the worker.
 
 A stopped worker, or one whose native code holds the interpreter's lock, runs no timer of its own. The process imports
-the standard library only, until a row exceeds its limit.
+the standard library and psutil only, until a row exceeds its limit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -27,14 +29,24 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("<dQ")
 """Time limit in seconds and size of the pickled row in bytes; the limit is infinite between rows."""
 _NO_LIMIT = float("inf")
+_POLL_SECONDS = 2.0
+"""Time between two looks at a worker that runs no row."""
 
 
 class Watchdog:
-    """Commits a failure and kills this process if a row exceeds its time limit."""
+    """Commits a failure and kills this process if a row exceeds its time limit.
 
-    def __init__(self, ledger: Ledger, schema: pa.Schema) -> None:
+    Args:
+        ledger, schema: where and how rows are committed.
+        stopped_seconds: maximum time that this process may be stopped between rows, before it is killed: Ray would wait
+            for it for ever.
+    """
+
+    def __init__(self, ledger: Ledger, schema: pa.Schema, *, stopped_seconds: float) -> None:
         self._setting = pickle.dumps((os.getpid(), ledger, schema))
+        self._stopped_seconds = stopped_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._start()
 
     @contextlib.contextmanager
     def limit(self, seconds: float, failed: Mapping[str, Any]) -> Iterator[None]:
@@ -74,7 +86,7 @@ class Watchdog:
         )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
-        self._write(_NO_LIMIT, self._setting)
+        self._write(self._stopped_seconds, self._setting)
 
     def _write(self, seconds: float, payload: bytes) -> None:
         self._pipe.write(_HEADER.pack(seconds, len(payload)) + payload)
@@ -83,15 +95,30 @@ class Watchdog:
 
 def main() -> None:
     """Read settings and rows from standard input until it is closed, which it is when the worker ends."""
-    setting = _receive()[1]
-    deadline, row = _NO_LIMIT, b""
+    stopped_seconds, setting = _receive()
+    worker = psutil.Process(os.getppid())
+    deadline, row, running_at = _NO_LIMIT, b"", time.monotonic()
     while True:
-        remaining = None if deadline == _NO_LIMIT else max(0.0, deadline - time.monotonic())
-        if not select.select([0], [], [], remaining)[0]:
+        wait = _POLL_SECONDS if deadline == _NO_LIMIT else max(0.0, deadline - time.monotonic())
+        if select.select([0], [], [], wait)[0]:
+            seconds, row = _receive()
+            running_at = time.monotonic()
+            deadline = running_at + seconds
+        elif deadline != _NO_LIMIT:
             _time_out(setting, row)
             return
-        seconds, row = _receive()
-        deadline = time.monotonic() + seconds
+        elif not _is_stopped(worker):
+            running_at = time.monotonic()
+        elif time.monotonic() - running_at > stopped_seconds:
+            worker.kill()
+            return
+
+
+def _is_stopped(worker: psutil.Process) -> bool:
+    try:
+        return bool(worker.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False  # its pipe is about to close
 
 
 def _receive() -> tuple[float, bytes]:

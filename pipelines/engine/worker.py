@@ -86,7 +86,7 @@ class Worker:
             stage.open()
             # Ends child processes and deletes fetched files on a regular exit of the worker.
             atexit.register(stage.close)
-        self._watchdog = Watchdog(spec.ledger, spec.schema)
+        self._watchdog = Watchdog(spec.ledger, spec.schema, stopped_seconds=spec.row_timeout_seconds)
         atexit.register(self._watchdog.close)
         _limit_threads(threads)
 

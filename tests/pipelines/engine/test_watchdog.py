@@ -22,9 +22,12 @@ from stages.io.storage import Storage
 
 fault, root, limit = sys.argv[1], sys.argv[2], float(sys.argv[3])
 schema = pa.schema([("clip_id", pa.string()), ("work_key", pa.string()), ("reason", pa.string())])
-watchdog = Watchdog(Ledger(Storage(root), "clip_id"), schema)
+watchdog = Watchdog(Ledger(Storage(root), "clip_id"), schema, stopped_seconds=limit)
 with watchdog.limit(600, {}):
     pass
+if fault == "stop between rows":
+    print(watchdog._process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
 if fault == "killed watchdog":
     os.kill(watchdog._process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, watchdog._process.pid, os.WEXITED | os.WNOWAIT)
@@ -56,6 +59,13 @@ def test_a_row_beyond_its_limit_is_committed_and_its_worker_killed(fault: str, t
     (part,) = toy.ledger_at(tmp_path).part_names()
     (row,) = pq.read_table(tmp_path / "_parts" / Path(part).name).to_pylist()
     assert (row["clip_id"], row["reason"]) == ("a", "Timeout")
+
+
+def test_a_worker_that_is_stopped_between_rows_is_killed(tmp_path: Path) -> None:
+    worker, watchdog = start("stop between rows", tmp_path, 0.5)
+    assert worker.wait(timeout=120) == -signal.SIGKILL
+    watchdog.wait(timeout=120)
+    assert toy.ledger_at(tmp_path).part_names() == []
 
 
 def test_a_row_within_its_limit_is_left_alone(tmp_path: Path) -> None:
