@@ -30,10 +30,15 @@ def location(text: str) -> str:
 
 
 def absolute_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy of nested settings with every setting of `LOCATION_SETTINGS` made absolute."""
+    """Copy of nested settings with every setting of `LOCATION_SETTINGS` made absolute.
+
+    Configurations of networks hold no paths, and use these names otherwise.
+    """
     absolute: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if name == "network":
+            absolute[name] = value
+        elif isinstance(value, Mapping):
             absolute[name] = absolute_settings(value)
         else:
             absolute[name] = location(value) if name in LOCATION_SETTINGS and isinstance(value, str) else value

@@ -14,7 +14,7 @@ from jobs.verbs.puppets import write_puppets
 
 NAMES = {
     *("model", "models", "preset", "set_", "max_failed", "tracking_uri", "experiment", "ray_address"),
-    *("reason", "stage", "measure", "group_by", "protocol", "setting", "task", "names", "networks", "compare"),
+    *("reason", "stage", "measure", "group_by", "protocol", "setting", "task", "names", "networks", "compare", "which"),
 }
 """Parameters that are words, not paths."""
 

@@ -248,7 +248,8 @@ def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
         ("num_frames", -1, "InvalidRow"),
         ("num_frames", 2**31 - 1, "TooLarge"),
         ("fps", float("nan"), "InvalidRow"),
-        ("start_seconds", 1e12, "MissingFrames"),
+        ("start_seconds", 1e9, "MissingFrames"),
+        ("start_seconds", 1e12, "InvalidRow"),
         ("size_bytes", 17, "SourceChanged"),
     ],
 )
