@@ -227,10 +227,14 @@ class DecoderProcess:
 
 
 def _child_environment() -> dict[str, str]:
-    """Minimal environment with the same import path; one thread per numeric library, as thread stacks use memory."""
+    """Minimal environment; one thread per numeric library, as thread stacks use memory.
+
+    The import path is this process's, after this project: the path may have other packages of the same names.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
+    entries = [str(Path(__file__).resolve().parents[2]), *(entry or str(Path.cwd()) for entry in sys.path)]
+    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(entries)}
 
 
 def _map_array(fd: int, shape: tuple[int, ...], expected: tuple[int | None, ...], dtype: type[Any]) -> Any:
