@@ -87,6 +87,12 @@ def state_dict(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, torc
     return {key: torch.from_numpy(weight(key, shape, seed)) for key, shape in shapes.items()}
 
 
+def never_run(shapes: Mapping[str, Sequence[int]]) -> dict[str, torch.Tensor]:
+    """Entries of a checkpoint that no test computes with: views of one run of zeros, of a byte each."""
+    zeros = torch.zeros(max(math.prod(shape) for shape in shapes.values()), dtype=torch.uint8)
+    return {key: zeros[: math.prod(shape)].view(*shape) for key, shape in shapes.items()}
+
+
 def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], layout: Layout) -> None:
     """Saves a checkpoint as published: the state dict alone; under `state_dict` beside a step number, or with names of
     data-parallel training; under `module`; or as one of several parts.

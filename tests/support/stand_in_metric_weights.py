@@ -59,8 +59,8 @@ def save_vgg16(path: Path, *, width_divisor: int = 1) -> None:
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in Vgg16(width_divisor=width_divisor).state_dict().items()}
     features = {key: list(shape) for key, shape in shapes.items() if key.startswith("features")}
-    # LPIPS never runs the classifier, of half a gigabyte: its tensors are one zero each, seen in the published shapes.
-    classifier = {key: torch.zeros(1).expand(shape) for key, shape in shapes.items() if key not in features}
+    # LPIPS never runs the classifier, of half a gigabyte.
+    classifier = golden_weights.never_run({key: shape for key, shape in shapes.items() if key not in features})
     torch.save({**golden_weights.state_dict(features, SEED), **classifier}, path)
 
 
