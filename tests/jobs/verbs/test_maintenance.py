@@ -17,7 +17,8 @@ from pipelines.engine.compaction import ROWS_PER_GROUP
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("pipelines.engine.compaction._MAX_ROWS_PER_GROUP", ROWS_PER_GROUP)
     ledger = ledger_at(tmp_path)
     for number in range(2 * ROWS_PER_GROUP):
         commit_row(ledger, f"c{number:03d}", number, message=os.urandom(300).hex())
