@@ -10,9 +10,9 @@ import pytest
 from faulted_ingest import DAMAGED, NUM_VIDEOS, Account, account, run_ingest, write_videos
 from faults import KINDS
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 20))]
+SEEDS = range(20)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(500), pytest.mark.usefixtures("ray_cluster")]
 
 
 @pytest.fixture(scope="session")
