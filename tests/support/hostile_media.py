@@ -378,12 +378,12 @@ def _special_files(folder: Path) -> _Made:
     secret.chmod(0)
     data = plain.read_bytes()
     return [
-        ("directory", folder / "folder.mp4", ["NotAVideo"]),
-        ("fifo", folder / "pipe.mp4", ["NotAVideo"]),
+        ("directory", folder / "folder.mp4", ["UnreadableSource"]),
+        ("fifo", folder / "pipe.mp4", ["UnreadableSource"]),
         ("symlink", folder / "link.mp4", [OK]),
         ("dangling_symlink", folder / "dangling.mp4", ["NotFound"]),
         ("symlink_loop", folder / "loop.mp4", ["UnreadableSource"]),
-        ("device", folder / "device.mp4", ["NotAVideo"]),
+        ("device", folder / "device.mp4", ["UnreadableSource"]),
         ("other_file", folder / "passwd.mp4", ["NotAVideo"]),
         ("no_permission", secret, [OK] if os.geteuid() == 0 else ["UnreadableSource"]),
         ("missing", folder / "never_was.mp4", ["NotFound"]),
