@@ -76,7 +76,9 @@ def videos_to_show(ledger: Ledger, count: int) -> list[ShownVideo]:
 
 
 def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    seconds = dict(row["seconds_by_stage"] or {})
+    seconds = row["seconds_by_stage"] or {}
+    if not isinstance(seconds, dict):  # a map in datasets of earlier versions
+        seconds = {entry["name"]: entry["value"] for entry in seconds}
     facts = [
         ("model", row["model"]),
         ("size", f"{row['video_width_px']} × {row['video_height_px']}"),

@@ -27,6 +27,7 @@ from models.animation.signals import (
     Signal,
 )
 from models.animation.system import LoadOptions
+from models.weights.entry import Weights
 from models.weights.resolve import MissingWeightsError
 from pipelines.model_specs import model_spec
 
@@ -118,6 +119,10 @@ class ToyModel:
     @property
     def system(self) -> ToySystem:
         return ToySystem((self,))
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        return ()
 
     def digest(self, folder: str | None) -> str:
         if self.weights_file is None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.report import videos
@@ -119,6 +120,20 @@ def test_a_dataset_of_an_earlier_version_is_shown(tmp_path: Path) -> None:
     ledger.storage.publish("s.mp4", b"video")
     ledger.compact()
     assert "placed by" not in dict(videos_to_show(ledger, 1)[0].facts)
+
+
+def test_the_time_is_shown_of_a_dataset_of_maps(tmp_path: Path) -> None:
+    fields = [
+        pa.field(f.name, pa.map_(pa.string(), pa.float32())) if f.name == "seconds_by_stage" else f for f in SCHEMA
+    ]
+    row = {**ROW, "request_id": "a", "work_key": "a", "video_uri": "v.mp4", "side_by_side_uri": "s.mp4"}
+    row["seconds_by_stage"] = list(ROW["seconds_by_stage"].items())
+    pq.write_table(
+        pa.Table.from_pylist([row], schema=pa.schema(fields, SCHEMA.metadata)), tmp_path / "rows-000000.parquet"
+    )
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    ledger.storage.publish("s.mp4", b"video")
+    assert dict(videos_to_show(ledger, 1)[0].facts)["animate time"] == "1.25 s"
 
 
 def test_no_more_than_asked_and_always_the_same(ledger: Ledger) -> None:

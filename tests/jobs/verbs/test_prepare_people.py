@@ -115,8 +115,14 @@ def damage(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("missing", r"sam2\.1-hiera-large is neither in .* put https://huggingface\.co/facebook/sam2\.1-hiera-large"),
-        ("cut", r"model\.safetensors has \d+ bytes, but its header declares \d+; fetch it again from https://"),
+        (
+            "missing",
+            r"weights sam2\.1-hiera-large \(`zoetrope weights fetch sam2\.1-hiera-large --weights \S+/weights`",
+        ),
+        (
+            "cut",
+            r"\S+/model\.safetensors has \d+ bytes, .* declares \d+; delete it, and fetch sam2\.1-hiera-large again$",
+        ),
         ("digest", r"yolox_l\.onnx is not the published yolox_l\.onnx of yzd-v/DWPose"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ SCHEMA = pa.schema(
         "committed_at": pa.timestamp("us", "UTC"),
     }
 )
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 JOB = f"{NOW - timedelta(seconds=100):%Y%m%dT%H%M%S}-abcd"
 
 
@@ -63,7 +64,10 @@ def shown(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str,
     return result.summary, capsys.readouterr().out.splitlines()
 
 
-def test_a_running_job_shows_its_holder_counts_and_time(dataset: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_job_shows_its_holder_counts_and_time(
+    dataset: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.verbs.status.time", SimpleNamespace(time=NOW.timestamp))
     with dataset_lock(dataset.storage, JOB):
         summary, lines = shown(dataset, capsys)
     counts = "4 rows = 2 ok + 1 rejected + 1 failed (DecodeError 1, NoPerson 1)"
