@@ -197,7 +197,7 @@ def check_regular_file(path: str, limits: MediaLimits) -> None:
     except (OSError, ValueError) as error:
         raise MediaError("UnreadableSource", f"{path[:200]} cannot be read: {error}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise MediaError("NotAVideo", f"{path} is not a regular file")
+        raise MediaError("UnreadableSource", f"{path} is not a regular file")
     if status.st_size == 0:
         raise MediaError("NotAVideo", f"{path} is empty (0 bytes)")
     if status.st_size > limits.max_bytes:
