@@ -58,9 +58,10 @@ def run_name(verb: str, out: str | None) -> str:
 
 
 class Run:
-    """MLflow run of one job. The first failed call logs a warning and disables the others.
+    """MLflow run of one job. The first failed call disables the others; a warning about it is logged at the end.
 
-    Records are written in order by a thread. Only `run_id` waits for it.
+    Records are written in order by a thread. Only `run_id` waits for it. The thread logs nothing itself, since the job
+    discards stderr while Ray starts.
     """
 
     def __init__(self, uri: str | None) -> None:
@@ -71,6 +72,7 @@ class Run:
         self._run_id: str | None = None
         self._client: MlflowClient | None = None
         self._disabled = self._ended = False
+        self._warning: str | None = None
         self._started = threading.Event()
         self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
@@ -167,7 +169,7 @@ class Run:
             return
         self._disabled = True
         cause = f"{type(error).__name__}: {redact_text(str(error)).strip()}".split("\n", 1)[0][:300]
-        log.warning("MLflow at %s: %s (%s); the job goes on without it", redact_text(self.uri or ""), problem, cause)
+        self._warning = f"MLflow at {redact_text(self.uri or '')}: {problem} ({cause}); the job goes on without it"
 
     def _start(
         self, job_name: str, out: str | None, experiment: str, run_id: str | None, on_start: Callable[[str], None]
@@ -217,6 +219,8 @@ class Run:
         if self._thread.is_alive():
             self._disable("the run could not be ended", TimeoutError(f"no answer within {timeout_seconds:g} s"))
             self._started.set()
+        if self._warning is not None:
+            log.warning("%s", self._warning)
 
     def _terminate(self, status: str) -> None:
         if self._client is None or self._run_id is None:
