@@ -134,6 +134,7 @@ def _from_docstring(text: str, fields: set[str]) -> dict[str, str]:
 
 def _from_sentences(text: str, fields: set[str]) -> dict[str, str]:
     matches = [match for match in INLINE.finditer(text) if match[1] in fields]
+    # A text that names no field has one end, and no match.
     ends = [*(match.start() for match in matches[1:]), len(text)]
     return {
         name: text[match.end() : end]

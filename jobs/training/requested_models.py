@@ -52,7 +52,7 @@ class RequestedModels:
 
     @property
     def loadable(self) -> dict[str, LoadableModel]:
-        """What workers load, by the name in results."""
+        """Models for workers to load, by the name in results."""
         return {**self.models, **{name: trained for name, (_, trained) in self._trained.items()}}
 
     def _describe_trained(self, given: str) -> ModelSpec:

@@ -43,8 +43,8 @@ class VideoInfo:
     colour: str
     """Colour space as the file states it; see `models.video.colour.describe_colour`."""
     frame_conversion: str | None
-    """What decoding does to the frames beyond their conversion to RGB, joined with `+`, or None: `tone-mapped-pq`,
-    `tone-mapped-hlg`, `gamut-mapped`, `bt709-assumed` (no matrix is stated), `deinterlaced`, `mirrored`."""
+    """Steps of decoding beyond the conversion to RGB, joined with `+`, or None: `tone-mapped-pq`, `tone-mapped-hlg`,
+    `gamut-mapped`, `bt709-assumed` (no matrix is stated), `deinterlaced`, `mirrored`."""
     fps: float
     """Constant frame rate if it matches every timestamp, else the inverse of the median frame interval."""
     variable_frame_rate: bool

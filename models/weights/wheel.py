@@ -59,6 +59,7 @@ def extract(weights: Weights, archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             contents = {file.name: _member(opened, file) for file in weights.files}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        # zipfile raises the latter three for compression methods it lacks, encrypted members and cut ones.
         raise WheelError(f"{archive} is damaged, or neither a wheel nor a bundle: {error}") from error
     missing = [name for name, content in contents.items() if content is None]
     if missing:

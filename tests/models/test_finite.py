@@ -42,7 +42,7 @@ def test_the_message_counts_the_values(values: Any) -> None:
 @pytest.mark.parametrize("value", [NAN, float("inf")])
 def test_an_animation_is_not_black(name: str, value: float, one_thread: None) -> None:
     animator = new_animator(tiny_model(name))
-    spoil(animator.network.denoiser, value)  # type: ignore[arg-type]
+    spoil(animator.network.denoiser, value)  # type: ignore[arg-type]  # denoisers are modules
     with pytest.raises(NotFiniteError, match=r"latents after denoising step 1 of 2: \d+ of \d+ values"):
         animator.animate(request(num_steps=2))
 

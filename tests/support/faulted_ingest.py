@@ -110,7 +110,7 @@ def end(processes: Sequence[psutil.Process], *, within_seconds: float) -> None:
 
 @dataclass(frozen=True)
 class Account:
-    """What a dataset holds."""
+    """Rows and clips of a dataset."""
 
     rows: dict[str, str]
     """Digest of each row without the columns `VARYING`, by id."""

@@ -16,7 +16,7 @@ from jobs.training.config import TrainConfig
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project" / "work"
+    folder = tmp_path / "project" / "today"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     return folder
@@ -39,7 +39,7 @@ def test_dots_after_a_symbolic_link_leave_its_target(here: Path, tmp_path: Path)
     (here / "link").symlink_to(tmp_path / "disk" / "videos")
     assert location("link/../music") == str(tmp_path / "disk" / "music")
     assert location("link/a.mp4") == str(here / "link" / "a.mp4")
-    assert location("../work/link/a.mp4") == str(here / "link" / "a.mp4")
+    assert location("../today/link/a.mp4") == str(here / "link" / "a.mp4")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/a/../b", "gs://bucket/x", "https://host/a?b=/../c", "memory://x"])

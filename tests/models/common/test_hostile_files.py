@@ -84,7 +84,7 @@ def script(path: Path) -> None:
 
 
 def quantized() -> torch.Tensor:
-    return torch._empty_affine_quantized([2], scale=0.1, zero_point=0, dtype=torch.qint8)  # type: ignore[call-overload]
+    return torch._empty_affine_quantized([2], scale=0.1, zero_point=0, dtype=torch.qint8)  # type: ignore[call-overload]  # stub without scale
 
 
 TORCH_FILES: dict[str, Write] = {

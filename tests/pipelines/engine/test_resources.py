@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import toy
@@ -19,8 +20,8 @@ def wait(demands: list[Demand], *, may_grow: bool = False, limit_seconds: float 
     return lines
 
 
-def demand(setting: str, cpus: float, **changes: float) -> Demand:
-    return Demand(workers=f"the step {setting}", setting=f"workers.{setting}", cpus=cpus, **changes)  # type: ignore[arg-type]
+def demand(setting: str, cpus: float, **changes: Any) -> Demand:
+    return Demand(workers=f"the step {setting}", setting=f"workers.{setting}", cpus=cpus, **changes)
 
 
 def test_what_fits_passes_in_silence() -> None:
