@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).with_name("newcomers_walk.sh")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_command_does_what_a_newcomer_expects(shared_media: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
