@@ -209,21 +209,30 @@ class DecoderProcess:
         try:
             messages.receive(ours, deadline=time.monotonic() + _START_TIMEOUT_SECONDS)
         except (TimeoutError, EOFError, ConnectionError) as error:
-            self.close()
+            code = self._end()
+            if code < 0 and not isinstance(error, TimeoutError):
+                # By the kernel where memory runs out: the next start may succeed.
+                name = signal.Signals(-code).name
+                raise MediaError("Crash", f"the decoder process was killed as it started ({name})") from error
             text = "the decoder process does not start; what it wrote to standard error says why"
             raise RuntimeError(text) from error
         return ours
 
     def _crash(self, path: str) -> MediaError:
-        assert self._child is not None
-        try:
-            code = self._child.wait(timeout=5)
-        except subprocess.TimeoutExpired:  # the child closed the socket but is still running
-            code = 0
-        self.close()
+        code = self._end()
         cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         _log.warning("the decoder process died on %s: %s", path, cause)
         return MediaError("Crash", f"the decoder process died while reading {path} ({cause})")
+
+    def _end(self) -> int:
+        """End the child; returns its exit code, or 0 if it closed the socket but is still running."""
+        assert self._child is not None
+        try:
+            code = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self.close()
+        return code
 
 
 def _child_environment() -> dict[str, str]:

@@ -162,6 +162,18 @@ def test_the_child_dies_with_its_parent(plain):
     assert gone(pid)
 
 
+def test_a_child_killed_as_it_starts_is_a_crash_which_can_be_retried(plain, monkeypatch, tmp_path):
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -KILL $$\n")
+    killed.chmod(0o755)
+    with DecoderProcess() as process:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", str(killed))
+            with pytest.raises(MediaError, match=r"Crash: .*as it started \(SIGKILL\)"):
+                process.inspect(plain)
+        assert process.inspect(plain) == inspect(plain, MediaLimits())
+
+
 def test_a_child_that_cannot_start_is_no_media_error(plain, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with DecoderProcess() as process, pytest.raises(RuntimeError, match="does not start"):
