@@ -88,8 +88,6 @@ class DrivenPage:
                 assert "error" not in answer, answer["error"]
                 result: dict[str, Any] = answer["result"]
                 return result
-            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.errors.append(json.dumps(answer["params"]))
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._pending:
@@ -98,6 +96,8 @@ class DrivenPage:
             self._pending += more
         message, _, self._pending = self._pending.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
+        if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+            self.errors.append(json.dumps(answer["params"]))
         return answer
 
     def load(self, address: str, downloads: Path) -> None:
@@ -109,6 +109,15 @@ class DrivenPage:
             self._call(f"{domain}.enable")
         self._call("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def reload(self) -> None:
+        """Reload the page and wait until it is loaded."""
+        self.evaluate("window.reloading = true")
+        self._call("Page.reload")
+        # Until the event, an expression may meet the old document, or none.
+        while self._receive().get("method") != "Page.loadEventFired":
+            pass
+        self.wait_for("!window.reloading && document.readyState === 'complete'")
 
     def evaluate(self, expression: str) -> Any:
         """Value of a JavaScript expression."""
