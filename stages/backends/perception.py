@@ -214,7 +214,7 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
+        "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE), version=2),  # edges refined
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
     }

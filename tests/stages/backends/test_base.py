@@ -69,7 +69,6 @@ def row(frames: np.ndarray) -> dict[str, Any]:
     return {
         "frames": frames,
         "frame_seconds": np.arange(len(frames)) / 8,
-        "frame_seconds": np.arange(len(frames)) / 8,
         "keypoints": keypoints,
         "objects": [
             {"object_id": "ball", "seconds": 0.25, "box": [4.0, 6.0, 40.0, 50.0], "points": None},
