@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from puppet_media import puppet_frames, write_scenery
+from puppet_media import FPS, puppet_frames, write_scenery
 from toy_animation import scene_model, spec_of
 
 from stages.animate.driving import DrivingConfig, DrivingStage
@@ -39,11 +39,12 @@ def stage() -> DrivingPoseStage:
 
 
 def row(clip: Row | None = None, num_frames: int = 2) -> Row:
-    return {"driving_frames": puppet_frames(8, num_frames=num_frames), "clip": clip, "clip_id": "c"}
+    frames = puppet_frames(8, num_frames=num_frames)
+    return {"decoded_frames": frames, "decoded_seconds": np.arange(num_frames) / FPS, "clip": clip, "clip_id": "c"}
 
 
 def test_keypoints_of_a_video_are_estimated(stage: DrivingPoseStage) -> None:
-    found = stage(row())["driving_keypoints"]
+    found = stage(row())["decoded_keypoints"]
     assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
 
 
@@ -51,16 +52,16 @@ def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -
     driving = DrivingStage(DrivingConfig())
     driving.open()
     scenery = write_scenery(tmp_path / "a.mp4")
-    frames = driving.process(
+    decoded = driving.process(
         {
             **dict.fromkeys(("clip", "start_seconds", "duration_seconds", "width_px", "height_px")),
             "driving_uri": str(scenery),
             "model_spec": spec_of(),
         }
-    )["driving_frames"]
+    )
     driving.close()
     with pytest.raises(BadRow, match="NoPerson: none of the 6 driving frames shows a person"):
-        stage({"driving_frames": frames, "clip": None, "clip_id": None})
+        stage({**decoded, "clip": None, "clip_id": None})
 
 
 def prepared(path: Path, keypoints: np.ndarray, **changes: Any) -> Row:
@@ -76,14 +77,14 @@ def test_keypoints_of_a_prepared_clip_are_read_and_scaled(stage: DrivingPoseStag
     keypoints = np.full((2, 133, 3), 0.9, np.float32)
     keypoints[..., 0] = 47  # the centre of the last column
     keypoints[..., 1] = 0
-    found = stage(row(prepared(tmp_path / "rows.parquet", keypoints)))["driving_keypoints"]
+    found = stage(row(prepared(tmp_path / "rows.parquet", keypoints)))["decoded_keypoints"]
     # At twice the size, the last of 48 columns covers the columns 94 and 95.
     np.testing.assert_allclose(found[0, 0], [94.5, 0.5, 0.9], rtol=1e-6)
 
 
 def test_keypoints_of_an_unprepared_clip_are_estimated(stage: DrivingPoseStage) -> None:
     found = stage(row({"keypoints_file": None, "work_width_px": None, "work_height_px": None}))
-    assert found["driving_keypoints"].shape == (2, 133, 3)
+    assert found["decoded_keypoints"].shape == (2, 133, 3)
 
 
 def test_missing_or_changed_prepared_clip_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ def test_keypoints_of_a_puppet_clip() -> None:
     )
     stage = PoseStage(PoseConfig())
     stage.open()
-    row = stage({"clip_id": "a", "frames": np.stack([puppet.rgb for puppet in puppets])})
+    row = stage(
+        {"clip_id": "a", "frames": np.stack([puppet.rgb for puppet in puppets]), "frame_seconds": np.arange(5) / 8}
+    )
     keypoints = row["keypoints"]
     assert keypoints.shape == (5, 133, 3)
     assert keypoints.dtype == np.float32
@@ -40,7 +42,7 @@ def test_a_backend_that_sees_several_persons_counts_them() -> None:
 
     stage = PoseStage(PoseConfig())
     stage.backend = TwoPeople()
-    row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8)})
+    row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
     assert row["num_people"].tolist() == [2, 2, 2]
     assert (row["keypoints"] == 0.5).all()
 
