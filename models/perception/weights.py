@@ -120,6 +120,24 @@ WEIGHTS: tuple[Weights, ...] = (
             sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
         ),
     ),
+    # OpenMMLab's own export, as a file of its own: the same bytes as `end2end.onnx` in
+    # https://download.openmmlab.com/mmpose/v1/projects/rtmw/onnx_sdk/rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122.zip
+    Weights(
+        name="rtmw-l-384",
+        system="RTMW",
+        part="pose",
+        repository="bukuroo/RTMW-ONNX",
+        files=(
+            File(
+                name="rtmw-l-384.onnx",
+                size_bytes=229_320_930,
+                sha256="bd033156e5104c4f5d2edfe0453e02661e30a2f3da453ec93c8764d561b83054",
+            ),
+        ),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.ONNX,
+    ),
     Weights(
         name="people",
         system="MediaPipe",

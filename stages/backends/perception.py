@@ -83,6 +83,14 @@ def _dwpose(loading: Loading) -> PoseBackend:
     return DwposePose(detector, pose, device=loading.device)
 
 
+def _rtmw(loading: Loading) -> PoseBackend:
+    from models.perception.dwpose.pose import DwposePose
+    from models.perception.dwpose.simcc import RTMW
+
+    path, detector = loading.paths
+    return DwposePose(detector, path, form=RTMW, device=loading.device)
+
+
 # Cached, so that pose, depth and mask in one process share the networks and the bodies that they found in a clip.
 @lru_cache(maxsize=1)
 def _bodies(folder: Path) -> BodyTracker:
@@ -174,7 +182,7 @@ def _sam2_official(path: Path, device: str) -> VideoTracker:
 
 _PEOPLE = "people"
 _PERSON_DETECTOR = "dwpose-detector"
-"""Person detector of DWPose, also used for Sapiens."""
+"""Person detector of DWPose, also used for RTMW and Sapiens."""
 _SAPIENS_POSE = (
     *(f"sapiens-pose-133-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
     *(f"sapiens-pose-308-{size}" for size in ("1b", "0.3b", "0.6b")),
@@ -195,6 +203,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
         EMBEDDED: Backend(load=_embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
         "people": Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
+        "rtmw": Backend(load=_rtmw, models=_with_detector("rtmw-l-384")),
         "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
         "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
     }

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 import stand_in_metric_weights
 from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
-from stand_in_onnx import save_detector, save_pose
+from stand_in_onnx import save_detector, save_pose, save_rtmw
 from stand_in_tflite import save_people
 
 from models.animation.system import Model
@@ -21,6 +21,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "people": save_people,
     "dwpose-detector": save_detector,
     "dwpose-pose": save_pose,
+    "rtmw-l-384": save_rtmw,
     "sapiens-pose-17": lambda path: save_torchscript(PyramidPose(17), path),
     "sapiens-pose-133": lambda path: save_torchscript(PyramidPose(133), path),
     "sapiens-pose-308": lambda path: save_torchscript(PyramidPose(308), path),

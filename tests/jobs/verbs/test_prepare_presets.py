@@ -24,6 +24,7 @@ MODELS = [
     "people",
     "dwpose-detector",
     "dwpose-pose",
+    "rtmw-l-384",
     "sapiens-pose-133-1b",
     "sapiens2-pose-1b",
     "sapiens-depth-1b",
