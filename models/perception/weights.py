@@ -201,4 +201,13 @@ WEIGHTS: tuple[Weights, ...] = (
     *_sam2("small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
     *_sam2("base-plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
     *_sam2("large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    folder(
+        "sam3",
+        "SAM 3",
+        "masks",
+        "facebook/sam3",
+        licence="SAM License",
+        commercial_use=True,
+        weights=File(name="model.safetensors"),
+    ),
 )

@@ -174,6 +174,13 @@ def _sam2(path: Path, device: str) -> VideoTracker:
 
 
 @lru_cache(maxsize=1)
+def _sam3(path: Path, device: str) -> VideoTracker:
+    from models.perception.sam2.tracker import Sam3Tracker
+
+    return Sam3Tracker(path, device=device)
+
+
+@lru_cache(maxsize=1)
 def _sam2_official(path: Path, device: str) -> VideoTracker:
     from models.perception.sam2.official import OfficialSam2Tracker
 
@@ -191,6 +198,7 @@ _SAPIENS_POSE = (
 _SAPIENS2_POSE = ("sapiens2-pose-1b", "sapiens2-pose-0.4b", "sapiens2-pose-0.8b")
 _SAM2_SIZES = ("large", "base-plus", "small", "tiny")
 _SAM2 = _alone(*(f"sam2.1-hiera-{size}" for size in _SAM2_SIZES))
+_SAM3 = _alone("sam3")
 _SAM2_OFFICIAL = _alone(*(f"sam2.1-hiera-{size}-official" for size in _SAM2_SIZES))
 
 
@@ -226,6 +234,7 @@ CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
         "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
+        "sam3": Backend(load=partial(_character_by, _sam3), models=_SAM3),
     }
 )
 OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
@@ -233,5 +242,6 @@ OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
         EMBEDDED: Backend(load=_embedded_objects),
         "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
+        "sam3": Backend(load=partial(_objects_by, _sam3), models=_SAM3),
     }
 )

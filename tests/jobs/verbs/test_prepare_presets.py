@@ -30,6 +30,7 @@ MODELS = [
     "sapiens-depth-1b",
     "depth-anything-v2-small",
     "sam2.1-hiera-large",
+    "sam3",
 ]
 
 
