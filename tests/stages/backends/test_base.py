@@ -71,6 +71,7 @@ def row(frames: np.ndarray) -> dict[str, Any]:
     return {
         "frames": frames,
         "frame_seconds": np.arange(len(frames)) / 8,
+        "frame_seconds": np.arange(len(frames)) / 8,
         "keypoints": keypoints,
         "objects": [
             {"object_id": "ball", "seconds": 0.25, "box": [4.0, 6.0, 40.0, 50.0], "points": None},
@@ -120,7 +121,7 @@ def test_every_backend_runs_on_files_of_the_published_form(signal: str, backend:
 def test_a_black_clip_shows_nobody(backend: str, weights: Path) -> None:
     it = stage("pose", backend, weights)
     it.open()
-    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8)})
+    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
     assert not found["keypoints"].any()
     assert not found["num_people"].any()
 
