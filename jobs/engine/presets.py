@@ -12,6 +12,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "embedded": {"pose": "embedded", "depth": "embedded", "masks": "embedded", "objects": "embedded"},
         "people": {"pose": "people", "depth": "people", "masks": "people", "objects": "embedded"},
         "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2", "objects": "sam2"},
+        "rtmw-sam3": {"pose": "rtmw", "depth": "depth-anything", "masks": "sam3", "objects": "sam3"},
         "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2", "objects": "sam2"},
         "sapiens2-depthanything-sam2": {
             "pose": "sapiens2",

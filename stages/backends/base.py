@@ -37,10 +37,12 @@ class Backend(Generic[NetworkT]):
     `load`: loads the network, importing its dependencies when called.
     `models`: model name in job files -> entries of the weights catalogue, with the default first; empty for embedded
       networks.
+    `version`: increment it when the backend's results change with the same weights.
     """
 
     load: Callable[[Loading], NetworkT]
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    version: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +80,12 @@ class BackendConfig:
                 f"the {self.signal} backend '{self.backend}' has no model '{self.model}'; it has "
                 f"{', '.join(models) or 'none to choose from'}"
             )
+
+    @property
+    def in_key(self) -> Mapping[str, Any]:
+        """Values, beside the fields, that stage keys depend on."""
+        version = self.backends[self.backend].version
+        return {} if version == 1 else {"backend_version": version}
 
     @property
     def parts(self) -> tuple[str, ...]:

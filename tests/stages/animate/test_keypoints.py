@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from puppet_media import FPS, puppet_frames, write_scenery
+from puppet_media import FPS, puppet_frames, side_by_side_puppets, write_scenery
 from toy_animation import scene_model, spec_of
 
+from models.perception.embedded import EmbeddedFigure
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.base import Row
-from stages.outcome import BadRow
+from stages.outcome import BadRow, Rejected
 from stages.prepare.pose import PoseConfig
 
 
@@ -62,6 +63,24 @@ def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -
     driving.close()
     with pytest.raises(BadRow, match="NoPerson: none of the 6 driving frames shows a person"):
         stage({**decoded, "clip": None, "clip_id": None})
+
+
+def test_a_skeleton_across_two_puppets_is_implausible(stage: DrivingPoseStage) -> None:
+    frames = side_by_side_puppets(3, 8)
+    seconds = np.arange(len(frames)) / 12
+    found = stage({"decoded_frames": frames, "decoded_seconds": seconds, "clip": None, "clip_id": None})
+    assert found["implausible_share"] > 0.9
+    reference = ReferencePoseStage(PoseConfig())
+    reference.open()
+    picture = {"reference_uri": "two.png", "reference_picture": frames[0], "model_spec": spec_of()}
+    with pytest.raises(Rejected, match=r"ImplausiblePose: the skeleton found in two.png lies across two persons"):
+        reference(picture)
+
+
+def test_a_torn_skeleton_of_an_earlier_prepared_clip_is_implausible(stage: DrivingPoseStage, tmp_path: Path) -> None:
+    torn = EmbeddedFigure().keypoints(side_by_side_puppets(3, 8, num_frames=2)) / np.float32([8, 4, 1])
+    found = stage(row(prepared(tmp_path / "rows.parquet", torn)))
+    assert found["implausible_share"] == 1
 
 
 def prepared(path: Path, keypoints: np.ndarray, **changes: Any) -> Row:
