@@ -72,6 +72,8 @@ class PoseStage(BackendStage[PoseConfig, PoseBackend]):
         if isinstance(self.backend, PeopleBackend):
             people = self.backend.people(row["frames"])
             keypoints, num_people = people.keypoints, people.num_people
+            if people.of_others is not None:
+                keypoints = np.where(people.of_others[..., None], np.float32(0), keypoints)
         else:
             keypoints = self.backend.keypoints(row["frames"])
         pose = plausible_pose(keypoints, times)
