@@ -22,9 +22,8 @@ MAX_RETURN_SECONDS = 0.12
 """Of a joint: a wave of the hand has a period of at least 0.2 s."""
 MIN_JUMP = 1.0
 """In units of the skeleton (`models.pose.limb_lengths`), about a forearm, relative to the trunk."""
-MAX_TRUNK_RETURN_SECONDS = 0.3
-"""Of the whole body: a leap of `MIN_TRUNK_JUMP` takes 0.6 s."""
-MIN_TRUNK_JUMP = 1.5
+MAX_TRUNK_RETURN_SECONDS, MIN_TRUNK_JUMP = 0.2, 2.0
+"""Of the whole body: a fall of `MIN_TRUNK_JUMP`, half a metre, and the bounce take 0.6 s."""
 MAX_RETURN_ERROR = 0.3
 """Distance between the places before and after the jump, relative to the jump."""
 MAX_SWAP_SECONDS = 0.3
