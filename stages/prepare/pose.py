@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stages.backends.base import BackendConfig, BackendStage
+from stages.backends.base import PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import POSE, PeopleBackend, PoseBackend
 from stages.base import Row
 
@@ -14,6 +14,7 @@ from stages.base import Row
 class PoseConfig(BackendConfig):
     """`backend`: embedded, people, dwpose, sapiens or sapiens2."""
 
+    backend: str = PEOPLE
     signal: ClassVar = "pose"
     backends: ClassVar = POSE
 
