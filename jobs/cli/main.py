@@ -125,13 +125,13 @@ def prepare(
     as_json: bool,
 ) -> None:
     """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.prepare import prepare as run
 
     perception = perception_settings(
         "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
     )
-    loaded = configuration.load(config, [*perception, *(set_ or ())])
+    loaded = load_continuing("prepare", out, config, [*perception, *(set_ or ())])
     finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
 
 

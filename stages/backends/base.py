@@ -18,6 +18,7 @@ from stages.base import Stage
 NetworkT = TypeVar("NetworkT")
 
 EMBEDDED = "embedded"
+PEOPLE = "people"
 NOT_IN_KEY = MappingProxyType({"in_key": False})
 
 
@@ -52,7 +53,7 @@ class BackendConfig:
     Args:
         backend: name of the backend.
         model: name of one of the backend's models; None: the default.
-        weights: folder of published weights, searched before the Hugging Face cache.
+        weights: folder of published weights, searched before the Hugging Face cache; None: `~/.cache/zoetrope/weights`.
         device: `auto`: the GPU if the worker has one, else the CPU.
         allow_torchscript: open TorchScript files, which can execute code.
         download: download missing weights.

@@ -14,6 +14,7 @@ import av
 import pytest
 import typer
 from PIL import Image
+from small_jobs import PUPPETS
 
 from jobs.cli.main import app, main
 from jobs.engine import config as configuration
@@ -163,8 +164,13 @@ class Workspace:
         self.folder = folder
 
     def run(self, arguments: list[str]) -> None:
-        """One `zoetrope` command at small size, in this process: a process for each would import torch for each."""
+        """One `zoetrope` command at small size, in this process: a process for each would import torch for each.
+
+        The media are puppets, whose networks are chosen unless the command does.
+        """
         small = next((more for words, more in SMALL.items() if tuple(arguments[: len(words)]) == words), ())
+        if arguments[0] in ("prepare", "animate") and "--preset" not in arguments:
+            small = (*small, *PUPPETS)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["zoetrope", *arguments, *small])
             patch.chdir(self.folder)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dataset_rows import plain_rows
-from small_jobs import Corpus, options, small_config, tracking_uri
+from small_jobs import PUPPETS, Corpus, options, small_config, tracking_uri
 
 from jobs.engine.console import Console
 from jobs.engine.spec import Options
@@ -226,7 +226,7 @@ def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     ]
-    command += ["--limit", "1", "--json", "--set", "prepare.decode.short_side_px=64"]
+    command += [*PUPPETS, "--limit", "1", "--json", "--set", "prepare.decode.short_side_px=64"]
     command += ["--tracking-uri", tracking_uri(tmp_path / "mlflow.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -53,7 +53,7 @@ def test_explicit_workers_take_precedence() -> None:
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.pose.gpus=0.5")[0]) == ["pose"]
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.default.cpus=2")[0]) == []
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "prepare.device=cpu")[0]) == []
-    assert on_gpu(workers_and_notices("prepare.preset=embedded")[0]) == []
+    assert on_gpu(workers_and_notices("prepare.preset=puppets")[0]) == []
     cluster = Options(ray_address="auto")
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", options=cluster)[0]) == []
 

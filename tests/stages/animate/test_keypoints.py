@@ -12,13 +12,14 @@ from toy_animation import scene_model, spec_of
 
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row
 from stages.outcome import BadRow
 from stages.prepare.pose import PoseConfig
 
 
 def test_keypoints_of_a_reference() -> None:
-    stage = ReferencePoseStage(PoseConfig())
+    stage = ReferencePoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     puppet = {"reference_picture": puppet_frames(3, num_frames=1)[0], "reference_uri": "a.png"}
     found = stage({**puppet, "model_spec": spec_of()})["picture_keypoints"]
@@ -33,7 +34,7 @@ def test_keypoints_of_a_reference() -> None:
 
 @pytest.fixture
 def stage() -> DrivingPoseStage:
-    stage = DrivingPoseStage(PoseConfig())
+    stage = DrivingPoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     return stage
 
