@@ -123,9 +123,15 @@ class PortraitAnimator:
             }
         of_picture, of_driving = self._pose
         row = _request(reference, driving)
+        decoded = {
+            "decoded_frames": row["driving_frames"],
+            "decoded_seconds": np.arange(len(driving)) / self._config.fps,
+        }
         return {
-            "reference_keypoints": of_picture.process({"frames": reference.rgb[None]})["keypoints"][0],
-            "driving_keypoints": of_driving.process(row)["driving_keypoints"],
+            "reference_keypoints": of_picture.process({"frames": reference.rgb[None], "frame_seconds": np.zeros(1)})[
+                "keypoints"
+            ][0],
+            "driving_keypoints": of_driving.process({**row, **decoded})["decoded_keypoints"],
         }
 
 

@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from drawn_skeletons import LENGTHS_PX, skeleton
 from numpy.typing import NDArray
+from puppet_media import side_by_side_puppets
 
 from models.perception.people import ClipPeople
 from models.puppets import render, sample_spec
@@ -19,7 +21,9 @@ def test_keypoints_of_a_puppet_clip() -> None:
     )
     stage = PoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
-    row = stage({"clip_id": "a", "frames": np.stack([puppet.rgb for puppet in puppets])})
+    row = stage(
+        {"clip_id": "a", "frames": np.stack([puppet.rgb for puppet in puppets]), "frame_seconds": np.arange(5) / 8}
+    )
     keypoints = row["keypoints"]
     assert keypoints.shape == (5, 133, 3)
     assert keypoints.dtype == np.float32
@@ -42,9 +46,18 @@ def test_a_backend_that_sees_several_persons_counts_them() -> None:
 
     stage = PoseStage(PoseConfig(backend=EMBEDDED))
     stage.backend = TwoPeople()
-    row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8)})
+    row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
     assert row["num_people"].tolist() == [2, 2, 2]
     assert (row["keypoints"] == 0.5).all()
+
+
+def test_two_puppets_side_by_side_are_no_character() -> None:
+    stage = PoseStage(PoseConfig())
+    stage.open()
+    row = stage({"frames": side_by_side_puppets(3, 8), "frame_seconds": np.arange(8) / 12})
+    assert row["implausible_share"] > 0.9
+    lost = ~row["keypoints"].any(axis=(1, 2))
+    assert lost.mean() == pytest.approx(row["implausible_share"])
 
 
 def test_weights_are_known_without_opening() -> None:
@@ -62,8 +75,7 @@ class Shaking:
     """A backend whose keypoints shake by two pixels."""
 
     def keypoints(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        keypoints = np.ones((len(frames), 133, 3), np.float32)
-        keypoints[..., :2] = np.arange(133)[:, None]
+        keypoints = np.stack([skeleton(LENGTHS_PX, np.full(20, 0.4), (90, 70))] * len(frames))
         keypoints[::2, :, 0] += 2
         return keypoints
 
