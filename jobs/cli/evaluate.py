@@ -15,6 +15,7 @@ from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
     Download,
+    LicenceCheck,
     Out,
     Preset,
     Set,
@@ -117,6 +118,7 @@ def evaluate_results(
     weights: WeightsFolder = None,
     allow_torchscript: AllowTorchScript = False,
     download: Download = False,
+    licence_check: LicenceCheck = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -130,7 +132,12 @@ def evaluate_results(
     from jobs.verbs.evaluate import evaluate as run
 
     assignments = perception_settings(
-        "evaluate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+        "evaluate",
+        preset=preset,
+        weights=weights,
+        allow_torchscript=allow_torchscript,
+        download=download,
+        licence_check=licence_check,
     )
     loaded = load_continuing("evaluate", out, config, [*assignments, *(set_ or ())])
     finish(

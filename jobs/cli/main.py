@@ -18,6 +18,7 @@ from jobs.cli.options import (
     Dataset,
     Download,
     Json,
+    LicenceCheck,
     Out,
     Preset,
     Set,
@@ -118,6 +119,7 @@ def prepare(
     weights: WeightsFolder = None,
     allow_torchscript: AllowTorchScript = False,
     download: Download = False,
+    licence_check: LicenceCheck = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -129,7 +131,12 @@ def prepare(
     from jobs.verbs.prepare import prepare as run
 
     perception = perception_settings(
-        "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+        "prepare",
+        preset=preset,
+        weights=weights,
+        allow_torchscript=allow_torchscript,
+        download=download,
+        licence_check=licence_check,
     )
     loaded = load_continuing("prepare", out, config, [*perception, *(set_ or ())])
     finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)

@@ -7,6 +7,7 @@ import dataclasses
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
+from jobs.engine.licences import check_licences
 from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import prepare_report
@@ -29,10 +30,11 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         out: folder of the dataset.
 
     Raises:
-        MissingWeightsError: weights are missing; checked before anything else.
+        LicenceError, MissingWeightsError: weights are not allowed or missing; checked before anything else.
         ManifestError: an invalid table of clips.
     """
     settings = config.prepare
+    check_licences(config.licence_check, networks=networks_of(config).values())
     check_ready(networks_of(config).values())
     workers = workers_of(config, options)
     job = Job(

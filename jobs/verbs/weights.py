@@ -16,16 +16,24 @@ from models.weights.resolve import check_allowed, fetch, find, locate, place, un
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
-    """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence."""
+    """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence.
+
+    Licences that forbid uses follow, with these uses.
+    """
     for weights in CATALOGUE.values():
-        commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
+        commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[
+            weights.licence.commercial_use
+        ]
         if weights.hub is Hub.TRAINING:
             commerce = ""
         size, state = _size(weights.size_bytes), presence(weights, folder)
         console.line(
             f"{weights.name:<32} {size:>9}  {state:<10}  {weights.system}: {weights.part}; {weights.publisher}, "
-            f"{weights.licence}{commerce}"
+            f"{weights.licence.name}{commerce}"
         )
+    for licence in dict.fromkeys(weights.licence for weights in CATALOGUE.values()):
+        if licence.restrictions:
+            console.line(f"{licence.name} forbids: {', '.join(licence.restrictions)}")
     return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in CATALOGUE.values()]})
 
 
@@ -64,8 +72,11 @@ def fetch_weights(
                 f"--from FILE takes weights that are published in a wheel, such as people; got {weights.name}"
             )
     for weights in chosen:
-        if weights.commercial_use is not True and weights.hub is not Hub.TRAINING:
-            console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")
+        licence = weights.licence
+        if (licence.restrictions or licence.commercial_use is not True) and weights.hub is not Hub.TRAINING:
+            forbidden = f", which forbids {', '.join(licence.restrictions)}" if licence.restrictions else ""
+            page = f"{weights.hub}/{weights.repository}"
+            console.notice(f"{weights.name}: licence {licence.name}{forbidden}; see {page}")
         if archive is not None:
             unpack(weights, archive, folder)
         elif weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
@@ -116,8 +127,9 @@ def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
         "publisher": weights.publisher,
         "repository": weights.repository,
         "hub": str(weights.hub),
-        "licence": weights.licence,
-        "commercial_use": weights.commercial_use,
+        "licence": weights.licence.name,
+        "commercial_use": weights.licence.commercial_use,
+        "forbidden_uses": list(weights.licence.restrictions),
         "loader": str(weights.loader),
         "size_bytes": weights.size_bytes,
         "files": [

@@ -99,9 +99,14 @@ def shipped_path(weights: Weights) -> Path:
     return CHECKOUT / weights.repository / weights.files[0].name
 
 
+def ships(path: Path) -> bool:
+    """Whether a file or folder is part of this project."""
+    return path.resolve().is_relative_to(CHECKOUT / "models")
+
+
 def check_ships_nothing(folder: Path) -> None:
     """Raise ValueError for a folder of this project's own code and weights."""
-    if folder.resolve().is_relative_to(CHECKOUT / "models"):
+    if ships(folder):
         raise ValueError(f"{folder} holds what ships with the project; --ship replaces it")
 
 

@@ -49,14 +49,19 @@ def test_list_has_licences_and_presence(run: Any, tmp_path: Path) -> None:
     put(tmp_path, "dwpose-pose", b"onnx", whole=True)
     code, out, _ = run("weights", "list", "--weights", str(tmp_path))
     assert code == 0
-    lines = {line.split()[0]: line for line in out.splitlines()}
+    listed, forbidden = out.splitlines()[: len(CATALOGUE)], out.splitlines()[len(CATALOGUE) :]
+    lines = {line.split()[0]: line for line in listed}
     assert lines.keys() == CATALOGUE.keys()
+    assert "SAM License forbids: military use and what falls under ITAR, nuclear industry" in "\n".join(forbidden)
+    assert all(" forbids: " in line for line in forbidden)
     assert "here" in lines["dwpose-pose"].split()
     assert "here" not in lines["dwpose-detector"].split()
     assert "not for commerce" in lines["sapiens-depth-1b"]
     code, out, _ = run("weights", "list", "--json")
     described = {one["name"]: one for one in json.loads(out)["weights"]}
     assert described["embedded-figure"]["here"]
+    assert described["embedded-figure"]["forbidden_uses"] == []
+    assert "biometric processing" in described["sapiens2-pose-1b"]["forbidden_uses"]
     assert described["dwpose-pose"]["files"][0]["sha256"].startswith("724f4ff2")
 
 
