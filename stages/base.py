@@ -34,6 +34,10 @@ class Stage(ABC, Generic[ConfigT]):
         """Digest by name of each weight file used by `process`. Called on the driver, without `open`."""
         return {}
 
+    def networks(self) -> Mapping[str, str]:
+        """Name by stage of the network that saw the last row; empty if none did. Called once after each row."""
+        return {}
+
     def open(self) -> None:
         """Load the resources of `process`. Called once per worker, never on the driver."""
 

@@ -16,6 +16,7 @@ from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
 from jobs.report.videos import ShownVideo, videos_to_show
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.networks import networks_of_rows
 from pipelines.engine.schema import ENTRY_COLUMNS
 from pipelines.engine.tables import column_names
 from stages.io.storage import VIDEOS
@@ -101,6 +102,7 @@ def render_job(
         "dataset": end.ledger.storage.url,
         "manifest": job.manifest.url,
         **({"MLflow run": end.mlflow_run_id} if end.mlflow_run_id else {}),
+        **{f"network of {stage}": _counted(networks) for stage, networks in networks_of_rows(end.ledger).items()},
         **{f"weights of {name}": str(digest) for name, digest in end.provenance["weights"].items()},
     }
     return render_report(
@@ -124,6 +126,12 @@ def render_job(
             videos=videos,
             evaluation=evaluation,
         )
+    )
+
+
+def _counted(networks: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{network} ({num_rows} row{'s' if num_rows > 1 else ''})" for network, num_rows in networks.items()
     )
 
 

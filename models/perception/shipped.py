@@ -10,7 +10,10 @@ PUPPETS_ONLY_NOTICE = (
     "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
     "people, animals or photographs are unreliable."
 )
-"""Notice of `prepare` with the default networks."""
+"""Notice of jobs with the preset `puppets`."""
+
+OBJECTS_NOTICE = "The embedded network for object masks is trained on drawn puppets only."
+"""Notice of jobs in which no other network is embedded."""
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"

@@ -31,6 +31,10 @@ class ReferencePoseStage(Stage[PoseConfig]):
         """Digests of the checkpoints."""
         return self.pose.weights()
 
+    def networks(self) -> Mapping[str, str]:
+        """The configured network."""
+        return {self.name: self.config.network}
+
     def open(self) -> None:
         """Load the network."""
         self.pose.open()
@@ -70,6 +74,10 @@ class DrivingPoseStage(Stage[PoseConfig]):
     def weights(self) -> Mapping[str, str]:
         """Digests of the checkpoints."""
         return self.pose.weights()
+
+    def networks(self) -> Mapping[str, str]:
+        """The network, unless the row's clip is a prepared one."""
+        return self.pose.networks(self.name)
 
     def process(self, row: Row) -> Row:
         """`driving_keypoints`.

@@ -81,10 +81,14 @@ class BackendConfig:
             )
 
     @property
+    def network(self) -> str:
+        """Name of the model, or of a backend without several."""
+        return self.model or next(iter(self.backends[self.backend].models), self.backend)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Entries of the weights catalogue that the model consists of."""
-        models = self.backends[self.backend].models
-        return models[self.model or next(iter(models))] if models else ()
+        return self.backends[self.backend].models.get(self.network, ())
 
 
 ConfigT = TypeVar("ConfigT", bound=BackendConfig)
@@ -114,6 +118,10 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
                 weights.verify()
             self._digests = self._read_digests(resolved)
         return self._digests
+
+    def networks(self) -> Mapping[str, str]:
+        """The configured network."""
+        return {self.name: self.config.network}
 
     def open(self) -> None:
         """Load the network.
@@ -150,7 +158,7 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         """Compute the new columns."""
 
 
-StageT = TypeVar("StageT", bound=Stage[Any])
+StageT = TypeVar("StageT", bound=BackendStage[Any, Any])
 
 
 class OnDemand(Generic[StageT]):
@@ -158,7 +166,12 @@ class OnDemand(Generic[StageT]):
 
     def __init__(self, stage: StageT) -> None:
         self._stage = stage
-        self._is_open = False
+        self._is_open = self._is_used = False
+
+    def networks(self, stage: str) -> Mapping[str, str]:
+        """`Stage.networks` of the stage of this name: the network, if `get` was called since the last call."""
+        is_used, self._is_used = self._is_used, False
+        return {stage: self._stage.config.network} if is_used else {}
 
     def weights(self) -> Mapping[str, str]:
         """Digests of its weights."""
@@ -166,6 +179,7 @@ class OnDemand(Generic[StageT]):
 
     def get(self) -> StageT:
         """The open stage. Raises as its `open` does."""
+        self._is_used = True
         if not self._is_open:
             self._stage.open()
             self._is_open = True
