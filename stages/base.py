@@ -34,8 +34,8 @@ class Stage(ABC, Generic[ConfigT]):
         """Digest by name of each weight file used by `process`. Called on the driver, without `open`."""
         return {}
 
-    def networks(self) -> Mapping[str, str]:
-        """Name by stage of the network that saw the last row; empty if none did. Called once after each row."""
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
+        """Name by stage of the network that saw this row; empty if none did. Called once after `process`, if it ran."""
         return {}
 
     def open(self) -> None:

@@ -46,7 +46,7 @@ def reuse(
         if old_keys.get(stage.name) == keys[stage.name] and durable <= previous.keys():
             unchanged.add(stage.name)
             row.update({column: previous[column] for column in durable})
-            kept |= {name: network for name, network in (networks or stage.networks()).items() if name == stage.name}
+            kept |= {name: network for name, network in (networks or stage.networks(row)).items() if name == stage.name}
     row["networks"] = kept
     return frozenset(unchanged)
 
@@ -89,7 +89,7 @@ def run_row(
         else:
             kept[stage.name] = keys[stage.name]
         seconds[stage.name] = time.perf_counter() - started
-        networks |= stage.networks()
+        networks |= stage.networks(row)
         if row["status"] != Status.OK:
             break
     return row

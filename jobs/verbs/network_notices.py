@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from jobs.verbs.doctor import onnx_warnings
 from models.catalogue import entry
-from models.perception.shipped import OBJECTS_NOTICE, PUPPETS_ONLY_NOTICE
+from models.perception.shipped import PUPPETS_ONLY_NOTICE
 from models.weights.entry import Loader
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig
@@ -25,18 +25,12 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _puppets_only(networks: Mapping[str, BackendConfig]) -> Iterator[str]:
-    embedded = {name: config for name, config in networks.items() if config.backend == EMBEDDED}
-    if all(isinstance(config, ObjectMasksConfig) for config in embedded.values()):
-        # As in the default preset. Only prompts of objects bring them to work.
-        yield from (f"{OBJECTS_NOTICE} It runs in {name} for prompted objects." for name in embedded)
-    else:
-        yield f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."
-
-
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:
     """Notices for the networks of a job, given by stage name."""
-    notices = list(_puppets_only(networks))
+    embedded = [name for name, config in networks.items() if config.backend == EMBEDDED]
+    # That of object masks, alone in the default preset, sees few videos: jobs name it where it did.
+    alone = all(isinstance(networks[name], ObjectMasksConfig) for name in embedded)
+    notices = [] if alone else [f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."]
     gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
     if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(

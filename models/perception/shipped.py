@@ -12,8 +12,11 @@ PUPPETS_ONLY_NOTICE = (
 )
 """Notice of jobs with the preset `puppets`."""
 
-OBJECTS_NOTICE = "The embedded network for object masks is trained on drawn puppets only."
-"""Notice of jobs in which no other network is embedded."""
+OBJECTS_NOTICE = (
+    "Objects were masked by the embedded network, which is trained on drawn puppets only; for real ones, choose "
+    "--set prepare.object_masks.backend=sam2."
+)
+"""Notice of `prepare` where no other network is embedded, and objects are prompted."""
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"

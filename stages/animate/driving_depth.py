@@ -34,7 +34,7 @@ class DrivingDepthStage(Stage[DepthConfig]):
         super().__init__(config)
         self.depth = OnDemand(DepthStage(config))
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
         """The network, if the row needed it."""
         return self.depth.networks(self.name)
 

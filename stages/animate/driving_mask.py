@@ -35,7 +35,7 @@ class DrivingMaskStage(Stage[CharacterMaskConfig]):
         super().__init__(config)
         self.masks = OnDemand(CharacterMaskStage(config))
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
         """The network, if the row needed it."""
         return self.masks.networks(self.name)
 

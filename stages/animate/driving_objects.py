@@ -41,7 +41,7 @@ class DrivingObjectsStage(Stage[ObjectMasksConfig]):
         super().__init__(config)
         self.tracker = OnDemand(ObjectMasksStage(config))
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
         """The network, if the row needed it."""
         return self.tracker.networks(self.name)
 

@@ -31,7 +31,7 @@ class ReferencePoseStage(Stage[PoseConfig]):
         """Digests of the checkpoints."""
         return self.pose.weights()
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
         """The configured network."""
         return {self.name: self.config.network}
 
@@ -75,7 +75,7 @@ class DrivingPoseStage(Stage[PoseConfig]):
         """Digests of the checkpoints."""
         return self.pose.weights()
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
         """The network, unless the row's clip is a prepared one."""
         return self.pose.networks(self.name)
 

@@ -13,7 +13,7 @@ from models.catalogue import entry
 from models.common.digest import CheckpointError
 from models.perception.shipped import embedded_weights
 from models.weights.resolve import ResolvedWeights, check_allowed, find
-from stages.base import Stage
+from stages.base import Row, Stage
 
 NetworkT = TypeVar("NetworkT")
 
@@ -119,7 +119,7 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
             self._digests = self._read_digests(resolved)
         return self._digests
 
-    def networks(self) -> Mapping[str, str]:
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
         """The configured network."""
         return {self.name: self.config.network}
 

@@ -115,7 +115,7 @@ class Looks(Stage[None]):
     writes: ClassVar[frozenset[str]] = frozenset({"found"})
     name = "looks"
 
-    def networks(self) -> dict[str, str]:
+    def networks(self, row: Row) -> dict[str, str]:
         return {"looks": "glasses"}
 
     def process(self, row: Row) -> Row:
