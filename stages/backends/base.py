@@ -51,7 +51,7 @@ class BackendConfig:
     Args:
         backend: name of the backend.
         model: name of one of the backend's models; None: the default.
-        weights: folder of published weights, searched before the Hugging Face cache; None: `~/.cache/zoetrope/weights`.
+        weights: folder of published weights, searched before `~/.cache/zoetrope/weights` and the Hugging Face cache.
         device: `auto`: the GPU if the worker has one, else the CPU.
         allow_torchscript: open TorchScript files, which can execute code.
         download: download missing weights.
