@@ -44,6 +44,7 @@ HELP = """Batch pipeline from videos to character animations.
 First steps:
   zoetrope demo                                         cartoon characters, from drawing to animation
   zoetrope doctor                                       what this machine and its weights are ready for
+  zoetrope weights fetch people                         networks that find people, 16 MB
   zoetrope ingest my_videos/ --out corpus/              probe videos, detect shots, cut clips
   zoetrope prepare corpus/clips --out corpus/prepared   pose, depth, masks, quality
   zoetrope animate --reference hero.png --driving dance.mp4 --out animations/

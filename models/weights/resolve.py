@@ -60,9 +60,9 @@ def default_folder() -> Path:
 
 
 def find(weights: Weights, folder: Path | None, *, download: bool = False) -> ResolvedWeights:
-    """Resolve the files of `weights`, all from `folder`/repository/name or all from the Hugging Face cache.
+    """Resolve the files of `weights`, all from one place: repository/name in `folder` or in `default_folder()`, or the
+    Hugging Face cache.
 
-    `folder`: None: `default_folder()`.
     `download`: download missing files, as `fetch` does.
 
     Raises:
@@ -85,13 +85,17 @@ def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
         return {file.name: _existing(CHECKOUT / weights.repository / file.name) for file in weights.files}
     if weights.hub is Hub.LOCAL:
         return {file.name: _existing(Path(weights.repository) / file.name) for file in weights.files}
-    own = {file.name: _existing(place(weights, file, folder)) for file in weights.files}
-    if all(own.values()) or weights.hub is not Hub.HUGGING_FACE:
-        return own
-    cached = {file.name: _cached(weights, file) for file in weights.files}
-    # Files from two places may be of two versions, so they are not mixed; missing files are reported for `folder`
-    # if it holds any.
-    return cached if all(cached.values()) or not any(own.values()) else own
+    places = [
+        {file.name: _existing(place(weights, file, root)) for file in weights.files}
+        for root in dict.fromkeys((folder, default_folder()) if folder else (default_folder(),))
+    ]
+    if weights.hub is Hub.HUGGING_FACE:
+        places.append({file.name: _cached(weights, file) for file in weights.files})
+    # Files from two places may be of two versions, so they are not mixed; missing files are reported for the first
+    # place that holds any.
+    whole = (located for located in places if all(located.values()))
+    partial = (located for located in places if any(located.values()))
+    return next(whole, None) or next(partial, places[0])
 
 
 def shipped_path(weights: Weights) -> Path:

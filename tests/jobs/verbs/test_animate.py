@@ -221,6 +221,8 @@ def test_pair_and_animate_with_prepared_clips(corpus: Corpus, media: Path, tmp_p
         assert row["num_frames"] == clip["num_frames"]
         assert row["fps"] == pytest.approx(clip["fps"] / clip["frame_step"])
         assert row["driving_fingerprint"] == clip["fingerprint"]
+        # The driving pose is the prepared clip's.
+        assert row["networks"] == {"reference_pose": "embedded"}
     # Unchanged keypoints keep the key, so there is nothing to do.
     assert run(str(tmp_path / "requests.parquet"), tmp_path / "results").summary["rows_run"] == 0
 

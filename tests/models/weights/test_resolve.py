@@ -103,14 +103,15 @@ def test_offline_the_error_says_where_to_put_each_file(tmp_path: Path) -> None:
     assert "config.json" not in message
 
 
-def test_without_a_folder_the_default_one_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_is_searched_after_a_given_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    with pytest.raises(
-        MissingWeightsError, match=rf"neither in {tmp_path}/xdg/zoetrope/weights nor .*sam2.1-hiera-tiny` "
-    ):
+    default = tmp_path / "xdg" / "zoetrope" / "weights"
+    with pytest.raises(MissingWeightsError, match=rf"neither in {default} nor .* fetch sam2.1-hiera-tiny` "):
         find(SAM2, None)
-    fill(tmp_path / "xdg" / "zoetrope" / "weights")
-    assert find(SAM2, None).path == tmp_path / "xdg/zoetrope/weights/facebook/sam2.1-hiera-tiny"
+    fill(default)
+    assert find(SAM2, None).path == find(SAM2, tmp_path / "w").path == default / "facebook" / "sam2.1-hiera-tiny"
+    fill(tmp_path / "w")
+    assert find(SAM2, tmp_path / "w").path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
 
 
 @pytest.mark.parametrize("cache", ["", "relative"])
@@ -196,7 +197,7 @@ def test_files_of_plain_web_addresses_lie_under_their_address(tmp_path: Path, mo
 
     monkeypatch.setattr("models.weights.web.download", download)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    for folder, root in ((None, tmp_path / "xdg" / "zoetrope" / "weights"), (tmp_path, tmp_path)):
+    for folder, root in ((tmp_path, tmp_path), (None, tmp_path / "xdg" / "zoetrope" / "weights")):
         resolved = find(vgg, folder, download=True)
         assert resolved.path == root / "download.pytorch.org" / "models" / "vgg16-397923af.pth"
     assert asked["url"] == "https://download.pytorch.org/models/vgg16-397923af.pth"

@@ -48,6 +48,8 @@ def row(clip: Row | None = None, num_frames: int = 2) -> Row:
 def test_keypoints_of_a_video_are_estimated(stage: DrivingPoseStage) -> None:
     found = stage(row())["decoded_keypoints"]
     assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
+    assert stage.networks(row()) == {"driving_pose": "embedded"}
+    assert stage.networks(row()) == {}  # of the next row, which needs no network
 
 
 def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:
