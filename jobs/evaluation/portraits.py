@@ -20,6 +20,7 @@ from stages.animate.face_crops import FaceCropsConfig, FaceCropsStage
 from stages.animate.keypoints import DrivingPoseStage
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row, Stage
 from stages.outcome import BadRow
 from stages.prepare.pose import PoseConfig, PoseStage
@@ -85,7 +86,8 @@ class PortraitAnimator:
         )
         self._pose: tuple[PoseStage, DrivingPoseStage] | None = None
         if config.setting == "portrait-detected":
-            self._pose = (PoseStage(PoseConfig()), DrivingPoseStage(PoseConfig()))
+            pose = PoseConfig(backend=EMBEDDED)
+            self._pose = (PoseStage(pose), DrivingPoseStage(pose))
             for stage in self._pose:
                 stage.open()
 

@@ -28,6 +28,7 @@ from stages.animate.reference_crop import ReferenceCropConfig, ReferenceCropStag
 from stages.animate.scene import SceneConfig, SceneStage
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row, Stage
 from stages.outcome import BadRow
 from stages.prepare.character_mask import CharacterMaskConfig
@@ -250,13 +251,13 @@ def _exact_columns(truth: SceneTruth) -> Row:
 def _networks() -> list[Stage[Any]]:
     """Perception of `zoetrope animate` with the embedded networks, in its order."""
     stages: list[Stage[Any]] = [
-        DrivingPoseStage(PoseConfig()),
+        DrivingPoseStage(PoseConfig(backend=EMBEDDED)),
         DrivingSpanStage(DrivingSpanConfig()),
-        DrivingMaskStage(CharacterMaskConfig()),
-        DrivingObjectsStage(ObjectMasksConfig()),
-        DrivingDepthStage(DepthConfig()),
-        ReferencePoseStage(PoseConfig()),
-        ReferenceMaskStage(CharacterMaskConfig()),
+        DrivingMaskStage(CharacterMaskConfig(backend=EMBEDDED)),
+        DrivingObjectsStage(ObjectMasksConfig(backend=EMBEDDED)),
+        DrivingDepthStage(DepthConfig(backend=EMBEDDED)),
+        ReferencePoseStage(PoseConfig(backend=EMBEDDED)),
+        ReferenceMaskStage(CharacterMaskConfig(backend=EMBEDDED)),
     ]
     for stage in stages:
         stage.open()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.weights.entry import APACHE, NON_COMMERCIAL, File, Hub, Loader, Weights, folder, shipped
+from models.weights.entry import File, Hub, Loader, Weights, folder, shipped
+from models.weights.licence import APACHE, NON_COMMERCIAL, SAM, SAPIENS_2, Licence
 
 _SHIPPED = "models/perception/checkpoints"
 
@@ -15,7 +16,6 @@ def _dwpose(part: str, file: File) -> Weights:
         repository="yzd-v/DWPose",
         files=(file,),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.ONNX,
     )
 
@@ -28,7 +28,6 @@ def _sapiens(part: str, name: str, repository: str, file: str) -> Weights:
         repository=repository,
         files=(File(name=file),),
         licence=NON_COMMERCIAL,
-        commercial_use=False,
         loader=Loader.TORCHSCRIPT,
     )
 
@@ -54,20 +53,18 @@ def _sapiens2_pose(size: str, size_bytes: int | None = None) -> Weights:
         "Sapiens 2",
         "pose, 308 keypoints",
         f"facebook/sapiens2-pose-{size}",
-        licence="Sapiens2 License",
-        commercial_use=True,
+        licence=SAPIENS_2,
         weights=File(name="model.safetensors", size_bytes=size_bytes),
     )
 
 
-def _depth_anything(size: str, size_bytes: int, licence: str) -> Weights:
+def _depth_anything(size: str, size_bytes: int, licence: Licence) -> Weights:
     return folder(
         f"depth-anything-v2-{size.lower()}",
         "Depth Anything V2",
         "depth",
         f"depth-anything/Depth-Anything-V2-{size}-hf",
         licence=licence,
-        commercial_use=licence == APACHE,
         weights=File(name="model.safetensors", size_bytes=size_bytes),
     )
 
@@ -84,7 +81,6 @@ def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
             "masks",
             repository,
             licence=APACHE,
-            commercial_use=True,
             weights=File(name="model.safetensors", size_bytes=round(size_bytes, -6)),
         ),
         Weights(
@@ -94,7 +90,6 @@ def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
             repository=repository,
             files=(file,),
             licence=APACHE,
-            commercial_use=True,
             loader=Loader.TORCH,
         ),
     )
@@ -135,7 +130,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.ONNX,
     ),
     Weights(
@@ -172,7 +166,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TFLITE,
         hub=Hub.WHEEL,
     ),
@@ -206,8 +199,7 @@ WEIGHTS: tuple[Weights, ...] = (
         "SAM 3",
         "masks",
         "facebook/sam3",
-        licence="SAM License",
-        commercial_use=True,
+        licence=SAM,
         weights=File(name="model.safetensors"),
     ),
 )

@@ -250,7 +250,7 @@ OUTCOME_COLUMNS: dict[str, pa.DataType] = {
     "attempts": pa.int32(),
 }
 
-ENTRY_COLUMNS = ("stage_keys", "weights", "seconds_by_stage")
+ENTRY_COLUMNS = ("stage_keys", "networks", "weights", "seconds_by_stage")
 """Columns of named values, which are dictionaries in rows of stages."""
 
 
@@ -263,6 +263,7 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "work_key": pa.string(),
     "pipeline_key": pa.string(),
     "stage_keys": entries(pa.string()),
+    "networks": entries(pa.string()),
     "weights": entries(pa.string()),
     "code_version": pa.string(),
     "job_id": pa.string(),

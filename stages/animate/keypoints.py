@@ -33,6 +33,10 @@ class ReferencePoseStage(Stage[PoseConfig]):
         """Digests of the checkpoints."""
         return self.pose.weights()
 
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The configured network."""
+        return {self.name: self.config.network}
+
     def open(self) -> None:
         """Load the network."""
         self.pose.open()
@@ -80,6 +84,10 @@ class DrivingPoseStage(Stage[PoseConfig]):
     def weights(self) -> Mapping[str, str]:
         """Digests of the checkpoints."""
         return self.pose.weights()
+
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The network, unless the row's clip is a prepared one."""
+        return self.pose.networks(self.name)
 
     def process(self, row: Row) -> Row:
         """`decoded_keypoints` and `implausible_share`.

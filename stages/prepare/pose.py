@@ -11,11 +11,11 @@ import numpy as np
 
 from models.pose.plausibility import plausible_pose
 from models.pose.smoothing import smoothed
-from stages.backends.base import NOT_IN_KEY, BackendConfig, BackendStage
+from stages.backends.base import NOT_IN_KEY, PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import POSE, PeopleBackend, PoseBackend
 from stages.base import Row
 
-SMOOTHING_SECONDS = MappingProxyType({"people": 0.1})
+SMOOTHING_SECONDS = MappingProxyType({PEOPLE: 0.1})
 """By backend: how far the smoothing of keypoints reaches before and after a frame. Others are not smoothed."""
 
 
@@ -24,11 +24,12 @@ class PoseConfig(BackendConfig):
     """Settings of `PoseStage`.
 
     Args:
-        backend: embedded, people, dwpose, sapiens or sapiens2.
+        backend: embedded, people, dwpose, rtmw, sapiens or sapiens2.
         smoothing_seconds: how far smoothing over time reaches before and after a frame; 0: none; None: the backend's,
             `SMOOTHING_SECONDS`.
     """
 
+    backend: str = PEOPLE
     smoothing_seconds: float | None = field(default=None, metadata=NOT_IN_KEY)
 
     signal: ClassVar = "pose"

@@ -13,13 +13,14 @@ from toy_animation import scene_model, spec_of
 from models.perception.embedded import EmbeddedFigure
 from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row
 from stages.outcome import BadRow, Rejected
 from stages.prepare.pose import PoseConfig
 
 
 def test_keypoints_of_a_reference() -> None:
-    stage = ReferencePoseStage(PoseConfig())
+    stage = ReferencePoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     puppet = {"reference_picture": puppet_frames(3, num_frames=1)[0], "reference_uri": "a.png"}
     found = stage({**puppet, "model_spec": spec_of()})["picture_keypoints"]
@@ -34,7 +35,7 @@ def test_keypoints_of_a_reference() -> None:
 
 @pytest.fixture
 def stage() -> DrivingPoseStage:
-    stage = DrivingPoseStage(PoseConfig())
+    stage = DrivingPoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     return stage
 
@@ -47,6 +48,8 @@ def row(clip: Row | None = None, num_frames: int = 2) -> Row:
 def test_keypoints_of_a_video_are_estimated(stage: DrivingPoseStage) -> None:
     found = stage(row())["decoded_keypoints"]
     assert (found.shape, found.dtype) == ((2, 133, 3), np.float32)
+    assert stage.networks(row()) == {"driving_pose": "embedded"}
+    assert stage.networks(row()) == {}  # of the next row, which needs no network
 
 
 def test_video_without_a_person_fails(stage: DrivingPoseStage, tmp_path: Path) -> None:

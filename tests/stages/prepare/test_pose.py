@@ -11,6 +11,7 @@ from puppet_media import side_by_side_puppets
 from models.perception.people import ClipPeople
 from models.puppets import render, sample_spec
 from pipelines.engine.keys import described, digest
+from stages.backends.base import EMBEDDED
 from stages.prepare.pose import PoseConfig, PoseStage
 
 
@@ -18,7 +19,7 @@ def test_keypoints_of_a_puppet_clip() -> None:
     puppets = list(
         render(sample_spec(2_000_001, split="heldout", size_px=(192, 144), num_shots=1), fps=8, num_frames=5)
     )
-    stage = PoseStage(PoseConfig())
+    stage = PoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     row = stage(
         {"clip_id": "a", "frames": np.stack([puppet.rgb for puppet in puppets]), "frame_seconds": np.arange(5) / 8}
@@ -43,7 +44,7 @@ def test_a_backend_that_sees_several_persons_counts_them() -> None:
             keypoints = np.full((len(frames), 133, 3), 0.5, np.float32)
             return ClipPeople(keypoints=keypoints, num_people=np.full(len(frames), 2, np.int32))
 
-    stage = PoseStage(PoseConfig())
+    stage = PoseStage(PoseConfig(backend=EMBEDDED))
     stage.backend = TwoPeople()
     row = stage({"frames": np.zeros((3, 8, 8, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
     assert row["num_people"].tolist() == [2, 2, 2]
@@ -60,7 +61,7 @@ def test_two_puppets_side_by_side_are_no_character() -> None:
 
 
 def test_weights_are_known_without_opening() -> None:
-    weights = PoseStage(PoseConfig()).weights()
+    weights = PoseStage(PoseConfig(backend=EMBEDDED)).weights()
     assert list(weights) == ["embedded-pose"]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", weights["embedded-pose"])
 
@@ -84,10 +85,10 @@ def test_keypoints_of_people_are_smoothed_unless_a_setting_says_otherwise() -> N
     raw = Shaking().keypoints(frames)
     shaking = {}
     for name, config in {
-        "puppets": PoseConfig(),
+        "puppets": PoseConfig(backend=EMBEDDED),
         "people": PoseConfig(backend="people"),
         "off": PoseConfig(backend="people", smoothing_seconds=0),
-        "on": PoseConfig(smoothing_seconds=0.2),
+        "on": PoseConfig(backend=EMBEDDED, smoothing_seconds=0.2),
     }.items():
         stage = PoseStage(config)
         stage.backend = Shaking()
@@ -114,4 +115,4 @@ def test_smoothing_is_in_the_key_where_there_is_any() -> None:
     off, default, same, longer = (digest(config) for config in configs)
     assert default == same
     assert len({off, default, longer}) == 3
-    assert described(PoseConfig()) == {"backend": "embedded"}  # as before there was smoothing
+    assert described(PoseConfig(backend=EMBEDDED)) == {"backend": "embedded"}  # as before there was smoothing
