@@ -17,6 +17,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "people": {"pose": PEOPLE, "depth": PEOPLE, "masks": PEOPLE, "objects": EMBEDDED},
         "puppets": {"pose": EMBEDDED, "depth": EMBEDDED, "masks": EMBEDDED, "objects": EMBEDDED},
         "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2", "objects": "sam2"},
+        "rtmw-sam3": {"pose": "rtmw", "depth": "depth-anything", "masks": "sam3", "objects": "sam3"},
         "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2", "objects": "sam2"},
         "sapiens2-depthanything-sam2": {
             "pose": "sapiens2",

@@ -120,6 +120,24 @@ WEIGHTS: tuple[Weights, ...] = (
             sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
         ),
     ),
+    # OpenMMLab's own export, as a file of its own: the same bytes as `end2end.onnx` in
+    # https://download.openmmlab.com/mmpose/v1/projects/rtmw/onnx_sdk/rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122.zip
+    Weights(
+        name="rtmw-l-384",
+        system="RTMW",
+        part="pose",
+        repository="bukuroo/RTMW-ONNX",
+        files=(
+            File(
+                name="rtmw-l-384.onnx",
+                size_bytes=229_320_930,
+                sha256="bd033156e5104c4f5d2edfe0453e02661e30a2f3da453ec93c8764d561b83054",
+            ),
+        ),
+        licence=APACHE,
+        commercial_use=True,
+        loader=Loader.ONNX,
+    ),
     Weights(
         name="people",
         system="MediaPipe",
@@ -183,4 +201,13 @@ WEIGHTS: tuple[Weights, ...] = (
     *_sam2("small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
     *_sam2("base-plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
     *_sam2("large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    folder(
+        "sam3",
+        "SAM 3",
+        "masks",
+        "facebook/sam3",
+        licence="SAM License",
+        commercial_use=True,
+        weights=File(name="model.safetensors"),
+    ),
 )

@@ -46,7 +46,8 @@ class ReferencePoseStage(Stage[PoseConfig]):
         Raises:
             BadRow: NoPerson, if the model keeps the scene and the picture shows nobody.
         """
-        keypoints = self.pose.process({"frames": row["reference_picture"][None]})["keypoints"][0]
+        picture = {"frames": row["reference_picture"][None], "frame_seconds": [0.0]}
+        keypoints = self.pose.process(picture)["keypoints"][0]
         num_visible = int((keypoints[BODY, 2] >= CONFIDENT_SCORE).sum())
         if row["model_spec"]["keeps_scene"] and num_visible < MIN_PERSON_KEYPOINTS:
             raise BadRow(
@@ -63,13 +64,18 @@ class DrivingPoseStage(Stage[PoseConfig]):
     """
 
     name = "driving_pose"
-    reads: ClassVar[frozenset[str]] = frozenset({"driving_frames", "clip", "clip_id"})
     writes: ClassVar[frozenset[str]] = frozenset({"driving_keypoints"})
     transient: ClassVar[frozenset[str]] = frozenset({"driving_keypoints"})
 
     def __init__(self, config: PoseConfig) -> None:
         super().__init__(config)
         self.pose = OnDemand(PoseStage(config))
+
+    @property
+    def reads(self) -> frozenset[str]:  # type: ignore[override]  # as those of `PoseStage`
+        """The driving frames or the prepared clip, and `frame_seconds` for smoothing."""
+        times = {"frame_seconds"} if self.config.half_window_seconds else set()
+        return frozenset({"driving_frames", "clip", "clip_id"} | times)
 
     def weights(self) -> Mapping[str, str]:
         """Digests of the checkpoints."""
@@ -89,7 +95,8 @@ class DrivingPoseStage(Stage[PoseConfig]):
         if clip is not None and clip["keypoints_file"] is not None:
             keypoints = read_prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
         else:
-            keypoints = self.pose.get().process({"frames": row["driving_frames"]})["keypoints"]
+            times = {"frame_seconds": row["frame_seconds"]} if "frame_seconds" in self.reads else {}
+            keypoints = self.pose.get().process({"frames": row["driving_frames"], **times})["keypoints"]
         num_visible = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
         if not (num_visible >= MIN_PERSON_KEYPOINTS).any():
             raise BadRow(

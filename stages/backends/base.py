@@ -38,10 +38,12 @@ class Backend(Generic[NetworkT]):
     `load`: loads the network, importing its dependencies when called.
     `models`: model name in job files -> entries of the weights catalogue, with the default first; empty for embedded
       networks.
+    `version`: increment it when the backend's results change with the same weights.
     """
 
     load: Callable[[Loading], NetworkT]
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    version: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,12 @@ class BackendConfig:
     def network(self) -> str:
         """Name of the model, or of a backend without several."""
         return self.model or next(iter(self.backends[self.backend].models), self.backend)
+
+    @property
+    def in_key(self) -> Mapping[str, Any]:
+        """Values, beside the fields, that stage keys depend on."""
+        version = self.backends[self.backend].version
+        return {} if version == 1 else {"backend_version": version}
 
     @property
     def parts(self) -> tuple[str, ...]:

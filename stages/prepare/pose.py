@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar
 
-from stages.backends.base import PEOPLE, BackendConfig, BackendStage
+import numpy as np
+
+from models.pose.smoothing import smoothed
+from stages.backends.base import NOT_IN_KEY, PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import POSE, PeopleBackend, PoseBackend
 from stages.base import Row
+
+SMOOTHING_SECONDS = MappingProxyType({PEOPLE: 0.1})
+"""By backend: how far the smoothing of keypoints reaches before and after a frame. Others are not smoothed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseConfig(BackendConfig):
-    """`backend`: embedded, people, dwpose, sapiens or sapiens2."""
+    """Settings of `PoseStage`.
+
+    Args:
+        backend: embedded, people, dwpose, rtmw, sapiens or sapiens2.
+        smoothing_seconds: how far smoothing over time reaches before and after a frame; 0: none; None: the backend's,
+            `SMOOTHING_SECONDS`.
+    """
 
     backend: str = PEOPLE
+    smoothing_seconds: float | None = field(default=None, metadata=NOT_IN_KEY)
+
     signal: ClassVar = "pose"
     backends: ClassVar = POSE
+
+    def __post_init__(self) -> None:
+        super(PoseConfig, self).__post_init__()  # slots make another class than the one that super() alone knows
+        if self.smoothing_seconds is not None and not 0 <= self.smoothing_seconds <= 1:
+            raise ValueError(f"expected smoothing_seconds from 0 to 1, got {self.smoothing_seconds}")
+
+    @property
+    def half_window_seconds(self) -> float:
+        """`smoothing_seconds` with the backend's in place of None."""
+        if self.smoothing_seconds is None:
+            return SMOOTHING_SECONDS.get(self.backend, 0.0)
+        return self.smoothing_seconds
+
+    @property
+    def in_key(self) -> Mapping[str, Any]:
+        """Those of `BackendConfig`, and the smoothing where there is any."""
+        smoothing = {"smoothing_seconds": self.half_window_seconds} if self.half_window_seconds else {}
+        return {**super(PoseConfig, self).in_key, **smoothing}
 
 
 class PoseStage(BackendStage[PoseConfig, PoseBackend]):
@@ -26,12 +60,22 @@ class PoseStage(BackendStage[PoseConfig, PoseBackend]):
     """
 
     name = "pose"
-    reads = frozenset({"frames"})
     writes = frozenset({"keypoints", "num_people"})
+
+    @property
+    def reads(self) -> frozenset[str]:  # type: ignore[override]  # the times are in no key of keypoints without smoothing
+        """`frames`, and `frame_seconds` for smoothing."""
+        return frozenset({"frames", "frame_seconds"} if self.config.half_window_seconds else {"frames"})
 
     def process(self, row: Row) -> Row:
         """Computes `keypoints` and `num_people`."""
+        num_people = None
         if isinstance(self.backend, PeopleBackend):
             people = self.backend.people(row["frames"])
-            return {"keypoints": people.keypoints, "num_people": people.num_people}
-        return {"keypoints": self.backend.keypoints(row["frames"]), "num_people": None}
+            keypoints, num_people = people.keypoints, people.num_people
+        else:
+            keypoints = self.backend.keypoints(row["frames"])
+        if half_window_seconds := self.config.half_window_seconds:
+            times = np.asarray(row["frame_seconds"], np.float64)
+            keypoints = smoothed(keypoints, times, half_window_seconds=half_window_seconds)
+        return {"keypoints": keypoints, "num_people": num_people}

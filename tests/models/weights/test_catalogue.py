@@ -51,5 +51,5 @@ def test_weights_that_ship_are_there() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="no weights are named 'sam3'"):
+    with pytest.raises(ValueError, match="no weights are named 'sam4'"):
         entry("sam3")

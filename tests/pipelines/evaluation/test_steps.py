@@ -22,8 +22,8 @@ from pipelines.evaluation.steps import (
     with_inputs,
 )
 from stages.evaluate.dtfvd import DtfvdConfig
+from stages.evaluate.keypoints import ComparedKeypointsConfig
 from stages.evaluate.lpips import LpipsConfig
-from stages.prepare.pose import PoseConfig
 
 PUPPETS = small_config().evaluate
 WORKERS = dict.fromkeys(STAGES, Workers())
@@ -59,7 +59,7 @@ def test_inputs_of_a_stage_without_weights_do_not_run(tmp_path: Path) -> None:
 
 
 def test_stages_that_read_from_one_without_weights_are_left_out(tmp_path: Path) -> None:
-    config = dataclasses.replace(PUPPETS, keypoints=PoseConfig(backend="dwpose", weights=str(tmp_path)))
+    config = dataclasses.replace(PUPPETS, keypoints=ComparedKeypointsConfig(backend="dwpose", weights=str(tmp_path)))
     made = steps(config, WORKERS, ("pixels", "keypoints", "dtfvd"))
     assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
     assert measures_of(made.missing) == ["PCK@0.1", "key point distance", "Face-Exp", "DTFVD", "FG-DTFVD", "BG-DTFVD"]

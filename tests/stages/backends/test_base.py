@@ -35,11 +35,13 @@ MODELS = [
     "people",
     "dwpose-detector",
     "dwpose-pose",
+    "rtmw-l-384",
     "sapiens-pose-133-1b",
     "sapiens2-pose-1b",
     "sapiens-depth-1b",
     "depth-anything-v2-small",
     "sam2.1-hiera-large",
+    "sam3",
 ]
 
 
@@ -118,7 +120,7 @@ def test_every_backend_runs_on_files_of_the_published_form(signal: str, backend:
 def test_a_black_clip_shows_nobody(backend: str, weights: Path) -> None:
     it = stage("pose", backend, weights)
     it.open()
-    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8)})
+    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
     assert not found["keypoints"].any()
     assert not found["num_people"].any()
 

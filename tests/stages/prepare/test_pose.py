@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.perception.people import ClipPeople
 from models.puppets import render, sample_spec
+from pipelines.engine.keys import described, digest
 from stages.backends.base import EMBEDDED
 from stages.prepare.pose import PoseConfig, PoseStage
 
@@ -55,3 +56,51 @@ def test_weights_are_known_without_opening() -> None:
 def test_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown pose backend 'dwposs', expected one of dwpose, embedded, people"):
         PoseConfig(backend="dwposs")
+
+
+class Shaking:
+    """A backend whose keypoints shake by two pixels."""
+
+    def keypoints(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        keypoints = np.ones((len(frames), 133, 3), np.float32)
+        keypoints[..., :2] = np.arange(133)[:, None]
+        keypoints[::2, :, 0] += 2
+        return keypoints
+
+
+def test_keypoints_of_people_are_smoothed_unless_a_setting_says_otherwise() -> None:
+    frames = np.zeros((30, 8, 8, 3), np.uint8)
+    raw = Shaking().keypoints(frames)
+    shaking = {}
+    for name, config in {
+        "puppets": PoseConfig(backend=EMBEDDED),
+        "people": PoseConfig(backend="people"),
+        "off": PoseConfig(backend="people", smoothing_seconds=0),
+        "on": PoseConfig(backend=EMBEDDED, smoothing_seconds=0.2),
+    }.items():
+        stage = PoseStage(config)
+        stage.backend = Shaking()
+        row = {"frames": frames, "frame_seconds": np.arange(30) / 30}
+        keypoints = stage({column: row[column] for column in stage.reads})["keypoints"]
+        shaking[name] = np.abs(np.diff(keypoints[..., 0], axis=0)).mean()
+        assert np.array_equal(keypoints, raw) == (name in ("puppets", "off"))
+    assert shaking["on"] < shaking["people"] < 0.5 * shaking["off"]
+
+
+@pytest.mark.parametrize("seconds", [-0.1, 1.5, float("nan")])
+def test_smoothing_that_cannot_be_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="expected smoothing_seconds from 0 to 1, got"):
+        PoseConfig(smoothing_seconds=seconds)
+
+
+def test_smoothing_is_in_the_key_where_there_is_any() -> None:
+    configs = [
+        PoseConfig(backend="people", smoothing_seconds=0),
+        PoseConfig(backend="people"),
+        PoseConfig(backend="people", smoothing_seconds=0.1),
+        PoseConfig(backend="people", smoothing_seconds=0.2),
+    ]
+    off, default, same, longer = (digest(config) for config in configs)
+    assert default == same
+    assert len({off, default, longer}) == 3
+    assert described(PoseConfig(backend=EMBEDDED)) == {"backend": "embedded"}  # as before there was smoothing
