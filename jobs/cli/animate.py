@@ -112,7 +112,7 @@ def animate(
 
     Model, seed, steps, guidance, size and controls apply to requests that leave them empty.
     """
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.animate import animate as run
 
     assignments = perception_settings(
@@ -126,7 +126,7 @@ def animate(
     assignments += set_ or ()
     if keep_audio is not None:
         assignments.append(f"animate.driving.keep_audio={str(keep_audio).lower()}")
-    loaded = configuration.load(config, assignments)
+    loaded = load_continuing("animate", out, config, assignments)
     finish(
         lambda console: run(
             out,

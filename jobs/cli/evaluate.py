@@ -128,7 +128,7 @@ def evaluate_results(
     """Measure animations against their truth, with a table per model and setting. Run again, it does what is missing
     or stale.
     """
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.evaluate import evaluate as run
 
     assignments = perception_settings(
@@ -139,7 +139,7 @@ def evaluate_results(
         download=download,
         licence_check=licence_check,
     )
-    loaded = configuration.load(config, [*assignments, *(set_ or ())])
+    loaded = load_continuing("evaluate", out, config, [*assignments, *(set_ or ())])
     finish(
         lambda console: run(
             out,

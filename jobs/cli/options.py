@@ -53,14 +53,14 @@ WeightsFolder = Annotated[
     typer.Option(
         "--weights",
         envvar="ZOETROPE_WEIGHTS",
-        help="Folder of published weights [the Hugging Face cache only].",
+        help="Folder of published weights [~/.cache/zoetrope/weights].",
         parser=location,
     ),
 ]
 AllowTorchScript = Annotated[
     bool, typer.Option("--allow-torchscript", help="Open TorchScript files, which can run code of their own.")
 ]
-Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [embedded].")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [people].")]
 LicenceCheck = Annotated[
     Literal["any", "commercial"] | None,
     typer.Option("--licence-check", help="commercial: refuse weights that may not be used commercially [any]."),

@@ -66,9 +66,19 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
             range.
         ValueError: an unknown preset.
     """
+    return validated(expanded(path, assignments), JobConfig)
+
+
+def expanded(path: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+    """Plain values of a job file with assignments, presets expanded; not yet validated.
+
+    Raises:
+        ConfigError: as `read` does.
+        ValueError: an unknown preset.
+    """
     values = read(path, assignments, JobConfig)
     expand(values)
-    return validated(values, JobConfig)
+    return values
 
 
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:

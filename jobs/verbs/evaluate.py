@@ -13,6 +13,7 @@ from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
 from jobs.engine.licences import check_licences
+from jobs.engine.readiness import PUPPETS_HINT
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.evaluation import evaluate_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
@@ -45,6 +46,7 @@ from pipelines.evaluation.tables import (
     publish_tables,
 )
 from pipelines.requests import absolute_uri
+from stages.backends.base import PEOPLE
 from stages.io.storage import Storage
 
 PAIRS = "_jobs/pairs.parquet"
@@ -219,7 +221,8 @@ def _missing_notices(missing: Mapping[str, MissingWeights], *, download: bool) -
         if download
         else "`zoetrope weights where NAME` says where a file belongs, and --download fetches what can be downloaded"
     )
-    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}."]
+    hint = f" {PUPPETS_HINT}." if any(PEOPLE in weights.entries for weights in missing.values()) else ""
+    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}.{hint}"]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

@@ -48,7 +48,7 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
     for weights in chosen:
         for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
             missing += path is None
-            expected = place(weights, file, folder or Path("DIR"))
+            expected = place(weights, file, folder)
             console.line(str(path) if path else f"missing: {expected} from {weights.url(file)}")
     return JobResult(exit_code=int(missing > 0), summary={"weights": [_described(w, folder) for w in chosen]})
 
@@ -56,21 +56,20 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
 def fetch_weights(
     names: Sequence[str], folder: Path | None, *, archive: Path | None, allow_torchscript: bool, console: Console
 ) -> JobResult:
-    """Download missing files to `folder` or the Hugging Face cache, and verify them.
+    """Download missing files, as `models.weights.resolve.fetch` does, and verify them.
 
     `archive`: file to take them from instead, for weights that are published in a wheel.
 
     Raises:
-        ValueError: a name that is not in the catalogue, or an archive for other weights or without a folder.
+        ValueError: a name that is not in the catalogue, or an archive for other weights.
         CheckpointError: a file is unavailable or differs from the catalogue, or is TorchScript without permission.
     """
     chosen = [entry(name) for name in names]
     for weights in chosen:
         check_allowed(weights, allow_torchscript=allow_torchscript)
-        if archive is not None and (folder is None or weights.hub is not Hub.WHEEL):
+        if archive is not None and weights.hub is not Hub.WHEEL:
             raise ValueError(
-                "--from FILE takes weights that are published in a wheel, such as people, to the folder --weights; "
-                f"got {weights.name}{'' if folder else ' and no --weights'}"
+                f"--from FILE takes weights that are published in a wheel, such as people; got {weights.name}"
             )
     for weights in chosen:
         licence = weights.licence
@@ -78,7 +77,7 @@ def fetch_weights(
             forbidden = f", which forbids {', '.join(licence.restrictions)}" if licence.restrictions else ""
             page = f"{weights.hub}/{weights.repository}"
             console.notice(f"{weights.name}: licence {licence.name}{forbidden}; see {page}")
-        if archive is not None and folder is not None:
+        if archive is not None:
             unpack(weights, archive, folder)
         elif weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")

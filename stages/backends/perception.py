@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.backends.base import EMBEDDED, Backend, Loading
+from stages.backends.base import EMBEDDED, PEOPLE, Backend, Loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -210,7 +210,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
-        "people": Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
         "rtmw": Backend(load=_rtmw, models=_with_detector("rtmw-l-384")),
         "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
         "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
@@ -219,7 +219,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
 DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        "people": Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
         "sapiens": Backend(
             load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
         ),
@@ -231,7 +231,7 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
         "sam3": Backend(load=partial(_character_by, _sam3), models=_SAM3),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.perception.dwpose.detector import PersonDetector
 from models.perception.dwpose.simcc import DWPOSE, SimccForm, SimccPose
+from models.perception.joints_of_others import joints_of_others
 from models.perception.people import MAX_POSED, ClipPeople, Persons, character
 from models.pose.skeleton import NUM_KEYPOINTS
 
@@ -47,9 +48,12 @@ class DwposePose:
         persons = self._posed(frames_THWC, boxes)
         chosen = character(persons, width_px=width, height_px=height)
         keypoints = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
+        of_others = np.zeros(keypoints.shape[:2], bool)
         for t in np.flatnonzero(chosen >= 0):
             keypoints[t] = persons[t].keypoints[chosen[t]]
-        return ClipPeople(keypoints=keypoints, num_people=np.array([len(boxes_N5) for boxes_N5 in boxes], np.int32))
+            of_others[t] = joints_of_others(keypoints[t], np.delete(persons[t].keypoints, chosen[t], axis=0))
+        num_people = np.array([len(boxes_N5) for boxes_N5 in boxes], np.int32)
+        return ClipPeople(keypoints=keypoints, num_people=num_people, of_others=of_others)
 
     def persons(self, frames_THWC: NDArray[np.uint8]) -> list[Persons]:
         """Persons of each frame by descending score, limited to the `MAX_POSED` largest.
