@@ -14,6 +14,7 @@ from jobs.engine import tracking
 from jobs.engine.code_version import code_version
 from jobs.engine.config import flattened, resolved
 from jobs.engine.console import LOG_EVERY_SECONDS, Console
+from jobs.engine.licences import check_licences
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
@@ -23,7 +24,7 @@ from jobs.training.data import data_key, described, face_form, notices, open_dat
 from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, demands, train_on_ray
 from jobs.training.run_files import CheckpointRecord
-from jobs.training.start import runs_of
+from jobs.training.start import published_weights, runs_of, weights_behind
 from jobs.training.worker import RunSpec, train_worker
 from models.training.parallel import World
 from pipelines.engine.keys import digest
@@ -60,13 +61,15 @@ def train(
         console: output.
 
     Raises:
-        TrainingDataError, ConfigError, CheckpointError, DatasetBusyError, ValueError: wrong usage; nothing was started.
+        TrainingDataError, ConfigError, CheckpointError, LicenceError, DatasetBusyError, ValueError: wrong usage;
+            nothing was started.
     """
     job_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     storage = Storage(out)
     recipe = config.recipe
     variant, system = config.model.model.variant, config.model.model.system
     signals = {name: signal for name, signal in system.signals.items() if name in variant.needs}
+    check_licences(config.licence_check, weights=weights_behind(start_from, config.model))
     with dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
         store.sweep()
@@ -105,6 +108,7 @@ def train(
             out=storage.url,
             start_from=start_from,
             facts=facts,
+            started_from=[weights.name for weights in published_weights(start_from, config.model)],
             earlier_runs=runs_of(start_from, config.model),
         )
         with tracking.run(

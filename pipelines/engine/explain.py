@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from pipelines.engine.keys import described
+from pipelines.engine.ledger import Ledger
 from pipelines.engine.plan import Plan
 from pipelines.engine.tables import column_names
 from stages.base import Stage
@@ -102,6 +105,19 @@ def reasons(plan: Plan, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -
         seconds_by_stage=seconds,
         num_timed=num_timed,
     )
+
+
+def recorded_settings(ledger: Ledger, connection: duckdb.DuckDBPyConnection) -> dict[str, list[Mapping[str, Any]]]:
+    """Settings with which the stages of committed rows ran, by stage name; without those of unrecorded stage keys."""
+    relation, known = ledger.relation(connection), _known(ledger.storage)
+    if not relation or not known:
+        return {}
+    query = f"SELECT DISTINCT e.name, e.value FROM (SELECT unnest(stage_keys) AS e FROM {relation})"  # noqa: S608
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for name, key in connection.execute(query).fetchall():
+        if key in known:
+            settings.setdefault(name, []).append(known[key])
+    return settings
 
 
 def _without_ledger(plan: Plan, names: Sequence[str]) -> Reasons:

@@ -28,7 +28,7 @@ def described(config: Any) -> Any:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field for field in dataclasses.fields(value) if field.metadata.get("in_key", True)]
-        return {field.name: getattr(value, field.name) for field in fields}
+        return {**{field.name: getattr(value, field.name) for field in fields}, **getattr(value, "in_key", {})}
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"a configuration may hold plain values only, got {type(value).__name__}: {value!r}")
@@ -38,7 +38,8 @@ def stage_keys(stages: Sequence[Stage[Any]]) -> dict[str, str]:
     """Key by stage name, over the stage's version, configuration and weights and the keys of the stages it reads from.
 
     A changed setting changes the keys of its stage and of dependent stages only. A field declared with
-    `field(metadata={"in_key": False})`, such as a timeout, does not affect results and changes no key.
+    `field(metadata={"in_key": False})`, such as a timeout, does not affect results and changes no key. A configuration
+    with an attribute `in_key` (a mapping) adds its values.
     """
     keys: dict[str, str] = {}
     writer: dict[str, str] = {}

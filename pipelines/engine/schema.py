@@ -79,6 +79,7 @@ PREPARED_COLUMNS: dict[str, pa.DataType] = {
     "num_distinct_frames": pa.int32(),
     "keypoints": pa.list_(pa.list_(pa.list_(pa.float32()))),
     "num_people": pa.list_(pa.int32()),
+    "implausible_share": pa.float32(),
     "depth_png": pa.list_(pa.binary()),
     "depth_min": pa.float32(),
     "depth_max": pa.float32(),
@@ -177,6 +178,12 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "num_source_frames": pa.int32(),
     "num_distinct_frames": pa.int32(),
     "driving_conversion": pa.string(),
+    "implausible_share": pa.float32(),
+    "longest_absence_seconds": pa.float32(),
+    "bridged_frames": pa.int32(),
+    "bridged_keypoints": pa.int32(),
+    "cut_start_frames": pa.int32(),
+    "cut_end_frames": pa.int32(),
     "canvas_width_px": pa.int32(),
     "canvas_height_px": pa.int32(),
     "reference_fingerprint": pa.string(),
@@ -258,7 +265,7 @@ OUTCOME_COLUMNS: dict[str, pa.DataType] = {
     "attempts": pa.int32(),
 }
 
-ENTRY_COLUMNS = ("stage_keys", "weights", "seconds_by_stage", "retarget_limb_scales")
+ENTRY_COLUMNS = ("stage_keys", "networks", "weights", "seconds_by_stage", "retarget_limb_scales")
 """Columns of named values, which are dictionaries in rows of stages."""
 
 
@@ -266,6 +273,7 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "work_key": pa.string(),
     "pipeline_key": pa.string(),
     "stage_keys": entries(pa.string()),
+    "networks": entries(pa.string()),
     "weights": entries(pa.string()),
     "code_version": pa.string(),
     "job_id": pa.string(),

@@ -28,14 +28,13 @@ from stages.evaluate.features import (
     FvdStage,
 )
 from stages.evaluate.frames import ComparedFramesStage, FramesConfig
-from stages.evaluate.keypoints import ComparedKeypointsStage
+from stages.evaluate.keypoints import ComparedKeypointsConfig, ComparedKeypointsStage
 from stages.evaluate.lpips import LpipsConfig, LpipsStage
 from stages.evaluate.masks import ComparedMasksStage
 from stages.evaluate.pixels import PixelsConfig, PixelsStage
 from stages.evaluate.subject import SubjectConfig, SubjectStage
 from stages.evaluate.temporal import TemporalConfig, TemporalStage
 from stages.prepare.character_mask import CharacterMaskConfig
-from stages.prepare.pose import PoseConfig
 
 KEY_COLUMNS = tuple(
     name
@@ -55,7 +54,7 @@ class EvaluationConfig:
     frames: FramesConfig = field(default_factory=FramesConfig)
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    keypoints: PoseConfig = field(default_factory=PoseConfig)
+    keypoints: ComparedKeypointsConfig = field(default_factory=ComparedKeypointsConfig)
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
     subject: SubjectConfig = field(default_factory=SubjectConfig)

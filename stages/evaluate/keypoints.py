@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,17 +13,25 @@ from models.metrics.keypoints import expression_error, keypoint_distance, pck
 from models.perception.shipped import FACE_CHECKPOINT
 from models.pose.skeleton import FACE
 from models.weights.resolve import ResolvedWeights
-from stages.backends.base import EMBEDDED, BackendStage
-from stages.backends.perception import PoseBackend
+from stages.backends.base import EMBEDDED, PEOPLE, BackendConfig, BackendStage
+from stages.backends.perception import POSE, PoseBackend
 from stages.base import Row
 from stages.evaluate.values import value_or_none
-from stages.prepare.pose import PoseConfig
 
 if TYPE_CHECKING:
     from models.perception.face_landmarks import FaceLandmarks
 
 
-class ComparedKeypointsStage(BackendStage[PoseConfig, PoseBackend]):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedKeypointsConfig(BackendConfig):
+    """`backend`: as in `PoseConfig`. Nothing is smoothed: that would hide the jitter of an animation."""
+
+    backend: str = PEOPLE
+    signal: ClassVar = "pose"
+    backends: ClassVar = POSE
+
+
+class ComparedKeypointsStage(BackendStage[ComparedKeypointsConfig, PoseBackend]):
     """Keypoints of both clips, `animation_keypoints` and `truth_keypoints`, (T, 133, 3) float32, and their differences.
 
     Expressions are those of the pose network's face landmarks; the included pose network hardly sees them, so that with

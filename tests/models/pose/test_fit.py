@@ -159,6 +159,17 @@ def test_a_motion_that_starts_far_away_starts_at_the_character() -> None:
     assert fit.plausibility is not None
 
 
+@pytest.mark.parametrize("picture", people.WHOLE_BODIES)
+def test_a_jump_in_the_anchor_frame_does_not_sink_the_others(picture: str) -> None:
+    driving, height = people.driver("xdyna_1")[0].copy(), people.picture(picture)[1][0]
+    anchor = fitted("xdyna_1", picture)[0].anchor_frame
+    assert anchor is not None
+    driving[anchor, driving[anchor, :, 2] > 0, 1] -= 200
+    result, fit = fitted("xdyna_1", picture, driving=driving)
+    assert "retarget_ground=median frame" in result.fallbacks
+    assert fit.ground_gap_px == pytest.approx(0, abs=0.005 * height)
+
+
 def test_somebody_seated_has_the_feet_on_the_ground_of_who_stands() -> None:
     driving = people.with_proportions(people.driver("xdyna_1")[0], {"thighs": 0.3})
     for picture in people.WHOLE_BODIES:
