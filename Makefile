@@ -7,7 +7,11 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test test-all test-fast test-faults check format clean
 
+# The demo does not need the networks for people: without an index, or with one that does not answer, it goes on.
 demo: $(INSTALLED)
+	@PIP_TIMEOUT=$${PIP_TIMEOUT:-5} PIP_RETRIES=$${PIP_RETRIES:-0} $(BIN)/zoetrope weights fetch people >/dev/null 2>&1 \
+	    && echo "networks for videos of people: ready" \
+	    || echo "networks for videos of people: not here, as no package index gave them; later: zoetrope weights fetch people"
 	$(BIN)/zoetrope demo demo
 
 # A worker and its Ray cluster take up to 4 GB of memory.

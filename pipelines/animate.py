@@ -16,6 +16,7 @@ from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.driving_depth import DrivingDepthStage
 from stages.animate.driving_mask import DrivingMaskStage
 from stages.animate.driving_objects import DrivingObjectsStage
+from stages.animate.driving_span import DrivingSpanConfig, DrivingSpanStage
 from stages.animate.face_crops import FaceCropsConfig, FaceCropsStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.publish import PublishAnimationConfig, PublishAnimationStage
@@ -50,6 +51,7 @@ class AnimationConfig:
 
     driving: DrivingConfig = field(default_factory=DrivingConfig)
     driving_pose: PoseConfig = field(default_factory=PoseConfig)
+    driving_span: DrivingSpanConfig = field(default_factory=DrivingSpanConfig)
     driving_mask: CharacterMaskConfig = field(default_factory=CharacterMaskConfig)
     driving_objects: ObjectMasksConfig = field(default_factory=ObjectMasksConfig)
     driving_depth: DepthConfig = field(default_factory=DepthConfig)
@@ -67,6 +69,7 @@ STAGE_NAMES = tuple(
         RequestStage,
         DrivingStage,
         DrivingPoseStage,
+        DrivingSpanStage,
         DrivingMaskStage,
         DrivingObjectsStage,
         DrivingDepthStage,
@@ -136,6 +139,7 @@ def steps(
         RequestStage(RequestConfig(max_side_px=config.reference.max_side_px)),
         DrivingStage(config.driving),
         DrivingPoseStage(on_workers(config.driving_pose, workers[DrivingPoseStage.name])),
+        DrivingSpanStage(config.driving_span),
         DrivingMaskStage(on_workers(config.driving_mask, workers[DrivingMaskStage.name])),
         DrivingObjectsStage(on_workers(config.driving_objects, workers[DrivingObjectsStage.name])),
         DrivingDepthStage(on_workers(config.driving_depth, workers[DrivingDepthStage.name])),

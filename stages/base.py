@@ -34,6 +34,10 @@ class Stage(ABC, Generic[ConfigT]):
         """Digest by name of each weight file used by `process`. Called on the driver, without `open`."""
         return {}
 
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
+        """Name by stage of the network that saw this row; empty if none did. Called once after `process`, if it ran."""
+        return {}
+
     def open(self) -> None:
         """Load the resources of `process`. Called once per worker, never on the driver."""
 

@@ -37,12 +37,17 @@ def reuse(
     Returns the names of these stages.
     """
     old_keys: Mapping[str, str] = previous.get("stage_keys") or {}
+    # Null in rows of earlier versions; an equal key means the same network.
+    networks: Mapping[str, str] = previous.get("networks") or {}
     unchanged: set[str] = set()
+    kept: dict[str, str] = {}
     for stage in stages:
         durable = stage.writes - stage.transient
         if old_keys.get(stage.name) == keys[stage.name] and durable <= previous.keys():
             unchanged.add(stage.name)
             row.update({column: previous[column] for column in durable})
+            kept |= {name: network for name, network in (networks or stage.networks(row)).items() if name == stage.name}
+    row["networks"] = kept
     return frozenset(unchanged)
 
 
@@ -52,14 +57,15 @@ def run_row(
     """Apply `stages` to `row`; exceptions become outcome columns.
 
     Adds `status` and, unless it is ok, `stage`, `reason` and `message`. Extends `stage_keys` (the stages whose columns
-    are present) and `seconds_by_stage` (with load times separate).
+    are present), `networks` (those that saw the row, by stage) and `seconds_by_stage` (with load times separate).
 
     Raises:
         OutputRefusedError: a stage could not publish a file. The only exception raised.
     """
     kept: dict[str, str] = {**row.get("stage_keys", {}), **{name: keys[name] for name in reusable}}
+    networks: dict[str, str] = dict(row.get("networks", {}))
     seconds: dict[str, float] = dict(row.get("seconds_by_stage", {}))
-    row = {**row, "stage_keys": kept, "seconds_by_stage": seconds, "status": Status.OK.value}
+    row = {**row, "stage_keys": kept, "networks": networks, "seconds_by_stage": seconds, "status": Status.OK.value}
     for stage in stages:
         started = time.perf_counter()
         try:
@@ -83,6 +89,7 @@ def run_row(
         else:
             kept[stage.name] = keys[stage.name]
         seconds[stage.name] = time.perf_counter() - started
+        networks |= stage.networks(row)
         if row["status"] != Status.OK:
             break
     return row

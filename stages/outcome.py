@@ -59,6 +59,7 @@ class Reason(StrEnum):
     IDENTITY_SWITCH = "IdentitySwitch"
     SHOT_CUT = "ShotCut"
     LONG_ABSENCE = "LongAbsence"
+    IMPLAUSIBLE_POSE = "ImplausiblePose"
 
 
 class BadRow(Exception):  # noqa: N818 (an outcome rather than an error)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ pytest_plugins = ["pytester"]
 # No test depends on the speed of the machine.
 settings.register_profile("zoetrope", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("zoetrope")
+
+# No test reads or writes the user's caches. Workers of pytest-xdist share the folder of their parent.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="zoetrope-tests-cache-")
+    os.environ["XDG_CACHE_HOME"] = _cache.name
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest workers share the cores

@@ -13,6 +13,7 @@ from jobs.cli.options import (
     Download,
     Guidance,
     Json,
+    LicenceCheck,
     Model,
     Out,
     Preset,
@@ -87,6 +88,7 @@ def animate(
     weights: WeightsFolder = None,
     allow_torchscript: AllowTorchScript = False,
     download: Download = False,
+    licence_check: LicenceCheck = None,
     seed: Seed = None,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -110,16 +112,21 @@ def animate(
 
     Model, seed, steps, guidance, size and controls apply to requests that leave them empty.
     """
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.animate import animate as run
 
     assignments = perception_settings(
-        "animate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+        "animate",
+        preset=preset,
+        weights=weights,
+        allow_torchscript=allow_torchscript,
+        download=download,
+        licence_check=licence_check,
     )
     assignments += set_ or ()
     if keep_audio is not None:
         assignments.append(f"animate.driving.keep_audio={str(keep_audio).lower()}")
-    loaded = configuration.load(config, assignments)
+    loaded = load_continuing("animate", out, config, assignments)
     finish(
         lambda console: run(
             out,

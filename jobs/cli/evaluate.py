@@ -15,6 +15,7 @@ from jobs.cli.options import (
     AllowTorchScript,
     ConfigFile,
     Download,
+    LicenceCheck,
     Out,
     Preset,
     Set,
@@ -117,6 +118,7 @@ def evaluate_results(
     weights: WeightsFolder = None,
     allow_torchscript: AllowTorchScript = False,
     download: Download = False,
+    licence_check: LicenceCheck = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -126,13 +128,18 @@ def evaluate_results(
     """Measure animations against their truth, with a table per model and setting. Run again, it does what is missing
     or stale.
     """
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.evaluate import evaluate as run
 
     assignments = perception_settings(
-        "evaluate", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+        "evaluate",
+        preset=preset,
+        weights=weights,
+        allow_torchscript=allow_torchscript,
+        download=download,
+        licence_check=licence_check,
     )
-    loaded = configuration.load(config, [*assignments, *(set_ or ())])
+    loaded = load_continuing("evaluate", out, config, [*assignments, *(set_ or ())])
     finish(
         lambda console: run(
             out,

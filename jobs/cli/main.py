@@ -18,6 +18,7 @@ from jobs.cli.options import (
     Dataset,
     Download,
     Json,
+    LicenceCheck,
     Out,
     Preset,
     Set,
@@ -43,6 +44,7 @@ HELP = """Batch pipeline from videos to character animations.
 First steps:
   zoetrope demo                                         cartoon characters, from drawing to animation
   zoetrope doctor                                       what this machine and its weights are ready for
+  zoetrope weights fetch people                         networks that find people, 16 MB
   zoetrope ingest my_videos/ --out corpus/              probe videos, detect shots, cut clips
   zoetrope prepare corpus/clips --out corpus/prepared   pose, depth, masks, quality
   zoetrope animate --reference hero.png --driving dance.mp4 --out animations/
@@ -118,6 +120,7 @@ def prepare(
     weights: WeightsFolder = None,
     allow_torchscript: AllowTorchScript = False,
     download: Download = False,
+    licence_check: LicenceCheck = None,
     config: ConfigFile = None,
     set_: Set = None,
     *,
@@ -125,13 +128,18 @@ def prepare(
     as_json: bool,
 ) -> None:
     """Extract pose, depth, masks and quality from clips. Run again, it does what is missing or stale."""
-    from jobs.engine import config as configuration
+    from jobs.engine.continued import load_continuing
     from jobs.verbs.prepare import prepare as run
 
     perception = perception_settings(
-        "prepare", preset=preset, weights=weights, allow_torchscript=allow_torchscript, download=download
+        "prepare",
+        preset=preset,
+        weights=weights,
+        allow_torchscript=allow_torchscript,
+        download=download,
+        licence_check=licence_check,
     )
-    loaded = configuration.load(config, [*perception, *(set_ or ())])
+    loaded = load_continuing("prepare", out, config, [*perception, *(set_ or ())])
     finish(lambda console: run(clips, out, config=loaded, options=options, console=console), as_json)
 
 

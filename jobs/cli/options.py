@@ -53,14 +53,18 @@ WeightsFolder = Annotated[
     typer.Option(
         "--weights",
         envvar="ZOETROPE_WEIGHTS",
-        help="Folder of published weights [the Hugging Face cache only].",
+        help="Folder of published weights [~/.cache/zoetrope/weights].",
         parser=location,
     ),
 ]
 AllowTorchScript = Annotated[
     bool, typer.Option("--allow-torchscript", help="Open TorchScript files, which can run code of their own.")
 ]
-Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [embedded].")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [people].")]
+LicenceCheck = Annotated[
+    Literal["any", "commercial"] | None,
+    typer.Option("--licence-check", help="commercial: refuse weights that may not be used commercially [any]."),
+]
 Download = Annotated[bool, typer.Option("--download", help="Download missing weights.")]
 
 
@@ -144,12 +148,19 @@ def job_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Non
 
 
 def perception_settings(
-    verb: str, *, preset: str | None, weights: str | None, allow_torchscript: bool, download: bool
+    verb: str,
+    *,
+    preset: str | None,
+    weights: str | None,
+    allow_torchscript: bool,
+    download: bool,
+    licence_check: str | None,
 ) -> list[str]:
-    """Assignments `verb.key=value` equivalent to the perception options that are set."""
+    """Assignments `key=value` equivalent to the options of networks that are set."""
     values = {"preset": preset, "weights": weights, "allow_torchscript": allow_torchscript, "download": download}
     # JSON is a subset of YAML, and quotes special characters of a path.
-    return [f"{verb}.{key}={json.dumps(value)}" for key, value in values.items() if value]
+    licences = [f"licence_check={licence_check}"] if licence_check else []
+    return [*(f"{verb}.{key}={json.dumps(value)}" for key, value in values.items() if value), *licences]
 
 
 def finish(run: Callable[[Console], Any], as_json: bool) -> None:

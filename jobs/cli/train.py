@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobs.cli.options import Out, Set, WeightsFolder, finish, job_options
+from jobs.cli.options import LicenceCheck, Out, Set, WeightsFolder, finish, job_options
 from jobs.engine.locations import location
 from models.systems import FORMER_NAMES, find_model, former_name_notice, model_names
 from models.weights.resolve import check_ships_nothing
@@ -82,6 +82,7 @@ def train_model(
     ] = None,
     start_from: StartFrom = None,
     num_workers: NumWorkers = None,
+    licence_check: LicenceCheck = None,
     config: Recipe = None,
     set_: Set = None,
     *,
@@ -93,6 +94,7 @@ def train_model(
     from jobs.verbs.train import train
 
     assignments = [*(set_ or ()), *(() if num_workers is None else (f"workers.num={num_workers}",))]
+    assignments += [] if licence_check is None else [f"licence_check={licence_check}"]
     name = str(context.info_name)
     recipe = load(name, config, assignments, stage=stage)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from jobs.engine.licences import LicenceCheck
 from jobs.engine.locations import absolute_settings
 from jobs.engine.presets import expand
 from pipelines.animate import AnimationConfig
@@ -37,6 +38,7 @@ class JobConfig:
         ingest, prepare, animate, evaluate: settings of the stages.
         workers: workers by stage name; `default` applies to stages not listed.
         limits: limits of the job.
+        licence_check: "commercial" refuses weights that may not be used commercially; "any": none are refused.
     """
 
     ingest: IngestConfig = field(default_factory=IngestConfig)
@@ -45,6 +47,7 @@ class JobConfig:
     evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
     workers: dict[str, Workers] = field(default_factory=dict)
     limits: RunLimits = field(default_factory=RunLimits)
+    licence_check: LicenceCheck = "any"
 
     def workers_by_stage(self, names: Sequence[str]) -> dict[str, Workers]:
         """Workers by stage for all `names`. Raises ConfigError if workers are set for a stage not in `names`."""
@@ -63,9 +66,19 @@ def load(path: Path | None, assignments: Sequence[str] = ()) -> JobConfig:
             range.
         ValueError: an unknown preset.
     """
+    return validated(expanded(path, assignments), JobConfig)
+
+
+def expanded(path: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+    """Plain values of a job file with assignments, presets expanded; not yet validated.
+
+    Raises:
+        ConfigError: as `read` does.
+        ValueError: an unknown preset.
+    """
     values = read(path, assignments, JobConfig)
     expand(values)
-    return validated(values, JobConfig)
+    return values
 
 
 def read(path: Path | None, assignments: Sequence[str], kind: type[Any]) -> dict[str, Any]:
@@ -117,7 +130,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def changed_settings(config: JobConfig, verb: str) -> dict[str, Any]:
     """Settings of a verb, of workers and of limits that differ from the defaults, by dotted key."""
     given, defaults = (flattened(resolved(settings)) for settings in (config, JobConfig()))
-    sections = (f"{verb}.", "workers.", "limits.")
+    sections = (f"{verb}.", "workers.", "limits.", "licence_check")
     return {
         key: value
         for key, value in given.items()

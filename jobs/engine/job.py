@@ -27,6 +27,7 @@ from pipelines.engine.explain import publish_stages, reasons
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import dataset_lock
+from pipelines.engine.networks import networks_of_rows
 from pipelines.engine.plan import PLANNED_COLUMNS, Plan
 from pipelines.engine.resources import MissingResourcesError, await_resources, demands_of
 from pipelines.engine.runner import OutputError, RayStoppedError, run
@@ -228,6 +229,8 @@ def _publish_report(end: JobEnd, record: tracking.Run, console: Console) -> str 
 
 def _record(end: JobEnd, record: tracking.Run) -> None:
     counts = end.counts
+    networks = networks_of_rows(end.ledger)
+    record.params({f"network.{stage}": ", ".join(names) for stage, names in networks.items()})
     record.metrics(
         {
             "rows": counts.total,

@@ -8,6 +8,8 @@ from typing import Any
 from stages.io.storage import Storage
 
 LAST_JOB = "_jobs/last.json"
+ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
+"""Id column of the dataset by verb."""
 
 
 def read_last_job(dataset: str) -> dict[str, Any]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from stages.backends.base import EMBEDDED, PEOPLE
+
+log = logging.getLogger(__name__)
+
 PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "embedded": {"pose": "embedded", "depth": "embedded", "masks": "embedded", "objects": "embedded"},
-        "people": {"pose": "people", "depth": "people", "masks": "people", "objects": "embedded"},
+        "people": {"pose": PEOPLE, "depth": PEOPLE, "masks": PEOPLE, "objects": EMBEDDED},
+        "puppets": {"pose": EMBEDDED, "depth": EMBEDDED, "masks": EMBEDDED, "objects": EMBEDDED},
         "dwpose-sam2": {"pose": "dwpose", "depth": "depth-anything", "masks": "sam2", "objects": "sam2"},
+        "rtmw-sam3": {"pose": "rtmw", "depth": "depth-anything", "masks": "sam3", "objects": "sam3"},
         "sapiens-sam2": {"pose": "sapiens", "depth": "sapiens", "masks": "sam2", "objects": "sam2"},
         "sapiens2-depthanything-sam2": {
             "pose": "sapiens2",
@@ -21,7 +27,10 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""Preset -> signal -> backend."""
+"""Preset -> signal -> backend. Without one, the defaults of the sections apply, which are those of `people`."""
+
+FORMER_PRESETS: Mapping[str, str] = MappingProxyType({"embedded": "puppets"})
+"""Names of earlier releases, accepted for one release with a warning."""
 
 SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -71,14 +80,9 @@ def expand(values: dict[str, Any]) -> None:
         if not isinstance(settings, dict):
             continue
         common = {key: settings.pop(key) for key in COMMON if key in settings}
-        name = settings.pop("preset", None)
-        if name is not None and (not isinstance(name, str) or name not in PRESETS):
-            close = difflib.get_close_matches(str(name), PRESETS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PRESETS)}"
-            raise ValueError(f"{verb}.preset: no preset is named {name!r}; {hint}")
+        preset = _preset(f"{verb}.preset", settings.pop("preset", None))
         for section, signal in sections.items():
             own = settings.get(section, {})
-            preset = PRESETS[name] if name is not None else {}
             backend = {"backend": preset[signal]} if signal in preset else {}
             # A section that is no mapping is left to the validation of the whole file.
             if isinstance(own, dict) and (merged := {**common, **backend, **own}):
@@ -87,3 +91,20 @@ def expand(values: dict[str, Any]) -> None:
             shared = {key: common[key] for key in ("weights", "device") if key in common}
             if shared or "animate" in settings:
                 settings["animate"] = {**shared, **settings.get("animate", {})}
+
+
+def _preset(key: str, name: Any) -> Mapping[str, str]:
+    """Signal -> backend of a preset; empty without one."""
+    if name is None:
+        return {}
+    if isinstance(name, str) and name in FORMER_PRESETS:
+        log.warning(
+            "%s: the preset %s is now called %s; the former name is accepted in this release only",
+            *(key, name, FORMER_PRESETS[name]),
+        )
+        name = FORMER_PRESETS[name]
+    if not isinstance(name, str) or name not in PRESETS:
+        close = difflib.get_close_matches(str(name), PRESETS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PRESETS)}"
+        raise ValueError(f"{key}: no preset is named {name!r}; {hint}")
+    return PRESETS[name]

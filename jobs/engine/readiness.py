@@ -11,12 +11,14 @@ from models.catalogue import entry
 from models.weights.entry import Loader, Weights
 from models.weights.integrity import integrity_error
 from models.weights.resolve import MissingWeightsError, can_fetch, find, locate
-from stages.backends.base import BackendConfig
+from stages.backends.base import PEOPLE, BackendConfig
 
 ONNX_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 TORCHSCRIPT_OPTION = "--allow-torchscript"
 NO_ONNX = "the package onnxruntime (pip install -e '.[onnx]')"
-NO_LITERT = "the package ai-edge-litert (pip install -e '.[people]')"
+
+PUPPETS_HINT = "For videos of puppets, the networks that ship with the project do: --preset puppets"
+"""Hint where the weights `PEOPLE` are missing, which nobody need have asked for."""
 
 
 def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (), weights: str | None = None) -> None:
@@ -36,7 +38,7 @@ def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (),
         entries = [entry(name) for name in config.parts]
         needs |= dict.fromkeys(missing_means(entries, allow_torchscript=config.allow_torchscript))
         folder = None if config.weights is None else Path(config.weights)
-        entries = [part for part in entries if not (config.download and can_fetch(part, folder))]
+        entries = [part for part in entries if not (config.download and can_fetch(part))]
         wanted |= {(part.name, config.weights): part for part in entries}
     wanted |= {(part.name, weights): part for model in models for part in model.weights}
     fetched: dict[str | None, list[str]] = {}
@@ -47,16 +49,22 @@ def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (),
         try:
             find(part, folder)
         except MissingWeightsError as error:
-            if can_fetch(part, folder):
+            if can_fetch(part):
                 fetched.setdefault(place, []).append(name)
             else:
                 needs[str(error)] = None
     for place, names in fetched.items():
         option = "" if place is None else f" --weights {place}"
-        command = f"`zoetrope weights fetch {' '.join(names)}{option}` downloads them"
+        command = f"`zoetrope weights fetch {' '.join(names)}{option}` downloads them{_total_size(names)}"
         needs[f"the weights {', '.join(names)} ({command}, `zoetrope weights where` names their places)"] = None
     if needs:
-        raise MissingWeightsError("this job needs " + "; and ".join(needs))
+        hint = f". {PUPPETS_HINT}" if any(PEOPLE in names for names in fetched.values()) else ""
+        raise MissingWeightsError("this job needs " + "; and ".join(needs) + hint)
+
+
+def _total_size(names: Sequence[str]) -> str:
+    sizes_bytes = [entry(name).size_bytes for name in names]
+    return "" if None in sizes_bytes else f", {sum(filter(None, sizes_bytes)) / 1e6:.0f} MB"
 
 
 def missing_means(entries: Sequence[Weights], *, allow_torchscript: bool) -> list[str]:
@@ -66,8 +74,6 @@ def missing_means(entries: Sequence[Weights], *, allow_torchscript: bool) -> lis
         missing.append(TORCHSCRIPT_OPTION)
     if any(part.loader is Loader.ONNX for part in entries) and not any(map(installed, ONNX_PACKAGES)):
         missing.append(NO_ONNX)
-    if any(part.loader is Loader.TFLITE for part in entries) and not installed("ai-edge-litert"):
-        missing.append(NO_LITERT)
     return missing
 
 

@@ -20,6 +20,7 @@ from stages.animate.face_crops import FaceCropsConfig, FaceCropsStage
 from stages.animate.keypoints import DrivingPoseStage
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row, Stage
 from stages.outcome import BadRow
 from stages.prepare.pose import PoseConfig, PoseStage
@@ -45,7 +46,7 @@ class PortraitHeldoutConfig:
     Args:
         setting: origin of keypoints, of which the 68 face landmarks place the face patches:
             "portrait-exact": the ground truth of the driving video and of the reference.
-            "portrait-detected": the embedded network, as in `zoetrope animate`.
+            "portrait-detected": the embedded network, as in `zoetrope animate --preset puppets`.
         num_pairs, first_seed: number of pairs and seed of the first.
         size_px, duration_seconds, fps: shape of the clips; `size_px` is (height, width).
     """
@@ -85,7 +86,8 @@ class PortraitAnimator:
         )
         self._pose: tuple[PoseStage, DrivingPoseStage] | None = None
         if config.setting == "portrait-detected":
-            self._pose = (PoseStage(PoseConfig()), DrivingPoseStage(PoseConfig()))
+            pose = PoseConfig(backend=EMBEDDED)
+            self._pose = (PoseStage(pose), DrivingPoseStage(pose))
             for stage in self._pose:
                 stage.open()
 
@@ -121,9 +123,15 @@ class PortraitAnimator:
             }
         of_picture, of_driving = self._pose
         row = _request(reference, driving)
+        decoded = {
+            "decoded_frames": row["driving_frames"],
+            "decoded_seconds": np.arange(len(driving)) / self._config.fps,
+        }
         return {
-            "reference_keypoints": of_picture.process({"frames": reference.rgb[None]})["keypoints"][0],
-            "driving_keypoints": of_driving.process(row)["driving_keypoints"],
+            "reference_keypoints": of_picture.process({"frames": reference.rgb[None], "frame_seconds": np.zeros(1)})[
+                "keypoints"
+            ][0],
+            "driving_keypoints": of_driving.process({**row, **decoded})["decoded_keypoints"],
         }
 
 

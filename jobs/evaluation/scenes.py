@@ -21,12 +21,14 @@ from pipelines.model_specs import model_spec
 from stages.animate.driving_depth import DrivingDepthStage
 from stages.animate.driving_mask import DrivingMaskStage
 from stages.animate.driving_objects import DrivingObjectsStage
+from stages.animate.driving_span import DrivingSpanConfig, DrivingSpanStage
 from stages.animate.keypoints import DrivingPoseStage, ReferencePoseStage
 from stages.animate.paste_back import set_into
 from stages.animate.reference_crop import ReferenceCropConfig, ReferenceCropStage, ReferenceMaskStage
 from stages.animate.scene import SceneConfig, SceneStage
 from stages.animate.signals import SignalsConfig, SignalsStage
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row, Stage
 from stages.outcome import BadRow
 from stages.prepare.character_mask import CharacterMaskConfig
@@ -55,7 +57,8 @@ class SceneHeldoutConfig:
     Args:
         setting: origin of keypoints, masks, depth and object masks:
             "scene-exact": the ground truth of the driving video and of the reference.
-            "scene-detected": the embedded networks, as in `zoetrope animate`; the true boxes of objects are prompts.
+            "scene-detected": the embedded networks, as in `zoetrope animate --preset puppets`; the true boxes
+                of objects are prompts.
         num_pairs, first_seed: number of pairs and seed of the first.
         size_px, duration_seconds, fps: shape of the clips; `size_px` is (height, width).
     """
@@ -197,17 +200,32 @@ def _request(pair: ScenePair, truth: SceneTruth, config: SceneHeldoutConfig) -> 
     """Columns that `zoetrope animate` reads from the request and from its files."""
     height, width = config.size_px
     seconds = [index / config.fps for index in range(len(truth.driving))]
+    frames = np.stack([frame.rgb for frame in truth.driving])
+    part = {
+        "width_px": width,
+        "height_px": height,
+        "start_seconds": 0.0,
+        "num_frames": len(frames),
+        "frame_step": 1,
+        "fps": config.fps,
+    }
     return {
         **REQUEST,
         "reference_uri": "the reference",
         "reference_picture": truth.reference.rgb,
-        "driving_frames": np.stack([frame.rgb for frame in truth.driving]),
-        "driving_part": {"width_px": width, "height_px": height},
+        "driving_frames": frames,
+        "driving_part": part,
         "driving_width_px": width,
         "driving_height_px": height,
         "canvas_width_px": width,
         "canvas_height_px": height,
         "frame_seconds": seconds,
+        "decoded_frames": frames,
+        "decoded_seconds": seconds,
+        "decoded_audio": None,
+        "decoded_part": part,
+        "fps": config.fps,
+        "sound_fallback": None,
         "objects": object_prompts(pair.driving, truth.driving, seconds),
         "scene_weights": None,
     }
@@ -234,12 +252,13 @@ def _exact_columns(truth: SceneTruth) -> Row:
 def _networks() -> list[Stage[Any]]:
     """Perception of `zoetrope animate` with the embedded networks, in its order."""
     stages: list[Stage[Any]] = [
-        DrivingPoseStage(PoseConfig()),
-        DrivingMaskStage(CharacterMaskConfig()),
-        DrivingObjectsStage(ObjectMasksConfig()),
-        DrivingDepthStage(DepthConfig()),
-        ReferencePoseStage(PoseConfig()),
-        ReferenceMaskStage(CharacterMaskConfig()),
+        DrivingPoseStage(PoseConfig(backend=EMBEDDED)),
+        DrivingSpanStage(DrivingSpanConfig()),
+        DrivingMaskStage(CharacterMaskConfig(backend=EMBEDDED)),
+        DrivingObjectsStage(ObjectMasksConfig(backend=EMBEDDED)),
+        DrivingDepthStage(DepthConfig(backend=EMBEDDED)),
+        ReferencePoseStage(PoseConfig(backend=EMBEDDED)),
+        ReferenceMaskStage(CharacterMaskConfig(backend=EMBEDDED)),
     ]
     for stage in stages:
         stage.open()

@@ -15,12 +15,17 @@ from jobs.report.render import ReportData, render_report
 from jobs.report.sheets import ContactSheet, contact_sheet, frames_to_show
 from jobs.report.summary import QUALITY_LABELS, summarise
 from jobs.report.videos import ShownVideo, videos_to_show
+from models.perception.shipped import OBJECTS_NOTICE
 from pipelines.engine.ledger import Ledger
+from pipelines.engine.networks import networks_of_rows
 from pipelines.engine.schema import ENTRY_COLUMNS
 from pipelines.engine.tables import column_names
+from stages.backends.base import EMBEDDED
 from stages.io.storage import VIDEOS
 from stages.outcome import BadRow, Status
 from stages.prepare.decode import DecodeStage
+from stages.prepare.object_masks import ObjectMasksStage
+from stages.prepare.pose import PoseStage
 from stages.prepare.select import thresholds
 
 if TYPE_CHECKING:
@@ -50,6 +55,8 @@ def prepare_report(end: JobEnd) -> str:
         sheets, notices = _sheets(end.ledger, decode)
     finally:
         decode.close()
+    if objects_are_by_puppets(end.ledger):
+        notices += (OBJECTS_NOTICE,)
     limits = thresholds(end.job.config.prepare.select)
     return render_job(end, noun="clips", sheets=sheets, notices=notices, limits=limits)
 
@@ -101,6 +108,7 @@ def render_job(
         "dataset": end.ledger.storage.url,
         "manifest": job.manifest.url,
         **({"MLflow run": end.mlflow_run_id} if end.mlflow_run_id else {}),
+        **{f"network of {stage}": _counted(networks) for stage, networks in networks_of_rows(end.ledger).items()},
         **{f"weights of {name}": str(digest) for name, digest in end.provenance["weights"].items()},
     }
     return render_report(
@@ -124,6 +132,18 @@ def render_job(
             videos=videos,
             evaluation=evaluation,
         )
+    )
+
+
+def objects_are_by_puppets(ledger: Ledger) -> bool:
+    """Whether the embedded network masked objects of videos whose people another network saw."""
+    networks = networks_of_rows(ledger)
+    return EMBEDDED in networks.get(ObjectMasksStage.name, {}) and EMBEDDED not in networks.get(PoseStage.name, {})
+
+
+def _counted(networks: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{network} ({num_rows} row{'s' if num_rows > 1 else ''})" for network, num_rows in networks.items()
     )
 
 

@@ -17,6 +17,7 @@ MAX_MESSAGE_CHARS = 4000
 NUM_BINS = 24
 
 QUALITY_LABELS: Mapping[str, str] = {
+    "implausible_share": "Frames with an implausible skeleton",
     "pose_confidence": "Pose confidence",
     "person_share": "Frames with a person",
     "keypoints_inside_mask": "Keypoints inside the mask",
@@ -28,7 +29,7 @@ QUALITY_LABELS: Mapping[str, str] = {
     "longest_absence_seconds": "Longest time without a person (s)",
 }
 _COUNTS = frozenset({"identity_switches", "shot_cuts"})
-_SHARES = frozenset({"pose_confidence", "person_share", "keypoints_inside_mask", "mask_area_jump"})
+_SHARES = frozenset({"implausible_share", "pose_confidence", "person_share", "keypoints_inside_mask", "mask_area_jump"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from typing import get_args
 
 from jobs.engine import config as configuration
 from jobs.engine.config import ConfigError
+from jobs.engine.licences import LicenceCheck
 from jobs.recipes.table import RECIPES
 from jobs.training.model import ModelConfig
 from jobs.training.network_config import merged_over, network_config
@@ -114,6 +115,8 @@ class TrainConfig:
         checkpoints, sample_videos, heldout: outputs during training.
         log_every_steps: interval of the points of MLflow's curves, each the mean of the steps in it.
         workers: Ray Train's workers.
+        licence_check: "commercial" refuses to start from weights that may not be used commercially; "any": starts from
+            all.
     """
 
     model: ModelConfig
@@ -125,6 +128,7 @@ class TrainConfig:
     heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
     log_every_steps: int = 20
     workers: TrainWorkersConfig = field(default_factory=TrainWorkersConfig)
+    licence_check: LicenceCheck = "any"
 
     def __post_init__(self) -> None:
         if self.log_every_steps < 1 or self.keep_encodings_gib < 0:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobs.training.trained_models import TrainedModel, is_path, open_trained
 from models.animation.system import Model
 from models.common.digest import CheckpointError
 from models.systems import UnknownModelError, find_model
+from models.weights.entry import Weights
 from pipelines.model_specs import ModelSpec, describe_model, model_spec
 from stages.animate.diffusion import LoadableModel
 from stages.outcome import Reason
@@ -49,6 +50,11 @@ class RequestedModels:
     def published(self) -> dict[str, Model]:
         """Requested models that have a name of their own, not that of a folder."""
         return {name: model for name, model in self.models.items() if name not in self._trained}
+
+    @property
+    def trained_from(self) -> Iterator[Weights]:
+        """Published weights from which the trained models were trained further."""
+        return (part for _, trained in self._trained.values() for part in trained.started_from)
 
     @property
     def loadable(self) -> dict[str, LoadableModel]:

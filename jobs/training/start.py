@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from jobs.training.config import TrainConfig
 from jobs.training.model import ModelConfig
+from jobs.training.origins import STARTED_FROM, recorded_origins
 from jobs.training.run_files import weights_file
 from models.animation.system import Model
 from models.appearance.encoders import FrozenEncoders
@@ -24,6 +25,7 @@ from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
 from models.weights.entry import Hub, Weights
+from models.weights.resolve import ships
 from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -55,7 +57,16 @@ def runs_of(start_from: str | None, model: ModelConfig) -> list[dict[str, Any]]:
             runs: list[dict[str, Any]] = read_metadata(path).get("runs", [])  # written by `run_record`
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {start_from}") from None
-    return runs
+    # The checkpoints of the project were trained from nothing else, before runs recorded it.
+    return [{STARTED_FROM: [], **run} for run in runs] if ships(Path(start_from)) else runs
+
+
+def weights_behind(start_from: str | None, model: ModelConfig) -> list[Weights]:
+    """Published weights that a run reads, and those that the weights of `start_from` were trained from."""
+    weights = [*model.model.encoders.weights, *published_weights(start_from, model)]
+    if start_from is not None and own_weights(start_from, model) is not None:
+        weights += recorded_origins(runs_of(start_from, model), start_from)
+    return weights
 
 
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
@@ -113,16 +124,37 @@ def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     return network
 
 
+def published_weights(start_from: str | None, model: ModelConfig) -> list[Weights]:
+    """Published weights that `start_from` names.
+
+    With `partial_start`, several models may have files of the same names: those of which the folder bears the
+    publisher's name, else all.
+
+    Raises:
+        CheckpointError: `start_from` holds no weights.
+    """
+    if start_from is None or own_weights(start_from, model) is not None:
+        return []
+    if not model.partial_start:
+        return [model.model.variant.weights]
+    found = [one.variant.weights for one in published_models(start_from)]
+    return [weights for weights in found if f"/{weights.repository}" in start_from] or found
+
+
 def published_model(folder: str) -> Model | None:
-    """The first published model of which a folder holds all files; None for none."""
+    """The first of `published_models`; None for none."""
+    return next(published_models(folder), None)
+
+
+def published_models(folder: str) -> Iterator[Model]:
+    """Published models of which a folder holds all files."""
     storage = Storage(folder)
     for system in SYSTEMS.values():
         for name, variant in system.variants.items():
             if variant.weights.hub in (Hub.PACKAGE, Hub.TRAINING):
                 continue
             if all(storage.exists(name) for name in _names_in_folder(variant.weights)):
-                return system.model(name)
-    return None
+                yield system.model(name)
 
 
 def _published_network(model: Model, folder: str) -> nn.Module:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from jobs.cards.records import recorded_model
 from jobs.engine.config import ConfigError
 from jobs.training.network_config import network_config
+from jobs.training.origins import recorded_origins
 from jobs.training.run_files import weights_file
 from models.animation.system import LoadOptions, Model
 from models.common.digest import CheckpointError, file_digest
 from models.common.safetensors_file import read_metadata
 from models.systems import UnknownModelError, find_model
-from models.weights.entry import local_file
+from models.weights.entry import Weights, local_file
 from models.weights.resolve import MissingWeightsError
 from stages.io.storage import Storage
 
@@ -44,6 +45,11 @@ class TrainedModel:
     weights: str
     digest: str
     metadata: Mapping[str, Any]
+
+    @property
+    def started_from(self) -> tuple[Weights, ...]:
+        """Published weights from which it was trained further (`recorded_origins`)."""
+        return recorded_origins(self.metadata["runs"], self.url)
 
     @property
     def url(self) -> str:

@@ -18,6 +18,7 @@ from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.events import Diverged, Measured, PassedOver, Progress, Report, Sample, Saved, Started
 from jobs.training.heldout import HeldoutClips
+from jobs.training.origins import STARTED_FROM
 from jobs.training.samples import ClipAnimator, SampleVideos, write_changed_skeletons
 from jobs.training.start import new_task
 from models.training.batch import SampleBatch
@@ -42,6 +43,7 @@ class RunSpec:
         out: URL of the run's storage.
         start_from: initial weights, unless `out` has a checkpoint.
         facts: stored with every checkpoint and compared when the run is resumed.
+        started_from: names of the published weights in `start_from`.
         earlier_runs: records of the runs that trained the weights of `start_from`, oldest first (`run_record`).
     """
 
@@ -50,6 +52,7 @@ class RunSpec:
     out: str
     start_from: str | None
     facts: Mapping[str, Any]
+    started_from: Sequence[str] = ()
     earlier_runs: Sequence[Mapping[str, Any]] = ()
 
 
@@ -218,6 +221,7 @@ def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.devic
             "partial_start": model.partial_start,
         },
         "encoders": {"folder": model.absolute_encoders, "digests": sorted(model.encoder_digests())},
+        STARTED_FROM: list(spec.started_from),
         "stage": recipe.stage,
         "steps": steps,
         "minutes": round(seconds / 60, 1),

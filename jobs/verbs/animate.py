@@ -14,6 +14,7 @@ import pyarrow as pa
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console, RowProgress
 from jobs.engine.job import run_job
+from jobs.engine.licences import check_licences
 from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
@@ -76,7 +77,7 @@ def animate(
     Raises:
         ManifestError: the requests are invalid.
         UnknownModelError: no model has the name in `defaults`.
-        MissingWeightsError: weights are missing.
+        LicenceError, MissingWeightsError: weights are not allowed or missing.
         ValueError: not exactly one of `requests` and `reference` with `driving` is given.
     """
     given: Manifest | pa.Table
@@ -108,6 +109,9 @@ def animate(
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
+    check_licences(
+        config.licence_check, networks=networks.values(), models=models.values(), weights=requested.trained_from
+    )
     _check_ready(table, chosen, requested.published, networks, settings)
     workers = _workers(config, options, networks)
     job = Job(

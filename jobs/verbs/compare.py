@@ -185,7 +185,9 @@ def _driving(row: Row, stage: DrivingStage) -> bytes | None:
         return None
     with tempfile.TemporaryDirectory(prefix="zoetrope-sheet-") as folder:
         path = Path(folder) / "driving.mp4"
-        write_h264(path, decoded["driving_frames"], fps=decoded["fps"], crf=_DRIVING_CRF)
+        start = row.get("cut_start_frames") or 0
+        frames = decoded["decoded_frames"][start : start + row["num_frames"]]
+        write_h264(path, frames, fps=decoded["fps"], crf=_DRIVING_CRF)
         return path.read_bytes()
 
 

@@ -56,7 +56,7 @@ def demo(out: Path, *, num_videos: int, console: Console) -> JobResult:
     corpus = out / "puppets"
     console.line(f"drawing {num_videos} puppet videos in {corpus}")
     write_puppets(corpus, num_videos=num_videos, seed=SEED, seconds=3.0)
-    config = configuration.load(None)
+    config = configuration.load(None, ["prepare.preset=puppets", "animate.preset=puppets"])
     options = Options(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
     with cluster(None):
         ingested = ingest(

@@ -22,7 +22,7 @@ from pipelines.evaluation.steps import STAGES, EvaluationConfig, networks_of
 from pipelines.prepare import PrepareConfig
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "prores")
-OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "sam2", "decord", "mamba-ssm", "s3fs")
+OPTIONAL_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "sam2", "decord", "mamba-ssm", "s3fs")
 
 
 def doctor(folder: Path | None, *, allow_torchscript: bool, console: Console) -> JobResult:

@@ -12,6 +12,8 @@ import pyarrow as pa
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
+from jobs.engine.licences import check_licences
+from jobs.engine.readiness import PUPPETS_HINT
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.evaluation import evaluate_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
@@ -44,6 +46,7 @@ from pipelines.evaluation.tables import (
     publish_tables,
 )
 from pipelines.requests import absolute_uri
+from stages.backends.base import PEOPLE
 from stages.io.storage import Storage
 
 PAIRS = "_jobs/pairs.parquet"
@@ -81,6 +84,7 @@ def evaluate(
 
     Raises:
         ManifestError: invalid results or pairs.
+        LicenceError: weights are not allowed.
         CheckpointError: a weights file is damaged or not allowed. Missing files are no error.
         ValueError: not exactly one of `results` and `pairs`, `truth` with `pairs`, an unknown measure or
             protocol, another frame size than the protocol's, or nothing that can be computed.
@@ -97,6 +101,7 @@ def evaluate(
     if not made.steps:
         raise ValueError(f"there is nothing to compute: {missing[0]}")
     used = networks_of(settings, [step.stage.name for step in made.steps])
+    check_licences(config.licence_check, networks=used.values())
     # Stages whose weights are missing occupy no GPU.
     workers = _workers(config, options, used)
     table = _pairs(results, pairs, truth, group_by, settings)
@@ -216,7 +221,8 @@ def _missing_notices(missing: Mapping[str, MissingWeights], *, download: bool) -
         if download
         else "`zoetrope weights where NAME` says where a file belongs, and --download fetches what can be downloaded"
     )
-    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}."]
+    hint = f" {PUPPETS_HINT}." if any(PEOPLE in weights.entries for weights in missing.values()) else ""
+    return [f"NOT COMPUTED for lack of weights: {named}. {remedy}.{hint}"]
 
 
 def _write_tables(ledger: Ledger, manifest: Manifest, keys: Mapping[str, str]) -> Sequence[str]:

@@ -11,13 +11,12 @@ import pydantic
 
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
-from jobs.engine.last_job import read_last_job
+from jobs.engine.last_job import ID_COLUMNS, read_last_job
 from jobs.engine.spec import JobResult, Options
 from jobs.verbs.animate import animate
 from jobs.verbs.evaluate import evaluate
 from jobs.verbs.ingest import ingest
 from jobs.verbs.prepare import prepare
-from jobs.verbs.status import ID_COLUMNS
 from pipelines.engine.damage import DAMAGED
 from pipelines.engine.damage import repair as repair_files
 from pipelines.engine.ledger import Ledger

@@ -10,6 +10,7 @@ from models.perception.shipped import PUPPETS_ONLY_NOTICE
 from models.weights.entry import Loader
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig
+from stages.prepare.object_masks import ObjectMasksConfig
 
 
 def wants_gpu(config: BackendConfig) -> bool:
@@ -27,7 +28,9 @@ def has_gpu() -> bool:
 def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str, Workers]) -> list[str]:
     """Notices for the networks of a job, given by stage name."""
     embedded = [name for name, config in networks.items() if config.backend == EMBEDDED]
-    notices = [f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."] if embedded else []
+    # That of object masks, alone in the default preset, sees few videos: jobs name it where it did.
+    alone = all(isinstance(networks[name], ObjectMasksConfig) for name in embedded)
+    notices = [] if alone else [f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."]
     gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
     if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(

@@ -7,10 +7,12 @@ import dataclasses
 from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
+from jobs.engine.licences import check_licences
 from jobs.engine.readiness import check_ready
 from jobs.engine.spec import Job, JobResult, Options
-from jobs.report.build import prepare_report
+from jobs.report.build import objects_are_by_puppets, prepare_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
+from models.perception.shipped import OBJECTS_NOTICE
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.schema import CLIP_COLUMNS
 from pipelines.engine.steps import Workers
@@ -29,10 +31,11 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         out: folder of the dataset.
 
     Raises:
-        MissingWeightsError: weights are missing; checked before anything else.
+        LicenceError, MissingWeightsError: weights are not allowed or missing; checked before anything else.
         ManifestError: an invalid table of clips.
     """
     settings = config.prepare
+    check_licences(config.licence_check, networks=networks_of(config).values())
     check_ready(networks_of(config).values())
     workers = workers_of(config, options)
     job = Job(
@@ -51,6 +54,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         steps=steps(settings, workers),
         config=config,
         notices=network_notices(networks_of(config), workers),
+        finish=lambda ledger: [f"note: {OBJECTS_NOTICE}"] if objects_are_by_puppets(ledger) else [],
         report=prepare_report,
     )
     return run_job(job, options, console)

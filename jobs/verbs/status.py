@@ -7,15 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.engine.console import Console, duration
-from jobs.engine.last_job import LAST_JOB, read_last_job
+from jobs.engine.last_job import ID_COLUMNS, LAST_JOB, read_last_job
 from jobs.engine.spec import JobResult
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.lock import lock_holder
 from pipelines.engine.progress import Committed, committed
 from stages.io.storage import Storage
-
-ID_COLUMNS = {"ingest": "video_id", "prepare": "clip_id", "animate": "request_id", "evaluate": "animation_id"}
-"""Id column of the dataset by verb."""
 
 
 def status(dataset: str, *, console: Console) -> JobResult:

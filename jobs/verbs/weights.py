@@ -16,16 +16,24 @@ from models.weights.resolve import check_allowed, fetch, find, locate, place, un
 
 
 def list_weights(folder: Path | None, *, console: Console) -> JobResult:
-    """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence."""
+    """Print one line per catalogue entry: name, size, presence, system, part, publisher, licence.
+
+    Licences that forbid uses follow, with these uses.
+    """
     for weights in CATALOGUE.values():
-        commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[weights.commercial_use]
+        commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[
+            weights.licence.commercial_use
+        ]
         if weights.hub is Hub.TRAINING:
             commerce = ""
         size, state = _size(weights.size_bytes), presence(weights, folder)
         console.line(
             f"{weights.name:<32} {size:>9}  {state:<10}  {weights.system}: {weights.part}; {weights.publisher}, "
-            f"{weights.licence}{commerce}"
+            f"{weights.licence.name}{commerce}"
         )
+    for licence in dict.fromkeys(weights.licence for weights in CATALOGUE.values()):
+        if licence.restrictions:
+            console.line(f"{licence.name} forbids: {', '.join(licence.restrictions)}")
     return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in CATALOGUE.values()]})
 
 
@@ -40,7 +48,7 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
     for weights in chosen:
         for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
             missing += path is None
-            expected = place(weights, file, folder or Path("DIR"))
+            expected = place(weights, file, folder)
             console.line(str(path) if path else f"missing: {expected} from {weights.url(file)}")
     return JobResult(exit_code=int(missing > 0), summary={"weights": [_described(w, folder) for w in chosen]})
 
@@ -48,26 +56,28 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
 def fetch_weights(
     names: Sequence[str], folder: Path | None, *, archive: Path | None, allow_torchscript: bool, console: Console
 ) -> JobResult:
-    """Download missing files to `folder` or the Hugging Face cache, and verify them.
+    """Download missing files, as `models.weights.resolve.fetch` does, and verify them.
 
     `archive`: file to take them from instead, for weights that are published in a wheel.
 
     Raises:
-        ValueError: a name that is not in the catalogue, or an archive for other weights or without a folder.
+        ValueError: a name that is not in the catalogue, or an archive for other weights.
         CheckpointError: a file is unavailable or differs from the catalogue, or is TorchScript without permission.
     """
     chosen = [entry(name) for name in names]
     for weights in chosen:
         check_allowed(weights, allow_torchscript=allow_torchscript)
-        if archive is not None and (folder is None or weights.hub is not Hub.WHEEL):
+        if archive is not None and weights.hub is not Hub.WHEEL:
             raise ValueError(
-                "--from FILE takes weights that are published in a wheel, such as people, to the folder --weights; "
-                f"got {weights.name}{'' if folder else ' and no --weights'}"
+                f"--from FILE takes weights that are published in a wheel, such as people; got {weights.name}"
             )
     for weights in chosen:
-        if weights.commercial_use is not True and weights.hub is not Hub.TRAINING:
-            console.notice(f"{weights.name}: licence {weights.licence}; see {weights.hub}/{weights.repository}")
-        if archive is not None and folder is not None:
+        licence = weights.licence
+        if (licence.restrictions or licence.commercial_use is not True) and weights.hub is not Hub.TRAINING:
+            forbidden = f", which forbids {', '.join(licence.restrictions)}" if licence.restrictions else ""
+            page = f"{weights.hub}/{weights.repository}"
+            console.notice(f"{weights.name}: licence {licence.name}{forbidden}; see {page}")
+        if archive is not None:
             unpack(weights, archive, folder)
         elif weights.hub is not Hub.PACKAGE and not all(locate(weights, folder).values()):
             console.line(f"fetching {weights.name} ({_size(weights.size_bytes)}) from {weights.repository}")
@@ -117,8 +127,9 @@ def _described(weights: Weights, folder: Path | None) -> dict[str, Any]:
         "publisher": weights.publisher,
         "repository": weights.repository,
         "hub": str(weights.hub),
-        "licence": weights.licence,
-        "commercial_use": weights.commercial_use,
+        "licence": weights.licence.name,
+        "commercial_use": weights.licence.commercial_use,
+        "forbidden_uses": list(weights.licence.restrictions),
         "loader": str(weights.loader),
         "size_bytes": weights.size_bytes,
         "files": [

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.animate_anyone.config import MOORE, MUSEPOSE
 from models.animation.system import System, Variant
-from models.weights.entry import APACHE, File, Loader, Weights
+from models.weights.entry import File, Loader, Weights
+from models.weights.licence import APACHE, MUSEPOSE_RESEARCH
 
 if TYPE_CHECKING:
     from models.animation.implementation import Implementation
@@ -32,7 +33,6 @@ MOORE_WEIGHTS = Weights(
         File(name="motion_module.pth", size_bytes=1_820_000_000),
     ),
     licence=APACHE,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 MUSEPOSE_WEIGHTS = Weights(
@@ -44,8 +44,7 @@ MUSEPOSE_WEIGHTS = Weights(
         File(name=f"MusePose/{name}.pth")
         for name in ("denoising_unet", "reference_unet", "pose_guider", "motion_module")
     ),
-    licence="MusePose (research only)",
-    commercial_use=False,
+    licence=MUSEPOSE_RESEARCH,
     loader=Loader.TORCH,
 )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from models.animate_x.config import ANIMATE_X, UNIANIMATE
 from models.animation.signals import DRIVING_FRAMES, DRIVING_KEYPOINTS, REFERENCE_KEYPOINTS, REFERENCE_POSE
 from models.animation.system import System, Variant
-from models.weights.entry import APACHE, File, Hub, Loader, Weights
+from models.weights.entry import File, Hub, Loader, Weights
+from models.weights.licence import APACHE, NONE_STATED
 
 if TYPE_CHECKING:
     from models.animation.implementation import Implementation
@@ -26,7 +27,6 @@ ANIMATE_X_WEIGHTS = Weights(
     repository="Shuaishuai0219/Animate-X",
     files=(File(name="animate-x_ckpt.pth"),),
     licence=APACHE,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 UNIANIMATE_WEIGHTS = Weights(
@@ -35,8 +35,7 @@ UNIANIMATE_WEIGHTS = Weights(
     part="animation",
     repository="iic/unianimate",
     files=(File(name="unianimate_16f_32f_non_ema_223000.pth"),),
-    licence="none stated",
-    commercial_use=None,
+    licence=NONE_STATED,
     loader=Loader.TORCH,
     hub=Hub.MODELSCOPE,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.weights.entry import APACHE, MIT, OPENRAIL, OPENRAIL_2, File, Loader, Weights, folder, shipped
+from models.weights.entry import File, Loader, Weights, folder, shipped
+from models.weights.licence import APACHE, MIT, OPENRAIL, OPENRAIL_2
 
 _SHIPPED = "models/appearance/checkpoints"
 
@@ -24,7 +25,6 @@ CLIP = Weights(
         ),
     ),
     licence=OPENRAIL,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 OPEN_CLIP = folder(
@@ -33,7 +33,6 @@ OPEN_CLIP = folder(
     "image features",
     "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
     licence=MIT,
-    commercial_use=True,
     weights=File(name="model.safetensors", size_bytes=3_944_000_000),
 )
 SD_VAE = folder(
@@ -42,7 +41,6 @@ SD_VAE = folder(
     "VAE",
     "stabilityai/sd-vae-ft-mse",
     licence=MIT,
-    commercial_use=True,
     weights=File(
         name="diffusion_pytorch_model.safetensors",
         size_bytes=334_643_276,
@@ -57,7 +55,6 @@ ANIMATE_X_VAE = Weights(
     repository="Shuaishuai0219/Animate-X",
     files=(File(name="v2-1_512-ema-pruned.ckpt", size_bytes=5_214_000_000),),
     licence=OPENRAIL_2,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 ANIMATE_X_CLIP = Weights(
@@ -67,7 +64,6 @@ ANIMATE_X_CLIP = Weights(
     repository="Shuaishuai0219/Animate-X",
     files=(File(name="open_clip_pytorch_model.bin", size_bytes=3_944_000_000),),
     licence=MIT,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 
@@ -77,7 +73,6 @@ IP_ADAPTER_IMAGE_ENCODER = folder(
     "image features",
     "h94/IP-Adapter",
     licence=APACHE,
-    commercial_use=True,
     weights=File(
         name="models/image_encoder/model.safetensors",
         size_bytes=2_528_373_448,
@@ -97,7 +92,6 @@ IP_ADAPTER = Weights(
         ),
     ),
     licence=APACHE,
-    commercial_use=True,
     loader=Loader.SAFETENSORS,
 )
 SD_TEXT_ENCODER = folder(
@@ -106,7 +100,6 @@ SD_TEXT_ENCODER = folder(
     "text encoder",
     "stable-diffusion-v1-5/stable-diffusion-v1-5",
     licence=OPENRAIL,
-    commercial_use=True,
     weights=File(name="text_encoder/model.safetensors", size_bytes=492_000_000),
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.weights.entry import APACHE, BSD_2, BSD_3, MIT, File, Hub, Loader, Weights
+from models.weights.entry import File, Hub, Loader, Weights
+from models.weights.licence import APACHE, BSD_2, BSD_3, MIT
 
 
 def _adaface(depth: int, size_bytes: int, sha256: str) -> Weights:
@@ -13,7 +14,6 @@ def _adaface(depth: int, size_bytes: int, sha256: str) -> Weights:
         repository="github.com/yakhyo/adaface-onnx/releases/download/weights",
         files=(File(name=f"adaface_ir_{depth}.onnx", size_bytes=size_bytes, sha256=sha256),),
         licence=MIT,
-        commercial_use=True,
         loader=Loader.ONNX,
         hub=Hub.WEB,
     )
@@ -33,7 +33,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
@@ -44,7 +43,6 @@ WEIGHTS: tuple[Weights, ...] = (
         repository="kenshohara/3D-ResNets-PyTorch",
         files=(File(name="resnet-50-kinetics.pth"),),
         licence=MIT,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.LINKED,
     ),
@@ -55,7 +53,6 @@ WEIGHTS: tuple[Weights, ...] = (
         repository="github.com/songweige/TATS/raw/main/tats/fvd",
         files=(File(name="i3d_pretrained_400.pt", size_bytes=50_900_000),),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
@@ -72,7 +69,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=BSD_3,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
@@ -89,7 +85,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=BSD_2,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
@@ -106,7 +101,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TORCH,
     ),
     Weights(
@@ -116,7 +110,6 @@ WEIGHTS: tuple[Weights, ...] = (
         repository="CompVis/image2video-synthesis-using-cINNs",
         files=(File(name="I3D_16.pth.tar"),),
         licence=MIT,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.LINKED,
     ),
@@ -127,7 +120,6 @@ WEIGHTS: tuple[Weights, ...] = (
         repository="dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain",
         files=(File(name="dino_vitbase16_pretrain.pth", size_bytes=343_000_000),),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TORCH,
         hub=Hub.WEB,
     ),
@@ -138,7 +130,6 @@ WEIGHTS: tuple[Weights, ...] = (
         repository="openai/clip-vit-base-patch32",
         files=(File(name="config.json", size_bytes=4_190), File(name="pytorch_model.bin", size_bytes=605_000_000)),
         licence=MIT,
-        commercial_use=True,
         loader=Loader.TORCH,
     ),
     Weights(
@@ -154,7 +145,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=MIT,
-        commercial_use=True,
         loader=Loader.ONNX,
     ),
     _adaface(18, 92_000_000, "6b6a35772fb636cdd4fa86520c1a259d0c41472a76f70f802b351837a00d9870"),

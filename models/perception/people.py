@@ -40,11 +40,13 @@ class ClipPeople:
     """Keypoints of a clip's character, and the number of persons.
 
     `keypoints`: (T, 133, 3) of the character, all 0 in frames without it. `num_people`: (T,) int32, including the
-    character.
+    character. `of_others`: bool (T, 133), keypoints that are another person's (`models.perception.joints_of_others`);
+    None if the backend poses the character only.
     """
 
     keypoints: NDArray[np.float32]
     num_people: NDArray[np.int32]
+    of_others: NDArray[np.bool_] | None = None
 
 
 @dataclass(slots=True)

@@ -10,7 +10,13 @@ PUPPETS_ONLY_NOTICE = (
     "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
     "people, animals or photographs are unreliable."
 )
-"""Notice of `prepare` with the default networks."""
+"""Notice of jobs with the preset `puppets`."""
+
+OBJECTS_NOTICE = (
+    "Objects were masked by the embedded network, which is trained on drawn puppets only; for real ones, choose "
+    "--set prepare.object_masks.backend=sam2."
+)
+"""Notice of `prepare` where no other network is embedded, and objects are prompted."""
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 FIGURE_CHECKPOINT = CHECKPOINTS / "figure.safetensors"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.weights.entry import APACHE, NON_COMMERCIAL, File, Hub, Loader, Weights, folder, shipped
+from models.weights.entry import File, Hub, Loader, Weights, folder, shipped
+from models.weights.licence import APACHE, NON_COMMERCIAL, SAM, SAPIENS_2, Licence
 
 _SHIPPED = "models/perception/checkpoints"
 
@@ -15,7 +16,6 @@ def _dwpose(part: str, file: File) -> Weights:
         repository="yzd-v/DWPose",
         files=(file,),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.ONNX,
     )
 
@@ -28,7 +28,6 @@ def _sapiens(part: str, name: str, repository: str, file: str) -> Weights:
         repository=repository,
         files=(File(name=file),),
         licence=NON_COMMERCIAL,
-        commercial_use=False,
         loader=Loader.TORCHSCRIPT,
     )
 
@@ -54,20 +53,18 @@ def _sapiens2_pose(size: str, size_bytes: int | None = None) -> Weights:
         "Sapiens 2",
         "pose, 308 keypoints",
         f"facebook/sapiens2-pose-{size}",
-        licence="Sapiens2 License",
-        commercial_use=True,
+        licence=SAPIENS_2,
         weights=File(name="model.safetensors", size_bytes=size_bytes),
     )
 
 
-def _depth_anything(size: str, size_bytes: int, licence: str) -> Weights:
+def _depth_anything(size: str, size_bytes: int, licence: Licence) -> Weights:
     return folder(
         f"depth-anything-v2-{size.lower()}",
         "Depth Anything V2",
         "depth",
         f"depth-anything/Depth-Anything-V2-{size}-hf",
         licence=licence,
-        commercial_use=licence == APACHE,
         weights=File(name="model.safetensors", size_bytes=size_bytes),
     )
 
@@ -84,7 +81,6 @@ def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
             "masks",
             repository,
             licence=APACHE,
-            commercial_use=True,
             weights=File(name="model.safetensors", size_bytes=round(size_bytes, -6)),
         ),
         Weights(
@@ -94,7 +90,6 @@ def _sam2(size: str, size_bytes: int, sha256: str) -> tuple[Weights, Weights]:
             repository=repository,
             files=(file,),
             licence=APACHE,
-            commercial_use=True,
             loader=Loader.TORCH,
         ),
     )
@@ -119,6 +114,23 @@ WEIGHTS: tuple[Weights, ...] = (
             size_bytes=134_399_116,
             sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
         ),
+    ),
+    # OpenMMLab's own export, as a file of its own: the same bytes as `end2end.onnx` in
+    # https://download.openmmlab.com/mmpose/v1/projects/rtmw/onnx_sdk/rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122.zip
+    Weights(
+        name="rtmw-l-384",
+        system="RTMW",
+        part="pose",
+        repository="bukuroo/RTMW-ONNX",
+        files=(
+            File(
+                name="rtmw-l-384.onnx",
+                size_bytes=229_320_930,
+                sha256="bd033156e5104c4f5d2edfe0453e02661e30a2f3da453ec93c8764d561b83054",
+            ),
+        ),
+        licence=APACHE,
+        loader=Loader.ONNX,
     ),
     Weights(
         name="people",
@@ -154,7 +166,6 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.TFLITE,
         hub=Hub.WHEEL,
     ),
@@ -183,4 +194,12 @@ WEIGHTS: tuple[Weights, ...] = (
     *_sam2("small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
     *_sam2("base-plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
     *_sam2("large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    folder(
+        "sam3",
+        "SAM 3",
+        "masks",
+        "facebook/sam3",
+        licence=SAM,
+        weights=File(name="model.safetensors"),
+    ),
 )

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.masks.boxes import bounding_boxes
-from models.pose.extent import CONFIDENT_SCORE, character_size_px
+from models.pose.absences import find_absences
+from models.pose.extent import CONFIDENT_SCORE, character_size_px, shows_person
 from models.pose.skeleton import BODY
 from models.video.shots import HEIGHT_PX, WIDTH_PX, find_cuts
 
-MIN_PERSON_KEYPOINTS = 4
-"""Minimum number of confident body keypoints of a person (a character without limbs has five on the head)."""
 MIN_PERSON_AREA_SHARE = 0.001
 """Minimum mask area of a person, as a share of the picture."""
 INSIDE_MARGIN_SHARE = 0.02
@@ -45,23 +44,14 @@ def person_share(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> fl
 def longest_absence_seconds(
     keypoints: NDArray[np.float32], masks: NDArray[np.bool_], frame_seconds: NDArray[np.float64]
 ) -> float:
-    """Longest time without a person, from a frame without one to the next frame with one or the clip's end.
-
-    The last frame is assumed to last as long as the one before it.
-    """
-    shown = _shows_person(keypoints, masks)
-    last = frame_seconds[-1:] + np.diff(frame_seconds[-2:])
-    ends = np.append(frame_seconds, last if len(last) else frame_seconds)
-    edges = np.diff(np.concatenate([[True], shown, [True]]).astype(np.int8))
-    starts, stops = np.flatnonzero(edges == -1), np.flatnonzero(edges == 1)
-    return float((ends[stops] - ends[starts]).max(initial=0.0))
+    """Longest time without a person, from a frame without one to the next frame with one or the clip's end."""
+    absences = find_absences(_shows_person(keypoints, masks), frame_seconds)
+    return max((absence.duration_seconds for absence in absences), default=0.0)
 
 
 def _shows_person(keypoints: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(T,) bool, whether a frame shows a person."""
-    posed = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1) >= MIN_PERSON_KEYPOINTS
-    masked = masks.mean(axis=(1, 2)) >= MIN_PERSON_AREA_SHARE
-    shows: NDArray[np.bool_] = posed & masked
+    shows: NDArray[np.bool_] = shows_person(keypoints) & (masks.mean(axis=(1, 2)) >= MIN_PERSON_AREA_SHARE)
     return shows
 
 

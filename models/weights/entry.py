@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath, PurePosixPath
 
-APACHE, MIT, NON_COMMERCIAL = "Apache-2.0", "MIT", "CC-BY-NC-4.0"
-BSD_2, BSD_3 = "BSD-2-Clause", "BSD-3-Clause"
-OPENRAIL, OPENRAIL_2 = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
+from models.weights.licence import APACHE, TRAINING_DATA, Licence
+
 _CONFIG_BYTES = 2_000
 
 
@@ -74,8 +73,7 @@ class Weights:
         part: the network's role in the system.
         repository: repository on `hub`; for `Hub.PACKAGE`, a folder of this project.
         files: files in the repository.
-        licence: name of the licence.
-        commercial_use: whether the licence allows commercial use; None if the publisher does not say.
+        licence: the publisher's.
         loader: format of the files.
         hub: host of the repository.
     """
@@ -85,8 +83,7 @@ class Weights:
     part: str
     repository: str
     files: tuple[File, ...]
-    licence: str
-    commercial_use: bool | None
+    licence: Licence
     loader: Loader
     hub: Hub = Hub.HUGGING_FACE
 
@@ -131,7 +128,6 @@ def shipped(name: str, system: str, part: str, path: str) -> Weights:
         repository=str(location.parent),
         files=(File(name=location.name),),
         licence=APACHE,
-        commercial_use=True,
         loader=Loader.SAFETENSORS,
         hub=Hub.PACKAGE,
     )
@@ -145,8 +141,7 @@ def trained(name: str, system: str, part: str) -> Weights:
         part=part,
         repository=f"trained/{name}",
         files=(File(name="network.safetensors"),),
-        licence="that of its training data",
-        commercial_use=None,
+        licence=TRAINING_DATA,
         loader=Loader.SAFETENSORS,
         hub=Hub.TRAINING,
     )
@@ -160,8 +155,7 @@ def local_file(name: str, path: PurePath) -> Weights:
         part="animation",
         repository=str(path.parent),
         files=(File(name=path.name),),
-        licence="that of its training data",
-        commercial_use=None,
+        licence=TRAINING_DATA,
         loader=Loader.SAFETENSORS,
         hub=Hub.LOCAL,
     )
@@ -173,8 +167,7 @@ def folder(
     part: str,
     repository: str,
     *,
-    licence: str,
-    commercial_use: bool,
+    licence: Licence,
     weights: File,
     loader: Loader = Loader.TRANSFORMERS,
 ) -> Weights:
@@ -187,6 +180,5 @@ def folder(
         repository=repository,
         files=(config, weights),
         licence=licence,
-        commercial_use=commercial_use,
         loader=loader,
     )

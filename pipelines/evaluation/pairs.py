@@ -28,7 +28,7 @@ _RESULT_TYPES = {
     "reason": pa.string(),
     **columns_of(REQUEST_COLUMNS, ("model", "driving_uri", "start_seconds", *SETTING_COLUMNS)),
     "clip": RESOLVED_COLUMNS["clip"],
-    **columns_of(RESULT_COLUMNS, ("num_frames", "window_borders")),
+    **columns_of(RESULT_COLUMNS, ("num_frames", "window_borders", "cut_start_frames", "fps")),
 }
 """Columns of results that pairs are made of, of which older datasets may lack some."""
 
@@ -137,11 +137,14 @@ def _create_truths(connection: duckdb.DuckDBPyConnection, truth: str, results: S
     )
     if truth == DRIVING:
         # The timestamps of clips are those of the file; requests count from the first frame.
+        cut_seconds = "cut_start_frames / fps"
         uri, part = (
             "coalesce(clip.uri, driving_uri)",
             (
-                "CASE WHEN clip IS NULL THEN start_seconds END AS truth_start_seconds, "
-                "clip.start_seconds AS truth_timestamp_seconds, num_frames AS truth_num_frames"
+                f"CASE WHEN clip IS NOT NULL THEN NULL WHEN cut_start_frames > 0 THEN coalesce(start_seconds, 0) "
+                f"+ {cut_seconds} ELSE start_seconds END AS truth_start_seconds, "
+                f"clip.start_seconds + CASE WHEN cut_start_frames > 0 THEN {cut_seconds} ELSE 0 END "
+                "AS truth_timestamp_seconds, num_frames AS truth_num_frames"
             ),
         )
     elif truth.startswith(COLUMN_PREFIX):

@@ -50,17 +50,18 @@ class DrivingConfig:
 
 
 class DrivingStage(Stage[DrivingConfig]):
-    """Decodes a part of a video, or a prepared clip: `driving_frames`, (T, H, W, 3) uint8 RGB.
+    """Decodes a part of a video, or a prepared clip: `decoded_frames`, (T, H, W, 3) uint8 RGB.
 
     Their size is that of the settings; for a model that keeps the scene or reads the driving face, at least that of its
     output.
 
     Frame i is the one displayed i / fps seconds after the start. A video with uneven frame times gives each of its
-    frames (or every n-th, for `max_fps`), with `frame_seconds` as their times, and its median rate as `fps`.
+    frames (or every n-th, for `max_fps`), with `decoded_seconds` as their times, and its median rate as `fps`. The
+    stage `driving_span` decides which of the frames drive.
     """
 
     name = "driving"
-    version = 3  # frames of uneven times, colours, orientation and interlacing
+    version = 4  # the span that drives is cut later
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_uri", "clip", "start_seconds", "duration_seconds"),
@@ -69,21 +70,13 @@ class DrivingStage(Stage[DrivingConfig]):
     )
     writes: ClassVar[frozenset[str]] = frozenset(
         {
-            *("driving_frames", "driving_fingerprint", "driving_width_px", "driving_height_px", "frame_seconds"),
-            *(
-                "num_frames",
-                "fps",
-                "driving_audio",
-                "has_audio",
-                "driving_part",
-                "driving_conversion",
-                "sound_fallback",
-            ),
+            *("decoded_frames", "decoded_seconds", "decoded_audio", "decoded_part", "sound_fallback"),
+            *("driving_fingerprint", "driving_width_px", "driving_height_px", "fps", "driving_conversion"),
             *FRAME_COUNTS,
         }
     )
     transient: ClassVar[frozenset[str]] = frozenset(
-        {"driving_frames", "driving_audio", "driving_part", "sound_fallback"}
+        {"decoded_frames", "decoded_seconds", "decoded_audio", "decoded_part", "sound_fallback"}
     )
 
     def open(self) -> None:
@@ -91,7 +84,7 @@ class DrivingStage(Stage[DrivingConfig]):
         self.reader = ClipReader(self.config.decode)
 
     def process(self, row: Row) -> Row:
-        """Frames, size, timing and sound of the clip, or of the part of `driving_uri`; `driving_part` describes it as
+        """Frames, size, timing and sound of the clip, or of the part of `driving_uri`; `decoded_part` describes it as
         `ClipReader` reads it, with the display size of the source.
         """
         clip = row["clip"]
@@ -116,17 +109,15 @@ class DrivingStage(Stage[DrivingConfig]):
         keep_audio = keeps_scene if self.config.keep_audio is None else self.config.keep_audio
         audio, sound_fallback = self._sound(clip) if keep_audio else (None, None)
         return {
-            "driving_frames": decoded.frames,
+            "decoded_frames": decoded.frames,
+            "decoded_seconds": decoded.frame_seconds,
             "driving_fingerprint": clip["fingerprint"],
             "driving_width_px": decoded.frames.shape[2],
             "driving_height_px": decoded.frames.shape[1],
-            "frame_seconds": decoded.frame_seconds,
-            "num_frames": len(decoded.frames),
             "fps": clip["fps"] / clip["frame_step"],
-            "driving_audio": audio,
-            "has_audio": audio is not None,
+            "decoded_audio": audio,
             "sound_fallback": sound_fallback,
-            "driving_part": {name: clip.get(name) for name in PART_FIELDS},
+            "decoded_part": {name: clip.get(name) for name in PART_FIELDS},
             "driving_conversion": clip.get("frame_conversion"),
             **frame_counts(decoded),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -32,6 +33,10 @@ class DrivingDepthStage(Stage[DepthConfig]):
     def __init__(self, config: DepthConfig) -> None:
         super().__init__(config)
         self.depth = OnDemand(DepthStage(config))
+
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The network, if the row needed it."""
+        return self.depth.networks(self.name)
 
     def process(self, row: Row) -> Row:
         """`driving_joint_depths`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,6 +40,10 @@ class DrivingObjectsStage(Stage[ObjectMasksConfig]):
     def __init__(self, config: ObjectMasksConfig) -> None:
         super().__init__(config)
         self.tracker = OnDemand(ObjectMasksStage(config))
+
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The network, if the row needed it."""
+        return self.tracker.networks(self.name)
 
     def process(self, row: Row) -> Row:
         """`driving_objects` and `kept_objects`.

@@ -12,6 +12,7 @@ from models.animation.signals import FACE_CONTROL
 from models.face.control import FaceControl, face_control
 from models.face.regions import MIN_FACE_PX, MIN_LANDMARKS, Absence
 from models.face.strip import face_strip
+from models.pose.absences import without_interpolated
 from models.pose.extent import CONFIDENT_SCORE
 from models.pose.skeleton import NUM_FACE_LANDMARKS
 from stages.base import Row, Stage
@@ -69,7 +70,7 @@ class FaceCropsStage(Stage[FaceCropsConfig]):
             return nothing | {"face_control": black, "applied_controls": "body", "face_rule": NOT_REQUESTED}
         made = face_control(
             row["driving_frames"],
-            row["driving_keypoints"],
+            without_interpolated(row["driving_keypoints"]),
             row["skeleton_keypoints"],
             size_px=size_px,
             form=spec["face_form"],

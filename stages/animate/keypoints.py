@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from models.pose.extent import CONFIDENT_SCORE
+import numpy as np
+
+from models.pose.extent import CONFIDENT_SCORE, MIN_PERSON_KEYPOINTS, shows_person
+from models.pose.plausibility import plausible_pose
 from models.pose.skeleton import BODY
-from models.quality.measures import MIN_PERSON_KEYPOINTS
 from stages.backends.base import OnDemand
 from stages.base import Row, Stage
 from stages.io.prepared import read_prepared_keypoints
-from stages.outcome import BadRow, Reason
+from stages.outcome import BadRow, Reason, Rejected
 from stages.prepare.pose import PoseConfig, PoseStage
 
 
@@ -31,6 +33,10 @@ class ReferencePoseStage(Stage[PoseConfig]):
         """Digests of the checkpoints."""
         return self.pose.weights()
 
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The configured network."""
+        return {self.name: self.config.network}
+
     def open(self) -> None:
         """Load the network."""
         self.pose.open()
@@ -41,9 +47,16 @@ class ReferencePoseStage(Stage[PoseConfig]):
 
         Raises:
             BadRow: NoPerson, if the model keeps the scene and the picture shows nobody.
+            Rejected: ImplausiblePose, if the skeleton lies across two persons or cannot be for another reason.
         """
-        picture = {"frames": row["reference_picture"][None], "frame_seconds": [0.0]}
-        keypoints = self.pose.process(picture)["keypoints"][0]
+        found = self.pose.process({"frames": row["reference_picture"][None], "frame_seconds": np.zeros(1)})
+        if found["implausible_share"] > 0:
+            raise Rejected(
+                Reason.IMPLAUSIBLE_POSE,
+                f"the skeleton found in {row['reference_uri']} lies across two persons or cannot be for another "
+                "reason; give a picture of one person, or a pose backend that tells persons apart",
+            )
+        keypoints = found["keypoints"][0]
         num_visible = int((keypoints[BODY, 2] >= CONFIDENT_SCORE).sum())
         if row["model_spec"]["keeps_scene"] and num_visible < MIN_PERSON_KEYPOINTS:
             raise BadRow(
@@ -55,45 +68,47 @@ class ReferencePoseStage(Stage[PoseConfig]):
 
 
 class DrivingPoseStage(Stage[PoseConfig]):
-    """`driving_keypoints`, (T, 133, 3) float32 in pixels of the driving frames: estimated, or read from a prepared
-    clip.
+    """`decoded_keypoints`, (T, 133, 3) float32 in pixels of the driving frames: estimated, or read from a prepared
+    clip. Implausible ones are 0; `implausible_share` is the share of the frames with a person that lost all.
     """
 
     name = "driving_pose"
-    writes: ClassVar[frozenset[str]] = frozenset({"driving_keypoints"})
-    transient: ClassVar[frozenset[str]] = frozenset({"driving_keypoints"})
+    reads: ClassVar[frozenset[str]] = frozenset({"decoded_frames", "decoded_seconds", "clip", "clip_id"})
+    writes: ClassVar[frozenset[str]] = frozenset({"decoded_keypoints", "implausible_share"})
+    transient: ClassVar[frozenset[str]] = frozenset({"decoded_keypoints"})
 
     def __init__(self, config: PoseConfig) -> None:
         super().__init__(config)
         self.pose = OnDemand(PoseStage(config))
 
-    @property
-    def reads(self) -> frozenset[str]:  # type: ignore[override]  # as those of `PoseStage`
-        """The driving frames or the prepared clip, and `frame_seconds` for smoothing."""
-        times = {"frame_seconds"} if self.config.half_window_seconds else set()
-        return frozenset({"driving_frames", "clip", "clip_id"} | times)
-
     def weights(self) -> Mapping[str, str]:
         """Digests of the checkpoints."""
         return self.pose.weights()
 
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The network, unless the row's clip is a prepared one."""
+        return self.pose.networks(self.name)
+
     def process(self, row: Row) -> Row:
-        """`driving_keypoints`.
+        """`decoded_keypoints` and `implausible_share`.
 
         Raises:
             BadRow: NoPerson, if no frame shows a person; SourceChanged or NotFound for a prepared clip.
         """
-        clip = row["clip"]
+        clip, seconds = row["clip"], row["decoded_seconds"]
         if clip is not None and clip["keypoints_file"] is not None:
-            keypoints = read_prepared_keypoints(row["clip_id"], clip, row["driving_frames"].shape)
+            stored = read_prepared_keypoints(row["clip_id"], clip, row["decoded_frames"].shape)
+            # Datasets of earlier versions, and of other programs, were not checked.
+            pose = plausible_pose(stored, np.asarray(seconds, np.float64))
+            keypoints, implausible_share = pose.keypoints, pose.implausible_share
         else:
-            times = {"frame_seconds": row["frame_seconds"]} if "frame_seconds" in self.reads else {}
-            keypoints = self.pose.get().process({"frames": row["driving_frames"], **times})["keypoints"]
-        num_visible = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
-        if not (num_visible >= MIN_PERSON_KEYPOINTS).any():
+            found = self.pose.get().process({"frames": row["decoded_frames"], "frame_seconds": seconds})
+            keypoints, implausible_share = found["keypoints"], found["implausible_share"]
+        if implausible_share == 0 and not shows_person(keypoints).any():
+            num_visible = (keypoints[:, BODY, 2] >= CONFIDENT_SCORE).sum(axis=1)
             raise BadRow(
                 Reason.NO_PERSON,
                 f"none of the {len(keypoints)} driving frames shows a person ({MIN_PERSON_KEYPOINTS} body keypoints "
                 f"that score {CONFIDENT_SCORE:g} or more); at most {num_visible.max()} keypoints were detected",
             )
-        return {"driving_keypoints": keypoints}
+        return {"decoded_keypoints": keypoints, "implausible_share": implausible_share}

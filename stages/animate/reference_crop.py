@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,10 @@ class ReferenceMaskStage(Stage[CharacterMaskConfig]):
     def __init__(self, config: CharacterMaskConfig) -> None:
         super().__init__(config)
         self.masks = OnDemand(CharacterMaskStage(config))
+
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002
+        """The network, if the row needed it."""
+        return self.masks.networks(self.name)
 
     def process(self, row: Row) -> Row:
         """`picture_mask`.

@@ -13,11 +13,12 @@ from models.catalogue import entry
 from models.common.digest import CheckpointError
 from models.perception.shipped import embedded_weights
 from models.weights.resolve import ResolvedWeights, check_allowed, find
-from stages.base import Stage
+from stages.base import Row, Stage
 
 NetworkT = TypeVar("NetworkT")
 
 EMBEDDED = "embedded"
+PEOPLE = "people"
 NOT_IN_KEY = MappingProxyType({"in_key": False})
 
 
@@ -52,7 +53,7 @@ class BackendConfig:
     Args:
         backend: name of the backend.
         model: name of one of the backend's models; None: the default.
-        weights: folder of published weights, searched before the Hugging Face cache.
+        weights: folder of published weights, searched before `~/.cache/zoetrope/weights` and the Hugging Face cache.
         device: `auto`: the GPU if the worker has one, else the CPU.
         allow_torchscript: open TorchScript files, which can execute code.
         download: download missing weights.
@@ -88,10 +89,14 @@ class BackendConfig:
         return {} if version == 1 else {"backend_version": version}
 
     @property
+    def network(self) -> str:
+        """Name of the model, or of a backend without several."""
+        return self.model or next(iter(self.backends[self.backend].models), self.backend)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Entries of the weights catalogue that the model consists of."""
-        models = self.backends[self.backend].models
-        return models[self.model or next(iter(models))] if models else ()
+        return self.backends[self.backend].models.get(self.network, ())
 
 
 ConfigT = TypeVar("ConfigT", bound=BackendConfig)
@@ -121,6 +126,10 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
                 weights.verify()
             self._digests = self._read_digests(resolved)
         return self._digests
+
+    def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
+        """The configured network."""
+        return {self.name: self.config.network}
 
     def open(self) -> None:
         """Load the network.
@@ -157,7 +166,7 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         """Compute the new columns."""
 
 
-StageT = TypeVar("StageT", bound=Stage[Any])
+StageT = TypeVar("StageT", bound=BackendStage[Any, Any])
 
 
 class OnDemand(Generic[StageT]):
@@ -165,7 +174,12 @@ class OnDemand(Generic[StageT]):
 
     def __init__(self, stage: StageT) -> None:
         self._stage = stage
-        self._is_open = False
+        self._is_open = self._is_used = False
+
+    def networks(self, stage: str) -> Mapping[str, str]:
+        """`Stage.networks` of the stage of this name: the network, if `get` was called since the last call."""
+        is_used, self._is_used = self._is_used, False
+        return {stage: self._stage.config.network} if is_used else {}
 
     def weights(self) -> Mapping[str, str]:
         """Digests of its weights."""
@@ -173,6 +187,7 @@ class OnDemand(Generic[StageT]):
 
     def get(self) -> StageT:
         """The open stage. Raises as its `open` does."""
+        self._is_used = True
         if not self._is_open:
             self._stage.open()
             self._is_open = True

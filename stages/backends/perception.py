@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.backends.base import EMBEDDED, Backend, Loading
+from stages.backends.base import EMBEDDED, PEOPLE, Backend, Loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +81,14 @@ def _dwpose(loading: Loading) -> PoseBackend:
 
     detector, pose = loading.paths
     return DwposePose(detector, pose, device=loading.device)
+
+
+def _rtmw(loading: Loading) -> PoseBackend:
+    from models.perception.dwpose.pose import DwposePose
+    from models.perception.dwpose.simcc import RTMW
+
+    path, detector = loading.paths
+    return DwposePose(detector, path, form=RTMW, device=loading.device)
 
 
 # Cached, so that pose, depth and mask in one process share the networks and the bodies that they found in a clip.
@@ -166,6 +174,13 @@ def _sam2(path: Path, device: str) -> VideoTracker:
 
 
 @lru_cache(maxsize=1)
+def _sam3(path: Path, device: str) -> VideoTracker:
+    from models.perception.sam2.tracker import Sam3Tracker
+
+    return Sam3Tracker(path, device=device)
+
+
+@lru_cache(maxsize=1)
 def _sam2_official(path: Path, device: str) -> VideoTracker:
     from models.perception.sam2.official import OfficialSam2Tracker
 
@@ -174,7 +189,7 @@ def _sam2_official(path: Path, device: str) -> VideoTracker:
 
 _PEOPLE = "people"
 _PERSON_DETECTOR = "dwpose-detector"
-"""Person detector of DWPose, also used for Sapiens."""
+"""Person detector of DWPose, also used for RTMW and Sapiens."""
 _SAPIENS_POSE = (
     *(f"sapiens-pose-133-{size}" for size in ("1b", "0.3b", "0.6b", "2b")),
     *(f"sapiens-pose-308-{size}" for size in ("1b", "0.3b", "0.6b")),
@@ -183,6 +198,7 @@ _SAPIENS_POSE = (
 _SAPIENS2_POSE = ("sapiens2-pose-1b", "sapiens2-pose-0.4b", "sapiens2-pose-0.8b")
 _SAM2_SIZES = ("large", "base-plus", "small", "tiny")
 _SAM2 = _alone(*(f"sam2.1-hiera-{size}" for size in _SAM2_SIZES))
+_SAM3 = _alone("sam3")
 _SAM2_OFFICIAL = _alone(*(f"sam2.1-hiera-{size}-official" for size in _SAM2_SIZES))
 
 
@@ -194,7 +210,8 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
-        "people": Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
+        "rtmw": Backend(load=_rtmw, models=_with_detector("rtmw-l-384")),
         "sapiens": Backend(load=_sapiens, models=_with_detector(*_SAPIENS_POSE)),
         "sapiens2": Backend(load=_sapiens2, models=_with_detector(*_SAPIENS2_POSE)),
     }
@@ -202,7 +219,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
 DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        "people": Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
         "sapiens": Backend(
             load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
         ),
@@ -214,9 +231,10 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        "people": Backend(load=_mediapipe_mask, models=_alone(_PEOPLE), version=2),  # edges refined
+        PEOPLE: Backend(load=_mediapipe_mask, models=_alone(_PEOPLE), version=2),  # edges refined
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
+        "sam3": Backend(load=partial(_character_by, _sam3), models=_SAM3),
     }
 )
 OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
@@ -224,5 +242,6 @@ OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
         EMBEDDED: Backend(load=_embedded_objects),
         "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
+        "sam3": Backend(load=partial(_objects_by, _sam3), models=_SAM3),
     }
 )

@@ -13,7 +13,7 @@ from models.metrics.keypoints import expression_error, keypoint_distance, pck
 from models.perception.shipped import FACE_CHECKPOINT
 from models.pose.skeleton import FACE
 from models.weights.resolve import ResolvedWeights
-from stages.backends.base import EMBEDDED, BackendConfig, BackendStage
+from stages.backends.base import EMBEDDED, PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import POSE, PoseBackend
 from stages.base import Row
 from stages.evaluate.values import value_or_none
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class ComparedKeypointsConfig(BackendConfig):
     """`backend`: as in `PoseConfig`. Nothing is smoothed: that would hide the jitter of an animation."""
 
+    backend: str = PEOPLE
     signal: ClassVar = "pose"
     backends: ClassVar = POSE
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.masks.rle import encode
-from stages.backends.base import BackendConfig, BackendStage
+from stages.backends.base import PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import CHARACTER_MASK, CharacterMaskBackend
 from stages.base import Row
 
@@ -15,6 +15,7 @@ from stages.base import Row
 class CharacterMaskConfig(BackendConfig):
     """`backend`: embedded, people, sam2 (through transformers) or sam2-official (through its publisher's package)."""
 
+    backend: str = PEOPLE
     signal: ClassVar = "character mask"
     backends: ClassVar = CHARACTER_MASK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stages.backends.base import BackendConfig, BackendStage
+from stages.backends.base import PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import DEPTH, DepthBackend
 from stages.base import Row
 
@@ -14,6 +14,7 @@ from stages.base import Row
 class DepthConfig(BackendConfig):
     """`backend`: embedded, people, sapiens or depth-anything."""
 
+    backend: str = PEOPLE
     signal: ClassVar = "depth"
     backends: ClassVar = DEPTH
 

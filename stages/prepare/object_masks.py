@@ -44,6 +44,10 @@ class ObjectMasksStage(BackendStage[ObjectMasksConfig, ObjectMaskBackend]):
     )
     writes = frozenset({"object_masks"})
 
+    def networks(self, row: Row) -> Mapping[str, str]:
+        """The configured network, if objects are prompted."""
+        return {} if row["objects"] is None or not len(row["objects"]) else super().networks(row)
+
     def process(self, row: Row) -> Row:
         """Computes `object_masks`, an empty list without prompts.
 

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from models.pose.plausibility import plausible_pose
 from models.pose.smoothing import smoothed
-from stages.backends.base import NOT_IN_KEY, BackendConfig, BackendStage
+from stages.backends.base import NOT_IN_KEY, PEOPLE, BackendConfig, BackendStage
 from stages.backends.perception import POSE, PeopleBackend, PoseBackend
 from stages.base import Row
 
-SMOOTHING_SECONDS = MappingProxyType({"people": 0.1})
+SMOOTHING_SECONDS = MappingProxyType({PEOPLE: 0.1})
 """By backend: how far the smoothing of keypoints reaches before and after a frame. Others are not smoothed."""
 
 
@@ -23,11 +24,12 @@ class PoseConfig(BackendConfig):
     """Settings of `PoseStage`.
 
     Args:
-        backend: embedded, people, dwpose, sapiens or sapiens2.
+        backend: embedded, people, dwpose, rtmw, sapiens or sapiens2.
         smoothing_seconds: how far smoothing over time reaches before and after a frame; 0: none; None: the backend's,
             `SMOOTHING_SECONDS`.
     """
 
+    backend: str = PEOPLE
     smoothing_seconds: float | None = field(default=None, metadata=NOT_IN_KEY)
 
     signal: ClassVar = "pose"
@@ -55,26 +57,28 @@ class PoseConfig(BackendConfig):
 class PoseStage(BackendStage[PoseConfig, PoseBackend]):
     """Estimates keypoints (T, 133, 3) float32: x, y in working-size pixels and a score, near 0 for absent keypoints.
 
-    `num_people`: (T,) int32, number of persons per frame including the character; None if the backend does not count.
+    Implausible keypoints (`models.pose.plausibility`) are 0; `implausible_share` is the share of the frames that lost
+    all. `num_people`: (T,) int32, number of persons per frame including the character; None if the backend does not
+    count.
     """
 
     name = "pose"
-    writes = frozenset({"keypoints", "num_people"})
-
-    @property
-    def reads(self) -> frozenset[str]:  # type: ignore[override]  # the times are in no key of keypoints without smoothing
-        """`frames`, and `frame_seconds` for smoothing."""
-        return frozenset({"frames", "frame_seconds"} if self.config.half_window_seconds else {"frames"})
+    version = 2  # without implausible keypoints
+    reads = frozenset({"frames", "frame_seconds"})
+    writes = frozenset({"keypoints", "num_people", "implausible_share"})
 
     def process(self, row: Row) -> Row:
-        """Computes `keypoints` and `num_people`."""
-        num_people = None
+        """Computes `keypoints`, `num_people` and `implausible_share`."""
+        num_people, times = None, np.asarray(row["frame_seconds"], np.float64)
         if isinstance(self.backend, PeopleBackend):
             people = self.backend.people(row["frames"])
             keypoints, num_people = people.keypoints, people.num_people
+            if people.of_others is not None:
+                keypoints = np.where(people.of_others[..., None], np.float32(0), keypoints)
         else:
             keypoints = self.backend.keypoints(row["frames"])
+        pose = plausible_pose(keypoints, times)
+        keypoints = pose.keypoints
         if half_window_seconds := self.config.half_window_seconds:
-            times = np.asarray(row["frame_seconds"], np.float64)
             keypoints = smoothed(keypoints, times, half_window_seconds=half_window_seconds)
-        return {"keypoints": keypoints, "num_people": num_people}
+        return {"keypoints": keypoints, "num_people": num_people, "implausible_share": pose.implausible_share}

@@ -15,6 +15,8 @@ from stages.prepare.quality import QUALITY_COLUMNS
 class SelectConfig:
     """Thresholds; None disables one. The lenient defaults reject only clips that are unusable for any model."""
 
+    max_implausible_share: float | None = 0.5
+    """Maximum share of the frames whose skeleton lies across two persons or cannot be for another reason."""
     min_person_share: float | None = 0.5
     """Minimum share of the frames that show the character."""
     min_pose_confidence: float | None = 0.2
@@ -39,6 +41,7 @@ class SelectConfig:
 
 # In order of evaluation: from faults of the whole clip to faults of details.
 _CHECKS = (
+    ("max_implausible_share", "implausible_share", operator.le, Reason.IMPLAUSIBLE_POSE),
     ("min_person_share", "person_share", operator.ge, Reason.NO_PERSON),
     ("min_pose_confidence", "pose_confidence", operator.ge, Reason.LOW_POSE_CONFIDENCE),
     ("max_shot_cuts", "shot_cuts", operator.le, Reason.SHOT_CUT),
@@ -64,7 +67,7 @@ class SelectStage(Stage[SelectConfig]):
     """
 
     name = "select"
-    reads: ClassVar[frozenset[str]] = QUALITY_COLUMNS
+    reads: ClassVar[frozenset[str]] = QUALITY_COLUMNS | {"implausible_share"}
     writes: ClassVar[frozenset[str]] = frozenset()
 
     def process(self, row: Row) -> Row:

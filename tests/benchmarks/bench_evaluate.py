@@ -45,7 +45,9 @@ def main() -> None:
         for index in range(NUM_FILES):
             write_video(root / f"{index}.mp4", worse(truth, seed=index))
         for count in sizes:
-            peak, took = peak_mb(["evaluate", "--pairs", str(write_pairs(root, count))], root / f"out{count}")
+            peak, took = peak_mb(
+                ["evaluate", "--pairs", str(write_pairs(root, count)), "--preset", "puppets"], root / f"out{count}"
+            )
             peaks.append(peak)
             seconds.append(took)
     print(

@@ -48,7 +48,17 @@ def write_manifest(path: Path, num_rows: int) -> None:
 
 def run_job(folder: Path) -> tuple[float, int]:
     """Seconds and peak memory of the driver, in MB, of the whole command."""
-    command = [sys.executable, "-m", "jobs.cli", "prepare", str(folder / "clips.parquet"), "--out", str(folder / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.cli",
+        "prepare",
+        str(folder / "clips.parquet"),
+        "--preset",
+        "puppets",
+        "--out",
+        str(folder / "out"),
+    ]
     command += ["--max-failed", "100%", "--set", "limits.max_failed_in_a_row=null"]
     command += ["--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
     started, peak = time.perf_counter(), 0

@@ -63,7 +63,7 @@ def main() -> None:
         for count in arguments.sizes:
             manifest = write_manifest(root / f"clips{count}.parquet", rows, count)
             settings = ("--set", "prepare.decode.short_side_px=128")
-            peak, took = peak_mb(["prepare", str(manifest), *settings], root / f"out{count}")
+            peak, took = peak_mb(["prepare", str(manifest), "--preset", "puppets", *settings], root / f"out{count}")
             peaks.append(peak)
             seconds.append(took)
     print(

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import torch
 from corpus import write_clips, write_manifest
 
+from jobs.engine import config as configuration
 from jobs.engine.ray_runtime import cluster
 from pipelines.engine.keys import pipeline_key, stage_keys
 from pipelines.engine.ledger import Ledger
@@ -35,10 +36,11 @@ from pipelines.engine.runner import RunLimits, run
 from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema
 from pipelines.engine.steps import Workers
 from pipelines.engine.worker import WorkerSpec
-from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, PrepareConfig, steps
+from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
 from stages.io.storage import Storage
 
 PROCESSES = 2
+CONFIG = configuration.load(None, ["prepare.preset=puppets"]).prepare
 OPENED: list[Any] = []
 SCHEMA = dataset_schema("prepare", pa.schema(list(CLIP_COLUMNS.items())), WRITTEN)
 
@@ -47,7 +49,7 @@ def open_stages() -> None:
     """Start-up of a worker of the loop."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    for step in steps(PrepareConfig(), dict.fromkeys(STAGES, Workers())):
+    for step in steps(CONFIG, dict.fromkeys(STAGES, Workers())):
         step.stage.open()
         OPENED.append(step.stage)
 
@@ -76,7 +78,7 @@ def loop(manifest: Path, out: Path) -> float:
 def ours(manifest: Path, out: Path) -> float:
     """Seconds of our runner, from the manifest to the compacted dataset. Ray is up already, as on a cluster."""
     started = time.perf_counter()
-    pipeline = steps(PrepareConfig(), dict.fromkeys(STAGES, Workers(actors=PROCESSES)))
+    pipeline = steps(CONFIG, dict.fromkeys(STAGES, Workers(actors=PROCESSES)))
     stages = [step.stage for step in pipeline]
     keys = stage_keys(stages)
     ledger = Ledger(Storage(str(out)), "clip_id")

@@ -6,14 +6,20 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
+import pyarrow.parquet as pq
 import pytest
+import torch
 import typer
 from PIL import Image
+from safetensors.torch import save_file
+from small_jobs import PUPPETS
+from stand_in_weights import fill, forget_digests
 
 from jobs.cli.main import app, main
 from jobs.engine import config as configuration
@@ -21,7 +27,8 @@ from jobs.engine.presets import PRESETS
 from models.catalogue import entry
 from models.metrics.measures import MEASURES, SET_MEASURES, Measure, SetMeasure
 from models.metrics.protocols import PROTOCOLS
-from models.systems import model_names
+from models.systems import find_model, model_names
+from models.weights.resolve import place
 from pipelines.engine.schema import (
     CLIP_COLUMNS,
     COMPARED_COLUMNS,
@@ -38,6 +45,7 @@ from pipelines.engine.schema import (
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+PEOPLE = ROOT / "docs" / "people.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 OTHERS = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
 MAX_README_LINES = 150
@@ -64,6 +72,9 @@ SMALL = {
     # Loading a model takes 15 s, and evaluate.md runs a table of requests too.
     ("animate", "requests.parquet"): ("--dry-run",),
     ("animate", "talking.parquet"): ("--dry-run",),
+    # Networks of the released size.
+    ("animate", "of_people.parquet"): ("--dry-run",),
+    ("animate", "--reference", "hero.png", "--driving", "dance.mp4", "--out", "drawn/"): ("--dry-run",),
     ("animate",): ("--steps", "1", "--size", "48", "64", "--limit", "1", *ONE_WORKER),
     ("evaluate", "results/"): ONE_WORKER,
     ("a2bench", "draw"): ("--characters", "1", "--size", "96", "96", "--seconds", "0.5"),
@@ -157,14 +168,27 @@ def test_a_wrong_command_is_noticed(command: str) -> None:
 
 
 class Workspace:
-    """Folder in which the commands of the pages run."""
+    """Folder in which the commands of the pages run, with a video and pictures of a puppet.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `perception`: options of commands that look at them, unless they name a preset.
+    """
+
+    def __init__(self, folder: Path, perception: tuple[str, ...] = PUPPETS) -> None:
+        self.folder, self.perception = folder, perception
+        self.run(["puppets", "puppets", "--only-humans", "--alone"])
+        (video,) = (folder / "puppets" / "videos").glob("*.mp4")
+        for name in ("my_videos", "pictures"):
+            (folder / name).mkdir()
+        for copy in ("dance.mp4", "my_videos/dance.mp4"):
+            shutil.copy(video, folder / copy)
+        for copy in ("hero.png", "pictures/hero.png"):
+            Image.fromarray(first_frame(video)).save(folder / copy)
 
     def run(self, arguments: list[str]) -> None:
         """One `zoetrope` command at small size, in this process: a process for each would import torch for each."""
         small = next((more for words, more in SMALL.items() if tuple(arguments[: len(words)]) == words), ())
+        if arguments[0] in ("prepare", "animate") and "--preset" not in arguments:
+            small = (*small, *self.perception)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["zoetrope", *arguments, *small])
             patch.chdir(self.folder)
@@ -202,23 +226,38 @@ def first_frame(video: Path) -> Any:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
+STUBS: dict[str, Callable[[Path], Any]] = {
+    ".json": lambda path: path.write_text("{}"),
+    ".safetensors": lambda path: save_file({"nothing": torch.zeros(1)}, path),
+    ".pth": lambda path: torch.save({}, path),
+    ".bin": lambda path: torch.save({}, path),
+}
+"""By suffix, functions that write a file that is whole; of networks whose animations are not run."""
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder with stand-ins of the published networks that the pages name."""
+    forget_digests(monkeypatch)
+    folder = tmp_path / "stand-ins"
+    monkeypatch.setenv("ZOETROPE_WEIGHTS", str(folder))
+    fill(folder, ["people", "dwpose-detector", "dwpose-pose", "depth-anything-v2-small", "sam2.1-hiera-large"])
+    for part in find_model("animate-anyone").weights:
+        for file in part.files:
+            path = place(part, file, folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            STUBS[path.suffix](path)
+    return folder
+
+
 # One test for all pages: parametrised tests may run in several pytest workers, and each would prepare the corpus again.
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_pages_run(tmp_path: Path, ray_cluster: None) -> None:
+def test_pages_run(tmp_path: Path, ray_cluster: None, weights: Path) -> None:
     """The pages begin with a video, a picture, and what the commands of the README make of them."""
     space = Workspace(tmp_path)
-    space.run(["puppets", "puppets", "--only-humans", "--alone"])
-    (video,) = (tmp_path / "puppets" / "videos").glob("*.mp4")
     (truth,) = (tmp_path / "puppets" / "truth").glob("*.npz")
     shutil.copy(truth, truth.with_name("dance.npz"))
-    for name in ("my_videos", "pictures"):
-        (tmp_path / name).mkdir()
-    for copy in ("dance.mp4", "my_videos/dance.mp4"):
-        shutil.copy(video, tmp_path / copy)
-    for copy in ("hero.png", "pictures/hero.png"):
-        Image.fromarray(first_frame(video)).save(tmp_path / copy)
-
     space.run_page(README)
     for folder in ("corpus/videos", "corpus/clips", "corpus/prepared", "animations"):
         assert list((tmp_path / folder).glob("*.parquet"))
@@ -227,7 +266,19 @@ def test_pages_run(tmp_path: Path, ray_cluster: None) -> None:
 
     (tmp_path / "people").symlink_to("corpus")  # the corpus of train.md, which is prepared like this one
     for page in PAGES[1:]:
-        space.run_page(page)
+        if page != PEOPLE:
+            space.run_page(page)
+
+
+@pytest.mark.slow
+def test_the_page_on_people_runs(tmp_path: Path, ray_cluster: None, weights: Path) -> None:
+    # The stand-ins see the same pose in every frame.
+    space = Workspace(tmp_path, perception=("--set", "prepare.select.min_motion_magnitude=null"))
+    space.run_page(PEOPLE)
+    (row,) = pq.read_table(tmp_path / "corpus/prepared", columns=["status", "networks"]).to_pylist()
+    assert row["status"] == "ok"
+    assert {"name": "pose", "value": "people"} in row["networks"]
+    assert list((tmp_path / "animations").rglob("*.mp4"))
 
 
 def test_the_readme_is_short() -> None:

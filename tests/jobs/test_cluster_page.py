@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from small_jobs import Corpus, tracking_uri
+from small_jobs import PUPPETS, Corpus, tracking_uri
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 BLOCK = re.compile(r"<!-- not run: tests/jobs/test_cluster_page.py [^\n]*-->\n```sh\n(?P<code>.*?)```", re.S)
@@ -59,7 +59,13 @@ def test_the_page_is_followed_on_two_nodes(corpus: Corpus, session: Path, tmp_pa
                 words += [*SMALL_NODE, "--num-cpus=2"]
             case ["zoetrope", _]:
                 words[0:1] = [sys.executable, "-m", "jobs.cli"]
-                words += ["--tracking-uri", tracking_uri(tmp_path / "mlflow.db"), "--set", "workers.default.actors=1"]
+                words += [
+                    "--tracking-uri",
+                    tracking_uri(tmp_path / "mlflow.db"),
+                    "--set",
+                    "workers.default.actors=1",
+                    *PUPPETS,
+                ]
         done = subprocess.run(
             words,
             env={**environment, "PYTHONPATH": str(PAGE.parents[1])},

@@ -14,7 +14,7 @@ import pytest
 import ray.cloudpickle
 import toy_system
 from puppet_media import write_driving, write_reference
-from small_jobs import tracking_uri
+from small_jobs import PUPPETS, tracking_uri
 from small_prepared import write_prepared
 
 from jobs.cli.main import main
@@ -82,7 +82,7 @@ def test_a_new_system_is_trained_published_used_and_reported(
     write_driving(tmp_path / "a.mp4")
     results = tmp_path / "results"
     command = ("animate", "--reference", tmp_path / "a.png", "--driving", tmp_path / "a.mp4", "--out", results)
-    command += ("--model", "toy", "--set", "workers.default.actors=1", "--set", "workers.default.cpus=0.5")
+    command += ("--model", "toy", *PUPPETS, "--set", "workers.default.actors=1", "--set", "workers.default.cpus=0.5")
     code, text = zoetrope(*command)
     assert code == 0, text
     assert "note: toy: for tests" in text

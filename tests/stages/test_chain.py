@@ -108,6 +108,37 @@ def test_only_stages_with_the_same_key_are_reused() -> None:
     assert reuse({}, {"stage_keys": None}, CHAIN, KEYS) == frozenset()
 
 
+class Looks(Stage[None]):
+    """Shows the row to a network, unless it fails before."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"fails"})
+    writes: ClassVar[frozenset[str]] = frozenset({"found"})
+    name = "looks"
+
+    def networks(self, row: Row) -> dict[str, str]:
+        return {"looks": "glasses"}
+
+    def process(self, row: Row) -> Row:
+        if row["fails"]:
+            raise BadRow(Reason.NO_PERSON, "nobody")
+        return {"found": 1}
+
+
+def test_a_row_names_the_networks_that_saw_it() -> None:
+    chain, keys = [CHAIN[0], Looks(None)], {"decode": "d", "looks": "l"}
+    for fails, status in ((False, "ok"), (True, "failed")):
+        done = run_row({"fails": fails}, chain, keys)
+        assert (done["status"], done["networks"]) == (status, {"looks": "glasses"})
+    unseen = {"raise": "decode", "error": BadRow(Reason.DECODE_ERROR, "why")}
+    assert run_row(unseen, chain, keys)["networks"] == {}
+
+    # A reused stage keeps its network; rows of earlier versions do not name it.
+    for before in ({"networks": {"looks": "glasses", "gone": "x"}}, {"networks": None}, {}):
+        row: Row = {"fails": False}
+        same = reuse(row, {"found": 1, "stage_keys": {"looks": "l"}, **before}, chain, keys)
+        assert run_row(row, [CHAIN[0]], keys, same)["networks"] == {"looks": "glasses"}
+
+
 class Liar(Stage[None]):
     name = "liar"
     reads: ClassVar[frozenset[str]] = frozenset()

@@ -46,3 +46,12 @@ def write_scenery(path: Path) -> Path:
     frames = [np.broadcast_to(row[None, :, None], (*SIZE_PX, 3)) // 2 + rng.integers(0, 4) for _ in range(NUM_FRAMES)]
     write_h264(path, [frame.astype(np.uint8) for frame in frames], fps=FPS)
     return path
+
+
+def side_by_side_puppets(seed: int, other_seed: int, *, num_frames: int = 8) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) of two human puppets, each in one half."""
+    halves = []
+    for each in (seed, other_seed):
+        spec = sample_spec(each, body="human", size_px=(256, 192), num_shots=1, still_camera=True)
+        halves.append(np.stack([frame.rgb for frame in render(spec, fps=12, num_frames=num_frames)]))
+    return np.concatenate(halves, axis=2)

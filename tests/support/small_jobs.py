@@ -30,9 +30,14 @@ class Corpus:
         return self.root / "prepared"
 
 
+PUPPETS = ("--preset", "puppets")
+"""Options of a command on puppets."""
+
+
 def small_config(*assignments: str) -> JobConfig:
-    """Small pictures and half a CPU a worker, so that a test takes seconds."""
+    """Networks of puppets, small pictures and half a CPU a worker, so that a test takes seconds."""
     small = (
+        *(f"{verb}.preset=puppets" for verb in ("prepare", "animate", "evaluate")),
         "prepare.decode.short_side_px=128",
         "ingest.cut.min_frames=6",
         "workers.default.cpus=0.5",

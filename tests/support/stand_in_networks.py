@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 
@@ -69,6 +70,70 @@ def save_sam2(folder: Path, *, seed: int = 0) -> None:
         network = Sam2VideoModel(config).eval()
     randomise(network, seed=seed)
     network.save_pretrained(folder)
+
+
+def save_sam3(folder: Path, *, seed: int = 0) -> None:
+    """`config.json` and `model.safetensors` of a SAM 3 that sees 128 x 128 pixels, with its detector, as published."""
+    from transformers import Sam3VideoConfig, Sam3VideoModel
+
+    vision = {
+        "model_type": "sam3_vision_model",
+        "fpn_hidden_size": 128,
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            "hidden_size": 32,
+            "intermediate_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 128,
+            "pretrain_image_size": 64,
+            "patch_size": 16,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+        },
+        "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+    }
+    layer = {"hidden_size": 128, "intermediate_size": 32, "num_attention_heads": 2, "num_layers": 1}
+    config = Sam3VideoConfig(
+        detector_config={
+            "vision_config": vision,
+            "text_config": {
+                "bos_token_id": 0, "eos_token_id": 1,
+                "vocab_size": 32, "hidden_size": 16, "intermediate_size": 16, "projection_dim": 16,
+                "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 8,
+            },
+            "geometry_encoder_config": layer,
+            "detr_encoder_config": layer,
+            "detr_decoder_config": {**layer, "num_queries": 2},
+            "mask_decoder_config": {"hidden_size": 128, "num_upsampling_stages": 3, "num_attention_heads": 2},
+        },
+        tracker_config={
+            "vision_config": vision,
+            "prompt_encoder_config": {
+                "hidden_size": 128, "image_size": 128, "patch_size": 16, "mask_input_channels": 4,
+            },
+            "mask_decoder_config": {
+                "hidden_size": 128, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16,
+            },
+            "image_size": 128,
+            "memory_attention_hidden_size": 128,
+            "memory_attention_num_layers": 1,
+            "memory_attention_feed_forward_hidden_size": 32,
+            "memory_encoder_hidden_size": 128,
+            "mask_downsampler_embed_dim": 128,
+            "memory_fuser_embed_dim": 128,
+            "memory_fuser_intermediate_dim": 32,
+        },
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # the positional encoding is a random buffer
+        network = Sam3VideoModel(config).eval()
+    randomise(network, seed=seed)
+    network.save_pretrained(folder)
+    # The library writes the tracker's prefix twice; the published file has it once.
+    tensors = load_file(folder / "model.safetensors")
+    once = {name.replace("tracker_model.tracker_model.", "tracker_model."): value for name, value in tensors.items()}
+    save_file(once, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 class PyramidPose(nn.Module):

@@ -9,8 +9,16 @@ from types import MappingProxyType
 
 import pytest
 import stand_in_metric_weights
-from stand_in_networks import PyramidPose, RedDepth, save_depth_anything, save_sam2, save_sapiens2, save_torchscript
-from stand_in_onnx import save_detector, save_pose
+from stand_in_networks import (
+    PyramidPose,
+    RedDepth,
+    save_depth_anything,
+    save_sam2,
+    save_sam3,
+    save_sapiens2,
+    save_torchscript,
+)
+from stand_in_onnx import save_detector, save_pose, save_rtmw
 from stand_in_tflite import save_people
 
 from models.animation.system import Model
@@ -21,6 +29,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "people": save_people,
     "dwpose-detector": save_detector,
     "dwpose-pose": save_pose,
+    "rtmw-l-384": save_rtmw,
     "sapiens-pose-17": lambda path: save_torchscript(PyramidPose(17), path),
     "sapiens-pose-133": lambda path: save_torchscript(PyramidPose(133), path),
     "sapiens-pose-308": lambda path: save_torchscript(PyramidPose(308), path),
@@ -28,6 +37,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "sapiens2-pose": save_sapiens2,
     "depth-anything-v2": save_depth_anything,
     "sam2.1-hiera": save_sam2,
+    "sam3": save_sam3,
     **stand_in_metric_weights.MAKERS,
 }
 """Prefix of an entry's name -> function that writes its file, or its folder if it has several files."""

@@ -1,4 +1,4 @@
-"""DWPose (arXiv:2307.15880): person detection, then 133 keypoints per person."""
+"""DWPose (arXiv:2307.15880) and RTMW (arXiv:2407.08634): person detection, then 133 keypoints per person."""
 
 from __future__ import annotations
 
@@ -9,22 +9,33 @@ import torch
 from numpy.typing import NDArray
 
 from models.perception.dwpose.detector import PersonDetector
-from models.perception.dwpose.simcc import SimccPose
+from models.perception.dwpose.simcc import DWPOSE, SimccForm, SimccPose
+from models.perception.joints_of_others import joints_of_others
 from models.perception.people import MAX_POSED, ClipPeople, Persons, character
 from models.pose.skeleton import NUM_KEYPOINTS
 
 
 class DwposePose:
-    """DWPose from its published ONNX files, `yolox_l.onnx` and `dw-ll_ucoco_384.onnx`."""
+    """DWPose from its published ONNX files, `yolox_l.onnx` and `dw-ll_ucoco_384.onnx`.
 
-    def __init__(self, detector_path: Path, pose_path: Path, *, device: torch.device | str = "cpu") -> None:
+    `form`: of the second file, for another network of this kind.
+    """
+
+    def __init__(
+        self,
+        detector_path: Path,
+        pose_path: Path,
+        *,
+        form: SimccForm = DWPOSE,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """Open the files. Logs a warning if onnxruntime cannot use a requested CUDA device.
 
         Raises:
             CheckpointError: a file is absent, damaged or of another network, or onnxruntime is not installed.
         """
         self.detector = PersonDetector(detector_path, device=device)
-        self.pose = SimccPose(pose_path, device=device)
+        self.pose = SimccPose(pose_path, form=form, device=device)
 
     def keypoints(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Keypoints (T, 133, 3) of the clip's character: x, y in pixels, score 0–1; all 0 in frames without it."""
@@ -37,9 +48,12 @@ class DwposePose:
         persons = self._posed(frames_THWC, boxes)
         chosen = character(persons, width_px=width, height_px=height)
         keypoints = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
+        of_others = np.zeros(keypoints.shape[:2], bool)
         for t in np.flatnonzero(chosen >= 0):
             keypoints[t] = persons[t].keypoints[chosen[t]]
-        return ClipPeople(keypoints=keypoints, num_people=np.array([len(boxes_N5) for boxes_N5 in boxes], np.int32))
+            of_others[t] = joints_of_others(keypoints[t], np.delete(persons[t].keypoints, chosen[t], axis=0))
+        num_people = np.array([len(boxes_N5) for boxes_N5 in boxes], np.int32)
+        return ClipPeople(keypoints=keypoints, num_people=num_people, of_others=of_others)
 
     def persons(self, frames_THWC: NDArray[np.uint8]) -> list[Persons]:
         """Persons of each frame by descending score, limited to the `MAX_POSED` largest.

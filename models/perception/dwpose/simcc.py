@@ -1,7 +1,8 @@
-"""Whole-body keypoints of persons in boxes with RTMPose as distilled for DWPose (`dw-ll_ucoco_384.onnx`)."""
+"""Whole-body keypoints of persons in boxes with networks of RTMPose's family, which classify coordinates (SimCC)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,20 +17,44 @@ WIDTH_PX, HEIGHT_PX = 288, 384
 PADDING = 1.25
 """Size of the crop relative to the person's box."""
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""ImageNet's, in RGB order; as in the published code, they are applied to BGR."""
+"""ImageNet's, of the network's first to third channel."""
 BINS_PER_PX = 2
 _SIZE = np.array([WIDTH_PX, HEIGHT_PX])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimccForm:
+    """How a published network reads colours and scales its outputs.
+
+    Args:
+        is_bgr: the input's channels are blue, green, red.
+        top_score: output at the place of a point that is certain.
+    """
+
+    is_bgr: bool
+    top_score: float
+
+
+DWPOSE = SimccForm(is_bgr=True, top_score=1.0)
+"""`dw-ll_ucoco_384.onnx`, as its published code runs it."""
+RTMW = SimccForm(is_bgr=False, top_score=10.0)
+"""RTMW-l (arXiv:2407.08634) as MMPose runs it.
+
+It is trained without the factor of 10 that others of the family have in their loss, so its outputs are ten times as
+large. rtmlib passes it BGR, which it was not trained on.
+"""
 
 
 class SimccPose:
     """Keypoint estimator for persons in given boxes."""
 
-    def __init__(self, path: Path, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, path: Path, *, form: SimccForm = DWPOSE, device: torch.device | str = "cpu") -> None:
         """Open the ONNX file.
 
         Raises:
             CheckpointError: the file is absent, damaged or of another network.
         """
+        self.form = form
         self.network = OnnxNetwork(
             path,
             input_shape=(3, HEIGHT_PX, WIDTH_PX),
@@ -46,9 +71,9 @@ class SimccPose:
         for start in range(0, len(keypoints), len(self.network.inputs)):
             batch = range(start, min(start + len(self.network.inputs), len(keypoints)))
             for n, planes in zip(batch, self.network.inputs, strict=False):
-                normalise(cut(frames_THWC[frame_N[n]], origin[n], size[n]), planes)
+                normalise(cut(frames_THWC[frame_N[n]], origin[n], size[n]), planes, is_bgr=self.form.is_bgr)
             x, y = self.network.run(len(batch))
-            keypoints[batch] = decode(x, y, origin[batch], size[batch])
+            keypoints[batch] = decode(x, y, origin[batch], size[batch], top_score=self.form.top_score)
         return keypoints
 
 
@@ -80,9 +105,10 @@ def cut(frame_HWC: NDArray[np.uint8], origin: NDArray[np.float64], size: NDArray
     return crop
 
 
-def normalise(crop_HWC: NDArray[np.uint8], planes: NDArray[np.float32]) -> None:
-    """Write an RGB crop to the network's input (3, 384, 288), normalised BGR."""
-    for plane, channel, mean, std in zip(planes, cv2.split(crop_HWC)[::-1], MEAN, STD, strict=True):
+def normalise(crop_HWC: NDArray[np.uint8], planes: NDArray[np.float32], *, is_bgr: bool) -> None:
+    """Write an RGB crop to the network's input (3, 384, 288), normalised."""
+    channels = cv2.split(crop_HWC)
+    for plane, channel, mean, std in zip(planes, channels[::-1] if is_bgr else channels, MEAN, STD, strict=True):
         np.multiply(channel, np.float32(1 / std), out=plane)
         np.subtract(plane, np.float32(mean / std), out=plane)
 
@@ -92,11 +118,13 @@ def decode(
     y_NKB: NDArray[np.float32],
     origin: NDArray[np.float64],
     size: NDArray[np.float64],
+    *,
+    top_score: float,
 ) -> NDArray[np.float32]:
     """Decode SimCC outputs (arXiv:2107.03332), two bins per pixel along each axis, to keypoints (N, 133, 3).
 
-    The score is the lower of the two maxima. As in the published code, a keypoint without a positive score is at half a
-    pixel before the crop's corner and scores 0.
+    The score is the lower of the two maxima over `top_score`, at most 1. As in the published code, a keypoint without a
+    positive score is at half a pixel before the crop's corner and scores 0.
     """
     bins = np.stack([x_NKB.argmax(axis=2), y_NKB.argmax(axis=2)], axis=2)
     score = np.minimum(
@@ -107,4 +135,4 @@ def decode(
     )
     bins[score <= 0] = -1
     xy = bins / BINS_PER_PX / _SIZE * size[:, None] + origin[:, None]
-    return np.concatenate([xy, np.clip(score, 0, 1)[..., None]], axis=2).astype(np.float32)
+    return np.concatenate([xy, np.clip(score / top_score, 0, 1)[..., None]], axis=2).astype(np.float32)

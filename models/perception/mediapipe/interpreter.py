@@ -64,5 +64,5 @@ def _interpreter() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise CheckpointError("TensorFlow Lite files need LiteRT: pip install 'zoetrope[people]'") from error
+        raise CheckpointError("TensorFlow Lite files need LiteRT: pip install ai-edge-litert") from error
     return Interpreter

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.perception.joints_of_others import joints_of_others
 from models.perception.mediapipe.body import Body
 from models.perception.mediapipe.face import FaceLandmarks
 from models.perception.mediapipe.hands import HandLandmarks
@@ -39,6 +40,7 @@ class MediapipePose:
         """Keypoints of the clip's character (see `models.perception.people.character`) and number of persons."""
         bodies_T = self.bodies.bodies(frames_THWC)
         keypoints = np.zeros((len(frames_THWC), NUM_KEYPOINTS, 3), np.float32)
+        of_others = np.zeros(keypoints.shape[:2], bool)
         hands: dict[str, NDArray[np.float32] | None] = {}
         for t, body in enumerate(character_bodies(bodies_T, frames_THWC)):
             if body is None:
@@ -52,7 +54,10 @@ class MediapipePose:
                 right_hand=hands["right"],
                 face=self.face.find(frame, body),
             )
-        return ClipPeople(keypoints=keypoints, num_people=np.array([len(bodies) for bodies in bodies_T], np.int32))
+            others = [body_keypoints(other) for other in bodies_T[t] if other is not body]
+            of_others[t] = joints_of_others(keypoints[t], np.array(others).reshape(-1, NUM_KEYPOINTS, 3))
+        num_people = np.array([len(bodies) for bodies in bodies_T], np.int32)
+        return ClipPeople(keypoints=keypoints, num_people=num_people, of_others=of_others)
 
 
 def character_bodies(bodies_T: list[list[Body]], frames_THWC: NDArray[np.uint8]) -> list[Body | None]:

@@ -1,4 +1,4 @@
-"""Lazy preprocessing of frames for SAM 2."""
+"""Lazy preprocessing of frames for SAM 2 and SAM 3."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+Channels = tuple[float, float, float]
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""ImageNet mean and standard deviation, RGB in [0, 1]."""
+"""ImageNet mean and standard deviation, RGB in [0, 1]: those of SAM 2."""
 
 
 class Sam2Frames(Mapping[int, Tensor]):
@@ -25,14 +27,21 @@ class Sam2Frames(Mapping[int, Tensor]):
     """
 
     def __init__(
-        self, frames_THWC: NDArray[np.uint8], *, side_px: int, device: torch.device | str = "cpu", dtype: torch.dtype
+        self,
+        frames_THWC: NDArray[np.uint8],
+        *,
+        side_px: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype,
+        mean: Channels = MEAN,
+        std: Channels = STD,
     ) -> None:
         self.frames_THWC = frames_THWC
         self.side_px = side_px
         self.device = torch.device(device)
         self.dtype = dtype
-        self._mean = torch.tensor(MEAN, device=self.device).mul(255.0)[:, None, None]
-        self._std = torch.tensor(STD, device=self.device).mul(255.0)[:, None, None]
+        self._mean = torch.tensor(mean, device=self.device).mul(255.0)[:, None, None]
+        self._std = torch.tensor(std, device=self.device).mul(255.0)[:, None, None]
 
     def __len__(self) -> int:
         return len(self.frames_THWC)

@@ -1,10 +1,10 @@
-"""SAM 2 video segmentation with transformers: tracking of prompted objects through a clip."""
+"""Video segmentation by SAM 2 and SAM 3 with transformers: tracking of prompted objects through a clip."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 from models.common.pretrained import load_pretrained
 from models.finite import check_finite
 from models.perception.prompts import ObjectPrompt
-from models.perception.sam2.frames import Sam2Frames
+from models.perception.sam2.frames import MEAN, STD, Channels, Sam2Frames
 
 BOX_CORNER_LABELS = (2, 3)
 """Point labels of a box's top left and bottom right corner."""
@@ -36,19 +36,22 @@ class Sam2Tracker:
     preprocessed on access and sessions are released after the call, so memory is bounded by the clip's length.
     """
 
+    library: ClassVar[str] = "Sam2Video"
+    """Beginning of the names of transformers' classes."""
+    mean: ClassVar[Channels] = MEAN
+    std: ClassVar[Channels] = STD
+
     def __init__(self, folder: Path, *, device: torch.device | str = "cpu") -> None:
         """Load a published folder (`config.json`, `model.safetensors`), such as facebook/sam2.1-hiera-large.
 
         Weights and activations are bfloat16 on a CUDA device, as recommended by the publisher, else float32.
 
         Raises:
-            CheckpointError: the folder is not that of a SAM 2 video model, or incomplete.
+            CheckpointError: the folder is of another model, or incomplete.
         """
-        from transformers import Sam2VideoModel
-
         self.device = torch.device(device)
         self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.model = load_pretrained(Sam2VideoModel, folder).to(self.device, self.dtype)
+        self.model = load_pretrained(self._class("Model"), folder).to(self.device, self.dtype)
 
     @torch.inference_mode()
     def track(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
@@ -61,7 +64,14 @@ class Sam2Tracker:
             ValueError: an object has no prompt, two for one frame, or one outside the clip.
         """
         check_prompts(objects, num_frames=len(frames_THWC))
-        frames = Sam2Frames(frames_THWC, side_px=self.model.image_size, device=self.device, dtype=self.dtype)
+        frames = Sam2Frames(
+            frames_THWC,
+            side_px=self.model.image_size,
+            device=self.device,
+            dtype=self.dtype,
+            mean=self.mean,
+            std=self.std,
+        )
         masks = np.zeros((len(objects), *frames_THWC.shape[:3]), np.bool_)
         cache = None
         sessions = []
@@ -82,11 +92,14 @@ class Sam2Tracker:
                     masks[index, t] = self._step(session, t, reverse=True)
         return masks
 
-    def _session(self, frames: Sam2Frames, cache: Any) -> Any:
-        from transformers import Sam2VideoInferenceSession
+    def _class(self, kind: str) -> Any:
+        import transformers
 
+        return getattr(transformers, self.library + kind)
+
+    def _session(self, frames: Sam2Frames, cache: Any) -> Any:
         height, width = frames.frames_THWC.shape[1:3]
-        session: Any = Sam2VideoInferenceSession(
+        session: Any = self._class("InferenceSession")(
             video_height=height,
             video_width=width,
             inference_device=self.device,
@@ -117,6 +130,17 @@ class Sam2Tracker:
         return to_mask(logits, height_px=session.video_height, width_px=session.video_width)
 
 
+class Sam3Tracker(Sam2Tracker):
+    """Tracker with transformers' `Sam3TrackerVideoModel`, the part of SAM 3 that takes points and boxes.
+
+    Loads the published folder facebook/sam3; the detector of SAM 3, which takes text, is left out.
+    """
+
+    library = "Sam3TrackerVideo"
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+
+
 def check_prompts(objects: Sequence[Sequence[ObjectPrompt]], *, num_frames: int) -> None:
     """Raise ValueError unless every object has prompts, at most one per frame, all inside the clip."""
     for prompts in objects:
@@ -144,7 +168,7 @@ def prompt_points(prompt: ObjectPrompt, *, width_px: int, height_px: int, side_p
 
 def to_mask(logits: Tensor, *, height_px: int, width_px: int) -> NDArray[np.bool_]:
     """Mask (H, W) of positive logits (1, 1, h, w) after resizing to the frame. Raises NotFiniteError."""
-    check_finite(logits, "mask of SAM 2")
+    check_finite(logits, "mask of the video tracker")
     resized = functional.interpolate(logits.float(), (height_px, width_px), mode="bilinear", align_corners=False)
     mask: NDArray[np.bool_] = (resized[0, 0] > 0).cpu().numpy()
     return mask

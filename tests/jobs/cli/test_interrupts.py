@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_jobs import Corpus, tracking_uri
+from small_jobs import PUPPETS, Corpus, tracking_uri
 
 COMMAND = """
 import subprocess, sys, time
@@ -78,7 +78,7 @@ def test_an_interrupted_job_accounts_for_its_rows_and_leaves_no_process(corpus: 
     # As a user does: the terminal sends Ctrl-C to the whole process group.
     job = subprocess.Popen(
         [
-            *(sys.executable, "-m", "jobs.cli", "prepare", str(corpus.clips), "--out", str(out)),
+            *(sys.executable, "-m", "jobs.cli", "prepare", str(corpus.clips), "--out", str(out), *PUPPETS),
             *("--tracking-uri", tracking_uri(tmp_path / "mlflow.db"), "--set", "workers.default.actors=1"),
         ],
         stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_jobs import PUPPETS
 
 from jobs.cli.main import main
 
@@ -108,7 +109,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     (tmp_path / "empty").mkdir()
     places = {"CLIPS": str(clips), "OUT": str(tmp_path / "out"), "EMPTY": str(tmp_path / "empty")}
     monkeypatch.chdir(tmp_path)
-    code, _, err = run(capsys, monkeypatch, *[places.get(a, a) for a in arguments])
+    puppets = PUPPETS if arguments[0] in ("prepare", "animate") else ()
+    code, _, err = run(capsys, monkeypatch, *[places.get(a, a) for a in arguments], *puppets)
     assert code == 2
     assert err.startswith("error: ")
     assert err.count("\n") == 1
@@ -153,12 +155,12 @@ def test_dry_run_writes_nothing(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, _ = run(
-        capsys, monkeypatch, "prepare", str(clips), "--out", str(tmp_path / "out"), "--dry-run", "--json"
+        capsys, monkeypatch, "prepare", str(clips), "--out", str(tmp_path / "out"), *PUPPETS, "--dry-run", "--json"
     )
     assert code == 0
     summary = json.loads(out)
     assert summary.pop("why")["new"] == 1
-    assert summary == {"verb": "prepare", "rows": 1, "pending": 1, "dry_run": True}
+    assert summary == {"verb": "prepare", "rows": 1, "pending": 1, "dry_run": True, "estimate": None}
     assert not (tmp_path / "out").exists()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_jobs import PUPPETS
 
 from jobs.cli.main import main
 from pipelines.engine.schema import CLIP_COLUMNS, REQUEST_COLUMNS
@@ -118,7 +119,7 @@ def test_each_odd_table_is_one_line(
     monkeypatch.chdir(tmp_path)
     Path(name).write_bytes(content)
     verb = "animate" if name.startswith("r") else "prepare"
-    monkeypatch.setattr(sys, "argv", ["zoetrope", verb, name, "--out", "out", "--dry-run"])
+    monkeypatch.setattr(sys, "argv", ["zoetrope", verb, name, "--out", "out", *PUPPETS, "--dry-run"])
     with pytest.raises(SystemExit) as ended:
         main()
     err = capsys.readouterr().err
@@ -137,7 +138,7 @@ def test_odd_values_of_a_valid_type_are_left_to_their_rows(
     odd = [{"start_seconds": 1e300}, {"fps": math.nan}, {"fps": 5e-324}, {"uri": "http://["}, {"width_px": 0}]
     rows = [{**CLIP, "clip_id": f"c{number}", **changes} for number, changes in enumerate(odd)]
     Path("c.parquet").write_bytes(parquet(pa.Table.from_pylist(rows, schema=pa.schema(list(CLIP_COLUMNS.items())))))
-    monkeypatch.setattr(sys, "argv", ["zoetrope", "prepare", "c.parquet", "--out", "out", "--dry-run"])
+    monkeypatch.setattr(sys, "argv", ["zoetrope", "prepare", "c.parquet", "--out", "out", *PUPPETS, "--dry-run"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0, capsys.readouterr().err

@@ -33,7 +33,8 @@ def kill_a_node():
     killed.set()
 
 threading.Thread(target=kill_a_node, daemon=True).start()
-settings = ["prepare.decode.short_side_px=64", "limits.rows_per_block=1", "workers.default.actors=2"]
+settings = ["prepare.preset=puppets", "workers.default.actors=2"]
+settings += ["prepare.decode.short_side_px=64", "limits.rows_per_block=1"]
 config = configuration.load(None, settings)
 options = Options(ray_address=cluster.address, tracking_uri=f"sqlite:///{out}-mlflow.db")
 try:

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.engine import config as configuration
 from jobs.engine.config import ConfigError, JobConfig
-from jobs.engine.presets import PRESETS
+from jobs.engine.presets import PRESETS, SECTIONS
 from pipelines.engine.keys import stage_keys
 from pipelines.prepare import STAGES, steps
 
@@ -30,6 +30,19 @@ def test_one_line_switches_every_backend(name: str, tmp_path: Path) -> None:
         "character_mask": PRESETS[name]["masks"],
         "object_masks": PRESETS[name]["objects"],
     }
+
+
+def test_people_is_the_default_of_every_verb(tmp_path: Path) -> None:
+    named = [f"{verb}.preset=people" for verb in SECTIONS]
+    assert configuration.load(None) == configuration.load(None, named) == JobConfig()
+    assert backends(JobConfig())["pose"] == "people"
+
+
+def test_a_former_name_is_accepted_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    former, now = (load(f"prepare: {{preset: {name}}}", tmp_path) for name in ("embedded", "puppets"))
+    assert former == now
+    (record,) = caplog.records
+    assert "prepare.preset: the preset embedded is now called puppets" in record.getMessage()
 
 
 def test_what_a_section_says_itself_wins(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dataset_rows import plain_rows
+from small_jobs import PUPPETS
 
 from jobs.verbs.puppets import write_puppets
 
@@ -117,7 +118,7 @@ def test_ingest_and_prepare_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
         return summary_of(zoetrope(bucket, tmp_path, *arguments, "--json"))
 
     ingest = ("ingest", "s3://bucket/videos", "--out", "s3://bucket/out", "--objects", "s3://bucket/objects.parquet")
-    prepare = ("prepare", "s3://bucket/out/clips", "--out", "s3://bucket/prepared")
+    prepare = ("prepare", "s3://bucket/out/clips", "--out", "s3://bucket/prepared", *PUPPETS)
     ingested = run(*ingest)
     assert (ingested["rows"], ingested["ok"]) == (3, 3)
     assert ingested["report"] == "s3://bucket/out/videos/_report/report.html"

@@ -21,7 +21,12 @@ from pipelines.engine.lock import DatasetBusyError, dataset_lock
 from stages.io.storage import Storage
 
 ZOETROPE = str(Path(sys.executable).with_name("zoetrope"))
-SETTINGS = ("prepare.decode.short_side_px=64", "workers.default.actors=1", "limits.rows_per_block=1")
+SETTINGS = (
+    "prepare.preset=puppets",
+    "prepare.decode.short_side_px=64",
+    "workers.default.actors=1",
+    "limits.rows_per_block=1",
+)
 
 
 def command(clips: Path, out: Path, *more: str) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from jobs.engine.config import JobConfig
 from jobs.engine.spec import Job, JobEnd
 from jobs.report.build import NUM_SHEETS, job_report, prepare_report
+from models.perception.shipped import OBJECTS_NOTICE
 from models.video.encode import write_h264
 from pipelines.engine.ledger import Counts, Ledger
 from pipelines.engine.manifest import Manifest
@@ -80,6 +81,22 @@ def test_prepare_report_has_counts_pictures_and_provenance(ledger):
     assert "threshold 0.01" in html  # motion_magnitude
     assert "short_side_px" in html
     assert "target_fps" not in html  # a setting of another verb
+
+
+@pytest.mark.parametrize("pose", ["people", "embedded"])
+def test_report_names_the_networks_that_saw_the_rows(pose, tmp_path):
+    ledger = Ledger(Storage(str(tmp_path / "prepared")), "clip_id")
+    schema = dataset_schema("prepared", pa.schema(CLIP_COLUMNS), PREPARED_COLUMNS)
+    for number, networks in enumerate([{"pose": pose}, {"pose": pose, "object_masks": "embedded"}, None]):
+        row = {"clip_id": f"clip-{number}", "work_key": f"{number:064x}", "status": "rejected", "reason": "NoMotion"}
+        ledger.commit({**row, "networks": networks}, schema)
+    ledger.compact()
+    html = prepare_report(end_of(ledger))
+    assert "network of pose" in html
+    assert f"{pose} (2 rows)" in html
+    assert "embedded (1 row)" in html
+    # Of a job in which all networks are embedded, another notice says so.
+    assert (OBJECTS_NOTICE in html) is (pose == "people")
 
 
 def test_clips_whose_source_is_gone_cost_their_pictures_only(ledger, tmp_path):

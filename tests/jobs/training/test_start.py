@@ -7,13 +7,26 @@ import pytest
 import torch
 from golden import golden_case
 
+from jobs.engine.licences import LicenceError, check_licences
 from jobs.training import start
 from jobs.training.model import ModelConfig
-from jobs.training.start import own_weights, published_model, runs_of, starting_network
+from jobs.training.start import (
+    own_weights,
+    published_model,
+    published_weights,
+    runs_of,
+    starting_network,
+    weights_behind,
+)
+from models.animate_anyone.system import MUSEPOSE_WEIGHTS
 from models.animate_anyone.weights import load_published
 from models.animate_anyone_2.config import AnimateAnyone2Config
+from models.catalogue import CATALOGUE
+from models.common.checkpoint import save_checkpoint
 from models.common.digest import CheckpointError
 from models.systems import find_model
+from models.weights.licence import APACHE
+from models.weights.resolve import shipped_path
 from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,3 +81,46 @@ def test_published_files_are_found_in_the_innermost_folder_of_all(tmp_path: Path
         (tmp_path / UNET_FILE).unlink()
         with pytest.raises(CheckpointError, match=rf"holds no {UNET_FILE}"):
             own_weights(str(tmp_path), ModelConfig(name=name))
+
+
+def names(start_from: Path | str | None, model: ModelConfig) -> list[str]:
+    return [weights.name for weights in weights_behind(None if start_from is None else str(start_from), model)]
+
+
+def test_weights_behind_a_run_are_its_encoders_and_what_it_starts_from(tmp_path: Path) -> None:
+    encoders = ["sd-vae-ft-mse", "clip-vit-l-image-variations"]
+    musepose = ModelConfig(name="musepose")
+    assert sorted(names(None, musepose)) == sorted(encoders)
+    for file in MUSEPOSE_WEIGHTS.files:
+        (tmp_path / Path(file.name).name).touch()
+    assert set(names(tmp_path, musepose)) == {*encoders, "musepose"}
+
+
+def test_files_of_the_same_names_are_told_apart_by_the_publishers_folder(tmp_path: Path) -> None:
+    partial = ModelConfig(name="animate-anyone-2", partial_start=True)
+    folders = {"musepose": "TMElyralab/MusePose/MusePose", "moore-animate-anyone": "patrolli/AnimateAnyone"}
+    for name in ("mine", *folders.values()):
+        (tmp_path / name).mkdir(parents=True)
+        for file in MUSEPOSE_WEIGHTS.files:
+            (tmp_path / name / Path(file.name).name).touch()
+    for weights, folder in folders.items():
+        assert [one.name for one in published_weights(str(tmp_path / folder), partial)] == [weights]
+    assert {one.name for one in published_weights(str(tmp_path / "mine"), partial)} == set(folders)
+
+
+def test_runs_record_what_they_started_from_and_earlier_ones_did_not(tmp_path: Path) -> None:
+    model = ModelConfig(name="animate-anyone-puppets")
+    shipped = shipped_path(model.model.variant.weights)
+    assert {CATALOGUE[name].licence for name in names(shipped, model)} == {APACHE}
+    runs: list[object]
+    for runs, behind in (
+        ([{"started_from": []}, {"started_from": ["musepose"]}], "musepose"),
+        ([{"started_from": []}, {}], str(tmp_path / "w.safetensors")),
+        ([{"started_from": "musepose"}], str(tmp_path / "w.safetensors")),
+        ([3], str(tmp_path / "w.safetensors")),
+        ([], str(tmp_path / "w.safetensors")),
+    ):
+        save_checkpoint({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata={"runs": runs})
+        assert names(tmp_path / "w.safetensors", model)[-1] == behind
+    with pytest.raises(LicenceError, match=r"w\.safetensors \(that of weights that its training started from"):
+        check_licences("commercial", weights=weights_behind(str(tmp_path / "w.safetensors"), model))

@@ -21,7 +21,7 @@ import pyarrow.dataset
 import pytest
 from compared_videos import moving_frames, worse, write_video
 from dataset_rows import plain_rows
-from small_jobs import tracking_uri
+from small_jobs import PUPPETS, tracking_uri
 
 from jobs.cli.main import main
 from jobs.engine import config as configuration
@@ -32,7 +32,7 @@ from pipelines.evaluation.steps import networks_of
 from pipelines.evaluation.tables import MeasuredValue, ModelTable
 
 Run = Callable[..., tuple[int, str, str]]
-SMALL = ("--set", "workers.default.cpus=0.5", "--set", "workers.default.actors=1")
+SMALL = (*PUPPETS, "--set", "workers.default.cpus=0.5", "--set", "workers.default.actors=1")
 
 
 @pytest.fixture
@@ -255,6 +255,8 @@ def test_a_killed_job_goes_on_where_it_was(ray_cluster: None, run: Run, tmp_path
             ["--pairs", "NOWHERE", "--measure", "fid"],
             "there is nothing to compute: NOT COMPUTED for lack of weights: FID",
         ),
+        (["--pairs", "NOWHERE", "--measure", "pck"], "(people). "),
+        (["--pairs", "NOWHERE", "--measure", "pck"], "the networks that ship with the project do: --preset puppets"),
         (["NOWHERE", "--protocol", "disco"], "unknown protocol 'disco', expected one of tiktok, fashion"),
     ],
 )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dataset_rows import plain_rows
-from small_jobs import Corpus, options, small_config, tracking_uri
+from small_jobs import PUPPETS, Corpus, options, small_config, tracking_uri
 
 from jobs.engine.console import Console
 from jobs.engine.spec import Options
@@ -54,6 +54,8 @@ def test_a_prepared_row_holds_every_signal(corpus: Corpus) -> None:
         assert len(row["depth_png"]) == frames
         assert {one["object_id"] for one in row["object_masks"]} == {prompt["object_id"] for prompt in row["objects"]}
         assert set(row["stage_keys"]) == set(row["seconds_by_stage"])
+        networks = ("pose", "depth", "character_mask", *(["object_masks"] if row["objects"] else []))
+        assert row["networks"] == dict.fromkeys(networks, "embedded")
         assert all(len(digest.removeprefix("sha256:")) == 64 for digest in row["weights"].values())
 
 
@@ -188,6 +190,7 @@ def test_mlflow_holds_the_run_and_no_secret(corpus: Corpus) -> None:
         parameters = dict(database.execute(query, [run_id]).fetchall())
         assert len(parameters["pipeline_key"]) >= 16
         assert parameters["prepare.decode.short_side_px"] == "128"
+        assert parameters["network.pose"] == "embedded"
         assert not any(key.startswith("ingest.") for key in parameters)
         metrics = dict(database.execute("SELECT key, value FROM latest_metrics").fetchall())
     assert metrics["rows_failed"] == 0
@@ -213,7 +216,9 @@ def test_report_and_compact_work_on_a_finished_dataset(corpus: Corpus) -> None:
     page = corpus.dataset / "_report" / "report.html"
     page.unlink()
     assert report(str(corpus.dataset), options=options(corpus.root), console=quiet).exit_code == 0
-    assert "<html" in page.read_text()
+    text = page.read_text()
+    assert "network of pose" in text
+    assert f"embedded ({corpus.prepared.summary['rows']} rows)" in text
     assert compact(str(corpus.dataset), console=quiet).summary["rows"] == 0
 
 
@@ -226,7 +231,7 @@ def test_the_command_line_end_to_end(corpus: Corpus, tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     ]
-    command += ["--limit", "1", "--json", "--set", "prepare.decode.short_side_px=64"]
+    command += [*PUPPETS, "--limit", "1", "--json", "--set", "prepare.decode.short_side_px=64"]
     command += ["--tracking-uri", tracking_uri(tmp_path / "mlflow.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

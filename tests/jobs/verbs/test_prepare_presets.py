@@ -24,11 +24,13 @@ MODELS = [
     "people",
     "dwpose-detector",
     "dwpose-pose",
+    "rtmw-l-384",
     "sapiens-pose-133-1b",
     "sapiens2-pose-1b",
     "sapiens-depth-1b",
     "depth-anything-v2-small",
     "sam2.1-hiera-large",
+    "sam3",
 ]
 
 

@@ -53,7 +53,7 @@ def test_explicit_workers_take_precedence() -> None:
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.pose.gpus=0.5")[0]) == ["pose"]
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "workers.default.cpus=2")[0]) == []
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", "prepare.device=cpu")[0]) == []
-    assert on_gpu(workers_and_notices("prepare.preset=embedded")[0]) == []
+    assert on_gpu(workers_and_notices("prepare.preset=puppets")[0]) == []
     cluster = Options(ray_address="auto")
     assert on_gpu(workers_and_notices("prepare.preset=dwpose-sam2", options=cluster)[0]) == []
 
@@ -97,7 +97,8 @@ def test_notice_for_published_networks_without_a_gpu(monkeypatch: pytest.MonkeyP
     assert notice.startswith("NO GPU for pose, depth, character_mask, object_masks: ")
     assert "workers: {pose: {gpus: 1}}" in notice
     assert workers_and_notices("prepare.preset=dwpose-sam2", "prepare.device=cpu")[1] == []
-    assert "trained on drawn puppets only" in workers_and_notices()[1][0]
+    assert "trained on drawn puppets only" in workers_and_notices("prepare.preset=puppets")[1][0]
+    assert workers_and_notices()[1] == []
 
 
 @pytest.mark.usefixtures("gpu")
@@ -108,4 +109,4 @@ def test_notice_for_onnxruntime_without_cuda(monkeypatch: pytest.MonkeyPatch) ->
     (notice,) = workers_and_notices("prepare.preset=dwpose-sam2")[1]
     assert notice.startswith("DWPOSE WOULD RUN ON THE CPU")
     assert "onnxruntime-gpu" in notice
-    assert workers_and_notices("prepare.depth.backend=depth-anything")[1][1:] == []
+    assert workers_and_notices("prepare.depth.backend=depth-anything")[1] == []

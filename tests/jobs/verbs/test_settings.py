@@ -27,7 +27,7 @@ def test_every_key_is_one_that_set_takes() -> None:
     for setting in job_settings(JobConfig()):
         key = setting.key.replace(".NAME.", ".default.")
         try:
-            configuration.load(None, [f"{key}={'embedded' if key.endswith('.preset') else 'null'}"])
+            configuration.load(None, [f"{key}={'puppets' if key.endswith('.preset') else 'null'}"])
         except ConfigError as error:  # most settings may not be null
             message = str(error)
         else:

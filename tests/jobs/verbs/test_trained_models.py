@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from puppet_media import write_driving, write_reference
-from small_jobs import tracking_uri
+from small_jobs import PUPPETS, tracking_uri
 from small_prepared import write_prepared
 from tiny_animate_anyone import TINY, tiny_recipe, write_appearance
 
@@ -60,7 +60,7 @@ def test_a_run_is_animated_with_trained_on_and_published(
     write_reference(tmp_path / "a.png")
     write_driving(tmp_path / "a.mp4")
     small = ("--set", "workers.default.actors=1", "--set", "workers.default.cpus=0.5", "--size", 64, 64)
-    one = ("animate", "--reference", "a.png", "--driving", "a.mp4", "--out", "results", *small)
+    one = ("animate", "--reference", "a.png", "--driving", "a.mp4", "--out", "results", *PUPPETS, *small)
     code, text = zoetrope(*one, "--model", "runs/../runs/mine", tracked=True)
     assert code == 0, text
     assert f"{NAME}@mine: trained weights {run}/checkpoints/step-00000002/weights.safetensors" in text
@@ -96,7 +96,9 @@ def test_a_run_is_animated_with_trained_on_and_published(
     ids = {row["model"]: row["request_id"] for row in pq.read_table("requests.parquet").to_pylist()}
     assert ids.keys() == {str(published), str(outside)}
     assert ids[str(published)].endswith(f".{NAME}.mine-published")
-    code, text = zoetrope("animate", "requests.parquet", "--out", "table", *small[:4], "--max-failed", 1, tracked=True)
+    code, text = zoetrope(
+        "animate", "requests.parquet", "--out", "table", *PUPPETS, *small[:4], "--max-failed", 1, tracked=True
+    )
     assert code == 0, text
     rows = rows_of(tmp_path / "table")
     good, refused = rows[ids[str(published)]], rows[ids[str(outside)]]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_jobs import PUPPETS
 
 from jobs.cli.main import main
 from models.catalogue import CATALOGUE, entry
@@ -48,14 +49,19 @@ def test_list_has_licences_and_presence(run: Any, tmp_path: Path) -> None:
     put(tmp_path, "dwpose-pose", b"onnx", whole=True)
     code, out, _ = run("weights", "list", "--weights", str(tmp_path))
     assert code == 0
-    lines = {line.split()[0]: line for line in out.splitlines()}
+    listed, forbidden = out.splitlines()[: len(CATALOGUE)], out.splitlines()[len(CATALOGUE) :]
+    lines = {line.split()[0]: line for line in listed}
     assert lines.keys() == CATALOGUE.keys()
+    assert "SAM License forbids: military use and what falls under ITAR, nuclear industry" in "\n".join(forbidden)
+    assert all(" forbids: " in line for line in forbidden)
     assert "here" in lines["dwpose-pose"].split()
     assert "here" not in lines["dwpose-detector"].split()
     assert "not for commerce" in lines["sapiens-depth-1b"]
     code, out, _ = run("weights", "list", "--json")
     described = {one["name"]: one for one in json.loads(out)["weights"]}
     assert described["embedded-figure"]["here"]
+    assert described["embedded-figure"]["forbidden_uses"] == []
+    assert "biometric processing" in described["sapiens2-pose-1b"]["forbidden_uses"]
     assert described["dwpose-pose"]["files"][0]["sha256"].startswith("724f4ff2")
 
 
@@ -104,7 +110,7 @@ def test_doctor_lists_the_needs_of_each_job(run: Any, tmp_path: Path) -> None:
     assert code == 0
     summary = json.loads(out)
     jobs = {job["job"]: job["missing"] for job in summary["jobs"]}
-    assert jobs["prepare, preset embedded"] == []
+    assert jobs["prepare, preset puppets"] == []
     assert jobs["animate, animate-anyone-puppets"] == jobs["animate, animate-x-puppets"] == []
     assert jobs["animate, animate-anyone"] == ["moore-animate-anyone", "sd-vae-ft-mse", "clip-vit-l-image-variations"]
     assert {name.partition(", ")[2] for name in jobs if name.startswith("animate, ")} == set(model_names())
@@ -116,7 +122,7 @@ def test_doctor_lists_the_needs_of_each_job(run: Any, tmp_path: Path) -> None:
     assert summary["machine"]["decoders"]["h264"]
     code, out, _ = run("doctor", "--allow-torchscript")
     assert "--allow-torchscript" not in out
-    assert "prepare, preset embedded: ready" in out
+    assert "prepare, preset puppets: ready" in out
 
 
 def test_doctor_warns_of_a_gpu_without_onnxruntime_support(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +171,22 @@ def test_a_job_names_all_missing_weights_at_once(run: Any, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_without_a_preset_the_weights_of_people_are_needed(run: Any, tmp_path: Path) -> None:
+    """One line says which, what brings them, and what videos of puppets need in their place."""
+    prepare = ["prepare", str(tmp_path / "clips"), "--out", str(tmp_path / "out")]
+    one = ["--reference", str(tmp_path / "a.png"), "--driving", str(tmp_path / "b.mp4")]
+    animate = ["animate", *one, "--out", str(tmp_path / "out")]
+    for job in (prepare, animate):
+        code, _, err = run(*job)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "this job needs the weights people (`zoetrope weights fetch people` downloads them, 16 MB, " in err
+        assert "--preset puppets" in err
+        assert "weights people" not in run(*job, *PUPPETS, "--dry-run")[2]
+    code, _, err = run(*prepare, "--weights", str(tmp_path / "w"))
+    assert f"`zoetrope weights fetch people --weights {tmp_path}/w`" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_is_known_and_has_its_weights_before_anything_starts(run: Any, tmp_path: Path) -> None:
     one = ["--reference", str(tmp_path / "a.png"), "--driving", str(tmp_path / "b.mp4"), "--out", str(tmp_path / "out")]
     code, _, err = run("animate", *one, "--model", "animate-anyon")
@@ -179,7 +201,7 @@ def test_a_model_is_known_and_has_its_weights_before_anything_starts(run: Any, t
 def test_a_table_without_a_model_that_runs_starts_nothing(run: Any, tmp_path: Path) -> None:
     requests = tmp_path / "requests.csv"
     requests.write_text("request_id,reference_uri,driving_uri,model\na,a.png,b.mp4,animate-y\nb,a.png,b.mp4,toy\n")
-    code, _, err = run("animate", str(requests), "--out", str(tmp_path / "out"))
+    code, _, err = run("animate", str(requests), "--out", str(tmp_path / "out"), *PUPPETS)
     assert (code, err.count("\n")) == (2, 1)
     assert "no request can run: no model is called 'animate-y'; did you mean animate-x" in err
     assert not (tmp_path / "out").exists()

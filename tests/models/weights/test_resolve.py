@@ -17,7 +17,7 @@ from safetensors.torch import save
 from models.catalogue import CATALOGUE
 from models.common.digest import CheckpointError
 from models.weights.entry import File, Weights
-from models.weights.resolve import MissingWeightsError, fetch, find, place
+from models.weights.resolve import MissingWeightsError, default_folder, fetch, find, place
 from models.weights.web import DownloadError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -101,8 +101,26 @@ def test_offline_the_error_says_where_to_put_each_file(tmp_path: Path) -> None:
     assert "https://huggingface.co/facebook/sam2.1-hiera-tiny/resolve/main/model.safetensors" in message
     assert f"zoetrope weights fetch sam2.1-hiera-tiny --weights {tmp_path}/w" in message
     assert "config.json" not in message
-    with pytest.raises(MissingWeightsError, match=r"none was given with --weights.*at DIR/facebook"):
+
+
+def test_the_default_folder_is_searched_after_a_given_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    default = tmp_path / "xdg" / "zoetrope" / "weights"
+    with pytest.raises(MissingWeightsError, match=rf"neither in {default} nor .* fetch sam2.1-hiera-tiny` "):
         find(SAM2, None)
+    fill(default)
+    assert find(SAM2, None).path == find(SAM2, tmp_path / "w").path == default / "facebook" / "sam2.1-hiera-tiny"
+    fill(tmp_path / "w")
+    assert find(SAM2, tmp_path / "w").path == tmp_path / "w" / "facebook" / "sam2.1-hiera-tiny"
+
+
+@pytest.mark.parametrize("cache", ["", "relative"])
+def test_without_an_absolute_cache_the_default_folder_is_in_the_home(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder() == tmp_path / ".cache" / "zoetrope" / "weights"
 
 
 def test_a_download_goes_to_the_folder_and_is_not_repeated(tmp_path: Path, hub: list[str]) -> None:
@@ -178,10 +196,10 @@ def test_files_of_plain_web_addresses_lie_under_their_address(tmp_path: Path, mo
         path.write_bytes(b"x")
 
     monkeypatch.setattr("models.weights.web.download", download)
-    with pytest.raises(MissingWeightsError, match=r"zoetrope weights fetch lpips-vgg16 --weights DIR` download it"):
-        find(vgg, None, download=True)
-    resolved = find(vgg, tmp_path, download=True)
-    assert resolved.path == tmp_path / "download.pytorch.org" / "models" / "vgg16-397923af.pth"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    for folder, root in ((tmp_path, tmp_path), (None, tmp_path / "xdg" / "zoetrope" / "weights")):
+        resolved = find(vgg, folder, download=True)
+        assert resolved.path == root / "download.pytorch.org" / "models" / "vgg16-397923af.pth"
     assert asked["url"] == "https://download.pytorch.org/models/vgg16-397923af.pth"
     assert asked["sha256"] == vgg.files[0].sha256
 

@@ -74,6 +74,18 @@ def test_driving_videos_and_clips_are_the_truth(tmp_path: Path) -> None:
     assert (video["model"], video["animation_stamp"]) == ("m", "")
 
 
+def test_the_truth_of_a_cut_animation_begins_where_it_does(tmp_path: Path) -> None:
+    rows = [
+        {"request_id": "part", "driving_uri": "/videos/a.mp4", "start_seconds": 1.5, "cut_start_frames": 4},
+        {"request_id": "whole", "driving_uri": "/videos/a.mp4", "cut_start_frames": 4},
+        {"request_id": "uncut", "driving_uri": "/videos/a.mp4", "cut_start_frames": 0},
+        {"request_id": "clip", "clip": CLIP, "cut_start_frames": 2},
+    ]
+    found = pairs(write_results(tmp_path, rows))
+    starts = {name: (row["truth_start_seconds"], row["truth_timestamp_seconds"]) for name, row in found.items()}
+    assert starts == {"part": (2.0, None), "whole": (0.5, None), "uncut": (None, None), "clip": (None, 2.75)}
+
+
 def test_truth_in_a_folder_has_the_names_of_requests(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results", [{"request_id": "a.b"}, {"request_id": "c"}])
     folder = tmp_path / "true 'videos'"

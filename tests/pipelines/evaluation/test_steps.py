@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from small_jobs import small_config
 
 from models.common.digest import CheckpointError
 from models.metrics.measures import MEASURES, SET_MEASURES
@@ -24,6 +25,7 @@ from stages.evaluate.dtfvd import DtfvdConfig
 from stages.evaluate.keypoints import ComparedKeypointsConfig
 from stages.evaluate.lpips import LpipsConfig
 
+PUPPETS = small_config().evaluate
 WORKERS = dict.fromkeys(STAGES, Workers())
 
 
@@ -32,7 +34,7 @@ def test_stages_have_sections_and_typed_columns() -> None:
     made = [stage(getattr(EvaluationConfig(), name)) for name, stage in STAGES.items()]
     durable = frozenset().union(*(stage.writes - stage.transient for stage in made))
     assert durable <= WRITTEN.keys()
-    (step,) = steps(EvaluationConfig(), WORKERS, ("frames",)).steps
+    (step,) = steps(PUPPETS, WORKERS, ("frames",)).steps
     check([step], [*PAIR_COLUMNS, *STAMPED_PAIR_COLUMNS])
 
 
@@ -50,14 +52,14 @@ def test_measures_choose_the_stages_that_they_need() -> None:
 
 
 def test_inputs_of_a_stage_without_weights_do_not_run(tmp_path: Path) -> None:
-    config = EvaluationConfig(dtfvd=DtfvdConfig(weights=str(tmp_path)))
+    config = dataclasses.replace(PUPPETS, dtfvd=DtfvdConfig(weights=str(tmp_path)))
     made = steps(config, WORKERS, ("pixels", "dtfvd"))
     assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
     assert measures_of(made.missing) == ["DTFVD", "FG-DTFVD", "BG-DTFVD"]
 
 
 def test_stages_that_read_from_one_without_weights_are_left_out(tmp_path: Path) -> None:
-    config = EvaluationConfig(keypoints=ComparedKeypointsConfig(backend="dwpose", weights=str(tmp_path)))
+    config = dataclasses.replace(PUPPETS, keypoints=ComparedKeypointsConfig(backend="dwpose", weights=str(tmp_path)))
     made = steps(config, WORKERS, ("pixels", "keypoints", "dtfvd"))
     assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
     assert measures_of(made.missing) == ["PCK@0.1", "key point distance", "Face-Exp", "DTFVD", "FG-DTFVD", "BG-DTFVD"]
@@ -65,7 +67,7 @@ def test_stages_that_read_from_one_without_weights_are_left_out(tmp_path: Path) 
 
 
 def test_stages_without_weights_are_left_out_and_named(tmp_path: Path) -> None:
-    config = EvaluationConfig(lpips=LpipsConfig(weights=str(tmp_path)))
+    config = dataclasses.replace(PUPPETS, lpips=LpipsConfig(weights=str(tmp_path)))
     made = steps(config, WORKERS, ("pixels", "lpips"))
     assert [step.stage.name for step in made.steps] == ["frames", "pixels"]
     (weights,) = made.missing.values()
@@ -76,7 +78,7 @@ def test_stages_without_weights_are_left_out_and_named(tmp_path: Path) -> None:
 
 def test_a_new_measure_changes_no_other_key() -> None:
     few, more = (
-        stage_keys([step.stage for step in steps(EvaluationConfig(), WORKERS, stages_of(names)).steps])
+        stage_keys([step.stage for step in steps(PUPPETS, WORKERS, stages_of(names)).steps])
         for names in (["pixels"], ["pixels", "temporal"])
     )
     assert few.items() <= more.items()
@@ -91,7 +93,7 @@ def test_damaged_weights_stop_the_job(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
     with pytest.raises(CheckpointError):
-        steps(EvaluationConfig(lpips=LpipsConfig(weights=str(tmp_path))), WORKERS, ("lpips",))
+        steps(dataclasses.replace(PUPPETS, lpips=LpipsConfig(weights=str(tmp_path))), WORKERS, ("lpips",))
 
 
 def test_names_of_models_and_settings_make_no_row_stale() -> None:

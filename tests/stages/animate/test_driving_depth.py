@@ -9,6 +9,7 @@ from models.depth.structured import decode_depth
 from models.perception.embedded import EmbeddedFigure
 from models.pose.skeleton import scale_keypoints
 from stages.animate.driving_depth import DrivingDepthStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row
 from stages.prepare.depth import DepthConfig
 
@@ -18,7 +19,7 @@ SCENE = {"model_spec": spec_of(scene_model())}
 def test_depth_of_a_video_is_estimated_at_its_joints() -> None:
     figure, frames = EmbeddedFigure(), puppet_frames(8, num_frames=2)
     keypoints = figure.keypoints(frames)
-    stage = DrivingDepthStage(DepthConfig())
+    stage = DrivingDepthStage(DepthConfig(backend=EMBEDDED))
     mask = np.ones(frames.shape[:3], bool)
     mask[:, : frames.shape[1] // 2] = False  # something is before the upper half
     row = {**SCENE, "driving_frames": frames, "driving_keypoints": keypoints, "driving_mask": mask, "clip": None}

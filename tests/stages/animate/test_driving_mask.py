@@ -10,6 +10,7 @@ from toy_animation import scene_model, spec_of
 from models.masks.rle import decode
 from models.perception.embedded import EmbeddedFigure
 from stages.animate.driving_mask import DrivingMaskStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row
 from stages.outcome import BadRow
 from stages.prepare.character_mask import CharacterMaskConfig
@@ -25,7 +26,7 @@ def row() -> Row:
 
 @pytest.fixture
 def stage() -> DrivingMaskStage:
-    stage = DrivingMaskStage(CharacterMaskConfig())
+    stage = DrivingMaskStage(CharacterMaskConfig(backend=EMBEDDED))
     stage.open()
     return stage
 

@@ -39,23 +39,23 @@ def test_pieces_are_the_frames_of_the_video(reader: ClipReader, driving: Path, p
     row = part_of(driving, start_seconds=0.25)
     one_frame = 3 * SIZE_PX[0] * SIZE_PX[1]
     frames = list(
-        full_size_frames(reader, row["driving_part"], row["frame_seconds"], piece_bytes=pieces * one_frame + 5)
+        full_size_frames(reader, row["decoded_part"], row["decoded_seconds"], piece_bytes=pieces * one_frame + 5)
     )
-    assert len(frames) == row["num_frames"] == NUM_FRAMES - 2
+    assert len(frames) == len(row["decoded_frames"]) == NUM_FRAMES - 2
     # Frames of perception are not larger than the video, so these are the same.
-    np.testing.assert_array_equal(np.stack(frames), row["driving_frames"])
+    np.testing.assert_array_equal(np.stack(frames), row["decoded_frames"])
 
 
 def test_other_frames_than_before_are_noticed(reader: ClipReader, driving: Path) -> None:
     row = part_of(driving)
     with pytest.raises(BadRow, match=r"SourceChanged: .*frames 0 to 5 are no longer those at 0.125 s"):
-        list(full_size_frames(reader, row["driving_part"], row["frame_seconds"] + 0.125))
+        list(full_size_frames(reader, row["decoded_part"], row["decoded_seconds"] + 0.125))
 
 
 def test_odd_sides_become_even(reader: ClipReader, tmp_path: Path) -> None:
     row = part_of(write_odd(tmp_path / "odd.mkv"))
-    assert (row["driving_part"]["width_px"], row["driving_part"]["height_px"]) == (51, 35)
-    frames = list(full_size_frames(reader, row["driving_part"], row["frame_seconds"]))
+    assert (row["decoded_part"]["width_px"], row["decoded_part"]["height_px"]) == (51, 35)
+    frames = list(full_size_frames(reader, row["decoded_part"], row["decoded_seconds"]))
     assert {frame.shape for frame in frames} == {(36, 52, 3)}
 
 

@@ -8,6 +8,7 @@ from toy_animation import ToyModel, ToyVariant, scene_model, spec_of
 from models.perception.embedded import EmbeddedFigure
 from models.pose.extent import CONFIDENT_SCORE
 from stages.animate.reference_crop import ReferenceCropConfig, ReferenceCropStage, ReferenceMaskStage
+from stages.backends.base import EMBEDDED
 from stages.base import Row
 from stages.outcome import BadRow
 from stages.prepare.character_mask import CharacterMaskConfig
@@ -26,7 +27,7 @@ def row() -> Row:
 
 
 def test_the_character_fills_the_canvas_with_its_mask_and_keypoints(row: Row) -> None:
-    masked = ReferenceMaskStage(CharacterMaskConfig())(row)
+    masked = ReferenceMaskStage(CharacterMaskConfig(backend=EMBEDDED))(row)
     assert masked["picture_mask"].shape == (200, 400)
     made = ReferenceCropStage(ReferenceCropConfig())(masked)
     assert made["reference_image"].shape == (96, 64, 3)
@@ -50,7 +51,9 @@ def test_without_a_mask_the_keypoints_give_the_crop(row: Row) -> None:
 
 def test_an_empty_mask_fails(row: Row) -> None:
     with pytest.raises(BadRow, match=r"NoPerson: a\.png: the mask of its character is empty"):
-        ReferenceMaskStage(CharacterMaskConfig())({**row, "reference_picture": np.full((200, 400, 3), 128, np.uint8)})
+        ReferenceMaskStage(CharacterMaskConfig(backend=EMBEDDED))(
+            {**row, "reference_picture": np.full((200, 400, 3), 128, np.uint8)}
+        )
 
 
 def test_for_other_models_the_picture_stays_as_it_is(row: Row) -> None:

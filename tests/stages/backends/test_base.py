@@ -35,11 +35,13 @@ MODELS = [
     "people",
     "dwpose-detector",
     "dwpose-pose",
+    "rtmw-l-384",
     "sapiens-pose-133-1b",
     "sapiens2-pose-1b",
     "sapiens-depth-1b",
     "depth-anything-v2-small",
     "sam2.1-hiera-large",
+    "sam3",
 ]
 
 
@@ -118,7 +120,7 @@ def test_every_backend_runs_on_files_of_the_published_form(signal: str, backend:
 def test_a_black_clip_shows_nobody(backend: str, weights: Path) -> None:
     it = stage("pose", backend, weights)
     it.open()
-    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8), "frame_seconds": [0.0, 0.1, 0.2]})
+    found = it.process({"frames": np.zeros((3, 64, 48, 3), np.uint8), "frame_seconds": np.arange(3) / 8})
     assert not found["keypoints"].any()
     assert not found["num_people"].any()
 
@@ -223,4 +225,4 @@ def test_a_model_is_one_of_the_backends_own() -> None:
     with pytest.raises(ValueError, match=r"'sam2' has no model 'sam3'; it has sam2\.1-hiera-large, "):
         CharacterMaskConfig(backend="sam2", model="sam3")
     with pytest.raises(ValueError, match="'embedded' has no model 'big'; it has none to choose from"):
-        PoseConfig(model="big")
+        PoseConfig(backend="embedded", model="big")

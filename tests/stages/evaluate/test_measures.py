@@ -17,6 +17,7 @@ from models.puppets import render, sample_portrait
 from models.weights.resolve import place
 from pipelines.engine.rows import to_row, to_table
 from pipelines.engine.schema import COMPARED_COLUMNS, dataset_schema
+from stages.backends.base import EMBEDDED
 from stages.backends.features import FEATURES
 from stages.base import Row, Stage
 from stages.evaluate.features import FeatureStage, FidConfig, FidStage, FidVidConfig, FidVidStage
@@ -74,7 +75,7 @@ def test_temporal_measures_are_none_where_they_are_not_defined() -> None:
 
 
 def test_keypoints_of_the_truth_itself_agree() -> None:
-    stage = ComparedKeypointsStage(ComparedKeypointsConfig())
+    stage = ComparedKeypointsStage(ComparedKeypointsConfig(backend=EMBEDDED))
     row = compared()
     values = measured(stage, {**row, "animation_frames": row["truth_frames"]})
     assert values["animation_keypoints"].shape == (8, 133, 3)
@@ -85,7 +86,7 @@ def test_keypoints_of_the_truth_itself_agree() -> None:
 def test_expressions_are_seen_by_the_included_face_network() -> None:
     spec = sample_portrait(3, split="heldout", size_px=(192, 144), duration_seconds=2.0)
     truth = np.stack([frame.rgb for frame in render(spec, 4.0, 8)])
-    stage = ComparedKeypointsStage(ComparedKeypointsConfig())
+    stage = ComparedKeypointsStage(ComparedKeypointsConfig(backend=EMBEDDED))
     assert stage.weights().keys() == {"embedded-pose", "embedded-face"}
 
     def face_exp(animation: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from stand_in_metric_weights import TINY, expect_tiny
 
 from models.metrics.measures import MEASURES
 from models.weights.resolve import MissingWeightsError
+from stages.backends.base import EMBEDDED
 from stages.evaluate.background import BackgroundConfig, BackgroundStage
 from stages.evaluate.dtfvd import DtfvdConfig, DtfvdStage
 from stages.evaluate.faces import FacesConfig, FacesStage
@@ -107,7 +108,7 @@ def test_character_and_scenery_are_cut_out_of_both_clips() -> None:
         "animation_keypoints": keypoints + 4,
         "truth_keypoints": keypoints + 3,
     }
-    masks = ComparedMasksStage(CharacterMaskConfig())
+    masks = ComparedMasksStage(CharacterMaskConfig(backend=EMBEDDED))
     masks.backend = Thirds()
     row |= masks.process(row)
     stage = DtfvdStage(DtfvdConfig())

@@ -6,6 +6,7 @@ import pytest
 from models.masks.rle import decode
 from models.puppets import render, sample_spec
 from pipelines.engine.keys import described
+from stages.backends.base import EMBEDDED
 from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
 
 
@@ -13,7 +14,7 @@ def test_mask_of_a_puppet_clip_in_run_lengths() -> None:
     puppets = list(
         render(sample_spec(2_000_001, split="heldout", size_px=(192, 144), num_shots=1), fps=8, num_frames=3)
     )
-    stage = CharacterMaskStage(CharacterMaskConfig())
+    stage = CharacterMaskStage(CharacterMaskConfig(backend=EMBEDDED))
     stage.open()
     row = {
         "frames": np.stack([puppet.rgb for puppet in puppets]),
@@ -27,7 +28,7 @@ def test_mask_of_a_puppet_clip_in_run_lengths() -> None:
 
 
 def test_weights_and_backends() -> None:
-    assert list(CharacterMaskStage(CharacterMaskConfig()).weights()) == ["embedded-character-mask"]
+    assert list(CharacterMaskStage(CharacterMaskConfig(backend=EMBEDDED)).weights()) == ["embedded-character-mask"]
     with pytest.raises(ValueError, match="unknown character mask backend 'xmem'"):
         CharacterMaskConfig(backend="xmem")
 

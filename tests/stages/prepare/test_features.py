@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_jobs import small_config
 from stand_in_features import save_image_encoder, save_vae
 
 from models.appearance.image_encoder import puppets_image_encoder
@@ -24,6 +26,8 @@ from pipelines.engine.schema import CLIP_COLUMNS, PREPARED_COLUMNS, dataset_sche
 from pipelines.engine.steps import Workers, check
 from pipelines.prepare import STAGES, PrepareConfig, steps
 from stages.prepare.features import ClipEmbeddingsConfig, ClipEmbeddingsStage, VaeLatentsConfig, VaeLatentsStage
+
+PUPPETS = small_config().prepare
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +106,18 @@ def test_off_by_default_and_then_no_step() -> None:
     def names(config: PrepareConfig) -> list[str]:
         return [step.stage.name for step in steps(config, dict.fromkeys(STAGES, Workers()))]
 
-    off = names(PrepareConfig())
+    off = names(PUPPETS)
     assert not {"clip_embeddings", "vae_latents"} & set(off)
-    config = PrepareConfig(
-        clip_embeddings=ClipEmbeddingsConfig(enabled=True), vae_latents=VaeLatentsConfig(enabled=True)
+    config = dataclasses.replace(
+        PUPPETS, clip_embeddings=ClipEmbeddingsConfig(enabled=True), vae_latents=VaeLatentsConfig(enabled=True)
     )
     # After the thresholds: rows that are set aside need no features.
     assert names(config) == [*off, "clip_embeddings", "vae_latents"]
 
 
 def test_what_is_read_and_written_fits_together() -> None:
-    config = PrepareConfig(
-        clip_embeddings=ClipEmbeddingsConfig(enabled=True), vae_latents=VaeLatentsConfig(enabled=True)
+    config = dataclasses.replace(
+        PUPPETS, clip_embeddings=ClipEmbeddingsConfig(enabled=True), vae_latents=VaeLatentsConfig(enabled=True)
     )
     listed = steps(config, dict.fromkeys(STAGES, Workers()))
     check(listed, CLIP_COLUMNS)

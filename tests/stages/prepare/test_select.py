@@ -7,6 +7,7 @@ from stages.outcome import Reason, Rejected, Status
 from stages.prepare.select import SelectConfig, SelectStage, thresholds
 
 GOOD = {
+    "implausible_share": 0.1,
     "pose_confidence": 0.8,
     "person_share": 1.0,
     "keypoints_inside_mask": 0.97,
@@ -26,6 +27,7 @@ def test_good_clip_passes_unchanged():
 @pytest.mark.parametrize(
     ("column", "value", "option", "reason"),
     [
+        ("implausible_share", 0.6, "max_implausible_share", Reason.IMPLAUSIBLE_POSE),
         ("person_share", 0.2, "min_person_share", Reason.NO_PERSON),
         ("pose_confidence", 0.1, "min_pose_confidence", Reason.LOW_POSE_CONFIDENCE),
         ("keypoints_inside_mask", 0.3, "min_keypoints_inside_mask", Reason.KEYPOINTS_OUTSIDE_MASK),

@@ -1,11 +1,27 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from golden import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
+from stand_in_onnx import save_colours_pose, save_rtmw, smooth_picture
 
 from models.perception.dwpose.pose import DwposePose
-from models.perception.dwpose.simcc import HEIGHT_PX, MEAN, STD, WIDTH_PX, cut, decode, normalise, windows
+from models.perception.dwpose.simcc import (
+    HEIGHT_PX,
+    MEAN,
+    RTMW,
+    STD,
+    WIDTH_PX,
+    SimccPose,
+    cut,
+    decode,
+    normalise,
+    windows,
+)
 
 
 def dots(where: list[tuple[int, int]], *, height: int = 200, width: int = 300) -> np.ndarray:
@@ -51,7 +67,7 @@ def test_decode_inverts_the_crop(box: tuple[float, float, float, float], bins: l
     x, y = np.zeros((1, len(bins), 576), np.float32), np.zeros((1, len(bins), 768), np.float32)
     for k, (column, row) in enumerate(bins):
         x[0, k, column], y[0, k, row] = 0.75, 0.5
-    keypoints_NK3 = decode(x, y, origin, size)[0]
+    keypoints_NK3 = decode(x, y, origin, size, top_score=1.0)[0]
     np.testing.assert_array_equal(keypoints_NK3[:, 2], 0.5)
     expected = origin + np.array(bins) / 2 * size / (WIDTH_PX, HEIGHT_PX)
     np.testing.assert_allclose(keypoints_NK3[:, :2], expected, rtol=1e-5, atol=1e-4)
@@ -59,7 +75,8 @@ def test_decode_inverts_the_crop(box: tuple[float, float, float, float], bins: l
 
 def test_a_keypoint_without_a_positive_maximum_scores_zero() -> None:
     origin, size = np.array([[10.0, 20.0]]), np.array([[288.0, 384.0]])
-    keypoints_NK3 = decode(np.full((1, 133, 576), -1, np.float32), np.ones((1, 133, 768), np.float32), origin, size)
+    x, y = np.full((1, 133, 576), -1, np.float32), np.ones((1, 133, 768), np.float32)
+    keypoints_NK3 = decode(x, y, origin, size, top_score=1.0)
     np.testing.assert_array_equal(keypoints_NK3, np.broadcast_to(np.array([9.5, 19.5, 0], np.float32), (1, 133, 3)))
 
 
@@ -76,10 +93,32 @@ def test_the_crop_is_an_affine_warp(seed: int) -> None:
     assert np.abs(cut(frame, origin[0], size[0]).astype(int) - warped).max() <= 9
 
 
-def test_the_input_is_bgr_with_the_published_mean() -> None:
+@pytest.mark.parametrize(("is_bgr", "channels"), [(True, (30, 20, 10)), (False, (10, 20, 30))])
+def test_the_input_has_the_published_order_and_mean(is_bgr: bool, channels: tuple[int, ...]) -> None:
     planes = np.full((3, HEIGHT_PX, WIDTH_PX), np.nan, np.float32)
     crop = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
     crop[...] = 10, 20, 30
-    normalise(crop, planes)
-    expected = (np.array([30, 20, 10]) - MEAN) / STD
+    normalise(crop, planes, is_bgr=is_bgr)
+    expected = (np.array(channels) - MEAN) / STD
     np.testing.assert_allclose(planes, np.broadcast_to(expected[:, None, None], planes.shape), atol=1e-5)
+
+
+def test_scores_of_rtmw_are_0_to_1(tmp_path: Path) -> None:
+    """Its outputs are 0–10; at a score of 0.5 only, the blue dots are half as bright."""
+    save_rtmw(tmp_path / "rtmw.onnx")
+    pose = SimccPose(tmp_path / "rtmw.onnx", form=RTMW)
+    frames = dots([(50, 100), (50, 100)])
+    frames[1] //= 2
+    keypoints_NK3 = pose.keypoints(frames, np.array([0, 1]), np.array([(30, 60, 80, 140)] * 2, np.float32))
+    np.testing.assert_allclose(keypoints_NK3[:, 0, :2], [(50, 100)] * 2, atol=0.5)
+    np.testing.assert_allclose(keypoints_NK3[:, :, 2], np.broadcast_to([[1.0], [0.5]], (2, 133)), atol=0.1)
+
+
+def test_rtmw_matches_rtmlib(tmp_path: Path) -> None:
+    """Boxes inside, partly outside and wider than the picture; rtmlib 0.0.16 was given the picture in RGB."""
+    save_colours_pose(tmp_path / "colours.onnx")
+    golden = load_file(GOLDEN / "rtmw" / "outputs.safetensors")
+    pose = SimccPose(tmp_path / "colours.onnx", form=RTMW)
+    keypoints_NK3 = pose.keypoints(smooth_picture()[None], np.zeros(3, np.int64), golden["boxes"])
+    np.testing.assert_allclose(keypoints_NK3[..., :2], golden["keypoints"], atol=1e-3)
+    np.testing.assert_allclose(keypoints_NK3[..., 2], (golden["scores"] / RTMW.top_score).clip(0, 1), atol=1e-5)

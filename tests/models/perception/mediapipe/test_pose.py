@@ -160,7 +160,7 @@ def test_a_wrong_file_is_one_message(tmp_path: Path) -> None:
 def test_without_the_package_the_message_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_body(tmp_path / "body.tflite")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(CheckpointError, match=r"need LiteRT: pip install 'zoetrope\[people\]'"):
+    with pytest.raises(CheckpointError, match=r"need LiteRT: pip install ai-edge-litert"):
         BodyLandmarks(tmp_path / "body.tflite")
 
 
