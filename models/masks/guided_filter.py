@@ -48,7 +48,7 @@ def guided_coefficients(
 
 def apply_coefficients(coefficients_4HW: NDArray[np.float32], guide_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Filtered mask (H, W) of the coefficients of `guided_coefficients` for a picture of their size."""
-    filtered = coefficients_4HW[3].copy()
+    filtered: NDArray[np.float32] = coefficients_4HW[3].copy()
     for slope, colour in zip(coefficients_4HW[:3], np.moveaxis(guide_HWC, -1, 0), strict=True):
         filtered += slope * (colour * np.float32(1 / 255))
     return filtered

@@ -3,7 +3,7 @@
 Needs the published networks (`zoetrope weights fetch people --weights DIR`); run as
 `PYTHONPATH=. python tests/benchmarks/bench_people_quality.py ../shared/media/driving`. Of each clip:
 
-- `person`, `hands`, `face`: shares of frames.
+- `person`, `hands`, `face`: shares of frames; `implausible`: share of frames that lost their keypoints.
 - `jitter`: mean second difference of the keypoints that score 0.3 or more, in per cent of the character's size, without
   and with smoothing. It contains the motion's own acceleration, which is most of it in fast dances at a low frame rate.
 - `inside`: share of the confident body keypoints inside the mask. `near`: share of the mask within 15% of the
@@ -34,15 +34,13 @@ from bench_people import ours, read
 
 from models.catalogue import entry
 from models.perception.mediapipe.mask import nearest, picture_mask
-from models.perception.mediapipe.pose import MediapipePose
-from models.perception.mediapipe.tracking import BodyTracker
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.overlay import draw_skeleton, rasterise_skeleton
 from models.pose.skeleton import BODY, FACE, FEET, LEFT_HAND, MIRROR, RIGHT_HAND
 from models.pose.smoothing import smoothed
 from models.quality.measures import keypoints_inside_mask
 from models.weights.resolve import find
-from stages.prepare.pose import SMOOTHING_SECONDS
+from stages.prepare.pose import SMOOTHING_SECONDS, PoseConfig, PoseStage
 
 PARTS = {"body": BODY, "feet": FEET, "face": FACE, "left hand": LEFT_HAND, "right hand": RIGHT_HAND}
 NEAR_SHARE = 0.15
@@ -112,7 +110,7 @@ def near_share(keypoints: np.ndarray, masks: np.ndarray, size_px: float) -> floa
     return round(float(np.sum(near) / max(masks.sum(), 1)), 3)
 
 
-def rates(path: Path) -> float:
+def rate(path: Path) -> float:
     """Frames per second of a video."""
     with av.open(str(path)) as video:
         return float(video.streams.video[0].average_rate or 25)
@@ -121,9 +119,11 @@ def rates(path: Path) -> float:
 def measured(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """All measures of one clip."""
     frames = read(path, args.short_side_px, args.num_frames)
-    bodies = BodyTracker(folder)
-    raw = MediapipePose(folder, bodies=bodies).keypoints(frames)
-    times = np.arange(len(frames)) / rates(path)
+    times = np.arange(len(frames)) / rate(path)
+    stage = PoseStage(PoseConfig(weights=str(args.weights), smoothing_seconds=0))
+    stage.open()
+    posed = stage.process({"frames": frames, "frame_seconds": times})
+    raw, bodies = posed["keypoints"], stage.backend.bodies
     keypoints = smoothed(raw, times, half_window_seconds=SMOOTHING_SECONDS["people"])
     size_px = character_size_px(keypoints)
     rough, refined = np.zeros((2, *frames.shape[:3]), np.bool_)
@@ -139,6 +139,7 @@ def measured(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, An
         "person": round(float((raw[:, BODY, 2] >= CONFIDENT_SCORE).any(axis=1).mean()), 3),
         "hands": [round(float((raw[:, part.start, 2] > 0).mean()), 3) for part in (LEFT_HAND, RIGHT_HAND)],
         "face": round(float((raw[:, FACE.start, 2] > 0).mean()), 3),
+        "implausible": round(posed["implausible_share"], 3),
         "jitter": [jitter_percent(raw, size_px), jitter_percent(keypoints, size_px)],
         "inside": round(keypoints_inside_mask(keypoints, refined), 3),
         "near": near_share(keypoints, refined, size_px),
