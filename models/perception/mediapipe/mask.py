@@ -63,7 +63,7 @@ def picture_mask(body: Body, frame_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
     on those of the frame: the filter's coefficients are computed at the size of the mask, and applied to the frame.
     """
     size_px = frame_HWC.shape[:2]
-    rough = body.region.paste(body.mask.astype(np.float32) / 255, size_px, outside=0.0)
+    rough = body.region.paste(np.divide(body.mask, 255, dtype=np.float32), size_px, outside=0.0)
     x, y, width, height = cv2.boundingRect((rough >= 1 - CERTAIN).astype(np.uint8))
     part = np.s_[y : y + height, x : x + width]
     region = replace(body.region, x=body.region.x - x, y=body.region.y - y)
@@ -79,4 +79,4 @@ def picture_mask(body: Body, frame_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _coefficients(body: Body, frame_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     guide = body.region.cut(frame_HWC, len(body.mask))
     guide, mask = (cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for image in (guide, body.mask))
-    return guided_coefficients(guide, mask.astype(np.float32) / 255, radius_px=RADIUS_PX, epsilon=EPSILON)
+    return guided_coefficients(guide, np.divide(mask, 255, dtype=np.float32), radius_px=RADIUS_PX, epsilon=EPSILON)
