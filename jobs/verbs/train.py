@@ -70,7 +70,8 @@ def train(
     recipe = config.recipe
     variant, system = config.model.model.variant, config.model.model.system
     signals = {name: signal for name, signal in system.signals.items() if name in variant.needs}
-    check_licences(config.licence_check, weights=weights_behind(start_from, config.model))
+    for restriction in check_licences(config.licence_check, weights=weights_behind(start_from, config.model)):
+        console.notice(restriction)
     with contextlib.nullcontext() if options.dry_run else dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
         if not options.dry_run:
