@@ -64,7 +64,7 @@ def test_animation_models_are_checked(cli: Cli, model: str, licence: str, tmp_pa
 def test_what_ships_and_what_allows_sale_passes() -> None:
     notices = check_licences(
         "commercial",
-        networks=[PoseConfig(), PoseConfig(backend="rtmw"), PoseConfig(backend="people")],
+        networks=[PoseConfig(backend="embedded"), PoseConfig(backend="rtmw"), PoseConfig(backend="people")],
         models=[find_model("animate-anyone-puppets"), find_model("animate-anyone"), find_model("animate-anyone-2")],
     )
     (openrail,) = notices
