@@ -128,7 +128,8 @@ def _cost(pairs: Floats, others: Floats) -> Floats:
     known = np.isfinite(distances)
     num_known = known.sum(axis=(1, 2))
     total = np.where(known, distances, 0.0).sum(axis=(1, 2))
-    return np.divide(total, num_known, out=np.full(len(pairs), np.nan), where=num_known > 0)
+    cost: Floats = np.where(num_known > 0, total / num_known.clip(1), np.nan)
+    return cost
 
 
 def _distance(places: Floats, others: Floats) -> Floats:

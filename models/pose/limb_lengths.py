@@ -160,7 +160,7 @@ def long_limbs(keypoints: NDArray[np.float32], unit_px: Floats) -> LongLimbs:
     is_long = relative > _MAXIMA
     is_long[:, :_NUM_OF_CLIP] |= _long_for_clip(keypoints, unit_px)
     trunks = _torn_trunks(keypoints, unit_px) | _wide_for_clip(keypoints, unit_px)
-    points = (is_long[..., None] & _LOSES).any(axis=1)
+    points: Bools = is_long @ _LOSES
     num_limbs = sum(is_long[:, limb].any(axis=1).astype(np.int64) for limb in _ARMS_AND_LEGS)
     return LongLimbs(points=points, trunks=trunks, num_limbs=np.asarray(num_limbs))
 
@@ -186,8 +186,8 @@ def _long_for_clip(keypoints: NDArray[np.float32], unit_px: Floats) -> Bools:
     is_long = np.ones(lengths.shape, bool)
     for measured, shortest in ((lengths, 0.0), (lengths / unit_px[:, None], FULL_LIMB)):
         usual = _usual(measured, 90.0).reshape(-1, 2)
-        usual = np.repeat(np.fmax(usual[:, 0], usual[:, 1]), 2)
-        is_long &= measured > np.maximum(MAX_TO_CLIP * usual, shortest)
+        of_both_sides = np.repeat(np.fmax(usual[:, 0], usual[:, 1]), 2)
+        is_long &= measured > np.maximum(MAX_TO_CLIP * of_both_sides, shortest)
     return is_long
 
 

@@ -279,6 +279,7 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "job_id": pa.string(),
     "committed_at": pa.timestamp("us", tz="UTC"),
     "seconds_by_stage": entries(pa.float32()),
+    "worker_memory_mib": pa.float32(),
 }
 
 
