@@ -52,7 +52,7 @@ def test_a_backend_that_sees_several_persons_counts_them() -> None:
 
 
 def test_two_puppets_side_by_side_are_no_character() -> None:
-    stage = PoseStage(PoseConfig())
+    stage = PoseStage(PoseConfig(backend=EMBEDDED))
     stage.open()
     row = stage({"frames": side_by_side_puppets(3, 8), "frame_seconds": np.arange(8) / 12})
     assert row["implausible_share"] > 0.9
