@@ -30,7 +30,7 @@ _COMPARED = (
 _COLUMNS = (("", "X-Dyna"), ("_compared", "Animate Anyone"), ("_repeat", "reference"), ("_truth", "true frames"))
 _SETTINGS = {
     "portrait-exact": "true keypoints of the driving video and of the reference",
-    "portrait-detected": "the same from the embedded pose network, as in `zoetrope animate`",
+    "portrait-detected": "the same from the embedded pose network, as in `zoetrope animate --preset puppets`",
 }
 
 

@@ -27,8 +27,8 @@ _ROWS = (
 )
 _SETTINGS = {
     "scene-exact": "true keypoints, masks, depth and objects of the driving video and of the reference",
-    "scene-detected": "the same from the embedded networks, as in `zoetrope animate`, with the objects' true boxes as "
-    "prompts",
+    "scene-detected": "the same from the embedded networks, as in `zoetrope animate --preset puppets`, with the "
+    "objects' true boxes as prompts",
 }
 _COMPARED = (
     ("clip_psnr_db", "PSNR, dB"),

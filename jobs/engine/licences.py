@@ -24,10 +24,11 @@ def check_licences(
     networks: Iterable[BackendConfig] = (),
     models: Iterable[Model] = (),
     weights: Iterable[Weights] = (),
-) -> None:
+) -> list[str]:
     """With `check` "commercial", refuse weights that may not be used commercially, or whose licence does not say.
 
-    The user's own trained weights pass; `weights` holds what they were trained from.
+    The user's own trained weights pass; `weights` holds what they were trained from. Returns a notice of each licence
+    that allows commercial use and forbids other uses.
 
     Args:
         networks: perception networks and measures of the job.
@@ -38,12 +39,13 @@ def check_licences(
         LicenceError: some may not be used. The message names all of them.
     """
     if check == "any":
-        return
+        return []
     used = [entry(name) for network in networks for name in network.parts]
     used += [part for model in models for part in model.weights]
+    used += weights
     refused = {
         part.name: f"{part.name} ({part.licence.name})"
-        for part in (*used, *weights)
+        for part in used
         if not part.licence.commercial_use and part.licence != TRAINING_DATA
     }
     if refused:
@@ -51,3 +53,9 @@ def check_licences(
             f"--licence-check commercial: the licences of {', '.join(refused.values())} do not allow commercial use; "
             "choose other networks or models, as in docs/people.md, or leave out the check"
         )
+    return [
+        f"{licence.name} ({', '.join(sorted({part.name for part in used if part.licence == licence}))}) forbids: "
+        + ", ".join(licence.restrictions)
+        for licence in dict.fromkeys(part.licence for part in used)
+        if licence.restrictions
+    ]

@@ -40,7 +40,7 @@ class HeldoutConfig:
     Args:
         setting: driving motion, and whether skeletons are retargeted:
             "exact": a human in another place drives another human; ground-truth keypoints, retargeted.
-            "retargeted": the same with detected keypoints, as in `zoetrope animate`.
+            "retargeted": the same with detected keypoints, as in `zoetrope animate --preset puppets`.
             "anthropomorphic": as "retargeted", but the character is not human.
             "misfit": a human in the character's place drives a character that is not human, without retargeting.
             "rescaled": the setting of A²Bench: a character that is not human is driven by its own frames and its own

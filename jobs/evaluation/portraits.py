@@ -46,7 +46,7 @@ class PortraitHeldoutConfig:
     Args:
         setting: origin of keypoints, of which the 68 face landmarks place the face patches:
             "portrait-exact": the ground truth of the driving video and of the reference.
-            "portrait-detected": the embedded network, as in `zoetrope animate`.
+            "portrait-detected": the embedded network, as in `zoetrope animate --preset puppets`.
         num_pairs, first_seed: number of pairs and seed of the first.
         size_px, duration_seconds, fps: shape of the clips; `size_px` is (height, width).
     """

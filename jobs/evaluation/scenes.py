@@ -57,7 +57,8 @@ class SceneHeldoutConfig:
     Args:
         setting: origin of keypoints, masks, depth and object masks:
             "scene-exact": the ground truth of the driving video and of the reference.
-            "scene-detected": the embedded networks, as in `zoetrope animate`; the true boxes of objects are prompts.
+            "scene-detected": the embedded networks, as in `zoetrope animate --preset puppets`; the true boxes
+                of objects are prompts.
         num_pairs, first_seed: number of pairs and seed of the first.
         size_px, duration_seconds, fps: shape of the clips; `size_px` is (height, width).
     """

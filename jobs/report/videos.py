@@ -23,6 +23,7 @@ _COLUMNS = (
     *("request_id", "model", "seed", "num_steps", "guidance_scale", "retarget_rule", "fallbacks", "device"),
     *("video_width_px", "video_height_px", "num_frames", "fps", "has_audio", "video_uri", "side_by_side_uri"),
     *("reference_uri", "driving_uri", "clip_id", "seconds_by_stage"),
+    *("retarget_scale", "retarget_limb_scales", "retarget_plausibility", "retarget_outside_share"),
     *("placement_rule", "character_scale", "offset_x", "offset_y", "kept_objects", "frames_without_character"),
     *("applied_controls", "face_rule", "face_height_px", "frames_without_face", "face_lost", "face_strip_uri"),
 )
@@ -86,7 +87,12 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("seed", str(row["seed"])),
         ("steps", row["num_steps"]),
         ("guidance", None if row["guidance_scale"] is None else f"{row['guidance_scale']:g}"),
-        ("retargeted by", row["retarget_rule"]),
+        ("retargeted by", _retargeting(row)),
+        ("plausibility", None if row["retarget_plausibility"] is None else f"{row['retarget_plausibility']:.2f}"),
+        (
+            "outside the picture",
+            f"{share:.0%} of the body's points" if (share := row["retarget_outside_share"]) else None,
+        ),
         ("placed by", _placement(row)),
         ("objects kept", ", ".join(row["kept_objects"] or [])),
         ("frames without the character", row["frames_without_character"] or None),
@@ -106,6 +112,15 @@ def _facts(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("file", row["video_uri"]),
     ]
     return tuple((label, str(value)) for label, value in facts if value not in (None, ""))
+
+
+def _retargeting(row: dict[str, Any]) -> str:
+    rule: str = row["retarget_rule"]
+    if row["retarget_scale"] is None:
+        return rule
+    limbs = [entry["value"] / row["retarget_scale"] for entry in row["retarget_limb_scales"] or []]
+    extremes = f", limbs {min(limbs):.2f} to {max(limbs):.2f} of it" if limbs else ""
+    return f"{rule}, scale {row['retarget_scale']:.3g}{extremes}"
 
 
 def _placement(row: dict[str, Any]) -> str | None:

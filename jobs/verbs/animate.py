@@ -109,7 +109,7 @@ def animate(
     optional = {**REQUEST_COLUMNS, **RESOLVED_COLUMNS}
     required = [optional.pop(name) and name for name in ("request_id", "reference_uri", "model", "seed")]
     networks = _networks(config, models)
-    check_licences(
+    restrictions = check_licences(
         config.licence_check, networks=networks.values(), models=models.values(), weights=requested.trained_from
     )
     _check_ready(table, chosen, requested.published, networks, settings)
@@ -143,7 +143,7 @@ def animate(
         ),
         config=config,
         order_by=("model",),
-        notices=_notices(requested.given, models, networks, workers),
+        notices=(*_notices(requested.given, models, networks, workers), *restrictions),
         table=table,
         clean=lambda: _delete_progress(storage),
         progress=lambda: _progress(storage),

@@ -101,7 +101,7 @@ def evaluate(
     if not made.steps:
         raise ValueError(f"there is nothing to compute: {missing[0]}")
     used = networks_of(settings, [step.stage.name for step in made.steps])
-    check_licences(config.licence_check, networks=used.values())
+    restrictions = check_licences(config.licence_check, networks=used.values())
     # Stages whose weights are missing occupy no GPU.
     workers = _workers(config, options, used)
     table = _pairs(results, pairs, truth, group_by, settings)
@@ -138,6 +138,7 @@ def evaluate(
             *_unfinished_notices(results),
             *network_notices(used, workers),
             *missing,
+            *restrictions,
         ),
         table=table,
         finish=lambda ledger: _write_tables(ledger, manifest, keys),

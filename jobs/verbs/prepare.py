@@ -35,7 +35,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         ManifestError: an invalid table of clips.
     """
     settings = config.prepare
-    check_licences(config.licence_check, networks=networks_of(config).values())
+    restrictions = check_licences(config.licence_check, networks=networks_of(config).values())
     check_ready(networks_of(config).values())
     workers = workers_of(config, options)
     job = Job(
@@ -53,7 +53,7 @@ def prepare(clips: str, out: str, *, config: JobConfig, options: Options, consol
         written=WRITTEN,
         steps=steps(settings, workers),
         config=config,
-        notices=network_notices(networks_of(config), workers),
+        notices=(*network_notices(networks_of(config), workers), *restrictions),
         finish=lambda ledger: [f"note: {OBJECTS_NOTICE}"] if objects_are_by_puppets(ledger) else [],
         report=prepare_report,
     )

@@ -47,7 +47,7 @@ def job_settings(config: JobConfig) -> list[Setting]:
     return [
         setting
         for verb in dict.fromkeys(one.key.partition(".")[0] for one in inner)
-        for setting in (*_common(verb, inner), *(one for one in inner if one.key.startswith(f"{verb}.")))
+        for setting in (*_common(verb, inner), *(one for one in inner if f"{one.key}.".startswith(f"{verb}.")))
     ]
 
 

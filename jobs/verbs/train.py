@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from datetime import UTC, datetime
@@ -18,9 +19,10 @@ from jobs.engine.licences import check_licences
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
+from jobs.training.announcement import announce, dry_run
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.data import data_key, described, face_form, notices, open_data
+from jobs.training.data import data_key, face_form, open_data
 from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, demands, train_on_ray
 from jobs.training.run_files import CheckpointRecord
@@ -31,7 +33,6 @@ from pipelines.engine.keys import digest
 from pipelines.engine.lock import dataset_lock
 from pipelines.engine.resources import MissingResourcesError, await_resources
 from pipelines.training.batches import SampleSource, local_batches
-from pipelines.training.corpus import Corpus
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import StoredFeatures, stored_features
 from stages.io.storage import Storage
@@ -69,10 +70,12 @@ def train(
     recipe = config.recipe
     variant, system = config.model.model.variant, config.model.model.system
     signals = {name: signal for name, signal in system.signals.items() if name in variant.needs}
-    check_licences(config.licence_check, weights=weights_behind(start_from, config.model))
-    with dataset_lock(storage, job_id):
+    for restriction in check_licences(config.licence_check, weights=weights_behind(start_from, config.model)):
+        console.notice(restriction)
+    with contextlib.nullcontext() if options.dry_run else dataset_lock(storage, job_id):
         store = CheckpointStore(storage)
-        store.sweep()
+        if not options.dry_run:
+            store.sweep()
         corpus = open_data(prepared, config, limit=options.limit)
         latest = store.latest()
         stored = stored_features(
@@ -89,10 +92,9 @@ def train(
             "code_version": code_version(),
         }
         _check_same_run(latest, facts, out)
-        _announce(console, corpus, config, latest, stored)
+        announce(console, corpus, config, latest, stored)
         if options.dry_run:
-            console.line("dry run: nothing was trained")
-            return JobResult(exit_code=0, summary={"verb": "train", "clips": len(corpus.clips), "dry_run": True})
+            return dry_run(console, latest, recipe.steps, num_clips=len(corpus.clips))
         spec = RunSpec(
             config=config,
             source=SampleSource(
@@ -240,32 +242,6 @@ def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out:
                 f"{out} holds a run that was begun {change}; give this one another --out, and --start-from {out} to "
                 "begin with its weights"
             )
-
-
-def _announce(
-    console: Console,
-    corpus: Corpus,
-    config: TrainConfig,
-    latest: CheckpointRecord | None,
-    stored: StoredFeatures | str,
-) -> None:
-    recipe = config.recipe
-    where = f"{config.workers.num} workers ({config.workers.strategy})" if config.workers.num else "this process"
-    console.line(
-        f"train {config.model.name}, stage {recipe.stage}: {len(corpus.clips)} clips, {recipe.steps} steps of "
-        f"{recipe.batch_size} samples, {latest.step if latest else 0} steps done before; by {where}"
-    )
-    source = f"computed while training, because {stored}" if isinstance(stored, str) else "read from the dataset"
-    console.line(f"  latents and image embeddings: {source}")
-    for line in described(corpus, config):
-        console.line(f"  {line}")
-    for notice in notices(corpus, config):
-        console.notice(notice)
-    if corpus.num_too_short:
-        console.notice(
-            f"{corpus.num_too_short} clips are left out: they have fewer frames than the {recipe.sampling.span} that a "
-            "sample spans"
-        )
 
 
 def _close(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pose.extent import CONFIDENT_SCORE, character_size_px
-from models.pose.proportions import MID_HIP, NECK, with_centres
+from models.pose.proportions import MID_HIP, NECK, interpolated, with_centres
 from models.pose.skeleton import BODY, FEET, INDEX
 
 PlacementRule = Literal["feet", "body"]
@@ -108,7 +108,7 @@ def _ground_shift(
     shift[standing] = lowest_target[standing] - lowest[standing]
     with_feet: NDArray[np.bool_] = np.asarray(common[:, _FEET].any(axis=1))
     if with_feet.any():
-        return "feet", _between(shift, with_feet)
+        return "feet", interpolated(shift, with_feet)
     return "body", np.full(len(points), np.median(shift[standing]) if standing.any() else 0.0)
 
 
@@ -120,14 +120,8 @@ def _root_shift(
     wanted, visible = with_centres(np.concatenate([target, scores], axis=-1).astype(np.float32), 0.5)
     for root in (MID_HIP, NECK):
         if visible[:, root].any():
-            return _between(wanted[:, root, 0] - placed[:, root, 0], np.asarray(visible[:, root]))
+            return interpolated(wanted[:, root, 0] - placed[:, root, 0], np.asarray(visible[:, root]))
     if not common.any():
         return np.zeros(len(points))
     shifts = np.where(common, target[..., 0] - points[..., 0], 0.0)
     return np.full(len(points), shifts.sum() / common.sum())
-
-
-def _between(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Values (T), interpolated linearly over the frames where they are not known."""
-    frames = np.arange(len(values))
-    return np.interp(frames, frames[known], values[known])

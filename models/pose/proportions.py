@@ -14,9 +14,6 @@ Points = NDArray[np.float64]
 Visibility = NDArray[np.bool_]
 Pairs = tuple[tuple[int, int], ...]
 
-MAX_DISPROPORTION = 4.0
-"""Maximum factor between a limb's ratio and the overall scale; larger factors come from foreshortened limbs."""
-
 ALIKE_DEGREES = 20.0
 """Angle between two limbs at which their similarity falls to 1/e."""
 
@@ -168,17 +165,17 @@ def with_lengths(
 
     `placed` (T, 135, 2) are the points scaled by the overall `scale`. They give the position of the `root` (neck,
     middle of the hips or nose) and of points without a visible ancestor. From another root, the neck is placed with the
-    ratio of the group between them. Points with an invisible parent are attached to the next visible ancestor with the
-    overall scale, which also replaces the ratio of a group missing in `ratios`.
+    ratio of the group between them; in frames without that root, its distance from `placed` is interpolated. Points
+    with an invisible parent are attached to the next visible ancestor with the overall scale, which also replaces the
+    ratio of a group missing in `ratios`.
     """
     moved = placed.copy()
     frames = np.arange(len(points))
     if root != NECK:
         to_neck = ratios.get("torso" if root == MID_HIP else "neck", scale)
-        from_root = np.asarray(visible[:, root] & visible[:, NECK])[:, None]
-        moved[:, NECK] = np.where(
-            from_root, placed[:, root] + to_neck * (points[:, NECK] - points[:, root]), placed[:, NECK]
-        )
+        from_root = np.asarray(visible[:, root] & visible[:, NECK])
+        built = placed[:, root] + to_neck * (points[:, NECK] - points[:, root])
+        moved[:, NECK] += interpolated(built - placed[:, NECK], from_root)
     for nodes, group, ancestors in _TREE:
         attachable = visible[:, ancestors]
         nearest = attachable.argmax(axis=1)
@@ -187,3 +184,12 @@ def with_lengths(
         attached = moved[frames, root][:, None] + ratio * (points[:, nodes] - points[frames, root][:, None])
         moved[:, nodes] = np.where(np.asarray(attachable.any(axis=1))[:, None, None], attached, moved[:, nodes])
     return moved
+
+
+def interpolated(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Values (T, ...), interpolated linearly over the frames where they are not known; 0 if they are known nowhere."""
+    frames, flat = np.arange(len(values)), values.reshape(len(values), -1)
+    if not known.any():
+        return np.zeros_like(values)
+    columns = [np.interp(frames, frames[known], column[known]) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(values.shape)

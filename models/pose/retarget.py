@@ -7,44 +7,30 @@ reference skeleton is missing or incomplete, coarser rules apply.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.pose.anchoring import anchor_shift
 from models.pose.extent import CONFIDENT_SCORE
-from models.pose.proportions import (
-    BODY_GROUPS,
-    GROUPS,
-    MAX_DISPROPORTION,
-    MID_HIP,
-    NECK,
-    Points,
-    Visibility,
-    length_ratios,
-    most_alike_frame,
-    summed_lengths,
-    with_centres,
-    with_lengths,
-)
+from models.pose.limb_scales import measure_limbs
+from models.pose.proportions import BODY_GROUPS, MID_HIP, NECK, Points, Visibility, with_centres, with_lengths
 from models.pose.published_alignment import PublishedRule, align_published
-from models.pose.skeleton import INDEX, NUM_KEYPOINTS
+from models.pose.skeleton import NUM_KEYPOINTS
 
-Rule = Literal["limbs", "similarity", "box", "frame", "none", "musepose", "unianimate", "mimicmotion"]
+Rule = Literal["limbs", "uniform", "similarity", "box", "frame", "none", "musepose", "unianimate", "mimicmotion"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 Box = tuple[float, float, float, float]
 
-ROOTS = (NECK, MID_HIP, INDEX["nose"])
-"""Root candidates of the rule "limbs": the first that both skeletons have is the root."""
-
+MAX_SCALE = 16.0
+"""Maximum factor between a rule's scale and that of "frame". A close-up driven by a whole body has about 8."""
 
 MIN_LIMB_GROUPS = 3
 """Minimum number of common body limb groups to compare the proportions of two skeletons."""
-
-_TRUNK = {"trunk": ((MID_HIP, INDEX["nose"]),)}
-"""Joint measure of torso and neck for a reference without shoulders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,17 +39,22 @@ class Retargeted:
 
     `keypoints`: (T, 133, 3) float32; points missing in the driving video have score 0 and coordinates 0.
     `rule`: the rule applied, which may be coarser than the requested one.
-    `scale`: overall scale in reference pixels per driving pixel, also applied to the motion of the root; 1 under the
-      rules of public implementations, which scale limb by limb.
+    `scale`: overall scale in reference pixels per driving pixel; None under the rules of public implementations, which
+      scale limb by limb.
     `ratios`: scale of each group of limbs that both have, under the rule "limbs"; otherwise empty.
+    `offset_px`: (x, y) in reference pixels of the driving image's origin, scaled about the root of the anchor frame;
+      None under the rules of public implementations.
     `anchor_frame`: index of the driving frame compared with the reference; None if none was compared.
+    `fallbacks`: what replaced implausible scales, positions and rules, as in the column `fallbacks` of results.
     """
 
     keypoints: NDArray[np.float32]
     rule: Rule
-    scale: float
+    scale: float | None
     ratios: Mapping[str, float]
+    offset_px: tuple[float, float] | None
     anchor_frame: int | None
+    fallbacks: tuple[str, ...] = ()
 
 
 def retarget(
@@ -79,14 +70,14 @@ def retarget(
     """Retarget a driving skeleton (T, 133, 3) to a reference (133, 3) by `rule` or the next rule that applies.
 
     - "limbs": limbs keep their directions, and the lengths of a group (both upper arms, …) are scaled by one ratio,
-      reference over driving, measured in the anchor frame: the driving frame whose limb directions are most similar to
-      the reference's, and hence its foreshortening. For groups of two or more limbs, the ratio is the median of the
-      limbs' ratios and the overall scale, which makes it robust to a misdetected limb. The overall scale is the ratio
-      of the summed lengths of the common body limbs, or of the head if there are none; it also applies to groups
-      missing in either skeleton. Points with an invisible parent are attached to the next visible ancestor with the
-      overall scale. The root, the first of `ROOTS` that both have, is placed on the reference's in the anchor frame,
-      and its motion is scaled by the overall scale. For a reference without shoulders, torso and neck share the ratio
-      of the distance from hips to nose. Requires a common root and a common group of limbs.
+      reference over driving, measured in the anchor frame (`models.pose.limb_scales`): the driving frame whose limb
+      directions are most similar to the reference's, and hence its foreshortening. Points with an invisible parent are
+      attached to the next visible ancestor with the overall scale, as are groups missing in either skeleton. The root
+      is the middle of the hips, whose path is scaled as the legs are, if both skeletons have legs; else the first of
+      neck, hips and nose, whose path has the overall scale. It starts from the reference's position in the anchor
+      frame (`models.pose.anchoring`). For a reference without shoulders, torso and neck share the ratio of the distance
+      from hips to nose. Requires a common root, a common group of limbs, and plausible ratios of half of the body's.
+    - "uniform": one scale, the median of the ratios, at the same position. Requires a common root and group of limbs.
     - "similarity": one scale and shift that fit the box of the common points, in the frame with the most of them.
       Requires two distinct points.
     - "box": one scale and shift that fit the skeleton into `reference_box`, centred on its lower edge, in the frame
@@ -95,6 +86,8 @@ def retarget(
     - "none": unchanged coordinates.
     - "musepose", "unianimate", "mimicmotion": as the public code of that name (`models.pose.published_alignment`).
       Requires neck, shoulders and hips in the reference and in the first driving frame; otherwise "limbs" is next.
+
+    A scale that differs from that of "frame" by more than `MAX_SCALE` is implausible, and the next rule applies.
 
     Args:
         driving: keypoints in driving pixels; missing if below `min_score`.
@@ -122,32 +115,64 @@ def retarget(
         aligned = align_published(cast("PublishedRule", rule), driving, reference, **sizes)
         if aligned is not None:
             aligned[aligned[..., 2] < min_score] = 0.0
-            return Retargeted(keypoints=aligned, rule=rule, scale=1.0, ratios=MappingProxyType({}), anchor_frame=0)
-        rule = "limbs"
+            ratios: Mapping[str, float] = MappingProxyType({})
+            return Retargeted(keypoints=aligned, rule=rule, scale=None, ratios=ratios, offset_px=None, anchor_frame=0)
 
-    fits: Mapping[Rule, Callable[[], _Placement | None]] = {
-        "limbs": lambda: _by_limbs(points, visible, target, target_visible),
-        "similarity": lambda: _by_common_points(points, visible, target, target_visible),
-        "box": lambda: _into_box(points, visible, reference_box) if reference_box is not None else None,
-        "frame": lambda: _frame_into_frame(driving_size_px, reference_size_px),
-        "none": lambda: _Placement(scale=1.0, source=np.zeros(2), target=np.zeros(2)),
-    }
-    rules = tuple(fits)
-    used, placement = next((name, fit) for name in rules[rules.index(rule) :] if (fit := fits[name]()) is not None)
-    moved = placement.place(points)
-    if used == "limbs":
-        moved = with_lengths(points, visible, placement.ratios, moved, placement.scale, root=placement.root)
+    used, placement, fallbacks = _first_fit(
+        rule, points, visible, target, target_visible, reference_box, driving_size_px, reference_size_px
+    )
+    moved = placement.place(points, visible)[:, :NUM_KEYPOINTS]
     visible = visible[:, :NUM_KEYPOINTS]
     keypoints = np.zeros(driving.shape, np.float32)
-    keypoints[..., :2] = np.where(visible[..., None], moved[:, :NUM_KEYPOINTS], 0.0)
+    keypoints[..., :2] = np.where(visible[..., None], moved, 0.0)
     keypoints[..., 2] = np.where(visible, driving[..., 2], 0.0)
+    offset_x, offset_y = placement.target - placement.scale * placement.source
     return Retargeted(
         keypoints=keypoints,
         rule=used,
         scale=placement.scale,
         ratios=MappingProxyType(placement.ratios),
+        offset_px=(float(offset_x), float(offset_y)),
         anchor_frame=placement.anchor_frame,
+        fallbacks=(*fallbacks, *placement.fallbacks),
     )
+
+
+def _first_fit(
+    rule: Rule,
+    points: Points,
+    visible: Visibility,
+    target: Points,
+    target_visible: Visibility,
+    box: Box | None,
+    driving_size_px: tuple[int, int],
+    reference_size_px: tuple[int, int],
+) -> tuple[Rule, _Placement, tuple[str, ...]]:
+    """First rule from `rule` on that applies, its placement, and the entry of `fallbacks` if it is another one."""
+    skeletons = (points, visible, target, target_visible)
+    by_limbs = partial(_by_limbs, *skeletons, width_px=reference_size_px[1])
+    fits: Mapping[Rule, Callable[[], _Placement | str]] = {
+        "limbs": partial(by_limbs, uniform=False),
+        "uniform": partial(by_limbs, uniform=True),
+        "similarity": lambda: _by_common_points(*skeletons),
+        "box": lambda: _into_box(points, visible, box),
+        "frame": lambda: _frame_into_frame(driving_size_px, reference_size_px),
+        "none": lambda: _Placement(scale=1.0, source=np.zeros(2), target=np.zeros(2)),
+    }
+    reason = ""
+    if rule not in fits:
+        reason, rule = f"{rule} needs neck, shoulders and hips in the picture and in the first driving frame", "limbs"
+    frame_scale = _frame_into_frame(driving_size_px, reference_size_px).scale
+    rules = tuple(fits)
+    for name in rules[rules.index(rule) :]:
+        fit = fits[name]()
+        if isinstance(fit, str):
+            reason = reason or fit
+        elif name in ("frame", "none") or 1 / MAX_SCALE <= fit.scale / frame_scale <= MAX_SCALE:
+            return name, fit, (f"retarget_rule={name}: {reason}",) if reason else ()
+        else:
+            reason = reason or f"{fit.scale:.3g} pixels of the picture for one of the driving frame"
+    raise AssertionError("the rule frame applies to everything")
 
 
 def limb_ratios(
@@ -162,15 +187,18 @@ def limb_ratios(
     Raises:
         ValueError: a point of at least `min_score` is not finite.
     """
-    placement = _by_limbs(*with_centres(driving, min_score), *with_centres(reference, min_score))
-    if placement is None or placement.root != NECK or len(BODY_GROUPS.keys() & placement.ratios) < MIN_LIMB_GROUPS:
+    scales = measure_limbs(*with_centres(driving, min_score), *with_centres(reference, min_score))
+    if scales is None or scales.root != NECK or scales.num_body_groups < MIN_LIMB_GROUPS:
         return None
-    return placement.scale, MappingProxyType(placement.ratios)
+    return scales.scale, MappingProxyType(scales.ratios)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Placement:
-    """Similarity transform p -> target + scale · (p − source), with the measured ratios, anchor frame and root."""
+    """Similarity transform p -> target + scale · (p − source), with what the rules of limbs add to it.
+
+    `motion_scale`: scale of the path of the root; None: `scale`.
+    """
 
     scale: float
     source: Points
@@ -178,51 +206,68 @@ class _Placement:
     ratios: dict[str, float] = field(default_factory=dict)
     anchor_frame: int | None = None
     root: int = NECK
+    motion_scale: float | None = None
+    fallbacks: tuple[str, ...] = ()
 
-    def place(self, points: Points) -> Points:
-        return self.target + self.scale * (points - self.source)
+    def place(self, points: Points, visible: Visibility) -> Points:
+        placed: Points = self.target + self.scale * (points - self.source)
+        if not self.ratios:
+            return placed
+        motion_scale = self.scale if self.motion_scale is None else self.motion_scale
+        placed[:, self.root] = self.target + motion_scale * (points[:, self.root] - self.source)
+        return with_lengths(points, visible, self.ratios, placed, self.scale, root=self.root)
 
 
-def _by_limbs(points: Points, visible: Visibility, target: Points, target_visible: Visibility) -> _Placement | None:
-    root = next((point for point in ROOTS if target_visible[point] and visible[:, point].any()), None)
-    if root is None:
-        return None
-    # Only frames with the root can be aligned to the reference's root.
-    with_root = np.flatnonzero(visible[:, root])
-    anchor = int(with_root[most_alike_frame(points[with_root], visible[with_root], target, target_visible)])
-    lengths = summed_lengths(GROUPS, points[anchor], visible[anchor], target, target_visible)
-    measured = [lengths[name] for name in BODY_GROUPS if name in lengths]
-    if root == MID_HIP and (trunk := summed_lengths(_TRUNK, points[anchor], visible[anchor], target, target_visible)):
-        lengths |= {"torso": trunk["trunk"], "neck": trunk["trunk"]}
-        measured.append(trunk["trunk"])
-    measured = measured or [*lengths.values()]
-    if not measured:
-        return None
-    scale = sum(of_target for _, of_target in measured) / sum(of_driving for of_driving, _ in measured)
-    ratios = {}
-    for name, (of_driving, of_target) in lengths.items():
-        each = length_ratios(GROUPS[name], points[anchor], visible[anchor], target, target_visible)
-        ratio = np.median([*each, scale]) if len(each) > 1 else of_target / of_driving
-        ratios[name] = float(np.clip(ratio, scale / MAX_DISPROPORTION, scale * MAX_DISPROPORTION))
-    return _Placement(
-        scale=scale, source=points[anchor, root], target=target[root], ratios=ratios, anchor_frame=anchor, root=root
+def _by_limbs(
+    points: Points, visible: Visibility, target: Points, target_visible: Visibility, *, width_px: int, uniform: bool
+) -> _Placement | str:
+    scales = measure_limbs(points, visible, target, target_visible)
+    if scales is None:
+        return "no limbs in common"
+    if not uniform and not scales.comparable:
+        num_implausible = len(BODY_GROUPS.keys() & scales.substitutes)
+        return f"{num_implausible} of {scales.num_body_groups} groups of limbs are out of proportion"
+    anchor = scales.anchor_frame
+    legs = [scales.ratios[name] for name in ("thighs", "shins") if name in scales.ratios]
+    on_legs = len(legs) == 2 and visible[anchor, MID_HIP] and target_visible[MID_HIP]
+    root = MID_HIP if on_legs else scales.root
+    placement = _Placement(
+        scale=scales.median_scale if uniform else scales.scale,
+        source=points[anchor, root],
+        target=target[root],
+        ratios={} if uniform else scales.ratios,
+        anchor_frame=anchor,
+        root=root,
+        # A planted foot stays planted if the hips move by the scale of the legs.
+        motion_scale=float(np.mean(legs)) if on_legs else None,
+        fallbacks=() if uniform else tuple(f"retarget_limbs={a} as {b}" for a, b in scales.substitutes.items()),
     )
+    shift, fallbacks = anchor_shift(
+        placement.place(points, visible),
+        visible,
+        target,
+        target_visible,
+        root=root,
+        anchor_frame=anchor,
+        width_px=width_px,
+    )
+    return replace(placement, target=target[root] + shift, fallbacks=(*placement.fallbacks, *fallbacks))
 
 
 def _by_common_points(
     points: Points, visible: Visibility, target: Points, target_visible: Visibility
-) -> _Placement | None:
+) -> _Placement | str:
     common = (visible & target_visible)[:, :NUM_KEYPOINTS]
     anchor = int(np.argmax(common.sum(axis=1)))
     if common[anchor].sum() < 2:
-        return None
+        return "fewer than two points in common"
     (low, high), (target_low, target_high) = (
         (xy[:NUM_KEYPOINTS][common[anchor]].min(axis=0), xy[:NUM_KEYPOINTS][common[anchor]].max(axis=0))
         for xy in (points[anchor], target)
     )
     diagonal, target_diagonal = np.linalg.norm(high - low), np.linalg.norm(target_high - target_low)
     if diagonal == 0 or target_diagonal == 0:
-        return None
+        return "all points in common are at one place"
     return _Placement(
         scale=float(target_diagonal / diagonal),
         source=(low + high) / 2,
@@ -231,11 +276,13 @@ def _by_common_points(
     )
 
 
-def _into_box(points: Points, visible: Visibility, box: Box) -> _Placement | None:
+def _into_box(points: Points, visible: Visibility, box: Box | None) -> _Placement | str:
+    if box is None:
+        return "no box of the reference character"
     anchor = int(np.argmax(visible[:, :NUM_KEYPOINTS].sum(axis=1)))
     drawn = points[anchor, :NUM_KEYPOINTS][visible[anchor, :NUM_KEYPOINTS]]
     if len(drawn) < 2 or not np.ptp(drawn, axis=0).any():
-        return None
+        return "fewer than two distinct points in the driving frames"
     (x0, y0), (x1, y1) = drawn.min(axis=0), drawn.max(axis=0)
     sides = ((box[2] - box[0], x1 - x0), (box[3] - box[1], y1 - y0))
     return _Placement(

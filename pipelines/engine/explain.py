@@ -52,6 +52,10 @@ class Reasons:
     reused: tuple[str, ...]
     seconds_by_stage: Mapping[str, float]
     num_timed: int
+    memory_mib: float | None
+    """Largest recorded peak of a worker; None if none is recorded."""
+    num_stored: int
+    """Rows of the ledger."""
 
 
 def publish_stages(storage: Storage, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -> None:
@@ -104,6 +108,10 @@ def reasons(plan: Plan, stages: Sequence[Stage[Any]], keys: Mapping[str, str]) -
         reused=tuple(name for name in names if name not in again),
         seconds_by_stage=seconds,
         num_timed=num_timed,
+        memory_mib=query(f"SELECT max(worker_memory_mib) FROM {ledger}").fetchall()[0][0]  # noqa: S608
+        if "worker_memory_mib" in present
+        else None,
+        num_stored=query(f"SELECT count(*) FROM {ledger}").fetchall()[0][0],  # noqa: S608
     )
 
 
@@ -133,6 +141,8 @@ def _without_ledger(plan: Plan, names: Sequence[str]) -> Reasons:
         reused=(),
         seconds_by_stage={},
         num_timed=0,
+        memory_mib=None,
+        num_stored=0,
     )
 
 

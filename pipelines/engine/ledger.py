@@ -24,11 +24,17 @@ from pipelines.engine.damage import DamagedFileError, damage_named, read_file
 from pipelines.engine.rows import rows_to_table, to_row, to_table
 from pipelines.engine.schema import ENTRY_COLUMNS
 from pipelines.engine.tables import publish_table, register_file_system
-from stages.io.storage import Storage
+from stages.io.storage import VIDEOS, Storage
 
 PARTS = "_parts"
 GROUP = "group-"
 """Prefix of parts with several rows."""
+
+
+def stored_bytes(storage: Storage) -> int:
+    """Size of a dataset's rows and media."""
+    rows = {name: size for name, size in storage.sizes().items() if name.endswith(".parquet")}
+    return sum(sum(sizes.values()) for sizes in (rows, storage.sizes(PARTS), storage.sizes(VIDEOS)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

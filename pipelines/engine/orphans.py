@@ -33,7 +33,7 @@ def find_orphans(ledger: Ledger) -> list[Orphan]:
     Raises:
         DamagedFileError: a damaged data file, which may name any of them.
     """
-    sizes = _media_sizes(ledger.storage)
+    sizes = ledger.storage.sizes(VIDEOS)
     if not sizes:
         return []
     with duckdb.connect() as connection:
@@ -71,13 +71,3 @@ def amount(orphans: Sequence[Orphan]) -> str:
     """Number and size of orphans."""
     megabytes = sum(orphan.size_bytes for orphan in orphans) / 1e6
     return f"{len(orphans)} file{'s' * (len(orphans) != 1)} ({megabytes:.1f} MB)"
-
-
-def _media_sizes(storage: Storage) -> dict[str, int]:
-    try:
-        with store_errors(storage.url):
-            entries = storage.fs.ls(storage.path(VIDEOS), detail=True)
-    except FileNotFoundError:
-        return {}
-    files = {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries if entry["type"] == "file"}
-    return {f"{VIDEOS}/{name}": size for name, size in files.items() if not name.startswith(".")}

@@ -12,6 +12,12 @@ from models.metrics.measures import MEASURES, SET_MEASURES
 SCHEMA_VERSION = 2
 """Version in the Parquet metadata. In version 1, `ENTRY_COLUMNS` were maps, which Hugging Face datasets cannot open."""
 
+
+def entries(value: pa.DataType) -> pa.DataType:
+    """Type of a column of named values."""
+    return pa.list_(pa.struct([("name", pa.string()), ("value", value)]))
+
+
 RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.binary())])
 PROMPT = pa.struct(
     [
@@ -186,6 +192,15 @@ RESULT_COLUMNS: dict[str, pa.DataType] = {
     "driving_width_px": pa.int32(),
     "driving_height_px": pa.int32(),
     "retarget_rule": pa.string(),
+    "retarget_scale": pa.float32(),
+    "retarget_limb_scales": entries(pa.float32()),
+    "retarget_offset_x_px": pa.float32(),
+    "retarget_offset_y_px": pa.float32(),
+    "retarget_plausibility": pa.float32(),
+    "retarget_outside_share": pa.float32(),
+    "retarget_max_outside_px": pa.float32(),
+    "retarget_start_offset_px": pa.float32(),
+    "retarget_ground_gap_px": pa.float32(),
     "placement_rule": pa.string(),
     "frames_without_character": pa.int32(),
     "kept_objects": pa.list_(pa.string()),
@@ -250,13 +265,8 @@ OUTCOME_COLUMNS: dict[str, pa.DataType] = {
     "attempts": pa.int32(),
 }
 
-ENTRY_COLUMNS = ("stage_keys", "networks", "weights", "seconds_by_stage")
+ENTRY_COLUMNS = ("stage_keys", "networks", "weights", "seconds_by_stage", "retarget_limb_scales")
 """Columns of named values, which are dictionaries in rows of stages."""
-
-
-def entries(value: pa.DataType) -> pa.DataType:
-    """Type of a column of named values."""
-    return pa.list_(pa.struct([("name", pa.string()), ("value", value)]))
 
 
 PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
@@ -269,6 +279,7 @@ PROVENANCE_COLUMNS: dict[str, pa.DataType] = {
     "job_id": pa.string(),
     "committed_at": pa.timestamp("us", tz="UTC"),
     "seconds_by_stage": entries(pa.float32()),
+    "worker_memory_mib": pa.float32(),
 }
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import pickle
+import resource
 import sys
 import time
 import traceback
@@ -138,6 +139,7 @@ class Worker:
             stages = [stage for stage in self.stages if stage.name in names]
             try:
                 done = run_row(row, stages, self.spec.keys, row["_reusable"])
+                done["worker_memory_mib"] = max(row.get("worker_memory_mib", 0.0), _peak_memory_mib())
             except OutputRefusedError as refused:
                 return {**self._without_frames(row), "_refused": str(refused)}
         if not self.last and done["status"] != Status.OK:
@@ -213,6 +215,12 @@ def commit_rows(spec: WorkerSpec, rows: Sequence[Row]) -> None:
     else:
         for row in rows:
             row["_committed"] = True
+
+
+def _peak_memory_mib() -> float:
+    """Largest amount of memory that this process has had."""
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _limit_threads(threads: int) -> None:

@@ -73,7 +73,7 @@ class AnimateStage(Stage[AnimateConfig]):
     name = "animate"
     reads: ClassVar[frozenset[str]] = frozenset(
         {
-            *("reference_image", "skeleton_frames", "signals", "driving_fallbacks"),
+            *("reference_image", "skeleton_frames", "signals", "retarget_fallbacks", "driving_fallbacks"),
             *("request_id", "model", "model_digest", "seed", "num_steps", "guidance_scale", "long_video"),
         }
     )
@@ -160,7 +160,7 @@ class AnimateStage(Stage[AnimateConfig]):
         return {
             "animation_frames": animation.frames_THWC,
             "window_borders": list(animation.window_borders),
-            "fallbacks": [*animation.fallbacks, *row["driving_fallbacks"]],
+            "fallbacks": [*row["retarget_fallbacks"], *animation.fallbacks, *row["driving_fallbacks"]],
             "device": self.device,
         }
 

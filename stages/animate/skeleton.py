@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from models.pose.fit import measure_fit
 from models.pose.placement import Placement, place
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import RULES, Rule, retarget
@@ -33,7 +36,7 @@ class SkeletonStage(Stage[SkeletonConfig]):
     """
 
     name = "skeleton"
-    version = 4  # placement in the driving video
+    version = 5  # substitutes for implausible scales; feet on the reference's ground
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
@@ -42,38 +45,60 @@ class SkeletonStage(Stage[SkeletonConfig]):
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset(
-        {"skeleton_keypoints", "skeleton_frames", "retarget_rule", "placement_rule"}
+        {
+            *("skeleton_keypoints", "skeleton_frames", "retarget_rule", "placement_rule", "retarget_fallbacks"),
+            *("retarget_scale", "retarget_limb_scales", "retarget_offset_x_px", "retarget_offset_y_px"),
+            *("retarget_plausibility", "retarget_outside_share", "retarget_max_outside_px"),
+            *("retarget_start_offset_px", "retarget_ground_gap_px"),
+        }
     )
-    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames"})
+    transient: ClassVar[frozenset[str]] = frozenset({"skeleton_keypoints", "skeleton_frames", "retarget_fallbacks"})
 
     def process(self, row: Row) -> Row:
-        """`skeleton_keypoints`, `skeleton_frames`, and the rules that applied; `placement_rule` is None where the
-        character is not placed.
+        """`skeleton_keypoints`, `skeleton_frames`, the rules that applied, scales, offset, fallbacks, measures of fit.
+
+        `placement_rule` is None where the character is not placed; offset and distances from the reference's position
+        are None where it is.
         """
         preset = PRESETS[row["model_spec"]["pose_preset"]]
         size_px = height, width = row["canvas_height_px"], row["canvas_width_px"]
         driving_size_px = (row["driving_height_px"], row["driving_width_px"])
+        driving, reference = row["driving_keypoints"], row["reference_keypoints"]
         retargeted = retarget(
-            row["driving_keypoints"],
-            row["reference_keypoints"],
+            driving,
+            reference,
             driving_size_px=driving_size_px,
             reference_size_px=size_px,
             rule=row["retarget"] or self.config.rule,
         )
-        keypoints, placement_rule = retargeted.keypoints, None
+        keypoints, scale, offset_px, placement_rule = retargeted.keypoints, 1.0, retargeted.offset_px, None
         if row["model_spec"]["keeps_scene"]:
-            placed = place(
-                keypoints,
-                scale_keypoints(row["driving_keypoints"], driving_size_px, size_px),
-                placement_of(row),
-            )
-            keypoints, placement_rule = placed.keypoints, placed.rule
+            placed = place(keypoints, scale_keypoints(driving, driving_size_px, size_px), placement_of(row))
+            keypoints, scale, offset_px, placement_rule = placed.keypoints, placed.scale, None, placed.rule
             keypoints[~row["driving_mask"].any(axis=(1, 2))] = 0.0
+        fit = measure_fit(
+            keypoints,
+            driving,
+            reference * np.array([scale, scale, 1], np.float32),
+            size_px=size_px,
+            stands_there=placement_rule is None,
+        )
+        offset_x_px, offset_y_px = offset_px or (None, None)
         return {
             "skeleton_keypoints": keypoints,
             "skeleton_frames": draw_poses(keypoints, height_px=height, width_px=width, preset=preset),
             "retarget_rule": retargeted.rule,
             "placement_rule": placement_rule,
+            "retarget_fallbacks": list(retargeted.fallbacks),
+            "retarget_scale": None if retargeted.scale is None else retargeted.scale * scale,
+            "retarget_limb_scales": {group: ratio * scale for group, ratio in retargeted.ratios.items()},
+            "retarget_offset_x_px": offset_x_px,
+            "retarget_offset_y_px": offset_y_px,
+            "retarget_plausibility": fit.plausibility,
+            "retarget_outside_share": fit.outside_share,
+            "retarget_max_outside_px": fit.max_outside_px,
+            "retarget_start_offset_px": fit.start_offset_px,
+            "retarget_ground_gap_px": fit.ground_gap_px,
         }
 
 

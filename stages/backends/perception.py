@@ -231,7 +231,7 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
         EMBEDDED: Backend(load=_embedded_figure),
-        PEOPLE: Backend(load=_mediapipe_mask, models=_alone(_PEOPLE)),
+        PEOPLE: Backend(load=_mediapipe_mask, models=_alone(_PEOPLE), version=2),  # edges refined
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
         "sam3": Backend(load=partial(_character_by, _sam3), models=_SAM3),

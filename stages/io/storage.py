@@ -154,17 +154,21 @@ class Storage:
         with store_errors(self.url):
             return bool(self.fs.exists(self.path(name)))
 
-    def names(self, folder: str = "", suffix: str = "") -> list[str]:
-        """Sorted names of the files in `folder` with the suffix, without hidden files. Empty if it does not exist."""
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Size in bytes of each file in `folder`, by name, without hidden files. Empty if it does not exist."""
         base = self.path(folder).rstrip("/")
         try:
             with store_errors(self.url):
                 entries = self.fs.ls(base, detail=True)
         except FileNotFoundError:
-            return []
-        leaves = (str(entry["name"]).rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
+            return {}
         prefix = f"{folder}/" if folder else ""
-        return sorted(f"{prefix}{leaf}" for leaf in leaves if leaf.endswith(suffix) and not leaf.startswith("."))
+        files = {str(entry["name"]).rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
+        return {f"{prefix}{leaf}": int(size or 0) for leaf, size in files.items() if not leaf.startswith(".")}
+
+    def names(self, folder: str = "", suffix: str = "") -> list[str]:
+        """Sorted names of the files in `folder` with the suffix, without hidden files. Empty if it does not exist."""
+        return sorted(name for name in self.sizes(folder) if name.endswith(suffix))
 
     def delete(self, name: str) -> None:
         """Delete `name`. No-op if it does not exist."""

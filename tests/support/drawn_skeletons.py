@@ -71,8 +71,8 @@ def dancing(lengths_px: dict[str, float], *, num_frames: int = 4, seed: int = 0)
     )
 
 
-# Ratios of two of these stay within a factor of 4 of one another, so that none is out of proportion.
-proportions = st.fixed_dictionaries({name: st.floats(0.75, 1.5) for name in LENGTHS_PX}).map(
+# No limb is less than half as long as its neighbour, which would be foreshortened, and none is out of proportion.
+proportions = st.fixed_dictionaries({name: st.floats(0.8, 1.35) for name in LENGTHS_PX}).map(
     lambda factors: {name: length * factors[name] for name, length in LENGTHS_PX.items()}
 )
 

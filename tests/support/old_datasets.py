@@ -14,7 +14,7 @@ from pipelines.engine.schema import ENTRY_COLUMNS
 def as_version_1(path: Path) -> None:
     """Rewrite a data file or part with maps in the columns of named values."""
     table = pq.read_table(path)
-    for name in ENTRY_COLUMNS:
+    for name in (name for name in ENTRY_COLUMNS if name in table.column_names):
         column = table.column(name)
         kind = pa.map_(pa.string(), column.type.value_type.field("value").type)
         rows = [

@@ -160,7 +160,7 @@ def test_dry_run_writes_nothing(
     assert code == 0
     summary = json.loads(out)
     assert summary.pop("why")["new"] == 1
-    assert summary == {"verb": "prepare", "rows": 1, "pending": 1, "dry_run": True}
+    assert summary == {"verb": "prepare", "rows": 1, "pending": 1, "dry_run": True, "estimate": None}
     assert not (tmp_path / "out").exists()
 
 

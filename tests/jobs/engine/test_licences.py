@@ -62,9 +62,16 @@ def test_animation_models_are_checked(cli: Cli, model: str, licence: str, tmp_pa
 
 
 def test_what_ships_and_what_allows_sale_passes() -> None:
-    check_licences(
+    notices = check_licences(
         "commercial",
         networks=[PoseConfig(), PoseConfig(backend="rtmw"), PoseConfig(backend="people")],
         models=[find_model("animate-anyone-puppets"), find_model("animate-anyone"), find_model("animate-anyone-2")],
     )
-    check_licences("any", networks=[PoseConfig(backend="sapiens")])
+    (openrail,) = notices
+    assert openrail.startswith("CreativeML OpenRAIL-M (clip-vit-l-image-variations) forbids: breaking the law, harm to")
+    assert check_licences("any", networks=[PoseConfig(backend="sapiens")]) == []
+
+
+def test_other_forbidden_uses_are_a_notice() -> None:
+    (notice,) = check_licences("commercial", networks=[PoseConfig(backend="sapiens2"), PoseConfig(backend="dwpose")])
+    assert notice.startswith("Sapiens2 License (sapiens2-pose-1b) forbids: deepfakes and impersonation, biometric")

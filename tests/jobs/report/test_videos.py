@@ -112,6 +112,23 @@ def test_a_character_in_a_scene_has_its_placement_stated(tmp_path: Path) -> None
     assert (facts["objects kept"], facts["frames without the character"]) == ("ball, cup", "2")
 
 
+def test_the_fit_of_the_motion_is_shown(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)), "request_id")
+    fit = {
+        "retarget_scale": 2.0,
+        "retarget_limb_scales": {"shoulders": 1.5, "thighs": 3.0},
+        "retarget_plausibility": 0.754,
+        "retarget_outside_share": 0.25,
+    }
+    row = {**ROW, **fit, "video_uri": "v.mp4", "side_by_side_uri": "s.mp4"}
+    ledger.commit({**row, "request_id": "a", "work_key": "a"}, SCHEMA)
+    ledger.storage.publish("s.mp4", b"video")
+    ledger.compact()
+    facts = dict(videos_to_show(ledger, 1)[0].facts)
+    assert facts["retargeted by"] == "limbs, scale 2, limbs 0.75 to 1.50 of it"
+    assert (facts["plausibility"], facts["outside the picture"]) == ("0.75", "25% of the body's points")
+
+
 def test_a_dataset_of_an_earlier_version_is_shown(tmp_path: Path) -> None:
     columns = [field for field in SCHEMA if field.name not in ("placement_rule", "kept_objects", "character_scale")]
     ledger = Ledger(Storage(str(tmp_path)), "request_id")

@@ -255,6 +255,8 @@ def test_a_killed_job_goes_on_where_it_was(ray_cluster: None, run: Run, tmp_path
             ["--pairs", "NOWHERE", "--measure", "fid"],
             "there is nothing to compute: NOT COMPUTED for lack of weights: FID",
         ),
+        (["--pairs", "NOWHERE", "--measure", "pck"], "(people). "),
+        (["--pairs", "NOWHERE", "--measure", "pck"], "the networks that ship with the project do: --preset puppets"),
         (["NOWHERE", "--protocol", "disco"], "unknown protocol 'disco', expected one of tiktok, fashion"),
     ],
 )

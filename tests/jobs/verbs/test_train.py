@@ -29,6 +29,8 @@ from models.animate_anyone.config import AnimateAnyoneConfig
 from models.common.checkpoint import load_checkpoint, read_tensors, save_checkpoint
 from models.common.safetensors_file import read_metadata
 from models.puppet_models.animate_anyone.network import PuppetAnimateAnyone
+from pipelines.engine.lock import dataset_lock
+from stages.io.storage import Storage
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -142,7 +144,11 @@ def test_command_line_plans_animate_x_and_rejects_unknown_settings(
 
     code, out, err = call("--set", "recipe.sampling.num_frames=4", "--num-workers", "2")
     assert code == 0
-    assert json.loads(out) == {"verb": "train", "clips": 4, "dry_run": True}
+    summary = json.loads(out)
+    assert summary.pop("steps_left") > 0
+    assert summary == {"verb": "train", "clips": 4, "dry_run": True, "seconds_per_step": None}
+    assert "time: unknown, as no step is done; the same command with --set recipe.steps=20 measures it" in err
+    assert not (tmp_path / "out").exists()
     assert "train animate-x-puppets, stage 1: 4 clips" in err
     assert "2 workers (ddp)" in err
     for arguments, words in (
@@ -195,9 +201,21 @@ def test_a_finished_run_can_only_be_extended(tmp_path: Path, appearance: Path, r
         run("out", recipe, limit=2)
 
 
-def test_a_dry_run_trains_nothing(tmp_path: Path, appearance: Path, run: Callable[..., JobResult]) -> None:
-    assert run("out", tiny_recipe(appearance), dry_run=True).exit_code == 0
-    assert not (tmp_path / "out" / "checkpoints").exists()
+def test_a_dry_run_says_how_long_it_takes_and_writes_nothing(
+    tmp_path: Path, appearance: Path, run: Callable[..., JobResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_recipe(appearance)
+    run("out", recipe, "recipe.steps=2")
+    (tmp_path / "out" / ".unfinished").touch()  # of a run that may be at work
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    with dataset_lock(Storage(str(tmp_path / "out")), "another job"):
+        locked = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+        summary = run("out", recipe, dry_run=True).summary
+        assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == locked
+    assert summary["steps_left"] == 6
+    assert summary["seconds_per_step"] > 0
+    assert " for 6 steps, " in capsys.readouterr().err
+    assert before.keys() <= locked.keys()
 
 
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.pose.proportions import MAX_DISPROPORTION, NECK, with_centres
+from models.pose.proportions import NECK, with_centres
 from models.pose.retarget import Retargeted, retarget
 from models.pose.skeleton import BODY, FEET, INDEX, NUM_KEYPOINTS
 
@@ -59,10 +59,12 @@ def test_the_result_has_the_references_size_and_position_not_the_drivings(
 
     driving = dancing(LENGTHS_PX, seed=seed)
     reference = dancing({name: 1.3 * length for name, length in LENGTHS_PX.items()}, num_frames=1, seed=seed + 1)[0]
-    for rule in ("limbs", "similarity"):
-        plain = retarget(driving, reference, rule=rule, **SIZES)
-        assert_near(retarget(move(driving), reference, rule=rule, **SIZES).keypoints, plain.keypoints, px=0.05)
-        assert_near(retarget(driving, move(reference), rule=rule, **SIZES).keypoints, move(plain.keypoints), px=0.05)
+    # Wide enough that no motion starts implausibly far from the reference.
+    sizes = {"driving_size_px": (480, 320), "reference_size_px": (1440, 960)}
+    for rule in ("limbs", "uniform", "similarity"):
+        plain = retarget(driving, reference, rule=rule, **sizes)
+        assert_near(retarget(move(driving), reference, rule=rule, **sizes).keypoints, plain.keypoints, px=0.05)
+        assert_near(retarget(driving, move(reference), rule=rule, **sizes).keypoints, move(plain.keypoints), px=0.05)
 
 
 @settings(max_examples=50)
@@ -175,10 +177,29 @@ def test_a_misdetected_arm_does_not_lengthen_the_other() -> None:
     assert result.scale < 1.2
 
 
-def test_the_ratio_of_a_foreshortened_limb_is_bounded() -> None:
-    driving = dancing({**LENGTHS_PX, "forearms": 0.01})
-    result = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES)
-    assert result.ratios["forearms"] == pytest.approx(result.scale * MAX_DISPROPORTION)
+@pytest.mark.parametrize(
+    ("group", "length_px", "substitute"),
+    [
+        ("forearms", 0.01, "upper_arms"),
+        ("thighs", 12, "shins"),  # sitting, seen from the front
+        ("hands", 0.01, "overall"),
+        ("neck", 2, "overall"),
+    ],
+)
+@pytest.mark.parametrize("in_reference", [False, True])
+def test_a_foreshortened_limb_takes_the_scale_of_its_neighbour(
+    group: str, length_px: float, substitute: str, in_reference: bool
+) -> None:
+    character = {name: 2 * length for name, length in LENGTHS_PX.items()}
+    lengths = (LENGTHS_PX, {**character, group: 2 * length_px})
+    if not in_reference:
+        lengths = ({**LENGTHS_PX, group: length_px}, character)
+    driving, reference = (dancing(each, num_frames=2) for each in lengths)
+    result = retarget(driving, reference[0], **SIZES)
+    assert result.rule == "limbs"
+    assert result.ratios[group] == pytest.approx(2)
+    assert result.scale == pytest.approx(2)
+    assert f"retarget_limbs={group} as {substitute}" in result.fallbacks
 
 
 def test_coarser_rules_apply_for_incomplete_references() -> None:

@@ -49,7 +49,9 @@ def test_a_plan_says_why_each_row_is_run(tmp_path: Path) -> None:
         ("select", 2, ()),
     ]
     assert (why.run_again, why.reused) == (("decode", "sum", "select"), ())
-    assert why.num_timed == 3
+    assert why.num_timed == why.num_stored == 3
+    assert why.memory_mib is not None
+    assert 50 < why.memory_mib < 50_000  # of this process, in which the rows were run
     assert why.seconds_by_stage.keys() == {"decode", "sum", "select"}
     # Uncompacted rows were read where they are.
     assert tree(tmp_path / "out") == before

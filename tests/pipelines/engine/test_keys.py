@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import pytest
 import toy
 
-from pipelines.engine.keys import digest, stage_keys, work_key
+from pipelines.engine.keys import described, digest, stage_keys, work_key
 
 
 def test_a_change_reaches_its_stage_and_those_that_read_from_it() -> None:
@@ -53,3 +53,16 @@ def test_a_field_can_stay_out_of_the_key() -> None:
 
     assert digest(Config(timeout_seconds=9.0)) == digest(Config())
     assert digest(Config(size=2)) != digest(Config())
+
+
+def test_a_configuration_can_add_values_to_its_key() -> None:
+    @dataclass(frozen=True)
+    class Config:
+        backend: str = "a"
+
+        @property
+        def in_key(self) -> dict[str, int]:
+            return {"backend_version": 2} if self.backend == "b" else {}
+
+    assert described(Config()) == {"backend": "a"}
+    assert described(Config(backend="b")) == {"backend": "b", "backend_version": 2}

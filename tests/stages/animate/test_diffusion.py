@@ -29,6 +29,7 @@ def row(request_id: str = "a", model: str = "toy", **changes: Any) -> Row:
         "long_video": None,
         "reference_image": rng.integers(0, 255, (16, 8, 3), dtype=np.uint8),
         "skeleton_frames": rng.integers(0, 255, (4, 16, 8, 3), dtype=np.uint8),
+        "retarget_fallbacks": [],
         "driving_fallbacks": [],
         "signals": {"driving_keypoints": rng.random((4, 133, 3), dtype=np.float32)},
         **changes,
@@ -50,8 +51,9 @@ def test_process_returns_frames_fallbacks_and_device() -> None:
     assert done["animation_frames"].shape == (4, 16, 8, 3)
     assert (done["fallbacks"], done["device"]) == (["window_batch=1"], "cpu")
     assert done["window_borders"] == [2]
-    lost = run(opened({"toy": toy_model()}), row(driving_fallbacks=["no_sound=UnsupportedCodec"]))
-    assert lost["fallbacks"] == ["window_batch=1", "no_sound=UnsupportedCodec"]
+    retargeted, lost = "retarget_limbs=thighs as shins", "no_sound=UnsupportedCodec"
+    done = run(opened({"toy": toy_model()}), row(retarget_fallbacks=[retargeted], driving_fallbacks=[lost]))
+    assert done["fallbacks"] == [retargeted, "window_batch=1", lost]
 
 
 def test_results_do_not_depend_on_earlier_requests() -> None:

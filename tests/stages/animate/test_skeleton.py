@@ -39,6 +39,38 @@ def test_reference_without_skeleton_uses_a_coarser_rule(row: Row) -> None:
     made = SkeletonStage(SkeletonConfig())({**row, "reference_keypoints": blank})
     assert made["retarget_rule"] == "frame"
     assert made["skeleton_frames"].any()
+    assert made["retarget_fallbacks"] == ["retarget_rule=frame: no limbs in common"]
+    assert made["retarget_limb_scales"] == {}
+    assert made["retarget_plausibility"] is None
+
+
+def test_scales_offset_and_fit_are_stated(row: Row) -> None:
+    driving = row["driving_keypoints"]
+    moved = driving * np.float32([2, 2, 1]) + np.float32([5, 7, 0])
+    made = SkeletonStage(SkeletonConfig())(
+        {**row, "reference_keypoints": moved[0], "canvas_width_px": 200, "canvas_height_px": 270}
+    )
+    assert made["retarget_fallbacks"] == []
+    assert made["retarget_scale"] == pytest.approx(2)
+    assert set(made["retarget_limb_scales"]) > {"shoulders", "thighs", "head"}
+    assert list(made["retarget_limb_scales"].values()) == pytest.approx([2] * len(made["retarget_limb_scales"]))
+    assert (made["retarget_offset_x_px"], made["retarget_offset_y_px"]) == (pytest.approx(5), pytest.approx(7))
+    assert made["retarget_plausibility"] == pytest.approx(1, abs=0.02)
+    assert (made["retarget_outside_share"], made["retarget_max_outside_px"]) == (0, 0)
+    assert made["retarget_start_offset_px"] == pytest.approx(0, abs=0.1)
+    assert made["retarget_ground_gap_px"] == pytest.approx(0, abs=5)
+
+
+def test_published_rules_state_no_scale_of_their_own(row: Row) -> None:
+    made = SkeletonStage(SkeletonConfig())({**row, "retarget": "musepose"})
+    assert made["retarget_rule"] == "musepose"
+    assert (made["retarget_scale"], made["retarget_offset_x_px"], made["retarget_limb_scales"]) == (None, None, {})
+    assert made["retarget_plausibility"] > 0
+    without_hips = row["reference_keypoints"].copy()
+    without_hips[11:13] = 0
+    made = SkeletonStage(SkeletonConfig())({**row, "retarget": "musepose", "reference_keypoints": without_hips})
+    assert made["retarget_rule"] == "limbs"
+    assert made["retarget_fallbacks"][0].startswith("retarget_rule=limbs: musepose needs neck, shoulders and hips")
 
 
 def test_the_request_overrides_the_rule(row: Row) -> None:
@@ -69,6 +101,11 @@ def test_in_a_scene_the_character_stands_where_the_driving_one_does(scene_row: R
     np.testing.assert_allclose(lowest(moved["skeleton_keypoints"]), lowest(driving) - 8, atol=0.05)
     ratio = character_size_px(moved["skeleton_keypoints"]) / character_size_px(made["skeleton_keypoints"])
     assert ratio == pytest.approx(0.5, rel=1e-3)
+    # The driving character stands there, not that of the picture.
+    positions = ("retarget_offset_x_px", "retarget_offset_y_px", "retarget_start_offset_px", "retarget_ground_gap_px")
+    assert [made[name] for name in positions] == [None] * 4
+    assert moved["retarget_scale"] == pytest.approx(made["retarget_scale"] / 2)
+    assert moved["retarget_plausibility"] == pytest.approx(made["retarget_plausibility"], rel=0.05)
 
 
 def test_frames_that_stay_as_they_are_have_no_skeleton(scene_row: Row) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from models.masks.rle import decode
 from models.puppets import render, sample_spec
+from pipelines.engine.keys import described
 from stages.backends.base import EMBEDDED
 from stages.prepare.character_mask import CharacterMaskConfig, CharacterMaskStage
 
@@ -30,3 +31,8 @@ def test_weights_and_backends() -> None:
     assert list(CharacterMaskStage(CharacterMaskConfig(backend=EMBEDDED)).weights()) == ["embedded-character-mask"]
     with pytest.raises(ValueError, match="unknown character mask backend 'xmem'"):
         CharacterMaskConfig(backend="xmem")
+
+
+def test_masks_of_people_made_before_edges_were_refined_are_stale() -> None:
+    assert described(CharacterMaskConfig(backend="people"))["backend_version"] == 2
+    assert described(CharacterMaskConfig(backend="embedded")) == {"backend": "embedded"}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from stand_in_tflite import save_body, save_hand
@@ -12,7 +14,7 @@ from models.common.digest import CheckpointError
 from models.perception.mediapipe.body import Body, BodyLandmarks
 from models.perception.mediapipe.depth import MediapipeDepth
 from models.perception.mediapipe.detector import merged
-from models.perception.mediapipe.mask import MediapipeMask
+from models.perception.mediapipe.mask import MediapipeMask, picture_mask
 from models.perception.mediapipe.pose import MediapipePose
 from models.perception.mediapipe.region import Region
 from models.perception.mediapipe.tracking import DETECT_EVERY_FRAMES
@@ -83,6 +85,23 @@ def test_the_mask_is_of_the_given_skeleton(stand_in: MediapipePose) -> None:
     assert masks.any(axis=(1, 2)).tolist() == [True, False, False]
     torso = keypoints[0, [INDEX["left_shoulder"], INDEX["right_hip"]], :2].astype(int)
     assert masks[0][torso[:, 1], torso[:, 0]].all()
+
+
+def test_the_edges_of_a_mask_are_those_of_the_picture(stand_in: MediapipePose) -> None:
+    frame = clip([True], size=(480, 360))[0]
+    (body,) = stand_in.bodies.bodies(frame[None])[0]
+    # The stand-in's mask, moved: its left and right edges are beside those of the person in the picture.
+    person = body.region.paste(body.mask.astype(np.float32), (480, 360), outside=0.0) >= 127.5
+    frame[person] = (200, 120, 60)
+    blurred = cv2.GaussianBlur(np.roll(body.mask, 1, axis=1), (0, 0), 2)
+    moved = replace(body, mask=blurred)
+    rough = body.region.paste(blurred.astype(np.float32), (480, 360), outside=0.0) >= 127.5
+    refined = picture_mask(moved, frame)
+    assert (refined != person).sum() < 0.5 * (rough != person).sum()
+    # A certain mask stays, whatever the picture shows.
+    certain = replace(body, mask=np.where(body.mask > 127, 255, 0).astype(np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, frame.shape, np.uint8)
+    assert (picture_mask(certain, noise) == person).mean() > 0.99
 
 
 def test_depth_is_in_pixels_relative_to_the_hips_and_near_is_small(stand_in: MediapipePose) -> None:
