@@ -1,4 +1,4 @@
-"""Skeletons that cannot be, whatever network found them: across two persons, with jumps, or with swapped sides."""
+"""Removal of implausible keypoints, whatever network found them: across two persons, jumping, or of swapped sides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PASSES = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlausiblePose:
-    """Keypoints without those that cannot be.
+    """Keypoints without implausible ones.
 
     `keypoints`: (T, 133, 3), 0 where implausible. `implausible_frames`: bool (T,), frames that lost all keypoints.
     `implausible_share`: their share of the frames with a body keypoint, 0–1.

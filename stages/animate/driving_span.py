@@ -27,8 +27,8 @@ class DrivingSpanConfig:
             interpolation.
         absence: what a longer absence does: `reject` the request, or `cut` the driving video to its longest stretch
             without one. Models that keep the scene leave such frames as they are.
-        max_implausible_share: maximum share of the frames whose skeleton lies across two persons or cannot be for
-            another reason; None: all.
+        max_implausible_share: maximum share of the frames whose skeleton is implausible, for example across two
+            persons; None: all.
     """
 
     max_gap_seconds: float = 0.5
@@ -73,7 +73,7 @@ class DrivingSpanStage(Stage[DrivingSpanConfig]):
         """The columns of the span.
 
         Raises:
-            Rejected: ImplausiblePose, if too many frames have a skeleton that cannot be; LongAbsence; NoPerson, if no
+            Rejected: ImplausiblePose, if too many frames have an implausible skeleton; LongAbsence; NoPerson, if no
                 frame is left that shows a person.
         """
         config, seconds, part = self.config, np.asarray(row["decoded_seconds"], np.float64), row["decoded_part"]
@@ -114,16 +114,16 @@ class DrivingSpanStage(Stage[DrivingSpanConfig]):
         if limit is not None and share > limit:
             raise Rejected(
                 Reason.IMPLAUSIBLE_POSE,
-                f"the skeleton in {share:.0%} of the frames with one, of {num_frames} driving frames, lies across two "
-                f"persons or cannot be for another reason; {limit:.0%} are allowed. Give a driving video of one "
-                "person, or a pose backend that tells persons apart",
+                f"{share:.0%} of the skeletons in {num_frames} driving frames are implausible (across two persons, or "
+                f"with too long limbs), {limit:.0%} are allowed; give a driving video of one person, or a pose "
+                "backend that tells persons apart",
             )
 
     def _span(self, shown: NDArray[np.bool_], absences: Sequence[Absence], seconds: NDArray[np.float64]) -> slice:
         """The frames that drive: all between absences at the ends, or the longest stretch without a long absence."""
         if not shown.any():
             raise Rejected(
-                Reason.NO_PERSON, f"none of the {len(shown)} driving frames shows a person whose skeleton can be"
+                Reason.NO_PERSON, f"none of the {len(shown)} driving frames shows a person with a plausible skeleton"
             )
         long = [absence for absence in absences if absence.duration_seconds > self.config.max_gap_seconds]
         if long and self.config.absence == "reject":

@@ -47,14 +47,14 @@ class ReferencePoseStage(Stage[PoseConfig]):
 
         Raises:
             BadRow: NoPerson, if the model keeps the scene and the picture shows nobody.
-            Rejected: ImplausiblePose, if the skeleton lies across two persons or cannot be for another reason.
+            Rejected: ImplausiblePose, if the skeleton is implausible, for example across two persons.
         """
         found = self.pose.process({"frames": row["reference_picture"][None], "frame_seconds": np.zeros(1)})
         if found["implausible_share"] > 0:
             raise Rejected(
                 Reason.IMPLAUSIBLE_POSE,
-                f"the skeleton found in {row['reference_uri']} lies across two persons or cannot be for another "
-                "reason; give a picture of one person, or a pose backend that tells persons apart",
+                f"the skeleton in {row['reference_uri']} is implausible (across two persons, or with too long "
+                "limbs); give a picture of one person, or a pose backend that tells persons apart",
             )
         keypoints = found["keypoints"][0]
         num_visible = int((keypoints[BODY, 2] >= CONFIDENT_SCORE).sum())

@@ -16,7 +16,7 @@ class SelectConfig:
     """Thresholds; None disables one. The lenient defaults reject only clips that are unusable for any model."""
 
     max_implausible_share: float | None = 0.5
-    """Maximum share of the frames whose skeleton lies across two persons or cannot be for another reason."""
+    """Maximum share of the frames whose skeleton is implausible, for example across two persons."""
     min_person_share: float | None = 0.5
     """Minimum share of the frames that show the character."""
     min_pose_confidence: float | None = 0.2

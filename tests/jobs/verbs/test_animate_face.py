@@ -28,7 +28,7 @@ Rows = dict[str, dict[str, Any]]
 WITH_FACE, SMALL_FACE = 5, 8
 """Seeds of puppets whose faces are about 20 and 9 pixels high."""
 GONE = 2
-"""Frames without the character, at the end of `leaves.mp4`."""
+"""Frames without the character, in the middle of `leaves.mp4`."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_driving(root / "small.mp4", seed=SMALL_FACE)
     write_driving(root / "one.mp4", seed=WITH_FACE, num_frames=1)
     empty = np.full((GONE, *SIZE_PX, 3), 128, np.uint8)
-    write_h264(root / "leaves.mp4", np.concatenate([puppet_frames(WITH_FACE), empty]), fps=FPS)
+    before, after = np.split(puppet_frames(WITH_FACE), 2)
+    write_h264(root / "leaves.mp4", np.concatenate([before, empty, after]), fps=FPS)
     return root
 
 
@@ -88,7 +89,9 @@ def test_faces_drive_characters_and_bad_input_has_a_reason(ray_cluster: None, me
     }
     names = ("applied_controls", "face_rule", "frames_without_face", "face_lost")
     whole = [{"start_frame": 0, "num_frames": NUM_FRAMES, "reason": "too small"}]
-    gone = [{"start_frame": NUM_FRAMES, "num_frames": GONE, "reason": "not seen"}]
+    # The skeleton is interpolated there, the face is not.
+    assert rows["leaves"]["bridged_frames"] == GONE
+    gone = [{"start_frame": NUM_FRAMES // 2, "num_frames": GONE, "reason": "not seen"}]
     assert {name: tuple(row[key] for key in names) for name, row in rows.items() if row["status"] == "ok"} == {
         "video": ("both", "patches", 0, []),
         "face": ("face", "patches", 0, []),

@@ -129,7 +129,7 @@ def test_frames_without_the_character_are_part_of_the_scene_for_a_model_that_kee
 def test_too_many_implausible_frames_reject_the_request() -> None:
     error = refused(driver(implausible_share=0.75))
     assert error.reason is Reason.IMPLAUSIBLE_POSE
-    assert "the skeleton in 75% of the frames with one, of 36 driving frames" in error.message
+    assert "75% of the skeletons in 36 driving frames are implausible" in error.message
     assert spanned(driver(implausible_share=0.75), max_implausible_share=None)["num_frames"] == NUM_FRAMES
     assert refused(driver((0, NUM_FRAMES), implausible_share=0.4)).reason is Reason.NO_PERSON
 
