@@ -102,7 +102,7 @@ def test_valid_request_passes(changes: dict[str, Any]) -> None:
         ({"model": "blind", "model_spec": spec_of(NO_OBJECTS), "keep_objects": True}, "InvalidRow", "reads no objects"),
         ({"controls": "face"}, "InvalidRow", "controls is face, but toy reads no face; its body follows"),
         ({**FACE, "controls": "nose"}, "InvalidRow", "controls is 'nose', expected one of body, face, both"),
-        ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, similarity"),
+        ({"retarget": "magic"}, "InvalidRow", "retarget is 'magic', expected one of limbs, uniform, similarity"),
     ],
 )
 def test_invalid_request_fails_with_a_reason(changes: dict[str, Any], reason: str, message: str) -> None:

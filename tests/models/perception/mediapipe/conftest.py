@@ -9,7 +9,7 @@ from stand_in_weights import fill
 from models.catalogue import CATALOGUE
 from models.perception.mediapipe.pose import MediapipePose
 from models.perception.mediapipe.tracking import BodyTracker
-from models.weights.resolve import MissingWeightsError, find
+from models.weights.resolve import find
 
 PEOPLE = CATALOGUE["people"]
 
@@ -29,8 +29,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> MediapipePose:
 
 @pytest.fixture(scope="session")
 def published() -> MediapipePose:
-    """The published networks, from the folder that `ZOETROPE_WEIGHTS` names; skips where they are absent."""
-    try:
-        return opened(Path(os.environ.get("ZOETROPE_WEIGHTS", "weights")))
-    except MissingWeightsError as error:
-        pytest.skip(f"no published networks: {error}")
+    """The published networks, from the folder that `ZOETROPE_PEOPLE_WEIGHTS` names; skips where it names none."""
+    folder = os.environ.get("ZOETROPE_PEOPLE_WEIGHTS")
+    if not folder:
+        pytest.skip("ZOETROPE_PEOPLE_WEIGHTS names no folder of published networks")
+    return opened(Path(folder))
