@@ -57,7 +57,7 @@ def run_row(
     """Apply `stages` to `row`; exceptions become outcome columns.
 
     Adds `status` and, unless it is ok, `stage`, `reason` and `message`. Extends `stage_keys` (the stages whose columns
-    are present), `networks` (those that saw the row, by stage) and `seconds_by_stage` (with load times separate).
+    are present), `networks` (those that processed the row, by stage) and `seconds_by_stage` (with load times separate).
 
     Raises:
         OutputRefusedError: a stage could not publish a file. The only exception raised.

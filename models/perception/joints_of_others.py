@@ -44,9 +44,14 @@ def joints_of_others(keypoints_K3: NDArray[np.float32], others_NK3: NDArray[np.f
     """
     lost = np.zeros(NUM_KEYPOINTS, bool)
     own_unit_px = _unit_px(keypoints_K3)
+    if not own_unit_px > 0:  # too few limbs, or all points at one place
+        return lost
     own_lengths = _lengths(keypoints_K3) / own_unit_px
     for other in others_NK3:
-        lengths = _lengths(other) / _unit_px(other)
+        unit_px = _unit_px(other)
+        if not unit_px > 0:
+            continue
+        lengths = _lengths(other) / unit_px
         for kind in range(0, len(_LIMBS), 2):
             pair = slice(kind, kind + 2)
             ends, others = (_confident(points)[_LIMBS[pair, 1]] for points in (keypoints_K3, other))

@@ -56,7 +56,7 @@ def measure_fit(
     stands_there: bool = True,
     min_score: float = CONFIDENT_SCORE,
 ) -> Fit:
-    """Fit of a retargeted motion (T, 133, 3), made of a driving one (T, 133, 3), to a reference (133, 3).
+    """Fit of a retargeted motion (T, 133, 3), obtained from a driving one (T, 133, 3), to a reference (133, 3).
 
     `size_px`: (height, width) of the picture. `stands_there`: whether the motion is to start from the reference's
     position; otherwise its distances from there are None.

@@ -1,4 +1,4 @@
-"""Networks that saw the rows of a dataset."""
+"""Networks that processed the rows of a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dry run says of time, memory and disk, from finished rows."""
+"""Estimates of time, memory and disk in a dry run, from finished rows."""
 
 from __future__ import annotations
 
