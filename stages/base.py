@@ -35,7 +35,7 @@ class Stage(ABC, Generic[ConfigT]):
         return {}
 
     def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
-        """Name by stage of the network that processed this row; may be empty. Called once after `process`, if it ran."""
+        """Name by stage of the network that processed the row; may be empty. Called once after `process`, if it ran."""
         return {}
 
     def open(self) -> None:
