@@ -103,7 +103,7 @@ def latents(frames: np.ndarray) -> Any:
         (landmarks, "landmarks of the embedded face network"),
         (embeddings, "features of the frames"),
         (latents, "features of the frames"),
-        (lambda _: to_mask(torch.full((1, 1, 4, 4), NAN), height_px=8, width_px=8), "mask of SAM 2"),
+        (lambda _: to_mask(torch.full((1, 1, 4, 4), NAN), height_px=8, width_px=8), "mask of the video tracker"),
     ],
 )
 def test_signals_are_not_empty(run: Callable[[np.ndarray], Any], words: str, one_thread: None) -> None:
