@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 # people stay below, and typical values of skeletons over two persons side by side.
 MAX_LIMB = 2.0
 """Arms and legs (1.5; 4 to 8)."""
+MAX_MISPLACED = 3.0
+"""A longer arm or leg reaches to another person; a shorter one has a misplaced joint (2.7, folded arms of a puppet)."""
 MAX_SIDE = 4.5
 """From shoulder to hip (4.3; 4 to 7)."""
 MAX_SIDES_RATIO = 2.5
@@ -162,7 +164,8 @@ def long_limbs(keypoints: NDArray[np.float32], unit_px: Floats) -> LongLimbs:
     is_long[:, :_NUM_OF_CLIP] |= _long_for_clip(keypoints, unit_px)
     trunks = _torn_trunks(keypoints, unit_px) | _wide_for_clip(keypoints, unit_px)
     points: Bools = is_long @ _LOSES
-    num_limbs = sum(is_long[:, limb].any(axis=1).astype(np.int64) for limb in _ARMS_AND_LEGS)
+    is_torn = is_long & (relative > MAX_MISPLACED)
+    num_limbs = sum(is_torn[:, limb].any(axis=1).astype(np.int64) for limb in _ARMS_AND_LEGS)
     return LongLimbs(points=points, trunks=trunks, num_limbs=np.asarray(num_limbs))
 
 

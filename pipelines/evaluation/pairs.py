@@ -28,7 +28,7 @@ _RESULT_TYPES = {
     "reason": pa.string(),
     **columns_of(REQUEST_COLUMNS, ("model", "driving_uri", "start_seconds", *SETTING_COLUMNS)),
     "clip": RESOLVED_COLUMNS["clip"],
-    **columns_of(RESULT_COLUMNS, ("num_frames", "window_borders", "cut_start_frames", "fps")),
+    **columns_of(RESULT_COLUMNS, ("num_frames", "window_borders", "cut_start_frames", "cut_end_frames", "fps")),
 }
 """Columns of results that pairs are made of, of which older datasets may lack some."""
 
@@ -131,9 +131,11 @@ def _truth_columns(truth: str, present: Iterable[str], results: str) -> tuple[st
 
 def _create_truths(connection: duckdb.DuckDBPyConnection, truth: str, results: Storage) -> None:
     """Create the table `truths`: the truth's columns of `PAIR_COLUMNS` by `request_id`."""
-    no_part = (
-        "NULL::DOUBLE AS truth_start_seconds, NULL::DOUBLE AS truth_timestamp_seconds, NULL::INTEGER AS "
-        "truth_num_frames"
+    # A truth given by hand is that of the whole driving part; an animation of less than that has a truth of less.
+    cut = "coalesce(cut_start_frames, 0) + coalesce(cut_end_frames, 0) > 0"
+    own_part = (
+        f"CASE WHEN {cut} THEN coalesce(cut_start_frames, 0) / fps END AS truth_start_seconds, "
+        f"NULL::DOUBLE AS truth_timestamp_seconds, CASE WHEN {cut} THEN num_frames END AS truth_num_frames"
     )
     if truth == DRIVING:
         # The timestamps of clips are those of the file; requests count from the first frame.
@@ -148,14 +150,14 @@ def _create_truths(connection: duckdb.DuckDBPyConnection, truth: str, results: S
             ),
         )
     elif truth.startswith(COLUMN_PREFIX):
-        uri, part = absolute_sql("truth_column", results.url), no_part
+        uri, part = absolute_sql("truth_column", results.url), own_part
     else:
         folder = Storage(_resolved(truth))
         videos = _videos_by_stem(folder)
         connection.register("videos", pa.table({"stem": list(videos), "name": list(videos.values())}))
         connection.execute(
             f"CREATE TEMP TABLE truths AS SELECT request_id, concat(?, '/', coalesce(v.name, request_id || '.*')) "  # noqa: S608
-            f"AS truth_uri, {no_part} FROM results LEFT JOIN videos v ON v.stem = request_id",
+            f"AS truth_uri, {own_part} FROM results LEFT JOIN videos v ON v.stem = request_id",
             [folder.url],
         )
         return

@@ -86,6 +86,17 @@ def test_the_truth_of_a_cut_animation_begins_where_it_does(tmp_path: Path) -> No
     assert starts == {"part": (2.0, None), "whole": (0.5, None), "uncut": (None, None), "clip": (None, 2.75)}
 
 
+def test_a_given_truth_of_a_cut_animation_is_cut_as_well(tmp_path: Path) -> None:
+    rows = [
+        {"request_id": "start", "truth_uri": "/true/a.mp4", "cut_start_frames": 2, "cut_end_frames": 0},
+        {"request_id": "end", "truth_uri": "/true/b.mp4", "cut_start_frames": 0, "cut_end_frames": 1},
+        {"request_id": "whole", "truth_uri": "/true/c.mp4", "cut_start_frames": 0, "cut_end_frames": 0},
+    ]
+    found = pairs(write_results(tmp_path, rows, {"truth_uri": pa.string()}), "column:truth_uri")
+    parts = {name: (row["truth_start_seconds"], row["truth_num_frames"]) for name, row in found.items()}
+    assert parts == {"start": (0.25, 6), "end": (0.0, 6), "whole": (None, None)}
+
+
 def test_truth_in_a_folder_has_the_names_of_requests(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results", [{"request_id": "a.b"}, {"request_id": "c"}])
     folder = tmp_path / "true 'videos'"

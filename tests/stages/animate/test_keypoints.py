@@ -81,7 +81,7 @@ def test_a_skeleton_across_two_puppets_is_implausible(stage: DrivingPoseStage) -
 
 
 def test_a_torn_skeleton_of_an_earlier_prepared_clip_is_implausible(stage: DrivingPoseStage, tmp_path: Path) -> None:
-    torn = EmbeddedFigure().keypoints(side_by_side_puppets(3, 8, num_frames=2)) / np.float32([8, 4, 1])
+    torn = EmbeddedFigure().keypoints(side_by_side_puppets(3, 8, num_frames=2)) / np.float32([8, 8, 1])
     found = stage(row(prepared(tmp_path / "rows.parquet", torn)))
     assert found["implausible_share"] == 1
 
