@@ -128,7 +128,7 @@ class LongLimbs:
     """Points and frames with a limb that is too long.
 
     `points`: bool (T, 133), points at the far end of one. `trunks`: bool (T,), the trunk or the neck is one.
-    `num_limbs`: int (T,), number of arms and legs with one.
+    `num_limbs`: int (T,), number of arms and legs with one beyond `MAX_MISPLACED`.
     """
 
     points: Bools

@@ -13,7 +13,7 @@ from models.pose.limb_lengths import long_limbs, skeleton_unit_px
 from models.pose.skeleton import BODY
 
 MAX_LONG_LIMBS = 1
-"""More arms and legs that are too long make the whole skeleton implausible: it lies across two persons."""
+"""More arms and legs that reach to another person make the whole skeleton implausible: it lies across two persons."""
 MAX_PASSES = 4
 """Long limbs make the unit of lengths longer; once they are gone, others may prove too long."""
 
