@@ -36,7 +36,7 @@ class Sam2Tracker:
     preprocessed on access and sessions are released after the call, so memory is bounded by the clip's length.
     """
 
-    library: ClassVar[str] = "Sam2Video"
+    class_prefix: ClassVar[str] = "Sam2Video"
     """Beginning of the names of transformers' classes."""
     mean: ClassVar[Channels] = MEAN
     std: ClassVar[Channels] = STD
@@ -95,7 +95,7 @@ class Sam2Tracker:
     def _class(self, kind: str) -> Any:
         import transformers
 
-        return getattr(transformers, self.library + kind)
+        return getattr(transformers, self.class_prefix + kind)
 
     def _session(self, frames: Sam2Frames, cache: Any) -> Any:
         height, width = frames.frames_THWC.shape[1:3]
@@ -136,7 +136,7 @@ class Sam3Tracker(Sam2Tracker):
     Loads the published folder facebook/sam3; the detector of SAM 3, which takes text, is left out.
     """
 
-    library = "Sam3TrackerVideo"
+    class_prefix = "Sam3TrackerVideo"
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 

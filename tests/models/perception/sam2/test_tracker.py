@@ -57,7 +57,7 @@ def sam(request: pytest.FixtureRequest) -> Sam2Tracker:
 def by_the_library(sam: Sam2Tracker, frames: np.ndarray, prompts: list[ObjectPrompt]) -> np.ndarray:
     """Masks by transformers' own loop over a clip that is held whole, as its documentation has it."""
     pictures = Sam2Frames(frames, side_px=128, dtype=torch.float32, mean=sam.mean, std=sam.std)
-    session = getattr(transformers, f"{sam.library}InferenceSession")(
+    session = getattr(transformers, f"{sam.class_prefix}InferenceSession")(
         video=torch.stack([pictures[t] for t in range(len(frames))]),
         video_height=48,
         video_width=80,
