@@ -58,12 +58,13 @@ class Jumps:
 def find_jumps(keypoints: NDArray[np.float32], frame_seconds: Floats, unit_px: Floats) -> Jumps:
     """Jumps there and back and swaps of sides in keypoints (T, 133, 3) whose unit is `unit_px` (T,)."""
     confident = keypoints[:, _JOINTS, 2:] >= CONFIDENT_SCORE
-    places = np.where(confident, keypoints[:, _JOINTS, :2], np.nan) / unit_px[:, None, None]
-    trunk = places[:, _TRUNK].mean(axis=1)
-    bodies = _there_and_back(trunk[:, None], frame_seconds, MIN_TRUNK_JUMP, MAX_TRUNK_RETURN_SECONDS)[:, 0]
-    relative = places - trunk[:, None]
+    places_px = np.where(confident, keypoints[:, _JOINTS, :2].astype(np.float64), np.nan)
+    trunk_px = places_px[:, _TRUNK].mean(axis=1)
+    bodies = _there_and_back(trunk_px[:, None], frame_seconds, MIN_TRUNK_JUMP * unit_px, MAX_TRUNK_RETURN_SECONDS)[:, 0]
+    relative_px = places_px - trunk_px[:, None]
     points = np.zeros(keypoints.shape[:2], bool)
-    points[:, _JOINTS] = _there_and_back(relative, frame_seconds, MIN_JUMP, MAX_RETURN_SECONDS)
+    points[:, _JOINTS] = _there_and_back(relative_px, frame_seconds, MIN_JUMP * unit_px, MAX_RETURN_SECONDS)
+    relative = relative_px / unit_px[:, None, None]
     swaps = np.stack([_swapped(relative[:, half], frame_seconds) for half in _HALVES])
     for swap, half in zip(swaps, _HALVES, strict=True):
         points[:, half.ravel()] |= swap[:, None]
@@ -85,8 +86,8 @@ def _runs(frame_seconds: Floats, max_seconds: float) -> Iterator[tuple[slice, sl
         yield slice(0, starts), slice(length + 1, num_frames), inside
 
 
-def _there_and_back(places: Floats, frame_seconds: Floats, min_jump: float, max_seconds: float) -> Bools:
-    """Places (T, N, 2) in units, NaN if unknown -> bool (T, N)."""
+def _there_and_back(places: Floats, frame_seconds: Floats, min_jump: Floats, max_seconds: float) -> Bools:
+    """Places (T, N, 2), NaN if unknown, and shortest jumps (T,) in the same unit -> bool (T, N)."""
     jumps = np.zeros(places.shape[:2], bool)
     for before, after, inside in _runs(frame_seconds, max_seconds):
         brief = (frame_seconds[after] - frame_seconds[before] <= max_seconds)[:, None]
@@ -96,7 +97,9 @@ def _there_and_back(places: Floats, frame_seconds: Floats, min_jump: float, max_
         ]
         nearest = np.min(distances, axis=0)
         returns = _distance(places[before], places[after]) <= MAX_RETURN_ERROR * nearest
-        found = brief & returns & (nearest > min_jump)
+        # A torn frame has a unit of its own, which says nothing.
+        far = nearest > np.maximum(min_jump[before], min_jump[after])[:, None]
+        found = brief & returns & far
         for frame in inside:
             jumps[frame] |= found
     return jumps
