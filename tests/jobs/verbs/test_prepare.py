@@ -73,10 +73,7 @@ def test_the_networks_see_what_was_drawn(corpus: Corpus) -> None:
             np.array([np.ptp(points[seen][:, :2], axis=0).max() for points, seen in zip(drawn, there, strict=True)])
             * scale
         )
-        # Implausible skeletons have lost their keypoints; the others are where they were drawn.
-        kept = np.array(row["keypoints"])[..., 2] > 0
-        assert np.mean(kept[there]) > 0.75
-        assert np.mean((distance < 0.15 * size[:, None])[there & kept]) > 0.85
+        assert np.mean((distance < 0.15 * size[:, None])[there]) > 0.8
         masks = rle.decode(row["character_mask"])
         true = [cv2.resize(m.astype(np.uint8), masks.shape[:0:-1]) > 0 for m in truth.character_mask[shown]]
         assert (masks & true).sum() / (masks | true).sum() > 0.75
