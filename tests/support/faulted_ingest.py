@@ -36,8 +36,8 @@ SETTINGS = (
 )
 MACHINE_REASONS = ("Crash", "Timeout", "OutOfMemory")
 """Reasons for which a row fails through no fault of its own; `zoetrope retry --reason` runs these again."""
-VARYING = frozenset({"attempts", "committed_at", "job_id", "seconds_by_stage"})
-"""Columns of when and how often a row ran."""
+VARYING = frozenset({"attempts", "committed_at", "job_id", "seconds_by_stage", "worker_memory_mib"})
+"""Columns of when and how often a row ran, and of what it measured there."""
 
 
 def write_videos(folder: Path) -> Path:
