@@ -20,12 +20,30 @@ SD_UNET = Weights(
     licence=OPENRAIL,
     loader=Loader.SAFETENSORS,
 )
+SD_IMAGE_VARIATIONS_UNET = Weights(
+    name="sd-image-variations-unet",
+    system="Stable Diffusion image variations",
+    part="U-Net",
+    repository="lambdalabs/sd-image-variations-diffusers",
+    files=(File(name="unet/diffusion_pytorch_model.bin", size_bytes=3_438_000_000),),
+    licence=OPENRAIL,
+    loader=Loader.TORCH,
+)
 ANIMATEDIFF_1 = Weights(
     name="animatediff-v1",
     system="AnimateDiff",
     part="temporal layers",
     repository="guoyww/animatediff",
     files=(File(name="mm_sd_v15.ckpt", size_bytes=1_670_000_000),),
+    licence=APACHE,
+    loader=Loader.TORCH,
+)
+ANIMATEDIFF_2 = Weights(
+    name="animatediff-v2",
+    system="AnimateDiff",
+    part="temporal layers",
+    repository="guoyww/animatediff",
+    files=(File(name="mm_sd_v15_v2.ckpt", size_bytes=1_817_000_000),),
     licence=APACHE,
     loader=Loader.TORCH,
 )
@@ -39,4 +57,6 @@ OPENPOSE_CONTROL_NET = Weights(
     loader=Loader.SAFETENSORS,
 )
 
-WEIGHTS = (SD_UNET, ANIMATEDIFF_1, OPENPOSE_CONTROL_NET)
+WEIGHTS = (SD_UNET, SD_IMAGE_VARIATIONS_UNET, ANIMATEDIFF_1, ANIMATEDIFF_2, OPENPOSE_CONTROL_NET)
+ANIMATE_ANYONE_BASE = (SD_IMAGE_VARIATIONS_UNET, ANIMATEDIFF_2, OPENPOSE_CONTROL_NET)
+"""Base models of Animate Anyone's public training code. The U-Net reads image embeddings in place of text."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from models.appearance.ip_adapter import PREFIX
 from models.appearance.weights import IP_ADAPTER
+from models.common.base_models import without_output
 from models.common.checkpoint import fill, read_tensors
 from models.common.digest import CheckpointError
 from models.common.unet.motion_keys import renamed_motion_keys
@@ -32,7 +33,6 @@ from models.x_dyna.config import XDynaConfig
 from models.x_dyna.network import Denoiser, XDyna
 
 _IMAGE_LAYERS = "ip_adapter."
-_OUTPUT_LAYERS = ("conv_norm_out.", "conv_out.")
 _ENCODER = ("conv_in.", "time_embedding.", "down_blocks.", "mid_block.")
 
 
@@ -49,8 +49,7 @@ def load_base(paths: Mapping[str, Path], config: XDynaConfig) -> XDyna:
     unet = read_tensors(path)
     fill(denoiser, unet, path, holds=_is_of_the_unet)
     if network.reference_net is not None:
-        features = {name: tensor for name, tensor in unet.items() if not name.startswith(_OUTPUT_LAYERS)}
-        fill(network.reference_net, features, path)
+        fill(network.reference_net, without_output(unet), path)
     if network.face_control is not None:
         encoder = {name: tensor for name, tensor in unet.items() if name.startswith(_ENCODER)}
         fill(network.face_control, encoder, path, holds=lambda name: name.startswith(_ENCODER))
