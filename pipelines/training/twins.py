@@ -62,7 +62,10 @@ def with_twins(corpus: Corpus, url: str, sampling: SamplingConfig, *, min_share:
 
 def _sentence(total: int, url: str, absent: list[str], unequal: list[str]) -> str:
     """Numbers and names of the clips without a twin in `url`."""
-    reasons = {"without a twin with status ok": absent, "with one of another length, time or frame rate": unequal}
+    reasons = {
+        "without a twin with status ok and enough frames": absent,
+        "with one of another length, time or frame rate": unequal,
+    }
     counts = [f"{len(names)} {what} ({_names(names)})" for what, names in reasons.items() if names]
     return f"of {total} clips, {' and '.join(counts) or 'none'} in data.faces ({url})"
 

@@ -154,7 +154,7 @@ def test_faces_that_are_not_of_others_are_said(
     assert "note: self-driven faces: patches are cut out of the targets" in run("a", 2, options=DRY)[1]
     few = write_faces(tmp_path / "few", num_clips=2, twins=True)
     text = run("a", 2, f"data.faces={few}", options=DRY)[1]
-    assert "note: of 3 clips, 1 without a twin with status ok (clip-002) in data.faces" in text
+    assert "note: of 3 clips, 1 without a twin with status ok and enough frames (clip-002) in data.faces" in text
     assert "train x-dyna, stage 2: 2 clips" in text
     with pytest.raises(TrainingDataError, match="2 remain, expected at least 3"):
         run("a", 2, f"data.faces={few}", "data.min_faces_share=0.9", options=DRY)

@@ -149,7 +149,9 @@ def test_clips_without_their_twin_are_left_out_and_named(prepared: Path, faces: 
         assert some is not None
         return some.clips["clip_id"].to_pylist()
 
-    absent = r"of 3 clips, 2 without a twin with status ok \(clip-000, clip-002\) in data\.faces \(.*\)"
+    absent = (
+        r"of 3 clips, 2 without a twin with status ok and enough frames \(clip-000, clip-002\) in data\.faces \(.*\)"
+    )
     two_left: dict[str, list[object]] = {"status": ["rejected", "ok", "failed"]}
     with pytest.raises(TrainingDataError, match=absent + r"; 1 remain, expected at least 2 \(data\.min_faces_share"):
         with_twins(corpus, changed(two_left), SAMPLING, min_share=0.5)
@@ -163,7 +165,7 @@ def test_clips_without_their_twin_are_left_out_and_named(prepared: Path, faces: 
         assert "1 with one of another length, time or frame rate (clip-001)" in two.left_out[0]
     both = changed({"status": ["ok", "failed", "ok"], "num_frames": [10, 10, 9]})
     (said,) = with_twins(corpus, both, SAMPLING, min_share=0.3).left_out
-    assert "1 without a twin with status ok (clip-001) and 1 with one of another length" in said
+    assert "1 without a twin with status ok and enough frames (clip-001) and 1 with one of another length" in said
     with pytest.raises(TrainingDataError, match="0 remain, expected at least 1"):
         with_twins(corpus, changed({"start_seconds": [1.0, 1.0, 1.0]}), SAMPLING, min_share=0.0)
     with pytest.raises(TrainingDataError, match="holds no prepared clips"):
