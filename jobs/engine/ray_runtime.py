@@ -20,9 +20,12 @@ from jobs.engine.ray_watch import RayWatch
 from pipelines.engine.runner import RayStoppedError, configure_ray_data
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PRELOADED = ("zoetrope", "ray.data", "pipelines.engine.worker")
+"""Modules that workers of a local cluster import at their start; the first puts this project's packages first."""
 WORKERS = {"worker_process_setup_hook": "zoetrope.put_first"}
-"""Workers also import this project's packages before others of the same names, as in the driver's working folder."""
+"""The same for workers of other clusters, whose environment Ray makes anyway."""
 LOCAL_STORE_BYTES = 2 << 30
+_PRELOADED = "RAY_preload_python_modules"
 _REACHABLE_SECONDS = 5.0
 EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
 
@@ -63,6 +66,9 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def _start() -> None:
+    # Not a runtime environment, which would leave Ray's first workers unused, and start others after its own agent.
+    preloaded = (*PRELOADED, os.environ.get(_PRELOADED, ""))
+    os.environ[_PRELOADED] = ",".join(filter(None, dict.fromkeys(preloaded)))
     store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
     try:
         # "local": a cluster running on this machine is joined only if its address is given.
@@ -72,7 +78,6 @@ def _start() -> None:
             logging_level="ERROR",
             log_to_driver=False,
             object_store_memory=store,
-            runtime_env=WORKERS,
         )
     except Exception as error:  # Ray raises plain exceptions, as for processes that do not start in time
         raise RayStoppedError(
@@ -88,7 +93,7 @@ def _join(address: str) -> None:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
     except Exception as error:
         raise RayStoppedError(
-            f"cannot join the Ray cluster at {address} ({_first_line(error)}); check --ray-address, and where the "
+            f"cannot join the Ray cluster at {address} ({_first_line(error.__cause__ or error)}); check --ray-address, and where the "
             "cluster asks for a token, set RAY_AUTH_MODE=token and put its token into ~/.ray/auth_token"
         ) from error
 
@@ -111,7 +116,7 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__
 
