@@ -1,7 +1,7 @@
 """Start of the command line and of workers: this project's packages, whose names are generic, before others.
 
 A folder `models` or `jobs` in the working directory or on PYTHONPATH would otherwise be imported in their place. The
-import of this module puts them first, so that Ray's workers, which can import modules at their start, need nothing else.
+import of this module puts them first, so that Ray's workers, which can import modules at their start, need no more.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ WORKERS = {"worker_process_setup_hook": "zoetrope.put_first"}
 """The same for workers of other clusters, whose environment Ray makes anyway."""
 LOCAL_STORE_BYTES = 2 << 30
 _PRELOADED = "RAY_preload_python_modules"
+_AUTOSCALER = str(Path(ray.__file__).parent / "autoscaler" / "_private" / "monitor.py")
 _REACHABLE_SECONDS = 5.0
 EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
 
@@ -62,7 +63,7 @@ def cluster(address: str | None) -> Iterator[None]:
         if watch.dead:
             watch.kill()
         else:
-            ray.shutdown()
+            _shut_down()
 
 
 def _start() -> None:
@@ -86,6 +87,15 @@ def _start() -> None:
         ) from error
 
 
+def _shut_down() -> None:
+    # The autoscaler of a local cluster has nothing to do, and Ray would wait a second for it.
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if _AUTOSCALER in child.cmdline():
+                child.kill()
+    ray.shutdown()
+
+
 def _join(address: str) -> None:
     _check_reachable(address)
     environment = {**WORKERS, "working_dir": str(CHECKOUT), "excludes": EXCLUDES}
@@ -93,7 +103,7 @@ def _join(address: str) -> None:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
     except Exception as error:
         raise RayStoppedError(
-            f"cannot join the Ray cluster at {address} ({_first_line(error.__cause__ or error)}); check --ray-address, and where the "
+            f"cannot join the Ray cluster at {address} ({_first_line(error)}); check --ray-address, and where the "
             "cluster asks for a token, set RAY_AUTH_MODE=token and put its token into ~/.ray/auth_token"
         ) from error
 
@@ -116,7 +126,7 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__
 

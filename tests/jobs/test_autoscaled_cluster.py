@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -22,8 +23,11 @@ NODE_BYTES = 100_000_000
 
 
 @pytest.fixture
-def address(ray_session: Path) -> str:
+def address(ray_session: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A head without CPUs, and at most one other node, with 2 CPUs and 1 GPU, if something asks for it."""
+    # `ray start` asks for a token where a file of one is found, and the driver sends none unless it is set to.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"{ray.util.get_node_ip_address()}:{port}"
