@@ -40,6 +40,8 @@ def row(*objects: dict[str, Any], keep: bool | None = None, **changes: Any) -> R
     return {
         "driving_frames": np.zeros((3, 50, 100, 3), np.uint8),
         "driving_part": {"width_px": 400, "height_px": 200},
+        "width_px": None,
+        "height_px": None,
         "frame_seconds": [0.0, 0.1, 0.2],
         "objects": list(objects) or None,
         "keep_objects": keep,
