@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from jobs.engine.console import Console
-from jobs.engine.locations import location
+from jobs.engine.locations import is_place, location
 from models.systems import FORMER_NAMES, find_model, model_names
 
 Out = Annotated[str, typer.Option("--out", parser=location, help="Folder or URL to write to.")]
@@ -60,7 +60,13 @@ WeightsFolder = Annotated[
 AllowTorchScript = Annotated[
     bool, typer.Option("--allow-torchscript", help="Open TorchScript files, which can run code of their own.")
 ]
-Preset = Annotated[str | None, typer.Option("--preset", help="Perception networks, as in docs/people.md [people].")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Perception networks, as in docs/people.md, or the folder that train perception wrote [people].",
+    ),
+]
 LicenceCheck = Annotated[
     Literal["any", "commercial"] | None,
     typer.Option("--licence-check", help="commercial: refuse weights that may not be used commercially [any]."),
@@ -70,10 +76,9 @@ Download = Annotated[bool, typer.Option("--download", help="Download missing wei
 
 def typed_model(model: str | None) -> str | None:
     """A model as it was typed: a name, or the absolute place of a trained one. Raises UnknownModelError."""
-    if model is None or model in model_names() or model in FORMER_NAMES or "://" in model:
+    if model is None or model in model_names() or model in FORMER_NAMES:
         return model
-    is_place = "/" in model or model.endswith(".safetensors") or Path(model).is_dir()
-    return location(model) if is_place else find_model(model).name
+    return location(model) if is_place(model, ()) else find_model(model).name
 
 
 def typed_models(models: list[str] | None) -> list[str] | None:

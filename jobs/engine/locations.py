@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ def location(text: str) -> str:
     # rows name files as they were written.
     end = max((index + 1 for index, part in enumerate(parts) if part == ".."), default=0)
     return str(Path(*parts[:end]).resolve().joinpath(*parts[end:]) if end else Path(*parts))
+
+
+def is_place(text: str, names: Collection[str]) -> bool:
+    """Whether a text is a path or URL, not one of `names`. A bare word is a path if a folder is called so."""
+    return text not in names and ("/" in text or text.endswith(".safetensors") or Path(text).is_dir())
 
 
 def absolute_settings(values: Mapping[str, Any]) -> dict[str, Any]:

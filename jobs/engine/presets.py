@@ -1,4 +1,4 @@
-"""Presets of perception backends, and their expansion in job files."""
+"""Presets of perception backends, the folders of trained networks, and their expansion in job files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from stages.backends.base import EMBEDDED, PEOPLE
+from jobs.engine.locations import is_place, location
+from stages.backends.base import EMBEDDED, PEOPLE, Backend
+from stages.backends.perception import CHARACTER_MASK, DEPTH, OBJECT_MASKS, POSE
+from stages.backends.trained import holds
+from stages.prepare.features import CLIP_BACKENDS, VAE_BACKENDS
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,18 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Verb -> section with a backend -> signal. Presets do not set the backends of features and measures."""
 
+_BACKENDS: Mapping[str, Mapping[str, Backend[Any]]] = MappingProxyType(
+    {"pose": POSE, "depth": DEPTH, "masks": CHARACTER_MASK, "objects": OBJECT_MASKS}
+)
+"""Signal of a preset -> its backends."""
+_MODELS = frozenset(
+    model
+    for backends in [*_BACKENDS.values(), CLIP_BACKENDS, VAE_BACKENDS]
+    for backend in backends.values()
+    for model in backend.models
+)
+"""Names of models, which are no folders, whatever the working directory holds."""
+
 COMMON = ("weights", "device", "allow_torchscript", "download")
 """Keys of these sections that may be set once for all, at the level of the verb."""
 
@@ -67,13 +83,14 @@ COMMON = ("weights", "device", "allow_torchscript", "download")
 def expand(values: dict[str, Any]) -> None:
     """Expand `preset` and the common keys of each verb into its sections, in place.
 
-    Keys set in a section take precedence.
+    Keys set in a section take precedence. A place of trained networks, as a preset or a section's model, becomes
+    absolute and stands for the backend `embedded`.
 
     Args:
         values: contents of a job file, not yet validated.
 
     Raises:
-        ValueError: an unknown preset.
+        ValueError: an unknown preset, or a folder without networks.
     """
     for verb, sections in SECTIONS.items():
         settings = values.get(verb)
@@ -83,9 +100,12 @@ def expand(values: dict[str, Any]) -> None:
         preset = _preset(f"{verb}.preset", settings.pop("preset", None))
         for section, signal in sections.items():
             own = settings.get(section, {})
-            backend = {"backend": preset[signal]} if signal in preset else {}
             # A section that is no mapping is left to the validation of the whole file.
-            if isinstance(own, dict) and (merged := {**common, **backend, **own}):
+            if not isinstance(own, dict):
+                continue
+            own = _with_place(own)
+            backend = {} if "backend" in own else preset.get(signal, {})
+            if merged := {**common, **backend, **own}:
                 settings[section] = merged
         if verb == "animate" and isinstance(settings.get("animate", {}), dict):
             shared = {key: common[key] for key in ("weights", "device") if key in common}
@@ -93,10 +113,20 @@ def expand(values: dict[str, Any]) -> None:
                 settings["animate"] = {**shared, **settings.get("animate", {})}
 
 
-def _preset(key: str, name: Any) -> Mapping[str, str]:
-    """Signal -> backend of a preset; empty without one."""
+def _with_place(section: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a section, with an absolute place of a trained network and the backend that takes it."""
+    model = section.get("model")
+    if not isinstance(model, str) or not is_place(model, _MODELS):
+        return section
+    return {"backend": EMBEDDED, **section, "model": location(model)}
+
+
+def _preset(key: str, name: Any) -> Mapping[str, Mapping[str, str]]:
+    """Signal -> settings of a preset or of a folder; empty without one."""
     if name is None:
         return {}
+    if isinstance(name, str) and is_place(name, {*PRESETS, *FORMER_PRESETS}):
+        return _trained(key, location(name))
     if isinstance(name, str) and name in FORMER_PRESETS:
         log.warning(
             "%s: the preset %s is now called %s; the former name is accepted in this release only",
@@ -107,4 +137,19 @@ def _preset(key: str, name: Any) -> Mapping[str, str]:
         close = difflib.get_close_matches(str(name), PRESETS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PRESETS)}"
         raise ValueError(f"{key}: no preset is named {name!r}; {hint}")
-    return PRESETS[name]
+    return {signal: {"backend": backend} for signal, backend in PRESETS[name].items()}
+
+
+def _trained(key: str, folder: str) -> Mapping[str, Mapping[str, str]]:
+    """Signal -> settings, with the networks of a folder and the included ones in place of those that it lacks."""
+    settings = {}
+    for signal, backends in _BACKENDS.items():
+        included = backends[EMBEDDED].included
+        assert included is not None  # of every backend of this name
+        settings[signal] = {"backend": EMBEDDED} | ({"model": folder} if holds(folder, included) else {})
+    if not any("model" in each for each in settings.values()):
+        raise ValueError(
+            f"{key}: {folder} holds no perception networks, expected the folder to which `zoetrope train perception` "
+            f"wrote, or one of {', '.join(PRESETS)}"
+        )
+    return settings

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from models.animation.system import Model
 from models.catalogue import entry
+from models.common.digest import CheckpointError
 from models.weights.entry import Loader, Weights
 from models.weights.integrity import integrity_error
 from models.weights.resolve import MissingWeightsError, can_fetch, find, locate
 from stages.backends.base import PEOPLE, BackendConfig
+from stages.backends.trained import opened
 
 ONNX_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 TORCHSCRIPT_OPTION = "--allow-torchscript"
@@ -35,6 +37,8 @@ def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (),
     wanted: dict[tuple[str, str | None], Weights] = {}
     needs: dict[str, None] = {}
     for config in networks:
+        if config.trained is not None:
+            needs |= dict.fromkeys(_trained_problems(config))
         entries = [entry(name) for name in config.parts]
         needs |= dict.fromkeys(missing_means(entries, allow_torchscript=config.allow_torchscript))
         folder = None if config.weights is None else Path(config.weights)
@@ -60,6 +64,16 @@ def check_ready(networks: Iterable[BackendConfig], models: Iterable[Model] = (),
     if needs:
         hint = f". {PUPPETS_HINT}" if any(PEOPLE in names for names in fetched.values()) else ""
         raise MissingWeightsError("this job needs " + "; and ".join(needs) + hint)
+
+
+def _trained_problems(config: BackendConfig) -> list[str]:
+    included = config.backends[config.backend].included
+    assert included is not None  # of every backend that takes trained networks
+    try:
+        with opened(config.trained, included):
+            return []
+    except CheckpointError as error:
+        return [f"a network that can be used: {error}"]
 
 
 def _total_size(names: Sequence[str]) -> str:

@@ -138,7 +138,8 @@ def render_job(
 def objects_are_by_puppets(ledger: Ledger) -> bool:
     """Whether the embedded network masked objects of videos whose people another network saw."""
     networks = networks_of_rows(ledger)
-    return EMBEDDED in networks.get(ObjectMasksStage.name, {}) and EMBEDDED not in networks.get(PoseStage.name, {})
+    backends = {stage: {network.partition("@")[0] for network in names} for stage, names in networks.items()}
+    return EMBEDDED in backends.get(ObjectMasksStage.name, ()) and EMBEDDED not in backends.get(PoseStage.name, ())
 
 
 def _counted(networks: Mapping[str, int]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobs.training.trained_models import TrainedModel, is_path, open_trained
+from jobs.training.trained_models import TrainedModel, open_trained
 from models.animation.system import Model
 from models.common.digest import CheckpointError
 from models.systems import UnknownModelError, find_model
 from models.weights.entry import Weights
+from models.weights.local import is_path
 from pipelines.model_specs import ModelSpec, describe_model, model_spec
 from stages.animate.diffusion import LoadableModel
 from stages.outcome import Reason

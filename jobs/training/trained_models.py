@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,18 +18,12 @@ from models.common.digest import CheckpointError, file_digest
 from models.common.safetensors_file import read_metadata
 from models.systems import UnknownModelError, find_model
 from models.weights.entry import Weights, local_file
+from models.weights.local import folder_label
 from models.weights.resolve import MissingWeightsError
 from stages.io.storage import Storage
 
 if TYPE_CHECKING:
     from models.animation.animator import Animator
-
-MAX_LABEL_CHARS = 60
-
-
-def is_path(model: str) -> bool:
-    """Whether a request's model is the place of a trained model, not a name."""
-    return model.startswith("/") or "://" in model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,21 +102,6 @@ def open_trained(run: str, weights: str | None = None) -> TrainedModel:
     return TrainedModel(
         model=replace(named, variant=variant), storage=storage, weights=name, digest=digest, metadata=metadata
     )
-
-
-def folder_label(run: str) -> str:
-    """Name of a run, a publication or a file by the folder that says most: that of the run, with the step of a
-    checkpoint.
-    """
-    path = PurePosixPath(run.removesuffix(".safetensors"))
-    if path.name in ("weights", "network") and run.endswith(".safetensors"):
-        path = path.parent
-    label = path.name
-    if label == "published":
-        label = f"{path.parent.name}-{label}"
-    elif path.parent.name == "checkpoints" and label.startswith("step-"):
-        label = f"{path.parent.parent.name}-{label}"
-    return re.sub(r"[^A-Za-z0-9._-]", "_", label)[:MAX_LABEL_CHARS] or "model"
 
 
 def _recorded(metadata: Mapping[str, Any], run: str) -> Model:

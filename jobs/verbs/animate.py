@@ -20,10 +20,10 @@ from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.build import animate_report
 from jobs.report.videos import videos_to_show
 from jobs.training.requested_models import RequestedModels
-from jobs.training.trained_models import is_path
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
 from models.animation.system import Model
 from models.systems import DEFAULT_MODEL, find_model, former_name_notice
+from models.weights.local import is_path
 from pipelines.animate import (
     KEY_COLUMNS,
     STAGE_NAMES,

@@ -13,7 +13,7 @@ from jobs.engine.config import JobConfig
 from jobs.engine.console import Console
 from jobs.engine.job import run_job
 from jobs.engine.licences import check_licences
-from jobs.engine.readiness import PUPPETS_HINT
+from jobs.engine.readiness import PUPPETS_HINT, check_ready
 from jobs.engine.spec import Job, JobResult, Options
 from jobs.report.evaluation import evaluate_report
 from jobs.verbs.network_notices import has_gpu, network_notices, wants_gpu
@@ -85,7 +85,8 @@ def evaluate(
     Raises:
         ManifestError: invalid results or pairs.
         LicenceError: weights are not allowed.
-        CheckpointError: a weights file is damaged or not allowed. Missing files are no error.
+        CheckpointError: a weights file is damaged or not allowed, or a trained network is missing. Missing published
+            files are no error.
         ValueError: not exactly one of `results` and `pairs`, `truth` with `pairs`, an unknown measure or
             protocol, another frame size than the protocol's, or nothing that can be computed.
     """
@@ -96,6 +97,7 @@ def evaluate(
     wanted = stages_of(measures or (rules.measures if rules else ()))
     networks = networks_of(settings, with_inputs(wanted))
     workers = _workers(config, options, networks)
+    check_ready(network for network in networks.values() if network.trained is not None)
     made = steps(settings, workers, wanted)
     missing = _missing_notices(made.missing, download=any(network.download for network in networks.values()))
     if not made.steps:

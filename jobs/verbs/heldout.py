@@ -16,12 +16,13 @@ from PIL import Image
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
 from jobs.training.requested_models import request_id_parts
-from jobs.training.trained_models import is_path, open_trained
+from jobs.training.trained_models import open_trained
 from models.animation.system import Variant
 from models.puppets import PuppetVideoSpec, object_prompts, render, sample_pair, sample_portrait_pair
 from models.puppets.pairs import sample_scene_pair
 from models.systems import find_model, model_names
 from models.video.encode import write_h264
+from models.weights.local import is_path
 from pipelines.engine.schema import REQUEST_COLUMNS
 from pipelines.engine.tables import publish_table
 from stages.io.storage import Storage

@@ -11,6 +11,7 @@ from models.weights.entry import Loader
 from pipelines.engine.steps import Workers
 from stages.backends.base import EMBEDDED, BackendConfig
 from stages.prepare.object_masks import ObjectMasksConfig
+from stages.redact import redact_text
 
 
 def wants_gpu(config: BackendConfig) -> bool:
@@ -31,6 +32,10 @@ def network_notices(networks: Mapping[str, BackendConfig], workers: Mapping[str,
     # That of object masks, alone in the default preset, sees few videos: jobs name it where it did.
     alone = all(isinstance(networks[name], ObjectMasksConfig) for name in embedded)
     notices = [] if alone else [f"{PUPPETS_ONLY_NOTICE} They run in {', '.join(embedded)}."]
+    for place in dict.fromkeys(config.trained for config in networks.values() if config.trained is not None):
+        trained = {name: config for name, config in networks.items() if config.trained == place}
+        label = next(iter(trained.values())).network
+        notices.append(f"{label}: trained networks of {redact_text(place)}, in {', '.join(trained)}.")
     gpu_stages = [name for name, config in networks.items() if wants_gpu(config)]
     if missing := [name for name in gpu_stages if not workers[name].gpus]:
         notices.append(

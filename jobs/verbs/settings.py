@@ -56,7 +56,7 @@ def _common(verb: str, inner: Sequence[Setting]) -> Iterator[Setting]:
         return
     kinds = {one.key.rpartition(".")[2]: one for one in inner if one.key.startswith(f"{verb}.")}
     meaning = "perception networks: sets the backends of the sections below"
-    yield Setting(key=f"{verb}.preset", kind=" | ".join(PRESETS), default="null", meaning=meaning)
+    yield Setting(key=f"{verb}.preset", kind=" | ".join((*PRESETS, "FOLDER")), default="null", meaning=meaning)
     for name in COMMON:
         one = kinds[name]
         text = f"{one.meaning}; for all sections below that do not set it"

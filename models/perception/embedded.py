@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.common.checkpoint import load_checkpoint
+from models.common.checkpoint import load_new
 from models.common.digest import CheckpointError
 from models.common.safetensors_file import read_metadata
 from models.finite import check_finite
@@ -38,8 +38,7 @@ def load_network(path: Path) -> PerceptionNet:
         config = config_from_json(stored)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} names no valid PerceptionNetConfig: {error}") from error
-    network = PerceptionNet(config)
-    load_checkpoint(network, path)
+    network = load_new(lambda: PerceptionNet(config), path)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

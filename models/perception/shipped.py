@@ -1,10 +1,8 @@
-"""Files of the perception networks that ship with the project. Imports no torch: planning computes their digests."""
+"""Files of the perception networks that ship with the project. Imports no torch: planning reads them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from models.common.digest import file_digest
 
 PUPPETS_ONLY_NOTICE = (
     "The embedded perception networks are trained on drawn puppets only: their keypoints, depth and masks of real "
@@ -25,13 +23,3 @@ OBJECT_CHECKPOINT = CHECKPOINTS / "object.safetensors"
 """Mask of the object at a box or at points."""
 FACE_CHECKPOINT = CHECKPOINTS / "face.safetensors"
 """Landmarks of the face, for scores only."""
-
-
-def embedded_weights(signal: str) -> dict[str, str]:
-    """Digest of the file behind a signal (pose, depth, character-mask or object-masks), by name.
-
-    Raises:
-        CheckpointError: the file is missing.
-    """
-    path = OBJECT_CHECKPOINT if signal == "object-masks" else FIGURE_CHECKPOINT
-    return {f"embedded-{signal}": file_digest(path)}

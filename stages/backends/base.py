@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from models.catalogue import entry
-from models.common.digest import CheckpointError
-from models.perception.shipped import embedded_weights
+from models.common.digest import CheckpointError, file_digest
+from models.weights.local import folder_label, is_path
 from models.weights.resolve import ResolvedWeights, check_allowed, find
+from stages.backends.trained import Included, opened
 from stages.base import Row, Stage
 
 NetworkT = TypeVar("NetworkT")
@@ -24,7 +26,9 @@ NOT_IN_KEY = MappingProxyType({"in_key": False})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loading:
-    """Arguments of `Backend.load`. `paths`: paths of its weights, in the order of `Backend.models`."""
+    """Arguments of `Backend.load`. `paths`: paths of its weights, in the order of `Backend.models`, or the one of
+    `Backend.included`.
+    """
 
     paths: tuple[Path, ...]
     device: str
@@ -38,11 +42,13 @@ class Backend(Generic[NetworkT]):
     `load`: loads the network, importing its dependencies when called.
     `models`: model name in job files -> entries of the weights catalogue, with the default first; empty for embedded
       networks.
+    `included`: the embedded network; None for published ones.
     `version`: increment it when the backend's results change with the same weights.
     """
 
     load: Callable[[Loading], NetworkT]
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    included: Included | None = None
     version: int = 1
 
 
@@ -52,7 +58,8 @@ class BackendConfig:
 
     Args:
         backend: name of the backend.
-        model: name of one of the backend's models; None: the default.
+        model: name of one of the backend's models, or, for `embedded`, the folder that `zoetrope train perception` or
+            `train appearance` wrote; None: the default.
         weights: folder of published weights, searched before `~/.cache/zoetrope/weights` and the Hugging Face cache.
         device: `auto`: the GPU if the worker has one, else the CPU.
         allow_torchscript: open TorchScript files, which can execute code.
@@ -75,12 +82,13 @@ class BackendConfig:
             raise ValueError(
                 f"unknown {self.signal} backend '{self.backend}', expected one of {', '.join(sorted(self.backends))}"
             )
-        models = self.backends[self.backend].models
-        if self.model is not None and self.model not in models:
-            raise ValueError(
-                f"the {self.signal} backend '{self.backend}' has no model '{self.model}'; it has "
-                f"{', '.join(models) or 'none to choose from'}"
-            )
+        backend = self.backends[self.backend]
+        if self.model is None or self.model in backend.models or self.trained is not None:
+            return
+        its = ", ".join(backend.models)
+        if backend.included is not None:
+            its = f"the included one, or a folder that `zoetrope train {backend.included.trained_by}` wrote"
+        raise ValueError(f"the {self.signal} backend '{self.backend}' has no model '{self.model}'; it has {its}")
 
     @property
     def in_key(self) -> Mapping[str, Any]:
@@ -89,8 +97,16 @@ class BackendConfig:
         return {} if version == 1 else {"backend_version": version}
 
     @property
+    def trained(self) -> str | None:
+        """Place of the trained network that runs instead of the included one, or None."""
+        takes_place = self.backends[self.backend].included is not None
+        return self.model if takes_place and self.model is not None and is_path(self.model) else None
+
+    @property
     def network(self) -> str:
-        """Name of the model, or of a backend without several."""
+        """Name of the model, or of a backend without several; `BACKEND@FOLDER` of a trained network."""
+        if self.trained is not None:
+            return f"{self.backend}@{folder_label(self.trained)}"
         return self.model or next(iter(self.backends[self.backend].models), self.backend)
 
     @property
@@ -121,10 +137,10 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
         if self._digests is None:
             for name in self.config.parts:
                 check_allowed(entry(name), allow_torchscript=self.config.allow_torchscript)
-            resolved = self._find()
-            for weights in resolved:
+            for weights in self._find():
                 weights.verify()
-            self._digests = self._read_digests(resolved)
+            with self._files() as (_, digests):
+                self._digests = digests
         return self._digests
 
     def networks(self, row: Row) -> Mapping[str, str]:  # noqa: ARG002  for overrides
@@ -138,28 +154,36 @@ class BackendStage(Stage[ConfigT], Generic[ConfigT, NetworkT]):
             CheckpointError: files are missing on this machine, or differ from those of the machine that planned the
             job.
         """
-        resolved = self._find()
-        planned, own = self.weights(), self._read_digests(resolved)
-        if planned != own:
-            name = next(name for name, digest in planned.items() if own[name] != digest)
-            raise CheckpointError(f"{name} on this worker is not the file that the job was planned with")
         config = self.config
-        loading = Loading(
-            paths=tuple(weights.path for weights in resolved),
-            device=chosen_device(config.device) if resolved else "cpu",
-            allow_torchscript=config.allow_torchscript,
-        )
-        self.backend = config.backends[config.backend].load(loading)
+        backend = config.backends[config.backend]
+        with self._files() as (paths, own):
+            planned = self.weights()
+            if planned != own:
+                name = next(name for name, digest in planned.items() if own.get(name) != digest)
+                raise CheckpointError(f"{name} on this worker is not the file that the job was planned with")
+            loading = Loading(
+                paths=paths,
+                device=chosen_device(config.device) if config.parts else "cpu",
+                allow_torchscript=config.allow_torchscript,
+            )
+            self.backend = backend.load(loading)
 
     def _find(self) -> list[ResolvedWeights]:
         config = self.config
         folder = Path(config.weights) if config.weights is not None else None
         return [find(entry(name), folder, download=config.download) for name in config.parts]
 
-    def _read_digests(self, resolved: list[ResolvedWeights]) -> dict[str, str]:
-        if not resolved:
-            return embedded_weights(self.config.signal.replace(" ", "-"))
-        return {name: digest for weights in resolved for name, digest in weights.digests().items()}
+    @contextmanager
+    def _files(self) -> Iterator[tuple[tuple[Path, ...], dict[str, str]]]:
+        """Paths of the files while the context lasts, and their digests by name."""
+        included = self.config.backends[self.config.backend].included
+        if included is not None:
+            with opened(self.config.trained, included) as path:
+                yield (path,), {included.label: file_digest(path)}
+        else:
+            resolved = self._find()
+            digests = {name: digest for weights in resolved for name, digest in weights.digests().items()}
+            yield tuple(weights.path for weights in resolved), digests
 
     @abstractmethod
     def process(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.perception.shipped import FIGURE_CHECKPOINT, OBJECT_CHECKPOINT
 from stages.backends.base import EMBEDDED, PEOPLE, Backend, Loading
+from stages.backends.trained import Included
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from models.perception.people import ClipPeople
     from models.perception.prompts import ObjectPrompt
     from models.perception.sam2.tracker import VideoTracker
+
+NetworkT = TypeVar("NetworkT")
 
 
 class PoseBackend(Protocol):
@@ -64,16 +68,18 @@ def _alone(*names: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({name: (name,) for name in names})
 
 
-def _embedded_figure(_: Loading) -> EmbeddedFigure:
+def _embedded_figure(loading: Loading) -> EmbeddedFigure:
     from models.perception.embedded import EmbeddedFigure
 
-    return EmbeddedFigure()
+    (path,) = loading.paths
+    return EmbeddedFigure(path)
 
 
-def _embedded_objects(_: Loading) -> ObjectMaskBackend:
+def _embedded_objects(loading: Loading) -> ObjectMaskBackend:
     from models.perception.embedded_objects import EmbeddedObjects
 
-    return EmbeddedObjects()
+    (path,) = loading.paths
+    return EmbeddedObjects(path)
 
 
 def _dwpose(loading: Loading) -> PoseBackend:
@@ -202,13 +208,22 @@ _SAM3 = _alone("sam3")
 _SAM2_OFFICIAL = _alone(*(f"sam2.1-hiera-{size}-official" for size in _SAM2_SIZES))
 
 
+NETWORK_SIZES = frozenset({"widths", "input_px"})
+"""Fields in which trained perception networks may differ from the included ones."""
+
+
+def _embedded(signal: str, path: Path, load: Callable[[Loading], NetworkT]) -> Backend[NetworkT]:
+    included = Included(path=path, label=f"embedded-{signal}", trained_by="perception", sizes=NETWORK_SIZES)
+    return Backend(load=load, included=included)
+
+
 def _with_detector(*names: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({name: (name, _PERSON_DETECTOR) for name in names})
 
 
 POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=_embedded_figure),
+        EMBEDDED: _embedded("pose", FIGURE_CHECKPOINT, _embedded_figure),
         "dwpose": Backend(load=_dwpose, models=MappingProxyType({"dwpose": (_PERSON_DETECTOR, "dwpose-pose")})),
         PEOPLE: Backend(load=_mediapipe_pose, models=_alone(_PEOPLE)),
         "rtmw": Backend(load=_rtmw, models=_with_detector("rtmw-l-384")),
@@ -218,7 +233,7 @@ POSE: Mapping[str, Backend[PoseBackend]] = MappingProxyType(
 )
 DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=_embedded_figure),
+        EMBEDDED: _embedded("depth", FIGURE_CHECKPOINT, _embedded_figure),
         PEOPLE: Backend(load=_mediapipe_depth, models=_alone(_PEOPLE)),
         "sapiens": Backend(
             load=_sapiens_depth, models=_alone(*(f"sapiens-depth-{size}" for size in ("1b", "0.3b", "0.6b", "2b")))
@@ -230,7 +245,7 @@ DEPTH: Mapping[str, Backend[DepthBackend]] = MappingProxyType(
 )
 CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=_embedded_figure),
+        EMBEDDED: _embedded("character-mask", FIGURE_CHECKPOINT, _embedded_figure),
         PEOPLE: Backend(load=_mediapipe_mask, models=_alone(_PEOPLE), version=2),  # edges refined
         "sam2": Backend(load=partial(_character_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_character_by, _sam2_official), models=_SAM2_OFFICIAL),
@@ -239,7 +254,7 @@ CHARACTER_MASK: Mapping[str, Backend[CharacterMaskBackend]] = MappingProxyType(
 )
 OBJECT_MASKS: Mapping[str, Backend[ObjectMaskBackend]] = MappingProxyType(
     {
-        EMBEDDED: Backend(load=_embedded_objects),
+        EMBEDDED: _embedded("object-masks", OBJECT_CHECKPOINT, _embedded_objects),
         "sam2": Backend(load=partial(_objects_by, _sam2), models=_SAM2),
         "sam2-official": Backend(load=partial(_objects_by, _sam2_official), models=_SAM2_OFFICIAL),
         "sam3": Backend(load=partial(_objects_by, _sam3), models=_SAM3),

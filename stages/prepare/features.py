@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 
 from models.appearance.encoders import IMAGE_ENCODERS, PUPPETS, VAES, Encoder
 from models.appearance.packing import pack
-from models.weights.entry import Weights
-from models.weights.resolve import ResolvedWeights, find
+from models.weights.resolve import shipped_path
 from stages.backends.base import EMBEDDED, Backend, BackendConfig, BackendStage, Loading
+from stages.backends.trained import Included
 from stages.base import Row
 
 if TYPE_CHECKING:
@@ -34,17 +33,13 @@ Encode = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
 def _encode_images(encoder: Encoder[ImageEncoder], loading: Loading) -> Encode:
     from models.appearance.features import ClipEmbeddings
 
-    return ClipEmbeddings(encoder.load(_path(encoder, loading)), device=loading.device)
+    return ClipEmbeddings(encoder.load(loading.paths[0]), device=loading.device)
 
 
 def _encode_latents(encoder: Encoder[Vae], loading: Loading) -> Encode:
     from models.appearance.features import VaeLatents
 
-    return VaeLatents(encoder.load(_path(encoder, loading)), device=loading.device)
-
-
-def _path(encoder: Encoder[Any], loading: Loading) -> Path:
-    return loading.paths[0] if loading.paths else find(encoder.weights, None).path
+    return VaeLatents(encoder.load(loading.paths[0]), device=loading.device)
 
 
 def _backends(
@@ -53,11 +48,13 @@ def _backends(
     """A backend per encoder; the one that ships is `embedded`."""
     backends: dict[str, Backend[Encode]] = {}
     for name, encoder in encoders.items():
-        entry_name = encoder.weights.name
-        models = {} if name == PUPPETS else {entry_name: (entry_name,)}
-        backends[EMBEDDED if name == PUPPETS else name] = Backend(
-            load=partial(encode, encoder), models=MappingProxyType(models)
-        )
+        load, weights = partial(encode, encoder), encoder.weights
+        if name == PUPPETS:
+            path = shipped_path(weights)
+            included = Included(path=path, label=f"{weights.name}/{path.name}", trained_by="appearance")
+            backends[EMBEDDED] = Backend(load=load, included=included)
+        else:
+            backends[name] = Backend(load=load, models=MappingProxyType({weights.name: (weights.name,)}))
     return MappingProxyType(backends)
 
 
@@ -101,17 +98,11 @@ class FeatureStage(BackendStage[ConfigT, Encode]):
     reads = frozenset({"frames"})
     column: ClassVar[str]
     shape_column: ClassVar[str]
-    shipped: ClassVar[Weights]
 
     def process(self, row: Row) -> Row:
         """The packed features of `frames`."""
         packed, shape = pack(self.backend(row["frames"]))
         return {self.column: packed, self.shape_column: shape}
-
-    def _read_digests(self, found: list[ResolvedWeights]) -> dict[str, str]:
-        if found:
-            return super()._read_digests(found)
-        return find(self.shipped, None).digests()
 
 
 class ClipEmbeddingsStage(FeatureStage[ClipEmbeddingsConfig]):
@@ -121,7 +112,6 @@ class ClipEmbeddingsStage(FeatureStage[ClipEmbeddingsConfig]):
     version = 2
     column, shape_column = "clip_embeddings", "clip_embedding_shape"
     writes = frozenset({column, shape_column})
-    shipped = IMAGE_ENCODERS[PUPPETS].weights
 
 
 class VaeLatentsStage(FeatureStage[VaeLatentsConfig]):
@@ -130,4 +120,3 @@ class VaeLatentsStage(FeatureStage[VaeLatentsConfig]):
     name = "vae_latents"
     column, shape_column = "vae_latents", "vae_latent_shape"
     writes = frozenset({column, shape_column})
-    shipped = VAES[PUPPETS].weights

@@ -89,6 +89,23 @@ def test_networks_of_no_preset_are_named_section_by_section(
     assert "--set prepare.pose.backend=embedded --set prepare.depth.backend=sapiens" in err
 
 
+def test_a_trained_network_of_the_last_job_is_named_where_nobody_names_one(
+    corpus: Corpus, dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Object masks have the same backend by default, but another network."""
+    last = dataset / "_jobs" / "last.json"
+    record = json.loads(last.read_text())
+    record["config"]["prepare"]["object_masks"]["model"] = "/nets/mine"
+    last.write_text(json.dumps(record))
+    others = [
+        word for name in ("pose", "depth", "character_mask") for word in ("--set", f"prepare.{name}.backend=embedded")
+    ]
+    code, _, err = prepare(corpus, dataset, monkeypatch, capsys, *others)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "(object_masks by embedded@/nets/mine, now embedded)" in err
+    assert "to go on as before, --set prepare.object_masks.model=/nets/mine; to make them again, --preset" in err
+
+
 def test_a_new_dataset_takes_the_default(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

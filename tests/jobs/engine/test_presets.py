@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trained_networks import write_perception
 
 from jobs.engine import config as configuration
 from jobs.engine.config import ConfigError, JobConfig
@@ -65,6 +66,44 @@ def test_what_a_section_says_itself_wins(tmp_path: Path) -> None:
     assert not config.prepare.vae_latents.enabled
 
 
+def test_a_folder_of_trained_networks_is_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_perception(tmp_path / "work" / "published", "figure")
+    write_perception(tmp_path / "nets", "figure", "object")
+    write_perception(tmp_path / "puppets", "figure")
+    monkeypatch.chdir(tmp_path)
+    for verb, sections in SECTIONS.items():
+        whole, part, named = (
+            getattr(configuration.load(None, [f"{verb}.preset={place}"]), verb)
+            for place in ("nets", "./work/../work", "puppets")
+        )
+        for name, signal in sections.items():
+            if signal in PRESETS["puppets"]:
+                assert getattr(whole, name).trained == str(tmp_path / "nets")
+                assert getattr(part, name).trained == (None if signal == "objects" else str(tmp_path / "work"))
+                assert getattr(named, name).trained is None  # a preset's name is no folder
+                assert {getattr(each, name).backend for each in (whole, part, named)} == {"embedded"}
+            else:
+                assert getattr(whole, name).trained is None
+
+
+def test_a_section_with_a_place_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "sam3").mkdir()
+    write_perception(tmp_path / "others", "figure", "object")
+    monkeypatch.chdir(tmp_path)
+    config = load(
+        "prepare: {preset: others, pose: {model: nets}, vae_latents: {model: ./encoders}, depth: {backend: embedded},"
+        " object_masks: {backend: sam2}, character_mask: {backend: sam3, model: sam3}}",
+        tmp_path,
+    )
+    assert (config.prepare.pose.backend, config.prepare.pose.trained) == ("embedded", str(tmp_path / "nets"))
+    assert config.prepare.vae_latents.trained == str(tmp_path / "encoders")
+    assert config.prepare.depth.trained is None  # the included one
+    assert (config.prepare.object_masks.backend, config.prepare.object_masks.model) == ("sam2", None)
+    assert config.prepare.character_mask.network == "sam3"  # not the folder of that name
+    assert configuration.validated(configuration.resolved(config), JobConfig) == config
+
+
 def test_requests_have_presets_too(tmp_path: Path) -> None:
     config = load("animate: {preset: dwpose-sam2, weights: /models, allow_torchscript: true}", tmp_path)
     assert config.animate.reference_pose.backend == config.animate.driving_pose.backend == "dwpose"
@@ -84,6 +123,11 @@ def test_requests_have_presets_too(tmp_path: Path) -> None:
         ("prepare: {pose: {backend: dwpose, model: sapiens-pose-17-1b}}", "'dwpose' has no model 'sapiens-pose-17-1b'"),
         ("prepare: {weights: 3}", r"prepare\.\w+\.weights: got 3"),
         ("prepare: 5", "prepare: got 5"),
+        (
+            "prepare: {preset: no/nets}",
+            "prepare.preset: .*/no/nets holds no perception networks, expected the folder to",
+        ),
+        ("prepare: {pose: {backend: dwpose, model: /nets}}", "'dwpose' has no model '/nets'"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from tiny_systems import CONFIGS, tiny_model
 from jobs.cli.options import typed_model
 from jobs.engine.config import resolved
 from jobs.training.requested_models import RequestedModels, request_id_parts
-from jobs.training.trained_models import folder_label, open_trained
+from jobs.training.trained_models import open_trained
 from models.animation.system import LoadOptions
 from models.common.checkpoint import save_checkpoint
 from models.common.digest import CheckpointError
 from models.systems import UnknownModelError
+from models.weights.local import folder_label
 from models.weights.resolve import MissingWeightsError
 
 NAME = "animate-anyone-puppets"

@@ -246,5 +246,5 @@ def test_a_clip_without_a_skeleton_has_an_empty_mask(weights: Path) -> None:
 def test_a_model_is_one_of_the_backends_own() -> None:
     with pytest.raises(ValueError, match=r"'sam2' has no model 'sam3'; it has sam2\.1-hiera-large, "):
         CharacterMaskConfig(backend="sam2", model="sam3")
-    with pytest.raises(ValueError, match="'embedded' has no model 'big'; it has none to choose from"):
+    with pytest.raises(ValueError, match="'embedded' has no model 'big'; it has the included one, or a folder"):
         PoseConfig(backend="embedded", model="big")
