@@ -34,6 +34,7 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_puts_its_own_packages_first(shadows: Path) -> None:
     done = run(ZOETROPE, "prepare", "nowhere", "--out", "out", "--preset", "puppets", folder=shadows)
     assert done.stderr.startswith(f"error: {shadows}/nowhere does not exist"), done.stderr
+    assert done.returncode == 2
 
 
 @pytest.mark.slow
