@@ -5,9 +5,9 @@ A folder `models` or `jobs` in the working directory or on PYTHONPATH would othe
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +16,8 @@ PACKAGES = ("jobs", "pipelines", "stages", "models")
 ROOT = Path(__file__).resolve().parent
 
 
-class OwnPackages(MetaPathFinder):
-    """Finds the packages of this project beside this file."""
+class OwnPackages:
+    """Finder of the packages of this project, beside this file, for `sys.meta_path`."""
 
     @classmethod
     def find_spec(
@@ -48,7 +48,12 @@ def put_first() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Until `jobs.cli.interrupts` handles signals, while the imports run, Ctrl-C ends the process without a traceback.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     put_first()
     from jobs.cli.main import main as run
 
