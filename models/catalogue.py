@@ -12,6 +12,7 @@ from models.appearance import weights as appearance
 from models.metrics import weights as metrics
 from models.perception import weights as perception
 from models.systems import SYSTEMS
+from models.weights import base
 from models.weights.entry import Weights
 
 CATALOGUE: Mapping[str, Weights] = MappingProxyType(
@@ -21,6 +22,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             *perception.WEIGHTS,
             *appearance.WEIGHTS,
             *metrics.WEIGHTS,
+            *base.WEIGHTS,
             *(weights for system in SYSTEMS.values() for weights in system.weights),
         )
     }

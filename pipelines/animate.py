@@ -141,7 +141,9 @@ def steps(
         DrivingPoseStage(on_workers(config.driving_pose, workers[DrivingPoseStage.name])),
         DrivingSpanStage(config.driving_span),
         DrivingMaskStage(on_workers(config.driving_mask, workers[DrivingMaskStage.name])),
-        DrivingObjectsStage(on_workers(config.driving_objects, workers[DrivingObjectsStage.name])),
+        DrivingObjectsStage(
+            on_workers(config.driving_objects, workers[DrivingObjectsStage.name]), config.driving.decode
+        ),
         DrivingDepthStage(on_workers(config.driving_depth, workers[DrivingDepthStage.name])),
         ReferenceStage(config.reference),
         ReferencePoseStage(on_workers(config.reference_pose, workers[ReferencePoseStage.name])),

@@ -75,7 +75,11 @@ def steps(config: PrepareConfig, workers: Mapping[str, Workers]) -> list[Step]:
     """Steps in the order of `STAGES`, without optional stages that are not enabled."""
     sections = {name: on_workers(getattr(config, name), workers[name]) for name in STAGES}
     return [
-        Step(stage=STAGES[name](section), workers=workers[name])
+        Step(stage=_stage(name, section, config.decode), workers=workers[name])
         for name, section in sections.items()
         if not isinstance(section, FeatureConfig) or section.enabled
     ]
+
+
+def _stage(name: str, section: Any, decode: DecodeConfig) -> Stage[Any]:
+    return ObjectMasksStage(section, decode) if name == ObjectMasksStage.name else STAGES[name](section)

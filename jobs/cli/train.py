@@ -52,7 +52,8 @@ StartFrom = Annotated[
     typer.Option(
         "--start-from",
         parser=location,
-        help="Initial weights: the --out of another run, a .safetensors file, or a folder of published files [random].",
+        help="Initial weights: the --out of another run, a .safetensors file, a folder of published files, or the "
+        "folder of weights with the base models [random].",
     ),
 ]
 NumWorkers = Annotated[

@@ -94,6 +94,8 @@ def run_job(job: Job, options: Options, console: Console) -> JobResult:
             provenance=provenance,
             row_timeout_seconds=job.config.limits.row_timeout_seconds,
         )
+        if plan.num_pending and options.run_rows:
+            import jobs.engine.ray_runtime  # noqa: F401  the longest way, before the import of MLflow beside it
         uri = options.tracking_uri or tracking.sqlite_uri(Path())
         recorded = recorded_inputs(job, plan, spec, uri, options)
         with tracking.run(

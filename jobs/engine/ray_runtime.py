@@ -20,9 +20,13 @@ from jobs.engine.ray_watch import RayWatch
 from pipelines.engine.runner import RayStoppedError, configure_ray_data
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PRELOADED = ("zoetrope", "ray.data", "pipelines.engine.worker")
+"""Modules that workers of a local cluster import at their start; the first puts this project's packages first."""
 WORKERS = {"worker_process_setup_hook": "zoetrope.put_first"}
-"""Workers also import this project's packages before others of the same names, as in the driver's working folder."""
+"""The same for workers of other clusters, whose environment Ray makes anyway."""
 LOCAL_STORE_BYTES = 2 << 30
+_PRELOADED = "RAY_preload_python_modules"
+_AUTOSCALER = str(Path(ray.__file__).parent / "autoscaler" / "_private" / "monitor.py")
 _REACHABLE_SECONDS = 5.0
 EXCLUDES = [".git", ".venv", "demo", "runs", "tests", "**/__pycache__", "*.mp4", "mlflow.db", "mlartifacts"]
 
@@ -59,10 +63,13 @@ def cluster(address: str | None) -> Iterator[None]:
         if watch.dead:
             watch.kill()
         else:
-            ray.shutdown()
+            _shut_down()
 
 
 def _start() -> None:
+    # Not a runtime environment, which would leave Ray's first workers unused, and start others after its own agent.
+    preloaded = (*PRELOADED, os.environ.get(_PRELOADED, ""))
+    os.environ[_PRELOADED] = ",".join(filter(None, dict.fromkeys(preloaded)))
     store = min(LOCAL_STORE_BYTES, int(psutil.virtual_memory().available * 0.3))
     try:
         # "local": a cluster running on this machine is joined only if its address is given.
@@ -72,13 +79,21 @@ def _start() -> None:
             logging_level="ERROR",
             log_to_driver=False,
             object_store_memory=store,
-            runtime_env=WORKERS,
         )
     except Exception as error:  # Ray raises plain exceptions, as for processes that do not start in time
         raise RayStoppedError(
             f"Ray did not start on this machine ({_first_line(error)}); it may be short of CPU or memory: run the same "
             "command again when there is room"
         ) from error
+
+
+def _shut_down() -> None:
+    # The autoscaler of a local cluster has nothing to do, and Ray would wait a second for it.
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if _AUTOSCALER in child.cmdline():
+                child.kill()
+    ray.shutdown()
 
 
 def _join(address: str) -> None:

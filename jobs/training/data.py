@@ -42,9 +42,11 @@ def open_data(prepared: str, config: TrainConfig, *, limit: int | None) -> Corpu
     if data.scenery is not None:
         corpus = with_scenery(corpus, data.scenery, sampling)
     if data.faces is not None and sampling.face_control:
-        corpus = with_twins(corpus, data.faces, sampling)
+        corpus = with_twins(corpus, data.faces, sampling, min_share=data.min_faces_share)
         if corpus.heldout is not None:
-            corpus = replace(corpus, heldout=with_twins(corpus.heldout, data.faces, sampling))
+            heldout = with_twins(corpus.heldout, data.faces, sampling, min_share=data.min_faces_share)
+            left_out = [f"held-out clips: {sentence}" for sentence in heldout.left_out]
+            corpus = replace(corpus, heldout=heldout, left_out=(*corpus.left_out, *left_out))
     return corpus
 
 
@@ -76,7 +78,8 @@ def described(corpus: Corpus, config: TrainConfig) -> Iterator[str]:
 
 
 def notices(corpus: Corpus, config: TrainConfig) -> Iterator[str]:
-    """Notices about faces that are not what somebody may expect."""
+    """Notices about clips that are left out, and about faces that are not what somebody may expect."""
+    yield from corpus.left_out
     is_controlled = config.recipe.sampling.face_control
     if is_controlled and corpus.twins is None:
         yield (

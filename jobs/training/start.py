@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +25,7 @@ from models.systems import SYSTEMS
 from models.training.batch import SampleBatch
 from models.training.trainer import TrainingTask
 from models.weights.entry import Hub, Weights
-from models.weights.resolve import ships
+from models.weights.resolve import find, ships
 from stages.io.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def weights_behind(start_from: str | None, model: ModelConfig) -> list[Weights]:
 
 
 def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | None:
-    """Storage and file name of the weights of a run; None for a folder with published files.
+    """Storage and file name of the weights of a run; None for a folder with published files or base models.
 
     Raises:
         CheckpointError: `start_from` is neither.
@@ -84,27 +84,40 @@ def own_weights(start_from: str, model: ModelConfig) -> tuple[Storage, str] | No
         raise CheckpointError(
             f"{start_from} is no run with a checkpoint; give a .safetensors file or the --out of a run"
         )
-    if Storage(start_from).exists(published_file):
+    if Storage(start_from).exists(published_file) or base_models(start_from, model):
         return None
+    base = model.model.variant.base
     raise CheckpointError(
         f"{start_from} is no run with a checkpoint, and holds no {published_file}; give a .safetensors "
         "file, the --out of a run, or a folder of published files"
+        + (f", or of weights that has {', '.join(weights.name for weights in base)}" if base else "")
     )
+
+
+def base_models(start_from: str, model: ModelConfig) -> tuple[Weights, ...]:
+    """Base models that training begins from (`Variant.base`) if `start_from` is a folder of weights with any of them;
+    else none.
+    """
+    base, storage = model.model.variant.base, Storage(start_from)
+    files = (f"{weights.repository}/{file.name}" for weights in base for file in weights.files)
+    return base if any(storage.exists(name) for name in files) else ()
 
 
 def starting_network(model: ModelConfig, start_from: str | None) -> nn.Module:
     """A network with random weights, or with those of `start_from`.
 
-    `start_from`: a `.safetensors` file, the `--out` of another run (its last checkpoint), or a folder with published
-    files; with `partial_start`, those of any model.
+    `start_from`: a `.safetensors` file, the `--out` of another run (its last checkpoint), a folder with published
+    files (with `partial_start`, those of any model), or a folder of weights with the base models.
 
     Raises:
         CheckpointError: `start_from` is none of these, or has weights of another network (with `partial_start`: weights
-            that share no tensor with this network).
+            that share no tensor with this network), or lacks a base model.
     """
     if start_from is None:
         return model.model.new_network()
     if (where := own_weights(start_from, model)) is None:
+        if base := base_models(start_from, model):
+            return _network_of_base(model.model, base, start_from)
         other = published_model(start_from) if model.partial_start else None
         if other is None:
             return _published_network(model.model, start_from)
@@ -132,9 +145,12 @@ def published_weights(start_from: str | None, model: ModelConfig) -> list[Weight
 
     Raises:
         CheckpointError: `start_from` holds no weights.
+        MissingWeightsError: it holds some base models, and others are in no cache either.
     """
     if start_from is None or own_weights(start_from, model) is not None:
         return []
+    if base := base_models(start_from, model):
+        return [find(weights, Path(start_from)).weights for weights in base]
     if not model.partial_start:
         return [model.model.variant.weights]
     found = [one.variant.weights for one in published_models(start_from)]
@@ -162,6 +178,16 @@ def _published_network(model: Model, folder: str) -> nn.Module:
     names = _names_in_folder(model.variant.weights)
     path = Path(folder) / names[0] if len(names) == 1 else Path(folder)
     network: nn.Module = model.system.implementation().load_published(path, model.variant.config)
+    return network
+
+
+def _network_of_base(model: Model, base: Sequence[Weights], folder: str) -> nn.Module:
+    """A network at the start of training, from base models in a folder of weights or in the caches."""
+    found = [find(weights, Path(folder)) for weights in base]
+    for weights in found:
+        weights.verify()
+    paths = {one.weights.name: one.path for one in found}
+    network: nn.Module = model.system.implementation().load_base(paths, model.variant.config)
     return network
 
 

@@ -14,7 +14,8 @@ from pipelines.engine.columns import CORPUS_COLUMNS
 from pipelines.engine.ledger import Ledger
 from pipelines.engine.manifest import Manifest, columns_of
 from pipelines.engine.sources import SOURCE_COLUMNS, find_sources
-from pipelines.ingest import KEY_COLUMNS, WRITTEN, check_objects, steps, write_clips
+from pipelines.ingest import KEY_COLUMNS, WRITTEN, steps, write_clips
+from pipelines.prompts import check_objects
 from stages.ingest.cut import CutStage
 from stages.ingest.probe import ProbeStage
 from stages.io.storage import Storage
@@ -40,11 +41,16 @@ def ingest(
     table = find_sources(sources, config.ingest.probe.allowed_schemes, reserved=CORPUS_COLUMNS)
 
     def finish(ledger: Ledger) -> Sequence[str]:
-        written = write_clips(ledger, clips, objects)
+        written = write_clips(ledger, clips, objects, config.ingest.prompts)
         lines = [f"clips:   {clips.url} ({written.num_clips} clips)"]
         if written.num_prompts_unused:
             unused = f"{written.num_prompts_unused} of {written.num_prompts} object prompts"
-            lines.append(f"note: {unused} name no video of this dataset, or a time in none of its clips")
+            lines.append(f"note: {unused} name no video of this dataset, or a time in none of its shots with clips")
+        if written.num_too_distant:
+            lines.append(
+                f"note: {written.num_too_distant} times a clip lacks an object of its shot, as the nearest prompt is "
+                f"more than {config.ingest.prompts.max_distance_seconds:g} s away (ingest.prompts.max_distance_seconds)"
+            )
         return lines
 
     arguments: dict[str, Any] = {"sources": list(sources), "out": out, "objects": objects}

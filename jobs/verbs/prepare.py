@@ -20,7 +20,7 @@ from pipelines.prepare import KEY_COLUMNS, STAGES, WRITTEN, steps
 from stages.backends.base import BackendConfig
 from stages.prepare.features import FeatureConfig
 
-OPTIONAL = ("video_id", "size_bytes", "frame_conversion", "objects")
+OPTIONAL = ("video_id", "size_bytes", "frame_conversion", "objects", "shot_start_seconds", "shot_end_seconds")
 
 
 def prepare(clips: str, out: str, *, config: JobConfig, options: Options, console: Console) -> JobResult:

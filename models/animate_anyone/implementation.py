@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from models.animate_anyone.network import AnimateAnyone, ClipConditions
 from models.animate_anyone.weights import load_published
 from models.animation.clip import ClipBatch, ClipEncoder
 from models.animation.implementation import Implementation
+from models.common.base_models import begin_from_base
 from models.common.unet.unet import is_temporal
 from models.training.diffusion import NoisyBatch
 from models.training.recipe import TrainingRecipe
+from models.weights.base import ANIMATE_ANYONE_BASE
 
 
 class AnimateAnyoneImplementation(Implementation[AnimateAnyone, ClipConditions]):
@@ -37,6 +39,13 @@ class AnimateAnyoneImplementation(Implementation[AnimateAnyone, ClipConditions])
     def load_published(self, path: Path, config: AnimateAnyoneConfig) -> AnimateAnyone:
         """From the folder of the four files."""
         return load_published(path, config)
+
+    def load_base(self, paths: Mapping[str, Path], config: AnimateAnyoneConfig) -> AnimateAnyone:
+        """See `models.common.base_models`."""
+        network = self.new_network(config)
+        files = (paths[weights.name] for weights in ANIMATE_ANYONE_BASE)
+        begin_from_base(network.denoiser, network.reference_net, network.pose_guider, *files)
+        return network
 
     def conditions(self, clip: ClipBatch, encoder: ClipEncoder, network: AnimateAnyone) -> ClipConditions:  # noqa: ARG002
         """Reference latents and one image token each."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.animate_anyone.config import MOORE, MUSEPOSE
 from models.animation.system import System, Variant
+from models.weights.base import ANIMATE_ANYONE_BASE
 from models.weights.entry import File, Loader, Weights
 from models.weights.licence import APACHE, MUSEPOSE_RESEARCH
 
@@ -53,7 +54,9 @@ SYSTEM = System(
     title="Animate Anyone",
     version=1,
     variants={
-        "animate-anyone": Variant(config=MOORE, weights=MOORE_WEIGHTS, encoders="sd-1.5", short_side_px=512),
+        "animate-anyone": Variant(
+            config=MOORE, weights=MOORE_WEIGHTS, base=ANIMATE_ANYONE_BASE, encoders="sd-1.5", short_side_px=512
+        ),
         "musepose": Variant(config=MUSEPOSE, weights=MUSEPOSE_WEIGHTS, encoders="sd-1.5", short_side_px=768),
     },
     implementation=_implementation,

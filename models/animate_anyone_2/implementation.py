@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from models.animation.clip import ClipBatch, ClipEncoder
 from models.animation.implementation import Implementation
 from models.animation.signals import AGNOSTIC_MASK, OBJECT_FRAMES, OBJECT_MASK, SCENE_FRAMES, STRUCTURED_DEPTH
 from models.appearance.vae import LATENT_PX
+from models.common.base_models import begin_from_base
 from models.common.checkpoint import load_checkpoint
 from models.common.window_denoiser import WindowDenoiser
 from models.training.diffusion import NoisyBatch
 from models.training.recipe import TrainingRecipe
+from models.weights.base import ANIMATE_ANYONE_BASE
 
 Masks = NDArray[np.bool_]
 
@@ -48,6 +50,13 @@ class AnimateAnyone2Implementation(Implementation[AnimateAnyone2, ClipConditions
         network = self.new_network(config)
         load_checkpoint(network, path)
         return network.eval()
+
+    def load_base(self, paths: Mapping[str, Path], config: AnimateAnyone2Config) -> AnimateAnyone2:
+        """See `models.common.base_models`."""
+        network = self.new_network(config)
+        files = (paths[weights.name] for weights in ANIMATE_ANYONE_BASE)
+        begin_from_base(network.denoiser, network.reference_net, network.pose_guider, *files)
+        return network
 
     def conditions(self, clip: ClipBatch, encoder: ClipEncoder, network: AnimateAnyone2) -> ClipConditions:  # noqa: ARG002
         """Latents of reference, environment and objects, masks at their resolution, and one image token each.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from models.animate_anyone_2.config import AnimateAnyone2Config
 from models.animation.signals import SCENE_SIGNALS
 from models.animation.system import System, Variant
+from models.weights.base import ANIMATE_ANYONE_BASE
 from models.weights.entry import trained
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ SYSTEM = System(
         "animate-anyone-2": Variant(
             config=AnimateAnyone2Config(),
             weights=trained("animate-anyone-2", "Animate Anyone 2", "animation"),
+            base=ANIMATE_ANYONE_BASE,
             encoders="sd-1.5",
             needs=SCENE_SIGNALS,
             short_side_px=512,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -49,6 +49,16 @@ class Implementation(ABC, Generic[NetworkT, ConditionsT]):
             CheckpointError: a file is missing or damaged, or a tensor is missing, unexpected or misshapen.
         """
         raise NotImplementedError(f"{type(self).__name__} has no published weights, got {path} for {config}")
+
+    def load_base(self, paths: Mapping[str, Path], config: Any) -> NetworkT:
+        """The network at the start of training, from public base models (`Variant.base`).
+
+        `paths`: of their files, by the names of their catalogue entries.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or a tensor is missing, unexpected or misshapen.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no base models, got {paths} for {config}")
 
     def config(self, network: nn.Module) -> Any:
         """The configuration that `network` was made with."""

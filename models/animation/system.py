@@ -53,6 +53,7 @@ class Variant:
     Args:
         config: of the network (`NetworkConfig`).
         weights: of the network: published, or shipped with the project (`Hub.PACKAGE`).
+        base: public base models that training may begin from (`Implementation.load_base`).
         encoders: key of `models.appearance.encoders.ENCODER_SETS`.
         needs: signals that the network reads (`models.animation.signals`).
         short_side_px: shorter side of an output where the request does not say: the size it was trained at.
@@ -62,6 +63,7 @@ class Variant:
 
     config: Any
     weights: Weights
+    base: tuple[Weights, ...] = ()
     encoders: str
     needs: frozenset[str] = frozenset()
     short_side_px: int

@@ -40,7 +40,8 @@ def load_new(new_network: Callable[[], NetworkT], path: Path) -> NetworkT:
     """
     tensors = read_tensors(path)
     with torch.device("meta"):
-        _check_fit(new_network(), tensors, path)
+        module = new_network()
+        _check_fit(module.state_dict(), tensors, path, type(module).__name__)
     network = new_network()
     fill(network, tensors, path)
     return network
@@ -84,21 +85,32 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"cannot read the checkpoint {path}: {reason}") from error
 
 
-def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def fill(
+    module: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    path: Path,
+    *,
+    holds: Callable[[str], bool] = lambda name: True,  # noqa: ARG005
+) -> None:
     """Load tensors read from `path` into `module`, cast to the module's dtypes.
 
     A module on the `meta` device is assigned the tensors themselves, without a cast.
 
+    `holds`: whether the file holds the tensor of this name; the module keeps its others.
+
     Raises:
         CheckpointError: a key is missing or unexpected, or a tensor has another shape. The module is then unchanged.
     """
-    _check_fit(module, tensors, path)
-    on_meta = any(value.is_meta for value in module.state_dict().values())
-    module.load_state_dict(tensors, strict=True, assign=on_meta)
+    own = module.state_dict()
+    expected = {name: tensor for name, tensor in own.items() if holds(name)}
+    _check_fit(expected, tensors, path, type(module).__name__)
+    on_meta = any(value.is_meta for value in own.values())
+    module.load_state_dict(tensors, strict=False, assign=on_meta)
 
 
-def _check_fit(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    expected = module.state_dict()
+def _check_fit(
+    expected: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], path: Path, network: str
+) -> None:
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
     misshapen = [
@@ -109,7 +121,7 @@ def _check_fit(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Pat
     mismatches = [("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen)]
     if problems := "; ".join(f"{len(names)} {kind} ({shortened(names)})" for kind, names in mismatches if names):
         raise CheckpointError(
-            f"the checkpoint {path} does not fit {type(module).__name__}: {problems}. "
+            f"the checkpoint {path} does not fit {network}: {problems}. "
             "It belongs to another network or another configuration of it."
         )
 

@@ -25,6 +25,10 @@ class AdapterAttention(MultiHeadAttention):
         super().__init__(width, num_heads=num_heads)
         self.to_q_ff = nn.Linear(width, width, bias=False)
         self.to_out_ff = nn.Linear(width, width)
+        self.begin()
+
+    def begin(self) -> None:
+        """Initialise the second attention: queries as those of the first, output zero."""
         with torch.no_grad():
             self.to_q_ff.weight.copy_(self.to_q.weight)
         nn.init.zeros_(self.to_out_ff.weight)

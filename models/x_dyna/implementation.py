@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from models.sampling.noise import initial_noise
 from models.sampling.schedule import NoiseSchedule
 from models.training.diffusion import NoisyBatch
 from models.training.recipe import TrainingRecipe
+from models.x_dyna.base import load_base
 from models.x_dyna.conditions import ClipConditions
 from models.x_dyna.config import XDynaConfig
 from models.x_dyna.denoiser import ClipDenoiser
@@ -43,6 +44,10 @@ class XDynaImplementation(Implementation[XDyna, ClipConditions]):
     def load_published(self, path: Path, config: XDynaConfig) -> XDyna:
         """From the folder of the three files' folders."""
         return load_published(path, config)
+
+    def load_base(self, paths: Mapping[str, Path], config: XDynaConfig) -> XDyna:
+        """See `models.x_dyna.base`."""
+        return load_base(paths, config)
 
     def conditions(self, clip: ClipBatch, encoder: ClipEncoder, network: XDyna) -> ClipConditions:
         """See `ClipConditions`."""

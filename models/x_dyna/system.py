@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.animation.signals import CONTROLS, FACE_CONTROL
 from models.animation.system import System, Variant
+from models.appearance.weights import IP_ADAPTER
+from models.weights.base import ANIMATEDIFF_1, OPENPOSE_CONTROL_NET, SD_UNET
 from models.weights.entry import File, Loader, Weights
 from models.weights.licence import APACHE
 from models.x_dyna.config import FACE_FILE, POSE_FILE, UNET_FILE, XDynaConfig
@@ -44,6 +46,7 @@ SYSTEM = System(
         "x-dyna": Variant(
             config=XDynaConfig(),
             weights=X_DYNA_WEIGHTS,
+            base=(SD_UNET, ANIMATEDIFF_1, IP_ADAPTER, OPENPOSE_CONTROL_NET),
             encoders="x-dyna",
             needs=frozenset({FACE_CONTROL, CONTROLS}),
             short_side_px=512,

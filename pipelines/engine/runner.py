@@ -172,7 +172,8 @@ class _Round:
         import ray.exceptions
 
         blocks = packed_blocks(rows, size, self.limits.rows_per_block, _num_workers(self.steps))
-        dataset = ray.data.from_arrow(blocks)
+        # `from_arrow` would first run a task per block, for its schema.
+        dataset = ray.data.from_blocks(blocks)
         groups = fuse(self.steps)
         for group in groups:
             last = group is groups[-1]
@@ -180,7 +181,9 @@ class _Round:
             if isolated:
                 # A task queued at a worker fails with it, which would use up its only retry.
                 pool["max_tasks_in_flight_per_actor"] = 1
-            dataset = _map(dataset, self.spec, group, first=group is groups[0], last=last, pool=pool)
+            # Rows with frames are taken one at a time: several would exceed the share of the object store.
+            batch_size = blocks[0].num_rows if group is groups[0] else 1
+            dataset = _map(dataset, self.spec, group, batch_size=batch_size, last=last, pool=pool)
         returned: set[str] = set()
         deferred: set[str] = set()
         try:
@@ -238,7 +241,7 @@ def _next_attempt(rows: Sequence[Row]) -> list[Row]:
 
 
 def _map(
-    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, first: bool, last: bool, pool: dict[str, int]
+    dataset: ray.data.Dataset, spec: WorkerSpec, group: Group, *, batch_size: int, last: bool, pool: dict[str, int]
 ) -> ray.data.Dataset:
     """Map `dataset` over the workers of one group of stages."""
     import ray.data
@@ -250,8 +253,7 @@ def _map(
             Worker,
             fn_constructor_args=(spec, [stage.name for stage in group.stages]),
             fn_constructor_kwargs={"last": last, "threads": group.workers.threads},
-            # Rows with frames are taken one at a time: several would exceed the share of the object store.
-            batch_size=None if first else 1,
+            batch_size=batch_size,  # never None, which Ray refuses on GPUs
             batch_format="pyarrow",
             zero_copy_batch=True,
             compute=ray.data.ActorPoolStrategy(**pool),

@@ -69,6 +69,8 @@ CLIP_COLUMNS: dict[str, pa.DataType] = {
     "frame_step": pa.int32(),
     "frame_conversion": pa.string(),
     "objects": pa.list_(PROMPT),
+    "shot_start_seconds": pa.float64(),
+    "shot_end_seconds": pa.float64(),
 }
 
 PREPARED_COLUMNS: dict[str, pa.DataType] = {
@@ -134,6 +136,7 @@ DRIVING_CLIP = pa.struct(
         ("status", pa.string()),
         *((name, CLIP_COLUMNS[name]) for name in ("uri", "fingerprint", "size_bytes", "start_seconds", "num_frames")),
         *((name, CLIP_COLUMNS[name]) for name in ("frame_step", "fps", "width_px", "height_px", "objects")),
+        *((name, CLIP_COLUMNS[name]) for name in ("shot_start_seconds", "shot_end_seconds")),
         *((name, PREPARED_COLUMNS[name]) for name in ("work_width_px", "work_height_px")),
         ("keypoints_file", pa.string()),
     ]

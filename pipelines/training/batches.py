@@ -101,7 +101,7 @@ def _round(source: SampleSource, parts: list[Sequence[int]], size: int) -> Itera
     config = source.config
     samples = np.concatenate([np.asarray(part) for part in parts])
     rows = max(1, min(_BLOCK_BYTES // _sample_bytes(source), size))
-    dataset = ray.data.from_arrow([pa.table({"number": samples[i : i + rows]}) for i in range(0, len(samples), rows)])
+    dataset = ray.data.from_blocks([pa.table({"number": samples[i : i + rows]}) for i in range(0, len(samples), rows)])
     dataset = dataset.map_batches(
         _Samples,
         fn_constructor_args=(source,),

@@ -42,6 +42,7 @@ class Corpus:
         twins: prepared clips of other characters, one for each of `clips` and in their order
             (`pipelines.training.twins`); None without them.
         heldout: clips of other videos, which are not trained on (`pipelines.training.heldout`); None without them.
+        left_out: what else was left out and why, a sentence each.
     """
 
     url: str
@@ -51,6 +52,7 @@ class Corpus:
     scenery: pa.Table | None = None
     twins: Corpus | None = None
     heldout: Corpus | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def all_clips(self) -> pa.Table:

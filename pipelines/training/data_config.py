@@ -26,6 +26,7 @@ class TrainingDataConfig:
         faces: prepared dataset that shows the clips' expressions on other characters (`pipelines.training.twins`), from
             which face control is drawn; None: from the clips themselves.
         faces_truth: as `truth`, of the videos of `faces`.
+        min_faces_share: least share of the clips that must have their twin in `faces`; the others are left out.
     """
 
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -38,6 +39,7 @@ class TrainingDataConfig:
     scenery: str | None = None
     faces: str | None = None
     faces_truth: str | None = None
+    min_faces_share: float = 0.5
 
     def __post_init__(self) -> None:
         if min(self.workers, self.prefetch_batches, self.samples_per_round) < 1 or self.cpus <= 0 or self.keep_gib < 0:
@@ -45,5 +47,7 @@ class TrainingDataConfig:
                 "expected workers, prefetch_batches and samples_per_round >= 1, cpus > 0 and keep_gib >= 0, got "
                 f"{self.workers}, {self.prefetch_batches}, {self.samples_per_round}, {self.cpus} and {self.keep_gib}"
             )
+        if not 0 <= self.min_faces_share <= 1:
+            raise ValueError(f"expected min_faces_share between 0 and 1, got {self.min_faces_share:g}")
         if self.faces_truth is not None and self.faces is None:
             raise ValueError(f"faces_truth is the ground truth of faces, got {self.faces_truth} without faces")

@@ -19,32 +19,55 @@ from pipelines.training.corpus import Corpus, TrainingDataError, open_corpus
 _MAX_SECONDS_APART = 1e-3
 _MAX_RATE_APART = 1e-3
 _NUM_NAMED = 5
+_COMPARED = ["clip_id", "num_frames", "start_seconds", "fps", "frame_step"]
 
 
-def with_twins(corpus: Corpus, url: str, sampling: SamplingConfig) -> Corpus:
-    """The corpus with the twin of each clip: the clip of the same id in a prepared dataset.
+def with_twins(corpus: Corpus, url: str, sampling: SamplingConfig, *, min_share: float) -> Corpus:
+    """The clips of the corpus that have a twin, the clip of the same id in a prepared dataset, with their twins.
+
+    A reenactment network fails on some clips; these are left out, and `Corpus.left_out` says so.
+
+    `min_share`: least share of the clips that must remain.
 
     Raises:
-        TrainingDataError: there is no such dataset, a clip has no twin, or a twin shows other frames.
+        TrainingDataError: there is no such dataset, or too few clips remain.
     """
-    plain = replace(sampling, scene=None, explicit_indicator=None)
-    twins = open_corpus(url, plain)
-    place_of = {clip_id: place for place, clip_id in enumerate(twins.clips["clip_id"].to_pylist())}
-    ids = corpus.clips["clip_id"].to_pylist()
-    if missing := [clip_id for clip_id in ids if clip_id not in place_of]:
+    twins = open_corpus(url, replace(sampling, scene=None, explicit_indicator=None))
+    others = {row["clip_id"]: (place, row) for place, row in enumerate(twins.clips.select(_COMPARED).to_pylist())}
+    kept, kept_twins, absent, unequal = [], [], [], []
+    for own, clip in enumerate(corpus.clips.select(_COMPARED).to_pylist()):
+        place, twin = others.get(clip["clip_id"], (None, None))
+        if twin is None:
+            absent.append(clip["clip_id"])
+        elif not _same_frames(clip, twin):
+            unequal.append(clip["clip_id"])
+        else:
+            kept.append(own)
+            kept_twins.append(place)
+    left_out = _sentence(len(corpus.clips), url, absent, unequal)
+    expected = max(1, math.ceil(min_share * len(corpus.clips)))
+    if len(kept) < expected:
         raise TrainingDataError(
-            f"{len(missing)} of {len(ids)} clips have no twin with status ok in data.faces ({url}): {_names(missing)}; "
-            "give the videos of the twins the ids (video_id) of the clips' videos, cut and prepare them with the same "
-            "settings, or leave these clips out of the corpus"
+            f"{left_out}; {len(kept)} remain, expected at least {expected} (data.min_faces_share is {min_share:g}). "
+            "Give the videos of the twins the ids (video_id) of the clips' videos, with a frame for each of theirs, "
+            "and cut and prepare them with the same settings"
         )
-    aligned = twins.clips.take(pa.array([place_of[clip_id] for clip_id in ids]))
-    pairs = zip(corpus.clips.to_pylist(), aligned.to_pylist(), strict=True)
-    if other := [clip["clip_id"] for clip, twin in pairs if not _same_frames(clip, twin)]:
-        raise TrainingDataError(
-            f"{len(other)} of {len(ids)} twins in data.faces ({url}) have another length, time or frame rate than "
-            f"their clips: {_names(other)}; a twin has the frames of its clip, one by one"
-        )
-    return replace(corpus, twins=replace(twins, clips=aligned))
+    return replace(
+        corpus,
+        clips=corpus.clips.take(pa.array(kept, pa.int64())),
+        twins=replace(twins, clips=twins.clips.take(pa.array(kept_twins, pa.int64()))),
+        left_out=(*corpus.left_out, f"{left_out}; these are left out") if absent or unequal else corpus.left_out,
+    )
+
+
+def _sentence(total: int, url: str, absent: list[str], unequal: list[str]) -> str:
+    """Numbers and names of the clips without a twin in `url`."""
+    reasons = {
+        "without a twin with status ok and enough frames": absent,
+        "with one of another length, time or frame rate": unequal,
+    }
+    counts = [f"{len(names)} {what} ({_names(names)})" for what, names in reasons.items() if names]
+    return f"of {total} clips, {' and '.join(counts) or 'none'} in data.faces ({url})"
 
 
 def _same_frames(clip: Mapping[str, Any], twin: Mapping[str, Any]) -> bool:

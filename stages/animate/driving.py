@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,10 +19,13 @@ from stages.outcome import BadRow, Reason
 PART_FIELDS = (
     *("uri", "fingerprint", "size_bytes", "width_px", "height_px"),
     *("start_seconds", "num_frames", "frame_step", "fps", "times_seconds"),
+    *("shot_start_seconds", "shot_end_seconds"),
 )
-"""Description of a part of a video: a clip's columns, and the timestamps of its frames where these are uneven."""
+"""Description of a part of a video: a clip's columns, and the timestamps of its frames where these are uneven. The shot
+begins with that of its first frame, and ends with that of its last.
+"""
 
-OPTIONAL_PART_FIELDS = frozenset({"size_bytes", "times_seconds"})
+OPTIONAL_PART_FIELDS = frozenset({"size_bytes", "times_seconds", "shot_start_seconds", "shot_end_seconds"})
 
 
 _SAME_SECONDS = 1e-6
@@ -102,10 +106,8 @@ class DrivingStage(Stage[DrivingConfig]):
                 f"the driving part has {clip['num_frames']} frames, {self.config.max_frames} are allowed; give "
                 "duration_seconds, lower driving.max_fps, or raise driving.max_frames",
             )
-        spec = row["model_spec"]
-        keeps_scene = spec["keeps_scene"]
-        shows_frames = keeps_scene or FACE_CONTROL in spec["signals"]
-        decoded = self.reader.frames(clip, short_side_px=self._short_side_px(row) if shows_frames else None)
+        keeps_scene = row["model_spec"]["keeps_scene"]
+        decoded = self.reader.frames(clip, short_side_px=driving_short_side_px(row, self.config.decode))
         keep_audio = keeps_scene if self.config.keep_audio is None else self.config.keep_audio
         audio, sound_fallback = self._sound(clip) if keep_audio else (None, None)
         return {
@@ -131,14 +133,21 @@ class DrivingStage(Stage[DrivingConfig]):
                 raise
             return None, f"no_sound={bad.reason}"
 
-    def _short_side_px(self, row: Row) -> int:
-        # One side alone may be the longer one: the other follows from an aspect ratio that is not known yet.
-        given: list[int] = [row[name] for name in ("width_px", "height_px") if row[name] is not None]
-        return max(self.config.decode.short_side_px, min(given, default=row["model_spec"]["short_side_px"]))
-
     def close(self) -> None:
         """Close the reader."""
         self.reader.close()
+
+
+def driving_short_side_px(row: Row, decode: DecodeConfig) -> int:
+    """Shorter side to which driving frames are decoded: that of the settings; for a model that keeps the scene or reads
+    the driving face, at least that of its output.
+    """
+    spec = row["model_spec"]
+    if not (spec["keeps_scene"] or FACE_CONTROL in spec["signals"]):
+        return decode.short_side_px
+    # One side alone may be the longer one: the other follows from an aspect ratio that is not known yet.
+    given: list[int] = [row[name] for name in ("width_px", "height_px") if row[name] is not None]
+    return max(decode.short_side_px, min(given, default=spec["short_side_px"]))
 
 
 def part_of_video(
@@ -168,6 +177,9 @@ def part_of_video(
     seconds = min(rest_seconds, duration_seconds or rest_seconds)
     start = facts["start_seconds"] + offset_seconds
     times = _uneven_times(reader, uri, start, start + seconds)[::step] if facts["variable_frame_rate"] else None
+    starts = facts["shot_starts_seconds"]
+    last = max(start, start + seconds - spacing_seconds)
+    shots = [max(0, bisect_right(starts, at + _SAME_SECONDS) - 1) for at in (start, last)]
     return {
         "uri": uri,
         "fingerprint": facts["fingerprint"],
@@ -181,6 +193,8 @@ def part_of_video(
         "fps": facts["fps"],
         "times_seconds": times,
         "frame_conversion": facts["frame_conversion"],
+        "shot_start_seconds": starts[shots[0]],
+        "shot_end_seconds": facts["shot_ends_seconds"][shots[1]],
     }
 
 

@@ -217,6 +217,12 @@ class OnDemand(Generic[StageT]):
             self._is_open = True
         return self._stage
 
+    def close(self) -> None:
+        """Close the stage, if it is open."""
+        if self._is_open:
+            self._stage.close()
+            self._is_open = False
+
 
 def chosen_device(device: str) -> str:
     """Resolve `auto` to the device of this process."""

@@ -102,16 +102,7 @@ class ClipReader:
         Raises:
             BadRow: InvalidRow, SourceChanged, or a reason of the decoder.
         """
-        try:
-            window = ClipWindow(
-                start_seconds=clip["start_seconds"],
-                num_frames=clip["num_frames"],
-                frame_step=clip["frame_step"],
-                fps=clip["fps"],
-                times_seconds=None if clip.get("times_seconds") is None else tuple(clip["times_seconds"]),
-            )
-        except (TypeError, ValueError) as error:
-            raise BadRow(Reason.INVALID_ROW, str(error)) from error
+        window = window_of(clip)
         uri, fingerprint = clip["uri"], str(clip["fingerprint"])
         source = self.sources.open(uri, size_bytes=clip["size_bytes"])
         self.content.require(source, fingerprint, uri)
@@ -148,6 +139,20 @@ class ClipReader:
         """End the child process and delete fetched files."""
         self.decoder.close()
         self.sources.close()
+
+
+def window_of(clip: Row) -> ClipWindow:
+    """Sample times of a clip. Raises BadRow, InvalidRow."""
+    try:
+        return ClipWindow(
+            start_seconds=clip["start_seconds"],
+            num_frames=clip["num_frames"],
+            frame_step=clip["frame_step"],
+            fps=clip["fps"],
+            times_seconds=None if clip.get("times_seconds") is None else tuple(clip["times_seconds"]),
+        )
+    except (TypeError, ValueError) as error:
+        raise BadRow(Reason.INVALID_ROW, str(error)) from error
 
 
 FRAME_COUNTS = ("num_source_frames", "num_distinct_frames")

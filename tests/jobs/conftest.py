@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
 import pytest
 from small_jobs import Corpus, options, small_config
 
@@ -25,3 +31,14 @@ def corpus(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Corpu
     )
     prepared = prepare(str(root / "clips"), str(root / "prepared"), config=config, options=how, console=console)
     return Corpus(root=root, puppets=puppets, ingested=ingested, prepared=prepared)
+
+
+@pytest.fixture
+def ray_session() -> Iterator[Path]:
+    """Short folder for the sockets of a cluster, whose processes are ended afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    yield folder
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or ()):
+            process.kill()
+    shutil.rmtree(folder, ignore_errors=True)

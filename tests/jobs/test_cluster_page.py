@@ -9,11 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from small_jobs import PUPPETS, Corpus, tracking_uri
@@ -23,19 +20,8 @@ BLOCK = re.compile(r"<!-- not run: tests/jobs/test_cluster_page.py [^\n]*-->\n``
 SMALL_NODE = ("--object-store-memory=100000000", "--num-gpus=0")
 
 
-@pytest.fixture
-def session() -> Iterator[Path]:
-    """Short folder for the sockets of a cluster, whose processes are ended afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    yield folder
-    for process in psutil.process_iter(["cmdline"]):
-        if str(folder) in " ".join(process.info["cmdline"] or ()):
-            process.kill()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.mark.slow
-def test_the_page_is_followed_on_two_nodes(corpus: Corpus, session: Path, tmp_path: Path) -> None:
+def test_the_page_is_followed_on_two_nodes(corpus: Corpus, ray_session: Path, tmp_path: Path) -> None:
     found = BLOCK.search(PAGE.read_text())
     assert found is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -54,7 +40,7 @@ def test_the_page_is_followed_on_two_nodes(corpus: Corpus, session: Path, tmp_pa
                 environment[name] = value
                 continue
             case ["ray", "start"] if "--head" in words:
-                words += [*SMALL_NODE, f"--temp-dir={session}", "--include-dashboard=false"]
+                words += [*SMALL_NODE, f"--temp-dir={ray_session}", "--include-dashboard=false"]
             case ["ray", "start"]:
                 words += [*SMALL_NODE, "--num-cpus=2"]
             case ["zoetrope", _]:

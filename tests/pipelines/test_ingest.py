@@ -11,18 +11,20 @@ from pipelines.engine.manifest import ManifestError
 from pipelines.engine.schema import CLIP_COLUMNS, dataset_schema
 from pipelines.engine.sources import SOURCE_COLUMNS
 from pipelines.ingest import WRITTEN, write_clips
+from pipelines.prompts import PromptsConfig
 from stages.io.storage import Storage
 
 SCHEMA = dataset_schema("ingest", pa.schema(list(SOURCE_COLUMNS.items())), WRITTEN)
 
 
-def videos(root: Path, **status: str) -> Ledger:
+def videos(root: Path, *, shots: dict[str, list[float]] | None = None, **status: str) -> Ledger:
     """Ledger of videos of 2 s at 10 frames per second, with two windows of 1 s each."""
     ledger = Ledger(Storage(str(root / "videos")), "video_id")
     windows = [{"start_seconds": float(start), "num_frames": 10, "frame_step": 1} for start in (0, 1)]
     for name in ("a", "b"):
         facts = {"width_px": 64, "height_px": 48, "fps": 10.0, "size_bytes": 5, "fingerprint": f"sha256:{name}"}
         row = {"video_id": name, "uri": f"{root}/{name}.mp4", "windows": windows, "work_key": name, **facts}
+        row |= shots or {}
         ledger.commit({**row, "status": status.get(name, "ok"), "committed_at": datetime.now(UTC)}, SCHEMA)
     ledger.compact()
     return ledger
@@ -58,6 +60,31 @@ def test_a_prompt_goes_to_the_clip_that_spans_its_time(tmp_path: Path) -> None:
     }
     assert objects_by_clip == {"a.00000": ["ball"], "a.00001": [], "b.00000": [], "b.00001": ["book"]}
     assert (written.num_prompts, written.num_prompts_unused) == (4, 2)
+
+
+def test_a_prompt_goes_to_all_clips_of_its_shot(tmp_path: Path) -> None:
+    prompts = {
+        "video_id": ["a", "a", "b", "b"],
+        "object_id": ["ball", "book", "ball", "lost"],
+        "seconds": [0.5, 2.1, 1.9, 2.3],
+        "box": [[1.0, 2.0, 3.0, 4.0]] * 4,
+    }
+    pq.write_table(pa.table(prompts), tmp_path / "objects.parquet")
+    ledger = videos(tmp_path, shots={"shot_starts_seconds": [0.0], "shot_ends_seconds": [2.2]})
+    storage, url = Storage(str(tmp_path / "clips")), str(tmp_path / "objects.parquet")
+    written = write_clips(ledger, storage, url)
+    rows = clips(tmp_path)
+    assert {name: [prompt["object_id"] for prompt in row["objects"]] for name, row in rows.items()} == {
+        "a.00000": ["ball", "book"],
+        "a.00001": ["ball", "book"],
+        "b.00000": ["ball"],
+        "b.00001": ["ball"],
+    }
+    assert {(row["shot_start_seconds"], row["shot_end_seconds"]) for row in rows.values()} == {(0.0, 2.2)}
+    assert (written.num_prompts, written.num_prompts_unused, written.num_too_distant) == (4, 1, 0)
+    near = write_clips(ledger, storage, url, PromptsConfig(max_distance_seconds=0.6))
+    assert [len(row["objects"]) for row in clips(tmp_path).values()] == [1, 2, 0, 1]
+    assert (near.num_prompts_unused, near.num_too_distant) == (1, 2)
 
 
 @pytest.mark.parametrize(

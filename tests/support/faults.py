@@ -157,7 +157,9 @@ def _run_with_rpc_failures(failures: Mapping[str, object], videos: Path, out: Pa
     """Whether Ray's logs say that a message was lost."""
     # A short path: sockets lie in this folder.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as logs:
-        command = start_ingest(videos, out, RAY_testing_rpc_failure=json.dumps(failures), RAY_TMPDIR=logs)
+        # Lost messages are logged as information, which the command switches off by default.
+        environment = {"RAY_testing_rpc_failure": json.dumps(failures), "RAY_BACKEND_LOG_LEVEL": "info"}
+        command = start_ingest(videos, out, RAY_TMPDIR=logs, **environment)
         try:
             _, err = command.communicate(timeout=END_SECONDS)
         finally:

@@ -15,6 +15,7 @@ import yaml
 from small_faces import write_faces
 from small_jobs import options
 from small_prepared import write_clips
+from stand_in_x_dyna import save_base, small_config, small_model
 from tiny_animate_anyone import write_appearance
 
 from jobs.engine.console import Console
@@ -22,11 +23,14 @@ from jobs.engine.spec import JobResult
 from jobs.training.config import load
 from jobs.verbs.train import train
 from models.common.checkpoint import read_tensors
+from models.common.digest import CheckpointError
 from models.common.safetensors_file import read_metadata
 from models.systems import SYSTEMS
+from models.weights.resolve import MissingWeightsError
 from pipelines.training.corpus import TrainingDataError
 
 SIZE_PX = (64, 64)
+DRY = {"dry_run": True}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,8 @@ def run(
                 "sampling": {"height_px": SIZE_PX[0], "width_px": SIZE_PX[1], "num_frames": 2, "frame_step": 1},
             },
         }
-        if name == "x-dyna":
+        recipe |= how.pop("recipe", {})
+        if name == "x-dyna" and "network" not in recipe["model"]:
             recipe["model"]["network"] = asdict(tiny_x_dyna.TINY)
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
         result = train(
@@ -106,6 +111,31 @@ def test_both_stages(run: Callable[..., tuple[JobResult, str]], data: Path, tmp_
     assert [(each["scenery_clips"], each["faces_of_twins"]) for each in runs] == [(2, False), (0, True)]
 
 
+def test_the_first_stage_starts_from_public_base_models(
+    run: Callable[..., tuple[JobResult, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "weights"
+    paths = save_base(folder)
+    model = small_model()
+    variant = replace(model.variant, encoders="x-dyna")
+    monkeypatch.setitem(SYSTEMS, "x-dyna", replace(model.system, variants={"x-dyna": variant}))
+    recipe = {"model": {"encoders": str(folder), "network": asdict(small_config())}}
+    with pytest.raises(CheckpointError, match=r"holds no unet/unet-checkpoint.*has sd-1\.5-unet, animatediff"):
+        run("base", 1, recipe=recipe, start_from=str(tmp_path))
+    result, _ = run("base", 1, "recipe.steps=1", "recipe.batch_size=1", recipe=recipe, start_from=str(folder))
+    assert result.exit_code == 0, result.summary
+    trained, unet = weights(result), read_tensors(paths["sd-1.5-unet"])
+    assert all(torch.equal(trained[f"denoiser.{name}"], tensor) for name, tensor in unet.items())
+    assert all(trained[name].any() for name in trained if name.endswith("to_out_ff.weight"))
+    [record] = read_metadata(Path(result.summary["weights"]))["runs"]
+    assert record["started_from"] == ["sd-1.5-unet", "animatediff-v1", "ip-adapter-plus", "controlnet-openpose"]
+
+    paths["controlnet-openpose"].unlink()
+    with pytest.raises(MissingWeightsError, match=r"controlnet-openpose.*`zoetrope weights fetch controlnet-openpose"):
+        run("missing", 1, recipe=recipe, start_from=str(folder))
+    assert not (tmp_path / "missing").exists()
+
+
 def test_a_resumed_run_keeps_its_samples(run: Callable[..., tuple[JobResult, str]], data: Path, tmp_path: Path) -> None:
     settings = (f"data.scenery={data / 'clips'}", "recipe.steps=2")
     run("broken", 1, *settings)
@@ -118,10 +148,17 @@ def test_a_resumed_run_keeps_its_samples(run: Callable[..., tuple[JobResult, str
     assert losses[0] == losses[1]
 
 
-def test_faces_that_are_not_of_others_are_said(run: Callable[..., tuple[JobResult, str]], data: Path) -> None:
-    dry = {"dry_run": True}
-    assert "note: self-driven faces: patches are cut out of the targets" in run("a", 2, options=dry)[1]
-    text = run("b", 1, f"data.faces={data / 'nothing'}", options=dry)[1]
+def test_faces_that_are_not_of_others_are_said(
+    run: Callable[..., tuple[JobResult, str]], data: Path, tmp_path: Path
+) -> None:
+    assert "note: self-driven faces: patches are cut out of the targets" in run("a", 2, options=DRY)[1]
+    few = write_faces(tmp_path / "few", num_clips=2, twins=True)
+    text = run("a", 2, f"data.faces={few}", options=DRY)[1]
+    assert "note: of 3 clips, 1 without a twin with status ok and enough frames (clip-002) in data.faces" in text
+    assert "train x-dyna, stage 2: 2 clips" in text
+    with pytest.raises(TrainingDataError, match="2 remain, expected at least 3"):
+        run("a", 2, f"data.faces={few}", "data.min_faces_share=0.9", options=DRY)
+    text = run("b", 1, f"data.faces={data / 'nothing'}", options=DRY)[1]
     assert "note: data.faces is not read: recipe.sampling.face_control is off" in text
 
 

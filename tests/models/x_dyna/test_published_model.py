@@ -8,55 +8,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden import GoldenCase, golden_case
-from golden_x_dyna import config_of, resampler_config_of, resampler_of, write_published
-from safetensors.torch import save_file
-from stand_in_features import save_image_encoder, save_text_encoder, save_vae
 from stand_in_weights import missing_weights
+from stand_in_x_dyna import first_file, save_encoders, save_published, small_model
 from tiny_systems import NUM_FRAMES, SIDE_PX, request
 
 from models.animation.system import LoadOptions, Model
-from models.catalogue import CATALOGUE
-from models.systems import find_model
-from models.weights.resolve import MissingWeightsError, place
+from models.weights.resolve import MissingWeightsError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ENTRIES = ("x-dyna", "sd-vae-ft-mse", "ip-adapter-image-encoder", "ip-adapter-plus", "sd-1.5-text-encoder")
 
 
-def first_file(name: str, folder: Path) -> Path:
-    """Where the first file of a catalogue entry belongs in a folder of weights."""
-    return place(CATALOGUE[name], CATALOGUE[name].files[0], folder)
-
-
 @pytest.fixture(scope="module")
-def case() -> GoldenCase:
-    return golden_case("x_dyna_tiny")
-
-
-@pytest.fixture(scope="module")
-def filled(case: GoldenCase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, other = tmp_path_factory.mktemp("weights"), tmp_path_factory.mktemp("resampler")
-    config, resampler = config_of(case), resampler_config_of(case)
-    write_published(case, first_file("x-dyna", folder).parents[1])
-    save_vae(first_file("sd-vae-ft-mse", folder).parent)
-    save_image_encoder(first_file("ip-adapter-image-encoder", folder).parent, width=resampler.features_width)
-    save_text_encoder(first_file("sd-1.5-text-encoder", folder).parent, width=config.unet.context_width)
-    tensors = resampler_of(case, write_published(case, other)).state_dict()
-    save_file(
-        {f"image_proj.{name}": tensor.contiguous() for name, tensor in tensors.items()},
-        first_file("ip-adapter-plus", folder),
-    )
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    save_published(folder)
+    save_encoders(folder)
     return folder
 
 
-@pytest.fixture
-def model(case: GoldenCase, monkeypatch: pytest.MonkeyPatch) -> Model:
-    """The registered model at the size of the files."""
-    monkeypatch.setattr("models.appearance.ip_adapter.ResamplerConfig", lambda: resampler_config_of(case))
-    found = find_model("x-dyna")
-    return replace(found, variant=replace(found.variant, config=replace(config_of(case), num_steps=2)))
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small_model()
 
 
 @pytest.fixture

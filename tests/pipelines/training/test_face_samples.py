@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from models.face.control import face_control
 from models.training.batch import SampleBatch
 from models.training.recipe import SamplingConfig
 from pipelines.training.batches import SampleSource, ray_batches
-from pipelines.training.corpus import TrainingDataError, open_corpus
+from pipelines.training.corpus import Corpus, TrainingDataError, open_corpus
 from pipelines.training.data_config import TrainingDataConfig
 from pipelines.training.samples import UnusableClipError
 from pipelines.training.stored_features import stored_features
@@ -42,7 +43,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def source(prepared: Path, faces: Path | None, sampling: SamplingConfig = SAMPLING, **config: object) -> SampleSource:
     corpus = open_corpus(str(prepared), sampling)
     return SampleSource(
-        corpus=corpus if faces is None else with_twins(corpus, str(faces), sampling),
+        corpus=corpus if faces is None else with_twins(corpus, str(faces), sampling, min_share=1.0),
         sampling=sampling,
         config=TrainingDataConfig(cpus=0.5, **config),  # type: ignore[arg-type]  # fields of several types
         preset="embedded",
@@ -131,30 +132,49 @@ def test_faces_are_drawn_at_the_keypoints_of_the_sample(prepared: Path) -> None:
         assert np.array_equal(drawn.pictures_THWC6, batch.signals[FACE_CONTROL][row])
 
 
-def test_missing_twins_are_counted_and_named(prepared: Path, faces: Path, tmp_path: Path) -> None:
+def test_clips_without_their_twin_are_left_out_and_named(prepared: Path, faces: Path, tmp_path: Path) -> None:
     corpus = open_corpus(str(prepared), SAMPLING)
     table = pq.read_table(faces / ROWS)
 
-    def changed(name: str, values: list[object]) -> str:
-        place = table.schema.get_field_index(name)
-        column = pa.array(values, table.schema.field(name).type)
-        pq.write_table(table.set_column(place, table.schema.field(name), column), tmp_path / ROWS)
+    def changed(changes: dict[str, list[object]]) -> str:
+        other = table
+        for name, values in changes.items():
+            place = table.schema.get_field_index(name)
+            column = pa.array(values, table.schema.field(name).type)
+            other = other.set_column(place, table.schema.field(name), column)
+        pq.write_table(other, tmp_path / ROWS)
         return str(tmp_path)
 
-    two_left = r"2 of 3 clips have no twin with status ok in data\.faces \(.*\): clip-000, clip-002; give the videos"
-    with pytest.raises(TrainingDataError, match=two_left):
-        with_twins(corpus, changed("status", ["rejected", "ok", "failed"]), SAMPLING)
-    one_other = r"1 of 3 twins in data\.faces \(.*\) have another length.*: clip-001; a twin has the frames"
+    def clips_of(some: Corpus | None) -> list[object]:
+        assert some is not None
+        return some.clips["clip_id"].to_pylist()
+
+    absent = (
+        r"of 3 clips, 2 without a twin with status ok and enough frames \(clip-000, clip-002\) in data\.faces \(.*\)"
+    )
+    two_left: dict[str, list[object]] = {"status": ["rejected", "ok", "failed"]}
+    with pytest.raises(TrainingDataError, match=absent + r"; 1 remain, expected at least 2 \(data\.min_faces_share"):
+        with_twins(corpus, changed(two_left), SAMPLING, min_share=0.5)
+    one = with_twins(corpus, changed(two_left), SAMPLING, min_share=0.3)
+    assert clips_of(one) == clips_of(one.twins) == ["clip-001"]
+    assert re.fullmatch(absent + "; these are left out", *one.left_out)
+    assert one.digest != with_twins(corpus, str(faces), SAMPLING, min_share=1.0).digest
     for name, values in {"num_frames": [10, 9, 10], "fps": [12.0, 15.0, 12.0], "start_seconds": [0.0, 0.1, 0]}.items():
-        with pytest.raises(TrainingDataError, match=one_other):
-            with_twins(corpus, changed(name, values), SAMPLING)
+        two = with_twins(corpus, changed({name: values}), SAMPLING, min_share=0.5)
+        assert clips_of(two) == clips_of(two.twins) == ["clip-000", "clip-002"]
+        assert "1 with one of another length, time or frame rate (clip-001)" in two.left_out[0]
+    both = changed({"status": ["ok", "failed", "ok"], "num_frames": [10, 10, 9]})
+    (said,) = with_twins(corpus, both, SAMPLING, min_share=0.3).left_out
+    assert "1 without a twin with status ok and enough frames (clip-001) and 1 with one of another length" in said
+    with pytest.raises(TrainingDataError, match="0 remain, expected at least 1"):
+        with_twins(corpus, changed({"start_seconds": [1.0, 1.0, 1.0]}), SAMPLING, min_share=0.0)
     with pytest.raises(TrainingDataError, match="holds no prepared clips"):
-        with_twins(corpus, str(tmp_path / "nothing"), SAMPLING)
+        with_twins(corpus, str(tmp_path / "nothing"), SAMPLING, min_share=0.5)
     # In another order, and more of them: each clip finds its own.
-    pq.write_table(pa.concat_tables([table, table.slice(0, 0)]).take(pa.array([2, 0, 1])), tmp_path / ROWS)
-    twins = with_twins(replace(corpus, clips=corpus.clips.slice(1)), str(tmp_path), SAMPLING).twins
-    assert twins is not None
-    assert twins.clips["clip_id"].to_pylist() == ["clip-001", "clip-002"]
+    pq.write_table(table.take(pa.array([2, 0, 1])), tmp_path / ROWS)
+    whole = with_twins(replace(corpus, clips=corpus.clips.slice(1)), str(tmp_path), SAMPLING, min_share=1.0)
+    assert clips_of(whole.twins) == ["clip-001", "clip-002"]
+    assert whole.left_out == ()
 
 
 def test_a_twin_that_is_gone_is_named(prepared: Path, tmp_path: Path) -> None:

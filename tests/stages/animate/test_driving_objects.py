@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from object_film import DECODE, FPS, LENGTH, Film, iou
 from toy_animation import ToyModel, ToyVariant, scene_model, spec_of
 
 from models.masks.rle import decode
 from models.perception.prompts import ObjectPrompt
+from models.video.window import DecodedClip
+from stages.animate.driving import DrivingConfig, DrivingStage
 from stages.animate.driving_objects import DrivingObjectsStage
 from stages.base import Row
 from stages.outcome import BadRow
@@ -40,6 +45,8 @@ def row(*objects: dict[str, Any], keep: bool | None = None, **changes: Any) -> R
     return {
         "driving_frames": np.zeros((3, 50, 100, 3), np.uint8),
         "driving_part": {"width_px": 400, "height_px": 200},
+        "width_px": None,
+        "height_px": None,
         "frame_seconds": [0.0, 0.1, 0.2],
         "objects": list(objects) or None,
         "keep_objects": keep,
@@ -78,6 +85,43 @@ def test_objects_are_optional_unless_wanted(stage: DrivingObjectsStage) -> None:
 def test_an_object_that_is_never_visible_fails(stage: DrivingObjectsStage) -> None:
     with pytest.raises(BadRow, match="ObjectNotVisible: ghost: in none of 3 frames"):
         stage(row(BALL, UNSEEN))
+
+
+def test_an_object_that_is_prompted_elsewhere_in_the_shot_may_be_out_of_view(
+    stage: DrivingObjectsStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {**UNSEEN, "seconds": 2.0}
+    still = DecodedClip(frames=np.zeros((18, 50, 100, 3), np.uint8), frame_seconds=np.zeros(18), num_source_frames=18)
+    reader = SimpleNamespace(frames=lambda clip, short_side_px: still)
+    monkeypatch.setattr("stages.prepare.object_masks.ObjectMasksStage.reader", reader, raising=False)
+    part = {"start_seconds": 0.0, "num_frames": 3, "frame_step": 1, "fps": 10.0, "times_seconds": None}
+    part |= {"width_px": 400, "height_px": 200, "shot_start_seconds": 0.0, "shot_end_seconds": 3.0}
+    made = stage(row(BALL, elsewhere, driving_part=part))
+    assert made["kept_objects"] == ["ball"]
+    made = stage(row(elsewhere, driving_part=part))
+    assert (made["driving_objects"], made["kept_objects"]) == (None, [])
+    with pytest.raises(BadRow, match="ObjectNotVisible: ghost"):
+        stage(row(BALL, elsewhere, keep=True, driving_part=part))
+
+
+def test_a_prompt_outside_the_driving_part_is_tracked_into_it(tmp_path: Path) -> None:
+    film = Film(tmp_path / "film.mp4")
+    driving = DrivingStage(DrivingConfig(decode=DECODE))
+    objects = DrivingObjectsStage(ObjectMasksConfig(), DECODE)
+    driving.open()
+    request = {"driving_uri": film.uri, "start_seconds": LENGTH / FPS, "duration_seconds": LENGTH / FPS}
+    request |= row(film.prompt("ball", 3), keep=True, width_px=96, height_px=144)
+    decoded = driving(request)
+    names = {"driving_frames": "decoded_frames", "driving_part": "decoded_part", "frame_seconds": "decoded_seconds"}
+    columns = {**decoded, **{name: decoded[source] for name, source in names.items()}}
+    made = objects(columns)
+    assert made["kept_objects"] == ["ball"]
+    masks = made["driving_objects"]
+    assert iou(masks, film.true_masks("ball", 1, masks.shape)) > 0.9
+    with pytest.raises(BadRow, match="outside its shot"):
+        objects({**columns, "objects": [film.prompt("ball", 3, seconds=4.1)]})
+    for each in (driving, objects, film.reader):
+        each.close()
 
 
 def test_masks_of_a_prepared_clip_are_read_and_prompts_of_the_request_override_them(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,27 @@ def test_every_backend_runs_on_files_of_the_published_form(signal: str, backend:
     it.open()
     for frames in (clip(), np.zeros((2, 64, 48, 3), np.uint8)):
         check(signal, it.process(row(frames)), len(frames))
+    it.close()
+
+
+@pytest.mark.parametrize("backend", [backend for signal, backend in BACKENDS if signal == "object masks"])
+def test_every_tracker_reaches_a_clip_from_prompts_outside_it(backend: str, weights: Path) -> None:
+    it = stage("object masks", backend, weights)
+    it.open()
+    reads = []
+
+    def frames(part: dict[str, Any], short_side_px: int | None) -> Any:
+        reads.append((part["start_seconds"], part["num_frames"]))
+        return SimpleNamespace(frames=clip(part["num_frames"]))
+
+    it.reader.close()
+    it.reader = SimpleNamespace(frames=frames, close=lambda: None)
+    of_shot = {"shot_start_seconds": -1.0, "shot_end_seconds": 1.0}
+    columns = {**row(clip()), **of_shot, "start_seconds": 0.0, "num_frames": 4, "frame_step": 1, "fps": 8.0}
+    for prompt, seconds in zip(columns["objects"], (-0.25, 0.625), strict=True):
+        prompt["seconds"] = seconds
+    check("object masks", it.process(columns), 4)
+    assert reads == [(-0.25, 2), (0.5, 2)]
     it.close()
 
 
