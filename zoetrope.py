@@ -10,9 +10,9 @@ import atexit
 import contextlib
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +22,8 @@ _OBJECTS_PER_COLLECTION = 50_000
 ROOT = Path(__file__).resolve().parent
 
 
-class OwnPackages(MetaPathFinder):
-    """Finds the packages of this project beside this file."""
+class OwnPackages:
+    """Finder of the packages of this project, beside this file, for `sys.meta_path`."""
 
     @classmethod
     def find_spec(
@@ -57,7 +57,12 @@ put_first()
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Until `jobs.cli.interrupts` handles signals, while the imports run, Ctrl-C ends the process without a traceback.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Collections while libraries of thousands of modules are imported find nothing and take a fifth of the time.
     gc.set_threshold(_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
     ending = _Ending()

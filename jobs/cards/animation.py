@@ -72,7 +72,7 @@ def write_card(path: Path, text: CardText | None = None) -> None:
     file = f"`{path.name}`: {path.stat().st_size} bytes, `{file_digest(path)}`, stored in half precision."
     head = _run_head(metadata["runs"], file) if text is None else _shipped_head(metadata, text, file)
     card = f"""{head}
-{measures_section(path)}
+{measures_section(path, ships=text is not None)}
 {_score_sections(metadata, text or CardText(title="", command="", corpus=""))}
 Licence: {"that of the training data." if text is None else "Apache-2.0, like the project."}
 """

@@ -49,19 +49,23 @@ def stored_measures(checkpoint: Path) -> tuple[ModelTable, ...]:
     )
 
 
-def measures_section(checkpoint: Path) -> str:
-    """Markdown section of a card; empty if there are no measures of these weights."""
+def measures_section(checkpoint: Path, *, ships: bool) -> str:
+    """Markdown section of a card; empty if there are no measures of these weights.
+
+    `ships`: whether the card lies in the project, so that it can link the definitions.
+    """
     tables = stored_measures(checkpoint)
     if not tables:
         return ""
     names = list(dict.fromkeys(value.name for each in tables for value in each.values))
     rows = [(_title(name), *(_cell(each, name, interval=True) for each in tables)) for name in names]
+    definitions = "[definitions](../../../../docs/evaluate.md#measures)" if ships else "definitions: docs/evaluate.md"
     tasks = "\n".join(f"- *{task_of(each)}*: {_TASKS.get(task_of(each), '')}" for each in tables)
     counts = ", ".join(f"{task_of(each)} {each.ok} of {each.ok + each.rejected + each.failed}" for each in tables)
     return f"""## Measures
 
 Held-out puppets as `zoetrope evaluate draw` draws them, animated by `zoetrope animate` with detected keypoints and
-compared with their true videos by `zoetrope evaluate` ([definitions](../../../../docs/evaluate.md#measures)).
+compared with their true videos by `zoetrope evaluate` ({definitions}).
 Animations measured: {counts}. In brackets the 95 % interval of the mean over animations; "true": the value of the true
 frames.
 

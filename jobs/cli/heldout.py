@@ -50,9 +50,13 @@ def cards(
             metavar="SCORES", parser=location, help="Dataset of evaluate --group-by task, of the requests of draw."
         ),
     ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", parser=location, help="Folder of train publish, for a model of your own; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the measures of the models that ship into their cards, and print the table of the README."""
+    """Write the measures of published models into their cards, and print the table of the README."""
     from jobs.verbs.cards import update_cards
 
-    finish(lambda console: update_cards(scores, console=console), as_json)
+    finish(lambda console: update_cards(scores, models=model or (), console=console), as_json)

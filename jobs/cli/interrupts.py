@@ -28,7 +28,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         """The first signal."""
-        self._raised = False
+        self._raised = self._entered = False
 
     def __enter__(self) -> Interrupts:
         """Handle signals from now on. Only in the main thread of a process."""
@@ -37,10 +37,12 @@ class Interrupts:
         self._wakeup_fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._handlers_before = {number: signal.signal(number, self._raise) for number in _SIGNALS}
         threading.Thread(target=self._watch, args=(reader,), name="signals", daemon=True).start()
+        self._entered = True
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the process after a signal, whatever the command made of it. Otherwise, restore the handlers."""
+        self._entered = False
         if self.received is not None:
             self._end()
         signal.set_wakeup_fd(self._wakeup_fd_before)
@@ -52,6 +54,8 @@ class Interrupts:
         if not self._raised:
             self._raised = True
             self.received = self.received or signal.Signals(number)
+            if not self._entered:  # nobody would catch it
+                self._end()
             raise KeyboardInterrupt
 
     def _watch(self, reader: int) -> None:

@@ -6,6 +6,7 @@ import datetime
 import json
 import logging
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from jobs.cards.appearance import write_card
 from jobs.cards.records import steps_so_far
+from jobs.training.account import NetworksAccount
 from jobs.training.puppet_frames import FIRST_HELDOUT_SEED, heldout_frames, rendered
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.appearance.image_encoder import (
@@ -104,11 +106,26 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
     earlier_steps = {name: _earlier_steps(name, config) for name in ("vae", "image_encoder")}
-    frames = rendered(config.frames, config.work / "frames", processes=config.threads)
-    vae, vae_minutes = _train_vae(config, frames)
-    encoder, encoder_minutes = _train_image_encoder(config, frames)
-    scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
-    logger.info("held-out scores: %s", json.dumps(scores))
+    with NetworksAccount("appearance", config.out) as account:
+        frames = rendered(config.frames, config.work / "frames", processes=config.threads)
+        vae, vae_minutes = _train_vae(config, frames, account)
+        encoder, encoder_minutes = _train_image_encoder(config, frames, account)
+        scores = appearance_scores(vae, encoder, num_videos=config.heldout_videos)
+        logger.info("held-out scores: %s", json.dumps(scores))
+        _publish(config, vae, encoder, (vae_minutes, encoder_minutes), earlier_steps, scores)
+    return scores
+
+
+def _publish(
+    config: TrainAppearanceConfig,
+    vae: Vae,
+    encoder: ImageEncoder,
+    minutes_of_each: tuple[float, float],
+    earlier_steps: Mapping[str, int],
+    scores: Mapping[str, float],
+) -> None:
+    """Writes checkpoints and card."""
+    vae_minutes, encoder_minutes = minutes_of_each
     trained: tuple[tuple[str, torch.nn.Module, dict[str, Any], OptimizationRecipe, float], ...] = (
         ("vae", vae.network, asdict(PUPPETS_VAE), config.vae, vae_minutes),
         ("image_encoder", encoder.network, PUPPETS_IMAGE_ENCODER, config.image_encoder, encoder_minutes),
@@ -132,7 +149,6 @@ def train_appearance(config: TrainAppearanceConfig) -> dict[str, float]:
             network.state_dict(), config.out / f"{name}.safetensors", metadata=metadata, float_dtype=torch.float16
         )
     write_card(config.out)
-    return scores
 
 
 def _earlier_steps(name: str, config: TrainAppearanceConfig) -> int:
@@ -173,7 +189,7 @@ def appearance_scores(vae: Vae, encoder: ImageEncoder, *, num_videos: int) -> di
     }
 
 
-def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae, float]:
+def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames, account: NetworksAccount) -> tuple[Vae, float]:
     torch.manual_seed(config.vae.seed)
     vae = Vae(PUPPETS_VAE) if config.start_from is None else puppets_vae(config.start_from / "vae.safetensors")
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own overloads miss it
@@ -185,9 +201,8 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
     def losses(network: Vae, batch: tuple[torch.Tensor, int]) -> dict[str, torch.Tensor]:
         return vae_losses(network, *batch)
 
-    seconds = train_network(
-        LossTermsTask(vae, losses), config.vae, draw_batch=draw_batch, state_path=config.work / "vae.state.pt"
-    )
+    progress = account.begin("vae", steps=config.vae.steps, state_path=config.work / "vae.state.pt")
+    seconds = train_network(LossTermsTask(vae, losses), config.vae, draw_batch=draw_batch, account=progress)
     rng = np.random.default_rng(1)
     with torch.no_grad():
         chosen = rng.integers(0, len(frames.images), min(STATISTICS_FRAMES, len(frames.images)))
@@ -197,7 +212,9 @@ def _train_vae(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[Vae
     return vae, seconds / 60
 
 
-def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) -> tuple[ImageEncoder, float]:
+def _train_image_encoder(
+    config: TrainAppearanceConfig, frames: PuppetFrames, account: NetworksAccount
+) -> tuple[ImageEncoder, float]:
     torch.manual_seed(config.image_encoder.seed)
     encoder = (
         new_puppets_image_encoder()
@@ -215,12 +232,9 @@ def _train_image_encoder(config: TrainAppearanceConfig, frames: PuppetFrames) ->
     def losses(network: ImageEncoder, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
         return encoder_losses(network, *batch)
 
-    seconds = train_network(
-        LossTermsTask(encoder, losses),
-        config.image_encoder,
-        draw_batch=draw_pairs,
-        state_path=config.work / "image_encoder.state.pt",
-    )
+    recipe, state_path = config.image_encoder, config.work / "image_encoder.state.pt"
+    progress = account.begin("image_encoder", steps=recipe.steps, state_path=state_path)
+    seconds = train_network(LossTermsTask(encoder, losses), recipe, draw_batch=draw_pairs, account=progress)
     return encoder, seconds / 60
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from jobs.cards.perception import write_card
 from jobs.cards.records import steps_so_far
+from jobs.training.account import NetworksAccount
 from jobs.training.puppet_frames import (
     FIRST_HELDOUT_SEED,
     heldout_clip,
@@ -131,21 +132,22 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
     config.work.mkdir(parents=True, exist_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    for name in config.networks:
-        network, metadata = _TRAIN[name](config)
-        save_checkpoint(
-            network.state_dict(),
-            config.out / f"{name}.safetensors",
-            metadata=metadata,
-            float_dtype=torch.float16,
+    with NetworksAccount("perception", config.out) as account:
+        for name in config.networks:
+            network, metadata = _TRAIN[name](config, account)
+            save_checkpoint(
+                network.state_dict(),
+                config.out / f"{name}.safetensors",
+                metadata=metadata,
+                float_dtype=torch.float16,
+            )
+        scores = evaluate_perception(
+            config.out,
+            num_videos=config.heldout_videos,
+            num_clips=config.heldout_clips,
+            num_portraits=config.heldout_portraits,
         )
-    scores = evaluate_perception(
-        config.out,
-        num_videos=config.heldout_videos,
-        num_clips=config.heldout_clips,
-        num_portraits=config.heldout_portraits,
-    )
-    write_card(config.out, scores)
+        write_card(config.out, scores)
     return scores
 
 
@@ -174,7 +176,7 @@ def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int, num_po
     return scores
 
 
-def _train_figure(config: TrainPerceptionConfig) -> _Trained:
+def _train_figure(config: TrainPerceptionConfig, account: NetworksAccount) -> _Trained:
     frames = _puppet_frames(config)
     indices = np.arange(len(frames.done))
 
@@ -184,10 +186,10 @@ def _train_figure(config: TrainPerceptionConfig) -> _Trained:
             [figure_sample(frames, int(index), rng, negative_share=config.negative_share) for index in chosen]
         )
 
-    return _trained("figure", FIGURE, config.figure, config, figure_losses, draw, num_frames=len(indices))
+    return _trained("figure", FIGURE, config.figure, config, account, figure_losses, draw, num_frames=len(indices))
 
 
-def _train_object(config: TrainPerceptionConfig) -> _Trained:
+def _train_object(config: TrainPerceptionConfig, account: NetworksAccount) -> _Trained:
     frames = _puppet_frames(config)
     indices = np.flatnonzero((frames.object_labels == 1).any(axis=(1, 2)))
 
@@ -196,10 +198,10 @@ def _train_object(config: TrainPerceptionConfig) -> _Trained:
         side_px, share = OBJECT.input_px, config.negative_share
         return [object_sample(frames, int(index), rng, side_px=side_px, negative_share=share) for index in chosen]
 
-    return _trained("object", OBJECT, config.object, config, object_losses, draw, num_frames=len(indices))
+    return _trained("object", OBJECT, config.object, config, account, object_losses, draw, num_frames=len(indices))
 
 
-def _train_face(config: TrainPerceptionConfig) -> _Trained:
+def _train_face(config: TrainPerceptionConfig, account: NetworksAccount) -> _Trained:
     frames_config = PortraitFramesConfig(
         split="train",
         first_seed=config.first_seed,
@@ -215,7 +217,7 @@ def _train_face(config: TrainPerceptionConfig) -> _Trained:
             face_sample(frames, int(index), rng, side_px=side_px, negative_share=negative_share) for index in chosen
         ]
 
-    return _trained("face", FACE, config.face, config, face_losses, draw, num_frames=len(frames.done))
+    return _trained("face", FACE, config.face, config, account, face_losses, draw, num_frames=len(frames.done))
 
 
 def _puppet_frames(config: TrainPerceptionConfig) -> PuppetFrames:
@@ -235,6 +237,7 @@ def _trained(
     shape: PerceptionNetConfig,
     recipe: OptimizationRecipe,
     config: TrainPerceptionConfig,
+    account: NetworksAccount,
     losses: Callable[[PerceptionNet, BatchT], Mapping[str, Tensor]],
     draw_batch: Callable[[np.random.Generator, int], BatchT],
     *,
@@ -250,7 +253,8 @@ def _trained(
         earlier_steps = steps_so_far(start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     task = LossTermsTask(network, losses)
-    seconds = train_network(task, recipe, draw_batch=draw_batch, state_path=config.work / f"{name}.state.pt")
+    progress = account.begin(name, steps=recipe.steps, state_path=config.work / f"{name}.state.pt")
+    seconds = train_network(task, recipe, draw_batch=draw_batch, account=progress)
     return network, {
         "network": asdict(shape),
         "steps": recipe.steps,
@@ -269,7 +273,7 @@ def _trained(
     }
 
 
-_TRAIN: Mapping[Network, Callable[[TrainPerceptionConfig], _Trained]] = {
+_TRAIN: Mapping[Network, Callable[[TrainPerceptionConfig, NetworksAccount], _Trained]] = {
     "figure": _train_figure,
     "object": _train_object,
     "face": _train_face,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +75,27 @@ def _render_missing(
     with ProcessPoolExecutor(
         processes, mp_context=multiprocessing.get_context("spawn"), initializer=os.nice, initargs=(10,)
     ) as pool:
-        for count, _ in enumerate(pool.map(render_videos, chunks), start=1):
-            if count % 50 == 0:
-                logger.info("rendered %d of %d videos", count * VIDEOS_PER_TASK, len(missing))
+        with _without_interrupts():
+            results = pool.map(render_videos, chunks)
+        try:
+            for count, _ in enumerate(results, start=1):
+                if count % 50 == 0:
+                    logger.info("rendered %d of %d videos", count * VIDEOS_PER_TASK, len(missing))
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():  # what they have drawn is marked as such
+                process.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Context in which processes are started that Ctrl-C, which a terminal sends to all, does not reach."""
+    resource_tracker.ensure_running()  # which unblocks signals
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _render_frames(config: PuppetFramesConfig, folder: Path, videos: list[int]) -> None:

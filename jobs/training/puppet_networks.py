@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from jobs.training.account import NetworkAccount
 from models.common.atomic import atomic_path
 from models.common.digest import CheckpointError
 from models.common.torch_file import load_torch_file
@@ -52,7 +53,7 @@ def train_network(
     recipe: OptimizationRecipe,
     *,
     draw_batch: Callable[[np.random.Generator, int], BatchT],
-    state_path: Path,
+    account: NetworkAccount,
     save_every_seconds: float = SAVE_EVERY_SECONDS,
 ) -> float:
     """Train the task's network in place and leave it with the averaged weights, in evaluation mode.
@@ -60,8 +61,8 @@ def train_network(
     Args:
         draw_batch: (random generator, batch size) -> batch. Called in a thread, one step ahead. The generator's seed
             is [recipe.seed, step].
-        state_path: training state, replaced atomically every `save_every_seconds` and after the last step. If it
-            exists, training resumes from it.
+        account: is kept up to date. Its `state_path` is the training state, replaced atomically every
+            `save_every_seconds` and after the last step. If it exists, training resumes from it.
 
     Returns:
         Training time in seconds, over all attempts.
@@ -71,8 +72,9 @@ def train_network(
     """
     trainer: Trainer[BatchT] = Trainer(task, recipe, World())
     earlier_seconds = 0.0
-    if state_path.exists():
-        earlier_seconds = _load(trainer, state_path)
+    if account.state_path.exists():
+        earlier_seconds = _load(trainer, account.state_path)
+        account.step = account.saved_step = trainer.step
         logger.info("continuing at step %d of %d", trainer.step, recipe.steps)
     first_step = trainer.step
     started = saved = time.monotonic()
@@ -81,14 +83,15 @@ def train_network(
         report = trainer.train_step(micro_batches)
         for name, value in task.last_terms.items():
             smoothed[name] = LOG_SMOOTHING * smoothed.get(name, value) + (1 - LOG_SMOOTHING) * value
+        account.step, account.losses = report.step, dict(smoothed)
         is_last, now = report.step == recipe.steps, time.monotonic()
         if is_last or report.step % LOG_EVERY_STEPS == 0:
             speed = (report.step - first_step) / (now - started)
             terms = ", ".join(f"{name} {value:.4f}" for name, value in smoothed.items())
             logger.info("step %d of %d (%.2f per second): %s", report.step, recipe.steps, speed, terms)
         if is_last or now - saved > save_every_seconds:
-            _save(trainer, state_path, seconds=earlier_seconds + now - started)
-            saved = now
+            _save(trainer, account.state_path, seconds=earlier_seconds + now - started)
+            saved, account.saved_step = now, report.step
     task.network.load_state_dict(trainer.state().weights)
     task.network.eval()
     return earlier_seconds + time.monotonic() - started

@@ -94,6 +94,22 @@ def train_worker(spec: RunSpec, world: World, make_batches: MakeBatches, report:
                 report(Sample(step=trainer.step, name=_show_changed_skeletons(spec, store.storage)))
     numbers = micro_batch_indices(recipe, rank=world.rank, world_size=world.size, first_step=trainer.step)
     batches = make_batches(spec.source, numbers)
+    try:
+        _take_steps(spec, trainer, batches, recorder, report)
+    except KeyboardInterrupt:
+        if recorder is not None:
+            recorder.report_progress()
+        raise
+
+
+def _take_steps(
+    spec: RunSpec,
+    trainer: Trainer[SampleBatch],
+    batches: Iterator[SampleBatch],
+    recorder: _Recorder | None,
+    report: Report,
+) -> None:
+    config, recipe = spec.config, spec.config.recipe
     while trainer.step < recipe.steps:
         began = time.perf_counter()
         micro_batches = [next(batches) for _ in range(recipe.accumulation)]
@@ -170,17 +186,23 @@ class _Recorder:
         config = self._spec.config
         self._seconds += seconds
         self._recent.append((report, seconds, waited))
-        if len(self._recent) < config.log_every_steps and report.step != config.recipe.steps:
+        if len(self._recent) >= config.log_every_steps or report.step == config.recipe.steps:
+            self.report_progress()
+
+    def report_progress(self) -> None:
+        """Report the steps since the last report, if there are any."""
+        if not self._recent:
             return
+        last, batch_size = self._recent[-1][0], self._spec.config.recipe.batch_size
         total = sum(took for _, took, _ in self._recent)
         self._report(
             Progress(
-                step=report.step,
+                step=last.step,
                 metrics={
                     "loss": float(np.mean([r.loss for r, *_ in self._recent])),
                     "grad_norm": float(np.mean([r.grad_norm for r, *_ in self._recent])),
-                    "learning_rate": report.learning_rate,
-                    "samples_per_second": config.recipe.batch_size * len(self._recent) / total,
+                    "learning_rate": last.learning_rate,
+                    "samples_per_second": batch_size * len(self._recent) / total,
                     "data_wait_share": sum(wait for *_, wait in self._recent) / total,
                 },
             )

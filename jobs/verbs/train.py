@@ -14,11 +14,12 @@ import torch
 from jobs.engine import tracking
 from jobs.engine.code_version import code_version
 from jobs.engine.config import flattened, resolved
-from jobs.engine.console import LOG_EVERY_SECONDS, Console
+from jobs.engine.console import LOG_EVERY_SECONDS, Console, duration
 from jobs.engine.licences import check_licences
 from jobs.engine.ray_runtime import cluster
 from jobs.engine.run_file import earlier_run, publish_run
 from jobs.engine.spec import JobResult, Options
+from jobs.training.account import SAME_COMMAND, steps_done
 from jobs.training.announcement import announce, dry_run
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
@@ -134,8 +135,12 @@ def train(
             record.params(flattened({name: settings[name] for name in ("recipe", "data", "workers")}))
             record.config(settings)
             record.manifest(prepared, digest=corpus.digest, num_rows=len(corpus.clips))
-            monitor = _Monitor(storage, record, console, steps=recipe.steps)
-            error = _run(spec, options, monitor, console)
+            monitor = _Monitor(storage, record, console, config)
+            try:
+                error = _run(spec, options, monitor, console)
+            except KeyboardInterrupt:
+                console.line(f"{monitor.account(store.latest())}; {SAME_COMMAND}")
+                raise
             record.failed = error is not None
     return _close(monitor, error, store, record, console, job_id)
 
@@ -172,19 +177,32 @@ def _run(spec: RunSpec, options: Options, monitor: _Monitor, console: Console) -
 class _Monitor:
     """Receives the events of a run, keeps its state, and forwards them to MLflow and the console."""
 
-    def __init__(self, storage: Storage, record: tracking.Run, console: Console, *, steps: int) -> None:
-        self._storage, self._record, self._console, self._steps = storage, record, console, steps
+    def __init__(self, storage: Storage, record: tracking.Run, console: Console, config: TrainConfig) -> None:
+        self._storage, self._record, self._console = storage, record, console
+        self._model, self._steps = config.model.name, config.recipe.steps
         self._began = time.perf_counter()
         self._logged_at = float("-inf")
         self.first_step: int | None = None
         self.step = 0
         self.metrics: dict[str, float] = {}
+        self._figures: dict[str, str] = {}
         self.diverged: str | None = None
 
     @property
     def seconds(self) -> float:
         """Time since the start of the job."""
         return time.perf_counter() - self._began
+
+    def account(self, latest: CheckpointRecord | None) -> str:
+        """Closing line: steps done, last figures, time, and the last checkpoint of an unfinished run."""
+        step = max(self.step, self.first_step or 0, 0 if latest is None else latest.step)
+        done = steps_done(step, self._steps, self._figures)
+        line = f"train {self._model}: {done}; {duration(self.seconds)}"
+        if latest is None:
+            return f"{line}; no checkpoint yet"
+        if latest.step == self._steps:
+            return line
+        return f"{line}; checkpoint of step {latest.step}: {self._storage.url_of(latest.weights)}"
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -199,6 +217,7 @@ class _Monitor:
                     self._console.notice(f"{damage}; continuing from the checkpoint of step {event.step}")
             case Progress():
                 self.step, self.metrics = event.step, dict(event.metrics)
+                self._figures["loss"] = f"{event.metrics['loss']:.4f}"
                 self._record.metrics(event.metrics, step=event.step)
                 if time.monotonic() - self._logged_at >= LOG_EVERY_SECONDS or event.step == self._steps:
                     self._logged_at = time.monotonic()
@@ -211,7 +230,8 @@ class _Monitor:
                 metrics = {f"heldout_{name}": value for name, value in event.metrics.items()}
                 self.metrics |= metrics
                 self._record.metrics(metrics, step=event.step)
-                self._console.line(f"  step {event.step}: held-out PSNR {event.metrics['psnr_db']:.2f} dB")
+                self._figures["held-out PSNR"] = f"{event.metrics['psnr_db']:.2f} dB"
+                self._console.line(f"  step {event.step}: held-out PSNR {self._figures['held-out PSNR']}")
             case Diverged():
                 self.diverged = event.message
 
@@ -256,6 +276,7 @@ def _close(
     if error:
         remaining = f"the last good checkpoint is {weights}" if latest else "there is no checkpoint yet"
         console.error(f"{error}; {remaining}")
+    console.line(monitor.account(latest))
     summary = {
         "verb": "train",
         "job_id": job_id,

@@ -72,6 +72,36 @@ def test_the_second_signal_ends_it_at_once() -> None:
     assert none_left(children)
 
 
+def handles_it_itself(command: subprocess.Popen[str]) -> bool:
+    """Whether Python's own handler of SIGINT, which prints a traceback, is no longer installed."""
+    caught = next(line for line in Path(f"/proc/{command.pid}/status").read_text().splitlines() if "SigCgt" in line)
+    return not int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1
+
+
+@pytest.mark.parametrize("delay_seconds", [0, 0.02, 0.05, 0.1, 0.2, 0.5])
+def test_ctrl_c_during_the_first_imports_ends_without_a_traceback(delay_seconds: float, tmp_path: Path) -> None:
+    """Before the first line of this project, while Python itself starts, its own handler prints a traceback."""
+    command = subprocess.Popen(
+        [Path(sys.executable).with_name("zoetrope"), "weights", "list"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while handles_it_itself(command):  # Python has not begun
+        time.sleep(0.0005)
+    while not handles_it_itself(command):
+        assert command.poll() is None
+        time.sleep(0.0005)
+    time.sleep(delay_seconds)
+    command.send_signal(signal.SIGINT)
+    _, errors = command.communicate(timeout=60)
+    # 0: it was faster.
+    assert command.returncode in (-signal.SIGINT, 130, 0)
+    assert "Traceback" not in errors
+    assert "KeyboardInterrupt" not in errors
+
+
 @pytest.mark.slow
 def test_an_interrupted_job_accounts_for_its_rows_and_leaves_no_process(corpus: Corpus, tmp_path: Path) -> None:
     out = tmp_path / "prepared"

@@ -33,9 +33,16 @@ def config(folder: Path) -> TrainPerceptionConfig:
     )
 
 
-def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(tmp_path: Path) -> None:
+def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     scores = train_perception(config(tmp_path))
     out = tmp_path / "out"
+    closing = caplog.records[-1].getMessage()
+    assert closing.startswith("train perception: figure 2 of 2 steps, keypoints ")
+    assert "; face 2 of 2 steps, keypoints " in closing
+    assert f"; checkpoints: {out}; " in closing
     assert sorted(file.name for file in out.iterdir()) == [
         "CARD.md",
         *(f"{name}.safetensors" for name in ("face", "figure", "object")),

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import re
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jobs.training.account import NetworkAccount, NetworksAccount
 from jobs.training.puppet_networks import puppet_network_recipe, train_network
 from models.training.loss_terms import LossTermsTask
 from models.training.recipe import OptimizationRecipe
@@ -38,7 +43,8 @@ def run(state: Path, *, stop_at: int | None = None, recipe: OptimizationRecipe =
         return {"error": (network(x)[:, 0] - x.sum(1)).square().mean()}
 
     task = LossTermsTask(network, losses)
-    train_network(task, recipe, draw_batch=draw_batch, state_path=state, save_every_seconds=0.0)
+    account = NetworkAccount(name="sum", steps=recipe.steps, state_path=state)
+    train_network(task, recipe, draw_batch=draw_batch, account=account, save_every_seconds=0.0)
     return network
 
 
@@ -61,6 +67,46 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int)
     for key, value in unbroken.state_dict().items():
         assert torch.equal(resumed.state_dict()[key], value), key
     assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupted_command_says_how_far_every_network_came(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    task = LossTermsTask(nn.Linear(1, 1), lambda network, x: {"error": network(x).square().mean()})
+
+    def train(account: NetworksAccount, name: str, *, interrupt_at: int | None, save_every_seconds: float) -> None:
+        num_batches = 0
+
+        def draw_batch(rng: np.random.Generator, batch_size: int) -> Tensor:
+            nonlocal num_batches
+            num_batches += 1
+            if num_batches == interrupt_at:
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.1)
+            return torch.from_numpy(rng.standard_normal((batch_size, 1), np.float32))
+
+        recipe = puppet_network_recipe(steps=30, batch_size=2)
+        progress = account.begin(name, steps=30, state_path=tmp_path / f"{name}.pt")
+        train_network(task, recipe, draw_batch=draw_batch, account=progress, save_every_seconds=save_every_seconds)
+
+    def closing(**how: float) -> str:
+        with contextlib.suppress(KeyboardInterrupt), NetworksAccount("toys", tmp_path / "published") as account:
+            train(account, "first", interrupt_at=None, save_every_seconds=1e9)
+            train(account, "second", interrupt_at=20, **how)
+            pytest.fail("was not interrupted")
+        return caplog.records[-1].getMessage()
+
+    done = r"train toys: first 30 of 30 steps(, error \d\.\d+)?; second (\d+) of 30 steps, error \d\.\d+"
+    assert re.fullmatch(
+        rf"{done} \(no state saved yet\); the same command continues; \d+ s", closing(save_every_seconds=1e9)
+    )
+    found = re.fullmatch(
+        rf"{done} \(state of step (\d+): {tmp_path}/second\.pt\); the same command continues; \d+ s",
+        closing(save_every_seconds=0.0),
+    )
+    assert found is not None
+    assert 15 <= int(found[3]) <= int(found[2]) < 30
 
 
 def test_the_network_ends_with_averaged_weights_and_statistics(tmp_path: Path) -> None:
