@@ -162,6 +162,7 @@ class Animator:
             conditions = implementation.conditions(clip, encoder, self.network)
             latents = encoder.reference_latents()
         noise = initial_noise(latents.shape[1], num_frames, *latents.shape[2:], seed=inputs.seed).to(device)
+        noise = noise * implementation.noise_level(conditions).to(noise)
         first = implementation.first_latents(
             noise, latents[0].float(), config, num_windows=len(covering[0]), t=timesteps[0], seed=inputs.seed
         )
@@ -171,6 +172,7 @@ class Animator:
             num_steps=num_steps,
             guidance_scale=config.guidance_scale if inputs.guidance_scale is None else inputs.guidance_scale,
             blend=config.windows.blend,
+            solver=implementation.solver,
             window_batch=plan.window_batch,
         )
         with on_device(self.network, device, plan):

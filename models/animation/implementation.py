@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.animation.clip import ClipBatch, ClipEncoder
 from models.appearance.vae import Vae, decode_frames
 from models.sampling.denoise import Denoiser
+from models.sampling.schedule import NoiseSchedule
+from models.sampling.solver import Solver, ddim
 from models.training.diffusion import NoisyBatch
 from models.training.recipe import TrainingRecipe
 
@@ -98,6 +101,16 @@ class Implementation(ABC, Generic[NetworkT, ConditionsT]):
         it.
         """
         return noise_CFHW
+
+    def noise_level(self, conditions: ConditionsT) -> Tensor:  # noqa: ARG002  (for those that override it)
+        """Standard deviation of the noise that a run begins with, (F, h, w): 1 everywhere, as in training, unless a
+        system overrides it.
+        """
+        return torch.ones(1, 1, 1)
+
+    def solver(self, schedule: NoiseSchedule) -> Solver:
+        """The solver of a run of the sampling loop: DDIM, unless a system overrides it."""
+        return ddim(schedule)
 
     def with_known_frames(
         self,

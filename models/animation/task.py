@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.animation.clip import ClipBatch
 from models.animation.implementation import Implementation
@@ -22,7 +21,7 @@ from models.animation.signals import (
     REFERENCE_POSE,
 )
 from models.appearance.encoders import FrozenEncoders
-from models.appearance.vae import LATENT_PX, to_images
+from models.appearance.vae import drawn_latents, to_images
 from models.sampling.schedule import NoiseSchedule
 from models.training.batch import SampleBatch
 from models.training.diffusion import add_noise
@@ -105,9 +104,7 @@ class DiffusionTask:
 
 def _face_weights(batch: SampleBatch, face_weight: float) -> Tensor:
     """(B, F, h, w) float32: `face_weight` for latents that hold a part of the eyes or of the mouth, 1 for others."""
-    local_BFHW = torch.from_numpy(batch.signals[FACE_CONTROL][..., :3].any(-1))
-    shown = functional.max_pool2d(local_BFHW.float(), LATENT_PX)
-    return 1 + (face_weight - 1) * shown
+    return 1 + (face_weight - 1) * torch.from_numpy(drawn_latents(batch.signals[FACE_CONTROL][..., :3])).float()
 
 
 def sample_clip(batch: SampleBatch) -> ClipBatch:

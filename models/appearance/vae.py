@@ -192,3 +192,11 @@ def standardise(vae: Vae, mean_C: Tensor, deviation_C: Tensor) -> None:
     quant.weight[:channels] /= deviation_C[:, None, None, None]
     quant.bias[:channels] = (quant.bias[:channels] - mean_C) / deviation_C
     quant.bias[channels:] -= 2 * deviation_C.log()
+
+
+def drawn_latents(pictures_XHWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(…, h, w): latents of pictures (…, H, W, C), of which a pixel is not black."""
+    drawn = pictures_XHWC.any(-1)
+    height, width = (side // LATENT_PX for side in drawn.shape[-2:])
+    squares: NDArray[np.bool_] = drawn.reshape(*drawn.shape[:-2], height, LATENT_PX, width, LATENT_PX).any((-3, -1))
+    return squares

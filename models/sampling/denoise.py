@@ -1,4 +1,4 @@
-"""Sampling loop: DDIM over overlapping windows with classifier-free guidance, independent of the network."""
+"""Sampling loop over overlapping windows with classifier-free guidance, independent of the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from models.finite import check_finite
 from models.sampling.config import Blend
-from models.sampling.schedule import NoiseSchedule, ddim_step
+from models.sampling.schedule import NoiseSchedule
+from models.sampling.solver import Solver, ddim
 from models.sampling.windows import blend_weights
 
 Windows = Sequence[Sequence[int]]
@@ -38,12 +39,13 @@ def sample(
     windows: Windows | Callable[[int], Windows],
     blend: Blend = "uniform",
     window_batch: int = 2,
+    solver: Callable[[NoiseSchedule], Solver] = ddim,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Denoise the latents of a clip, with the loop of the public pipelines.
 
     At every step, the predictions of all windows are averaged per frame, separately with and without conditions;
-    guidance combines the two averages; one DDIM step updates all frames.
+    guidance combines the two averages; one step of the solver updates all frames.
 
     Memory: a few tensors of the size of `latents_CFHW` and one call of the network, independent of the clip's length.
     The result does not depend on `window_batch`, except for rounding differences of kernels chosen by batch size.
@@ -58,6 +60,7 @@ def sample(
         blend: weights of a frame's predictions, see `blend_weights`.
         window_batch: rows per call of the network; a row is one window with or without conditions, so 2 is one window
           with guidance.
+        solver: makes the solver of a run.
         on_step: called with (completed steps, total steps) after each step.
 
     Returns:
@@ -71,12 +74,13 @@ def sample(
         raise ValueError(f"window_batch must be at least 1, got {window_batch}")
     timesteps = schedule.timesteps(num_steps)
     halves = (True,) if guidance_scale == 1 else (False, True)
+    step = solver(schedule)
     x = latents_CFHW
     for index, t in enumerate(timesteps):
         step_windows = windows(index) if callable(windows) else windows
         mean = _mean_predictions(denoise, x, t, step_windows, halves, blend, window_batch)
         prediction = mean[True] if guidance_scale == 1 else guide(mean[False], mean[True], guidance_scale)
-        x = ddim_step(schedule, prediction, t, schedule.previous(t, num_steps), x)
+        x = step(prediction, t, schedule.previous(t, num_steps), x)
         check_finite(x, f"latents after denoising step {index + 1} of {len(timesteps)}")
         if on_step is not None:
             on_step(index + 1, len(timesteps))

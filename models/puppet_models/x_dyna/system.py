@@ -36,7 +36,8 @@ PUPPETS = XDynaConfig(
     pose_preset="embedded-no-head",
 )
 """For pictures of 192 pixels or more. Norms are per frame, so that a window may have any length. One step would give
-the mean of all ways in which scenery can move, which hardly moves.
+the mean of all ways in which scenery can move, which hardly moves; four of first order still lose half of the motion
+(`models.sampling.solver`).
 """
 
 
@@ -49,7 +50,7 @@ def _implementation() -> Implementation[Any, Any]:
 SYSTEM = System(
     name=NAME,
     title="X-Dyna (puppets)",
-    version=1,
+    version=2,
     variants={
         NAME: Variant(
             config=PUPPETS,

@@ -15,6 +15,7 @@ from models.appearance.vae import (
     Vae,
     VaeConfig,
     decode_frames,
+    drawn_latents,
     published_vae,
     puppets_vae,
     standardise,
@@ -126,6 +127,14 @@ def test_frames_come_back_from_images_as_they_were() -> None:
     assert images.max() <= 1
     np.testing.assert_array_equal(to_frames(images), frames)
     assert to_frames(torch.tensor([-3.0, 0.0, 3.0]).reshape(1, 3, 1, 1)).ravel().tolist() == [0, 128, 255]
+
+
+def test_latents_are_drawn_where_a_pixel_of_a_channel_is() -> None:
+    pictures = np.zeros((2, 3, 16, 24, 3), np.uint8)
+    pictures[1, 2, 7, 8, 1] = 1  # the last row and the first column of a latent
+    expected = np.zeros((2, 3, 2, 3), bool)
+    expected[1, 2, 0, 1] = True
+    np.testing.assert_array_equal(drawn_latents(pictures), expected)
 
 
 @torch.no_grad()

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_systems import CPU, SIDE_PX, new_encoders, new_network, request, tiny_model
+from numpy.typing import NDArray
+from tiny_systems import CPU, SIDE_PX, new_animator, new_encoders, new_network, request, tiny_model
 from torch import Tensor
 
 from models.animation.animator import RequestEncoder
-from models.puppet_models.x_dyna.implementation import PuppetXDynaImplementation
+from models.puppet_models.x_dyna.implementation import CONTROLLED_NOISE, PuppetXDynaImplementation
 from models.puppet_models.x_dyna.network import PuppetClipConditions, PuppetXDyna
 from models.puppet_models.x_dyna.system import PUPPETS
+from models.sampling.schedule import NoiseSchedule
+from models.sampling.solver import AdamsBashforth, Solver
 from models.x_dyna.denoiser import ClipDenoiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,6 +75,57 @@ def test_a_face_that_does_not_control_is_not_read(network: PuppetXDyna, clip: Pu
     other = replace(body, face_BFHWC=np.roll(clip.face_BFHWC, 8, axis=2))
     assert torch.equal(predict(network, body, FRAMES), predict(network, other, FRAMES))
     assert not torch.equal(predict(network, body, FRAMES), predict(network, clip, FRAMES))
+
+
+def test_a_run_begins_with_less_noise_at_the_skeleton_and_at_the_patches(clip: PuppetClipConditions) -> None:
+    pose, face = (np.zeros((1, 1, 64, 64, channels), np.uint8) for channels in (3, 6))
+    pose[0, 0, 40, 40] = 255  # latent (5, 5), and those around it
+    face[0, 0, 0, 20, 2] = 255  # latent (0, 2)
+    face[0, 0, :, :, 3:] = 255  # the box shows scenery too
+
+    def levels(*, body: bool, by_face: bool) -> Tensor:
+        controls = np.array([[body, by_face]])
+        drawn = replace(clip, poses_BFHWC=pose, face_BFHWC=face, controls_B2=controls)
+        return PuppetXDynaImplementation().noise_level(drawn)
+
+    expected_body, expected_face = torch.ones(2, 1, 8, 8)
+    expected_body[:, 4:7, 4:7] = CONTROLLED_NOISE
+    expected_face[:, 0, 2] = CONTROLLED_NOISE
+    assert torch.equal(levels(body=True, by_face=False), expected_body)
+    assert torch.equal(levels(body=False, by_face=True), expected_face)
+    assert torch.equal(levels(body=True, by_face=True), expected_body.minimum(expected_face))
+
+
+def test_a_run_has_the_noise_level_and_the_solver_of_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    animator = new_animator(MODEL)
+    steps: list[tuple[int, int]] = []
+
+    def solver(schedule: NoiseSchedule) -> Solver:
+        step = AdamsBashforth(schedule)
+
+        def recorded(prediction: Tensor, t: int, t_next: int, x: Tensor) -> Tensor:
+            steps.append((t, t_next))
+            return step(prediction, t, t_next, x)
+
+        return recorded
+
+    def frames(seed: int) -> NDArray[np.uint8]:
+        return animator.animate(request(NUM_FRAMES, seed=seed, num_steps=2)).frames_THWC
+
+    usual = frames(1)
+    monkeypatch.setattr(animator.implementation, "solver", solver)
+    assert np.array_equal(frames(1), usual)
+    assert steps == [(999, 499), (499, -1)]
+    begun: list[Tensor] = []
+    monkeypatch.setattr(
+        animator.implementation, "first_latents", lambda noise, *_, **__: begun.append(noise) or torch.zeros_like(noise)
+    )
+    for level in (1.0, 0.25):
+        monkeypatch.setattr(
+            animator.implementation, "noise_level", lambda _, level=level: torch.full((NUM_FRAMES, SIDE, SIDE), level)
+        )
+        frames(1)
+    assert torch.equal(begun[1], 0.25 * begun[0])
 
 
 def test_each_window_of_a_call_has_the_draft_of_its_own_frames(
