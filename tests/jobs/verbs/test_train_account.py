@@ -27,7 +27,7 @@ HELDOUT = {"every_steps": 2, "num_clips": 1, "num_frames": 2}
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """A recipe of 100000 steps with a checkpoint every third one, beside `prepared`."""
-    write_prepared(tmp_path / "prepared", num_clips=4)
+    write_prepared(tmp_path, num_clips=4)
     settings = tiny_recipe(write_appearance(tmp_path / "appearance"), steps=100_000)
     settings |= {"checkpoints": {"every_steps": 3}, "heldout": HELDOUT}
     path = tmp_path / "recipe.yaml"
