@@ -213,6 +213,8 @@ def _request(pair: ScenePair, truth: SceneTruth, config: SceneHeldoutConfig) -> 
         **REQUEST,
         "reference_uri": "the reference",
         "reference_picture": truth.reference.rgb,
+        "width_px": None,
+        "height_px": None,
         "driving_frames": frames,
         "driving_part": part,
         "driving_width_px": width,

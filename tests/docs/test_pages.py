@@ -129,7 +129,7 @@ def check(arguments: list[str]) -> None:
     """Options, settings and names of one `zoetrope` command."""
     values = checked(arguments)
     if (preset := values.get("preset")) is not None:
-        assert preset in PRESETS
+        assert preset in PRESETS or "/" in preset  # a folder of trained networks
     for model in [values["model"]] if isinstance(values.get("model"), str) else values.get("model") or ():
         assert model in model_names() or "/runs/" in model  # a trained one
     for name in values.get("names") or ():

@@ -17,7 +17,7 @@ from small_jobs import PUPPETS, Corpus, tracking_uri
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 BLOCK = re.compile(r"<!-- not run: tests/jobs/test_cluster_page.py [^\n]*-->\n```sh\n(?P<code>.*?)```", re.S)
-SMALL_NODE = ("--object-store-memory=100000000", "--num-gpus=0")
+SMALL_NODE = ("--object-store-memory=100000000", "--num-gpus=1")
 
 
 @pytest.mark.slow
@@ -48,8 +48,9 @@ def test_the_page_is_followed_on_two_nodes(corpus: Corpus, ray_session: Path, tm
                 words += [
                     "--tracking-uri",
                     tracking_uri(tmp_path / "mlflow.db"),
-                    "--set",
-                    "workers.default.actors=1",
+                    *("--set", "workers.default.actors=1"),
+                    # As Ray counts GPUs, which need not exist. Every step is on one, also the first.
+                    *("--set", "workers.default.gpus=0.5"),
                     *PUPPETS,
                 ]
         done = subprocess.run(

@@ -4,6 +4,7 @@ import contextlib
 import re
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int)
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.fixture
+def python_handles_sigint() -> Iterator[None]:
+    """Python's own handler, which is not installed where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handles_sigint")
 def test_an_interrupted_command_says_how_far_every_network_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
