@@ -198,5 +198,5 @@ def drawn_latents(pictures_XHWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(…, h, w): latents of pictures (…, H, W, C), of which a pixel is not black."""
     drawn = pictures_XHWC.any(-1)
     height, width = (side // LATENT_PX for side in drawn.shape[-2:])
-    squares: NDArray[np.bool_] = drawn.reshape(*drawn.shape[:-2], height, LATENT_PX, width, LATENT_PX).any((-3, -1))
-    return squares
+    squares = drawn.reshape(*drawn.shape[:-2], height, LATENT_PX, width, LATENT_PX)
+    return np.asarray(squares.any((-3, -1)))
