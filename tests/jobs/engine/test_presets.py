@@ -67,19 +67,19 @@ def test_what_a_section_says_itself_wins(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_trained_networks_is_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_perception(tmp_path / "work" / "published", "figure")
+    write_perception(tmp_path / "own" / "published", "figure")
     write_perception(tmp_path / "nets", "figure", "object")
     write_perception(tmp_path / "puppets", "figure")
     monkeypatch.chdir(tmp_path)
     for verb, sections in SECTIONS.items():
         whole, part, named = (
             getattr(configuration.load(None, [f"{verb}.preset={place}"]), verb)
-            for place in ("nets", "./work/../work", "puppets")
+            for place in ("nets", "./own/../own", "puppets")
         )
         for name, signal in sections.items():
             if signal in PRESETS["puppets"]:
                 assert getattr(whole, name).trained == str(tmp_path / "nets")
-                assert getattr(part, name).trained == (None if signal == "objects" else str(tmp_path / "work"))
+                assert getattr(part, name).trained == (None if signal == "objects" else str(tmp_path / "own"))
                 assert getattr(named, name).trained is None  # a preset's name is no folder
                 assert {getattr(each, name).backend for each in (whole, part, named)} == {"embedded"}
             else:
