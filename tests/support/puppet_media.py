@@ -39,6 +39,23 @@ def write_driving(path: Path, *, seed: int = 8, num_frames: int = NUM_FRAMES, au
     return path
 
 
+WITH_FACE, SMALL_FACE = 5, 8
+"""Seeds of puppets whose faces are about 20 and 9 pixels high."""
+NUM_ABSENT = 2
+"""Frames without the character, in the middle of `leaves.mp4`."""
+
+
+def write_face_media(folder: Path) -> Path:
+    """`a.png`, and the driving videos `a.mp4` with a face, `small.mp4` with a small one, and `leaves.mp4`."""
+    write_reference(folder / "a.png")
+    write_driving(folder / "a.mp4", seed=WITH_FACE)
+    write_driving(folder / "small.mp4", seed=SMALL_FACE)
+    empty = np.full((NUM_ABSENT, *SIZE_PX, 3), 128, np.uint8)
+    before, after = np.split(puppet_frames(WITH_FACE), 2)
+    write_h264(folder / "leaves.mp4", np.concatenate([before, empty, after]), fps=FPS)
+    return folder
+
+
 def write_scenery(path: Path) -> Path:
     """A video without anybody in it."""
     rng = np.random.default_rng(0)

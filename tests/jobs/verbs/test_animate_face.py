@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_rows import plain_rows
 from PIL import Image
-from puppet_media import FPS, NUM_FRAMES, SIZE_PX, puppet_frames, write_driving, write_reference
+from puppet_media import NUM_ABSENT, NUM_FRAMES, WITH_FACE, write_driving, write_face_media
 from small_jobs import options, small_config
 from toy_animation import ToySystem, face_model, toy_model
 
@@ -21,26 +21,15 @@ from jobs.engine.spec import JobResult
 from jobs.verbs.animate import animate
 from jobs.verbs.pair import pair
 from models.systems import SYSTEMS
-from models.video.encode import write_h264
 from pipelines.engine.schema import REQUEST_COLUMNS
 
 Rows = dict[str, dict[str, Any]]
-WITH_FACE, SMALL_FACE = 5, 8
-"""Seeds of puppets whose faces are about 20 and 9 pixels high."""
-GONE = 2
-"""Frames without the character, in the middle of `leaves.mp4`."""
 
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("media")
-    write_reference(root / "a.png")
-    write_driving(root / "a.mp4", seed=WITH_FACE)
-    write_driving(root / "small.mp4", seed=SMALL_FACE)
+    root = write_face_media(tmp_path_factory.mktemp("media"))
     write_driving(root / "one.mp4", seed=WITH_FACE, num_frames=1)
-    empty = np.full((GONE, *SIZE_PX, 3), 128, np.uint8)
-    before, after = np.split(puppet_frames(WITH_FACE), 2)
-    write_h264(root / "leaves.mp4", np.concatenate([before, empty, after]), fps=FPS)
     return root
 
 
@@ -90,14 +79,14 @@ def test_faces_drive_characters_and_bad_input_has_a_reason(ray_cluster: None, me
     names = ("applied_controls", "face_rule", "frames_without_face", "face_lost")
     whole = [{"start_frame": 0, "num_frames": NUM_FRAMES, "reason": "too small"}]
     # The skeleton is interpolated there, the face is not.
-    assert rows["leaves"]["bridged_frames"] == GONE
-    gone = [{"start_frame": NUM_FRAMES // 2, "num_frames": GONE, "reason": "not seen"}]
+    assert rows["leaves"]["bridged_frames"] == NUM_ABSENT
+    gone = [{"start_frame": NUM_FRAMES // 2, "num_frames": NUM_ABSENT, "reason": "not seen"}]
     assert {name: tuple(row[key] for key in names) for name, row in rows.items() if row["status"] == "ok"} == {
         "video": ("both", "patches", 0, []),
         "face": ("face", "patches", 0, []),
         "body": ("body", "not requested", None, None),
         "dots": ("both", "landmarks", 0, []),
-        "leaves": ("both", "patches", GONE, gone),
+        "leaves": ("both", "patches", NUM_ABSENT, gone),
         "small": ("body", "no face: too small", NUM_FRAMES, whole),
         "one": ("both", "patches", 0, []),
         "other-model": (None, None, None, None),

@@ -15,33 +15,23 @@ import pytest
 from dataset_rows import plain_rows
 from numpy.typing import NDArray
 from PIL import Image
-from puppet_media import FPS, NUM_FRAMES, SIZE_PX, puppet_frames, write_driving, write_reference
+from puppet_media import NUM_ABSENT, NUM_FRAMES, SIZE_PX, WITH_FACE, write_driving, write_face_media
 from small_jobs import options, small_config
 from stand_in_x_dyna import save_encoders, save_published, small_model
 
 from jobs.engine.console import Console
 from jobs.verbs.animate import animate
 from models.systems import SYSTEMS
-from models.video.encode import write_h264
 from pipelines.engine.schema import REQUEST_COLUMNS
 
-WITH_FACE, SMALL_FACE = 5, 8
-"""Seeds of puppets whose faces are about 20 and 9 pixels high."""
 LONG = 20
 """More frames than a window of the model."""
-GONE = 2
 
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("media")
-    write_reference(root / "a.png")
-    write_driving(root / "a.mp4", seed=WITH_FACE)
+    root = write_face_media(tmp_path_factory.mktemp("media"))
     write_driving(root / "long.mp4", seed=WITH_FACE, num_frames=LONG)
-    write_driving(root / "small.mp4", seed=SMALL_FACE)
-    empty = np.full((GONE, *SIZE_PX, 3), 128, np.uint8)
-    before, after = np.split(puppet_frames(WITH_FACE), 2)
-    write_h264(root / "leaves.mp4", np.concatenate([before, empty, after]), fps=FPS)
     return root
 
 
@@ -99,12 +89,12 @@ def test_videos_are_made_from_the_published_files(
         "face": ("face", "patches", 0, short),
         "body": ("body", "not requested", None, short),
         "long": ("both", "patches", 0, long),
-        "leaves": ("both", "patches", GONE, [f"short_window={NUM_FRAMES + GONE}"]),
+        "leaves": ("both", "patches", NUM_ABSENT, [f"short_window={NUM_FRAMES + NUM_ABSENT}"]),
         "small": ("body", "no face: too small", NUM_FRAMES, short),
     }
     videos = {name: frames_of(out / row["video_uri"]) for name, row in made.items()}
     assert {name: video.shape for name, video in videos.items()} == {
-        name: ({"long": LONG, "leaves": NUM_FRAMES + GONE}.get(name, NUM_FRAMES), *SIZE_PX, 3) for name in made
+        name: ({"long": LONG, "leaves": NUM_FRAMES + NUM_ABSENT}.get(name, NUM_FRAMES), *SIZE_PX, 3) for name in made
     }
     np.testing.assert_array_equal(videos["again"], videos["video"])
     for other in ("seed", "body", "face"):
