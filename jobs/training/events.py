@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+SAMPLES_WITHOUT_FACE = "samples_without_face"
+"""Metric: samples so far, of the first worker, that read a face and show none in any frame. Left out if there are
+none."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
@@ -25,7 +29,7 @@ class PassedOver:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Metrics after step `step`, averaged since the previous event."""
+    """Metrics after step `step`, averaged since the previous event, except for `SAMPLES_WITHOUT_FACE`."""
 
     step: int
     metrics: Mapping[str, float]

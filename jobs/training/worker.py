@@ -16,11 +16,22 @@ import torch
 from jobs.engine.config import resolved
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
-from jobs.training.events import Diverged, Measured, PassedOver, Progress, Report, Sample, Saved, Started
+from jobs.training.events import (
+    SAMPLES_WITHOUT_FACE,
+    Diverged,
+    Measured,
+    PassedOver,
+    Progress,
+    Report,
+    Sample,
+    Saved,
+    Started,
+)
 from jobs.training.heldout import HeldoutClips
 from jobs.training.origins import STARTED_FROM
 from jobs.training.samples import ClipAnimator, SampleVideos, write_changed_skeletons
 from jobs.training.start import new_task
+from models.animation.signals import CONTROLS
 from models.training.batch import SampleBatch
 from models.training.guard import DivergedError
 from models.training.parallel import World
@@ -121,7 +132,8 @@ def _take_steps(
             report(Diverged(message=str(error)))
             return
         if recorder is not None:
-            recorder.step(step_report, seconds=time.perf_counter() - began, waited=waited)
+            seconds = time.perf_counter() - began
+            recorder.step(step_report, micro_batches, seconds=seconds, waited=waited)
         if due := _due(config, step_report.step):
             state = trainer.state()
             if recorder is not None:
@@ -178,13 +190,16 @@ class _Recorder:
         self._spec, self._store, self._report, self._device = spec, store, report, device
         self._seconds = seconds
         self._recent: list[tuple[StepReport, float, float]] = []
+        self._samples_without_face = 0
         self.animator: ClipAnimator | None = None
         self.videos: SampleVideos | None = None
         self.heldout: HeldoutClips | None = None
 
-    def step(self, report: StepReport, *, seconds: float, waited: float) -> None:
+    def step(self, report: StepReport, micro_batches: Sequence[SampleBatch], *, seconds: float, waited: float) -> None:
         config = self._spec.config
         self._seconds += seconds
+        if config.recipe.sampling.face_control:
+            self._samples_without_face += sum(_without_face(batch) for batch in micro_batches)
         self._recent.append((report, seconds, waited))
         if len(self._recent) >= config.log_every_steps or report.step == config.recipe.steps:
             self.report_progress()
@@ -204,6 +219,7 @@ class _Recorder:
                     "learning_rate": last.learning_rate,
                     "samples_per_second": batch_size * len(self._recent) / total,
                     "data_wait_share": sum(wait for *_, wait in self._recent) / total,
+                    **({SAMPLES_WITHOUT_FACE: self._samples_without_face} if self._samples_without_face else {}),
                 },
             )
         )
@@ -230,6 +246,12 @@ class _Recorder:
         if "heldout" in due and self.heldout is not None:
             means = self.heldout.measure(self.animator, storage, step=state.step)
             self._report(Measured(step=state.step, metrics=means))
+
+
+def _without_face(batch: SampleBatch) -> int:
+    """Number of samples, drawn with face control, that only the body controls."""
+    controls_B2 = batch.signals.get(CONTROLS)
+    return 0 if controls_B2 is None else int((~controls_B2.all(axis=1)).sum())
 
 
 def run_record(spec: RunSpec, *, steps: int, seconds: float, device: torch.device) -> dict[str, Any]:

@@ -24,7 +24,17 @@ from jobs.training.announcement import announce, dry_run
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.data import data_key, face_form, open_data
-from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
+from jobs.training.events import (
+    SAMPLES_WITHOUT_FACE,
+    Diverged,
+    Event,
+    Measured,
+    PassedOver,
+    Progress,
+    Sample,
+    Saved,
+    Started,
+)
 from jobs.training.ray_workers import TrainingFailedError, demands, train_on_ray
 from jobs.training.run_files import CheckpointRecord
 from jobs.training.start import published_weights, runs_of, weights_behind
@@ -241,6 +251,7 @@ def _progress(event: Progress, steps: int) -> str:
     return (
         f"  step {event.step} of {steps}: loss {metrics['loss']:.4f}, "
         f"{metrics['samples_per_second']:.2f} samples/s, waiting for data {metrics['data_wait_share']:.1%}"
+        + (f", {metrics[SAMPLES_WITHOUT_FACE]:.0f} samples without a face" if SAMPLES_WITHOUT_FACE in metrics else "")
     )
 
 

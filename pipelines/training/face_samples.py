@@ -26,8 +26,8 @@ class FaceControls:
     """Draws the signals `FACE_CONTROL` and `CONTROLS` of samples. Owns a decoder process for the twins.
 
     Faces are those of the clips' twins, or of the samples' own pictures where the corpus has none, placed where the
-    sample's skeletons have their faces. Without `SamplingConfig.face_control`, the pictures are black and only the body
-    controls. They are black for scenery too.
+    sample's skeletons have their faces. Without `SamplingConfig.face_control`, and in samples in which no frame shows a
+    usable face, the pictures are black and only the body controls. They are black for scenery too.
 
     Args:
         form: what is drawn of the face.
@@ -92,7 +92,8 @@ class FaceControls:
             frames, keypoints = self._of_twin(clip, spec)
         assert frames is not None
         drawn = face_control(frames, keypoints, drawn_FK3, size_px=size_px, form=self._form)
-        return {FACE_CONTROL: drawn.pictures_THWC6, CONTROLS: controls}
+        # As in a request whose driving video shows no face: the body alone.
+        return {FACE_CONTROL: drawn.pictures_THWC6, CONTROLS: np.array([True, drawn.seen_T.any()])}
 
     def _of_twin(self, clip: int, spec: SampleSpec) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Uncropped frames and keypoints in their pixels, mirrored as the sample is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -21,9 +22,17 @@ TWIN_LEFT, TWIN_RIGHT = (200, 200, 60), (60, 200, 60)
 
 
 def write_faces(
-    folder: Path, *, num_clips: int, twins: bool = False, num_frames: int = 10, size_px: tuple[int, int] = (96, 96)
+    folder: Path,
+    *,
+    num_clips: int,
+    twins: bool = False,
+    num_frames: int = 10,
+    size_px: tuple[int, int] = (96, 96),
+    faceless: Collection[int] = (),
 ) -> Path:
-    """A prepared dataset. Heads are ellipses, wider in the twins, which also stand elsewhere in the picture."""
+    """A prepared dataset. Heads are ellipses, wider in the twins, which also stand elsewhere in the picture. The clips
+    `faceless` have no keypoints.
+    """
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     ledger = Ledger(Storage(str(folder / "prepared")), "clip_id")
     for index in range(num_clips):
@@ -31,7 +40,8 @@ def write_faces(
         drawn = [head(index, number, twins=twins, size_px=size_px) for number in range(num_frames)]
         write_h264(path, (frame for frame, _ in drawn), fps=FPS)
         row = clip_row(path, clip_id=f"clip-{index:03d}", num_frames=num_frames, size_px=size_px)
-        ledger.commit({**row, "keypoints": np.stack([points for _, points in drawn])}, pa.schema(list(COLUMNS.items())))
+        keypoints = np.stack([points for _, points in drawn]) * (index not in faceless)
+        ledger.commit({**row, "keypoints": keypoints}, pa.schema(list(COLUMNS.items())))
     ledger.compact()
     return folder / "prepared"
 

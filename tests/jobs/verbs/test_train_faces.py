@@ -162,6 +162,14 @@ def test_faces_that_are_not_of_others_are_said(
     assert "note: data.faces is not read: recipe.sampling.face_control is off" in text
 
 
+def test_samples_without_a_face_are_counted(
+    run: Callable[..., tuple[JobResult, str]], data: Path, tmp_path: Path
+) -> None:
+    blank = write_faces(tmp_path / "blank", num_clips=3, twins=True, faceless={0, 1, 2})
+    assert ", 6 samples without a face\n" in run("blank", 2, f"data.faces={blank}")[1]
+    assert "without a face" not in run("shown", 2, f"data.faces={data / 'twins' / 'prepared'}")[1]
+
+
 def test_data_that_does_not_serve_stops_the_run(
     run: Callable[..., tuple[JobResult, str]], data: Path, tmp_path: Path
 ) -> None:

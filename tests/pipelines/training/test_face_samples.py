@@ -113,6 +113,17 @@ def test_face_control_changes_nothing_else(prepared: Path, faces: Path) -> None:
     assert not samples(replace(settings, face_form=None), range(1)).signals
 
 
+def test_a_twin_that_shows_no_face_leaves_the_body_alone(prepared: Path, tmp_path: Path) -> None:
+    """As in a request whose driving video shows no face; the other samples keep theirs."""
+    faces = write_faces(tmp_path, num_clips=3, twins=True, faceless={1})
+    batch = samples(source(prepared, faces), range(8))
+    is_faceless = batch.clips_B == 1
+    assert is_faceless.any()
+    assert not is_faceless.all()
+    assert np.array_equal(batch.signals[CONTROLS], np.stack([np.ones(8, bool), ~is_faceless], axis=1))
+    assert np.array_equal(batch.signals[FACE_CONTROL].any(axis=(1, 2, 3, 4)), ~is_faceless)
+
+
 def test_landmarks_in_place_of_patches(prepared: Path, faces: Path) -> None:
     dots = samples(replace(source(prepared, faces), face_form="landmarks"), range(4)).signals[FACE_CONTROL]
     assert set(np.unique(dots)) == {0, 255}
