@@ -34,6 +34,16 @@ class Progress:
     step: int
     metrics: Mapping[str, float]
 
+    def line(self, steps: int) -> str:
+        """Line of the console, of a run of `steps` steps."""
+        metrics = self.metrics
+        line = (
+            f"  step {self.step} of {steps}: loss {metrics['loss']:.4f}, "
+            f"{metrics['samples_per_second']:.2f} samples/s, waiting for data {metrics['data_wait_share']:.1%}"
+        )
+        without = metrics.get(SAMPLES_WITHOUT_FACE)
+        return line if without is None else f"{line}, {without:.0f} samples without a face"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:

@@ -24,17 +24,7 @@ from jobs.training.announcement import announce, dry_run
 from jobs.training.checkpoints import CheckpointStore
 from jobs.training.config import TrainConfig
 from jobs.training.data import data_key, face_form, open_data
-from jobs.training.events import (
-    SAMPLES_WITHOUT_FACE,
-    Diverged,
-    Event,
-    Measured,
-    PassedOver,
-    Progress,
-    Sample,
-    Saved,
-    Started,
-)
+from jobs.training.events import Diverged, Event, Measured, PassedOver, Progress, Sample, Saved, Started
 from jobs.training.ray_workers import TrainingFailedError, demands, train_on_ray
 from jobs.training.run_files import CheckpointRecord
 from jobs.training.start import published_weights, runs_of, weights_behind
@@ -231,7 +221,7 @@ class _Monitor:
                 self._record.metrics(event.metrics, step=event.step)
                 if time.monotonic() - self._logged_at >= LOG_EVERY_SECONDS or event.step == self._steps:
                     self._logged_at = time.monotonic()
-                    self._console.line(_progress(event, self._steps))
+                    self._console.line(event.line(self._steps))
             case Saved():
                 self._console.line(f"  step {event.step}: {self._storage.url_of(event.weights)}")
             case Sample():
@@ -244,15 +234,6 @@ class _Monitor:
                 self._console.line(f"  step {event.step}: held-out PSNR {self._figures['held-out PSNR']}")
             case Diverged():
                 self.diverged = event.message
-
-
-def _progress(event: Progress, steps: int) -> str:
-    metrics = event.metrics
-    return (
-        f"  step {event.step} of {steps}: loss {metrics['loss']:.4f}, "
-        f"{metrics['samples_per_second']:.2f} samples/s, waiting for data {metrics['data_wait_share']:.1%}"
-        + (f", {metrics[SAMPLES_WITHOUT_FACE]:.0f} samples without a face" if SAMPLES_WITHOUT_FACE in metrics else "")
-    )
 
 
 def _check_same_run(latest: CheckpointRecord | None, facts: dict[str, Any], out: str) -> None:
