@@ -1,4 +1,4 @@
-"""Placement of a retargeted skeleton on the ground of the driving video."""
+"""Placement of a retargeted skeleton on the ground or on a seat of the driving video."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from models.pose.extent import CONFIDENT_SCORE, character_size_px
 from models.pose.proportions import MID_HIP, NECK, interpolated, with_centres
 from models.pose.skeleton import BODY, FEET, INDEX
 
-PlacementRule = Literal["feet", "body"]
-"""Points that define the ground: the lowest in frames that show a foot, or the lowest of whatever is visible."""
+PlacementRule = Literal["feet", "body", "seat"]
+"""Points that define the ground: the lowest in frames that show a foot ("feet"), or the lowest of whatever is visible
+("body"). "seat": as "feet" or "body", but the hips in frames in which the character sits."""
 
 _STANDING = slice(BODY.start, FEET.stop)
+_HIPS = [INDEX["left_hip"], INDEX["right_hip"]]
 _FEET = [INDEX["left_ankle"], INDEX["right_ankle"], *range(FEET.start, FEET.stop)]
 
 
@@ -55,6 +57,7 @@ def place(
     driving: NDArray[np.float32],
     placement: Placement = UNMOVED,
     *,
+    seated_T: NDArray[np.float64] | None = None,
     min_score: float = CONFIDENT_SCORE,
 ) -> Placed:
     """Place a retargeted skeleton (T, 133, 3) where the driving one (T, 133, 3) stands.
@@ -63,24 +66,33 @@ def place(
     hips (of its shoulders, if no frame shows both hips) has the x of the driving character's, and its lowest point of
     body and feet the y of the driving character's lowest ("feet"). Frames without a foot take the shift of the frames
     around them, since other points say nothing about the ground. If no frame shows a foot, one vertical shift applies
-    to all frames: the median of those between the lowest visible points ("body"). The offset is added.
+    to all frames: the median of those between the lowest visible points ("body"). In frames in which the driving
+    character sits, its hips give the vertical shift, so that longer or shorter legs do not lift the character off the
+    seat ("seat"). The offset is added.
 
     Args:
         retargeted: the character's proportions, in pixels of any scale; missing if below `min_score`.
         driving: same frames; missing if below `min_score`.
         placement: relative to the driving character.
+        seated_T: degree to which the driving character sits, 0-1 (`models.pose.seat`); None: it does not.
         min_score: minimum score of a visible point.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes or the numbers of frames differ.
     """
     if retargeted.shape != driving.shape or retargeted.ndim != 3:
         raise ValueError(f"expected two skeletons (T, 133, 3) alike, got {retargeted.shape} and {driving.shape}")
+    if seated_T is not None and seated_T.shape != (len(driving),):
+        raise ValueError(f"expected seated_T of {len(driving)} frames, got the shape {seated_T.shape}")
     common = (retargeted[..., 2] >= min_score) & (driving[..., 2] >= min_score)
     factor = placement.scale * _size_ratio(driving, retargeted, common)
     points = retargeted[..., :2].astype(np.float64) * factor
     target = driving[..., :2].astype(np.float64)
     rule, shift_y = _ground_shift(points, target, common)
+    if seated_T is not None and (hips := common[:, _HIPS].all(axis=1) & (seated_T > 0)).any():
+        on_seat = (target - points)[:, _HIPS, 1].mean(axis=1)
+        shift_y += seated_T * (interpolated(on_seat, hips) - shift_y)
+        rule = "seat"
     shift = np.stack([_root_shift(points, target, common), shift_y], axis=-1) + np.asarray(placement.offset_px)
     visible = retargeted[..., 2] >= min_score
     placed = np.zeros(retargeted.shape, np.float32)

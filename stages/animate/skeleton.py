@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.pose.fit import measure_fit
 from models.pose.placement import Placement, place
 from models.pose.pose_map import PRESETS, draw_poses
 from models.pose.retarget import RULES, Rule, retarget
+from models.pose.seat import seated
 from models.pose.skeleton import scale_keypoints
 from stages.base import Row, Stage
 
@@ -36,12 +38,12 @@ class SkeletonStage(Stage[SkeletonConfig]):
     """
 
     name = "skeleton"
-    version = 5  # substitutes for implausible scales; feet on the reference's ground
+    version = 6  # characters that sit keep their seat
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("driving_keypoints", "driving_width_px", "driving_height_px", "reference_keypoints"),
             *("canvas_width_px", "canvas_height_px", "model_spec", "retarget"),
-            *("driving_mask", "character_scale", "offset_x", "offset_y"),
+            *("driving_mask", "driving_objects", "character_scale", "offset_x", "offset_y"),
         }
     )
     writes: ClassVar[frozenset[str]] = frozenset(
@@ -73,7 +75,8 @@ class SkeletonStage(Stage[SkeletonConfig]):
         )
         keypoints, scale, offset_px, placement_rule = retargeted.keypoints, 1.0, retargeted.offset_px, None
         if row["model_spec"]["keeps_scene"]:
-            placed = place(keypoints, scale_keypoints(driving, driving_size_px, size_px), placement_of(row))
+            on_canvas = scale_keypoints(driving, driving_size_px, size_px)
+            placed = place(keypoints, on_canvas, placement_of(row), seated_T=_seated(row, driving_size_px))
             keypoints, scale, offset_px, placement_rule = placed.keypoints, placed.scale, None, placed.rule
             keypoints[~row["driving_mask"].any(axis=(1, 2))] = 0.0
         fit = measure_fit(
@@ -100,6 +103,14 @@ class SkeletonStage(Stage[SkeletonConfig]):
             "retarget_start_offset_px": fit.start_offset_px,
             "retarget_ground_gap_px": fit.ground_gap_px,
         }
+
+
+def _seated(row: Row, driving_size_px: tuple[int, int]) -> NDArray[np.float64] | None:
+    """Degree to which the driving character sits on an object that stays; None without such objects."""
+    objects = row["driving_objects"]
+    if objects is None:
+        return None
+    return seated(scale_keypoints(row["driving_keypoints"], driving_size_px, objects.shape[1:3]), objects)
 
 
 def placement_of(row: Row) -> Placement:

@@ -59,6 +59,26 @@ def test_size_and_place_of_the_retargeted_skeleton_do_not_matter(
     np.testing.assert_allclose(place(moved, driving).keypoints, driving, atol=0.05)
 
 
+@settings(max_examples=30)
+@given(proportions, proportions, st.floats(0.5, 2), shifts, st.integers(0, 1000))
+def test_who_sits_keeps_the_height_of_the_hips(
+    driver: dict[str, float], character: dict[str, float], scale: float, dy: float, seed: int
+) -> None:
+    driving, reference = dancing(driver, seed=seed), dancing(character, num_frames=1, seed=seed + 1)[0]
+    moved = retarget(driving, reference, **SIZES).keypoints
+    placement = Placement(scale=scale, offset_px=(0, dy))
+    standing = place(moved, driving, placement).keypoints
+    degrees = np.linspace(0, 1, len(driving))
+    placed = place(moved, driving, placement, seated_T=degrees)
+    assert placed.rule == "seat"
+    hips, wanted, before = (with_centres(each, 0.3)[0][:, MID_HIP, 1] for each in (placed.keypoints, driving, standing))
+    np.testing.assert_allclose(hips, degrees * (wanted + dy) + (1 - degrees) * before, atol=0.02)
+    np.testing.assert_allclose(placed.keypoints[..., 0], standing[..., 0], atol=0.01)
+    never = place(moved, driving, placement, seated_T=np.zeros(len(driving)))
+    assert never.rule == "feet"
+    np.testing.assert_array_equal(never.keypoints, standing)
+
+
 def test_frames_without_feet_take_the_shift_of_their_neighbours() -> None:
     driving = dancing({**LENGTHS_PX, "thighs": 60.0}, num_frames=5)
     moved = retarget(driving, dancing(LENGTHS_PX, num_frames=1)[0], **SIZES).keypoints
@@ -95,3 +115,5 @@ def test_rejects_what_cannot_be_placed() -> None:
         Placement(scale=0.0)
     with pytest.raises(ValueError, match="alike"):
         place(dancing(LENGTHS_PX), dancing(LENGTHS_PX, num_frames=2))
+    with pytest.raises(ValueError, match=r"expected seated_T of 2 frames, got the shape \(3,\)"):
+        place(*[dancing(LENGTHS_PX, num_frames=2)] * 2, seated_T=np.zeros(3))

@@ -7,7 +7,7 @@ from toy_animation import scene_model, spec_of
 
 from models.perception.embedded import EmbeddedFigure
 from models.pose.extent import character_size_px
-from models.pose.skeleton import scale_keypoints
+from models.pose.skeleton import INDEX, scale_keypoints
 from stages.animate.skeleton import SkeletonConfig, SkeletonStage
 from stages.base import Row
 
@@ -84,7 +84,7 @@ def test_the_request_overrides_the_rule(row: Row) -> None:
 def scene_row(row: Row) -> Row:
     placement = dict.fromkeys(("character_scale", "offset_x", "offset_y"))
     mask = np.ones((3, 128, 96), bool)
-    return {**row, "model_spec": spec_of(scene_model()), "driving_mask": mask, **placement}
+    return {**row, "model_spec": spec_of(scene_model()), "driving_mask": mask, "driving_objects": None, **placement}
 
 
 def lowest(keypoints: np.ndarray) -> np.ndarray:
@@ -106,6 +106,21 @@ def test_in_a_scene_the_character_stands_where_the_driving_one_does(scene_row: R
     assert [made[name] for name in positions] == [None] * 4
     assert moved["retarget_scale"] == pytest.approx(made["retarget_scale"] / 2)
     assert moved["retarget_plausibility"] == pytest.approx(made["retarget_plausibility"], rel=0.05)
+
+
+def test_in_a_scene_the_character_sits_where_the_driving_one_does(scene_row: Row) -> None:
+    """On an object that stays, whatever the size of its masks; without one, it crouches on the ground."""
+    hips, knees, ankles = ([INDEX[f"left_{joint}"], INDEX[f"right_{joint}"]] for joint in ("hip", "knee", "ankle"))
+    driving = scene_row["driving_keypoints"].copy()
+    driving[:, hips, 1] = driving[:, knees, 1] - 0.2 * (driving[:, ankles, 1] - driving[:, knees, 1])
+    seat = np.ones((3, 64, 48), bool)
+    stage, row = SkeletonStage(SkeletonConfig()), {**scene_row, "driving_keypoints": driving}
+    made = stage({**row, "driving_objects": seat})
+    assert made["placement_rule"] == "seat"
+    wanted = scale_keypoints(driving, (128, 96), (80, 64))[:, hips, 1].mean(axis=1)
+    np.testing.assert_allclose(made["skeleton_keypoints"][:, hips, 1].mean(axis=1), wanted, atol=0.05)
+    for objects in (None, ~seat):
+        assert stage({**row, "driving_objects": objects})["placement_rule"] == "feet"
 
 
 def test_frames_that_stay_as_they_are_have_no_skeleton(scene_row: Row) -> None:
