@@ -14,8 +14,11 @@ UPRIGHT_SHARE = 0.9
 Standing and walking characters have 1 or more."""
 RESTING_SHARE = 0.5
 """The same below which a thigh rests on a seat. Seated characters have up to 0.4, from the front and from the side."""
-SEAT_SHARE = 0.1
-"""Least share of the object's visible pixels in the area between hips and ground."""
+SEAT_SHARES = (0.1, 0.6)
+"""Least and largest share of the objects' visible pixels in the area between hips and ground. A seat is partly behind
+the legs; what covers more of the area stands before them, and the legs are guesses."""
+_MEDIAN_FRAMES = 5
+"""Frames over which the degree's median is taken, since single skeletons may be wrong."""
 _HALF_WIDTH_SHARE = 0.15
 """Half of the width of that area, relative to the character's size."""
 
@@ -27,7 +30,8 @@ def seated(
 ) -> NDArray[np.float64]:
     """Degree to which a character sits in each frame, 0 (it stands) to 1 (both thighs rest), float64 (T,).
 
-    All 0 if, where its thighs rest rather than stand, too few pixels of objects are below its hips: it crouches.
+    All 0 unless, in most frames in which its thighs rest rather than stand, pixels of objects are below its hips
+    (`SEAT_SHARES`): otherwise it crouches, or is behind an object.
 
     Args:
         keypoints_TK3: (T, 133, 3) in pixels of the masks.
@@ -43,21 +47,23 @@ def seated(
     degrees = np.clip((UPRIGHT_SHARE - shares) / (UPRIGHT_SHARE - RESTING_SHARE), 0, 1)
     measured = np.isfinite(degrees)
     degrees = interpolated(np.where(measured, degrees, 0.0), measured)
+    padded = np.pad(degrees, _MEDIAN_FRAMES // 2, mode="edge")
+    degrees = np.median(np.lib.stride_tricks.sliding_window_view(padded, _MEDIAN_FRAMES), axis=1)
     resting = np.flatnonzero(measured & (degrees > 0.5))
-    if not len(resting):
-        return np.zeros(len(degrees))
     size_px = character_size_px(keypoints_TK3)
     below = [_share_below(keypoints_TK3[t], objects_THW[t], size_px, min_score) for t in resting.tolist()]
-    return degrees if np.mean(below) >= SEAT_SHARE else np.zeros(len(degrees))
+    least, largest = SEAT_SHARES
+    on_seat = sum(least <= share <= largest for share in below)
+    return degrees if 2 * on_seat > len(resting) else np.zeros(len(degrees))
 
 
 def _thigh_shares(keypoints_TK3: NDArray[np.float32], min_score: float) -> NDArray[np.float64]:
     """Vertical extent of the more upright thigh over that of its shin; NaN in frames without a whole leg."""
     y, visible = keypoints_TK3[:, _LEGS, 1].astype(np.float64), keypoints_TK3[:, _LEGS, 2] >= min_score
     thighs, shins = y[..., 1] - y[..., 0], np.maximum(y[..., 2] - y[..., 1], 1.0)
-    whole = visible.all(axis=-1)
+    whole = np.all(visible, axis=-1)
     shares = np.where(whole, thighs / shins, -np.inf).max(axis=1)
-    return np.where(whole.any(axis=1), shares, np.nan)
+    return np.where(np.any(whole, axis=1), shares, np.nan)
 
 
 def _share_below(

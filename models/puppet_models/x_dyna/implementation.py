@@ -22,6 +22,10 @@ from models.x_dyna.config import XDynaConfig
 from models.x_dyna.implementation import XDynaImplementation
 from models.x_dyna.network import XDyna
 
+FREE_NOISE = 1.05
+"""Standard deviation of the first noise where nothing controls: four steps keep 0.91 of the variance of how scenery can
+move (`models.sampling.solver`), and 1.05² makes up for it.
+"""
 CONTROLLED_NOISE = 0.5
 """Standard deviation of the first noise at the skeleton and at the patches of eyes and mouth. With less noise, what
 these decide is drawn nearer to its expected value: of one expression rather than between several.
@@ -53,7 +57,7 @@ class PuppetXDynaImplementation(XDynaImplementation):
         controlled = functional.max_pool2d(torch.from_numpy(drawn_latents(poses)).float(), 3, 1, 1) * float(runs[BODY])
         if face is not None and runs[FACE]:
             controlled = controlled.maximum(torch.from_numpy(drawn_latents(face[0, ..., :3])).float())
-        return 1 - (1 - CONTROLLED_NOISE) * controlled
+        return FREE_NOISE * (1 - controlled) + CONTROLLED_NOISE * controlled
 
     def solver(self, schedule: NoiseSchedule) -> Solver:
         """Of second order: DDIM loses too much of the motion of the scenery in few steps."""

@@ -50,7 +50,7 @@ def _implementation() -> Implementation[Any, Any]:
 SYSTEM = System(
     name=NAME,
     title="X-Dyna (puppets)",
-    version=2,
+    version=3,
     variants={
         NAME: Variant(
             config=PUPPETS,

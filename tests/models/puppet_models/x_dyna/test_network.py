@@ -11,7 +11,7 @@ from tiny_systems import CPU, SIDE_PX, new_animator, new_encoders, new_network, 
 from torch import Tensor
 
 from models.animation.animator import RequestEncoder
-from models.puppet_models.x_dyna.implementation import CONTROLLED_NOISE, PuppetXDynaImplementation
+from models.puppet_models.x_dyna.implementation import CONTROLLED_NOISE, FREE_NOISE, PuppetXDynaImplementation
 from models.puppet_models.x_dyna.network import PuppetClipConditions, PuppetXDyna
 from models.puppet_models.x_dyna.system import PUPPETS
 from models.sampling.schedule import NoiseSchedule
@@ -88,7 +88,7 @@ def test_a_run_begins_with_less_noise_at_the_skeleton_and_at_the_patches(clip: P
         drawn = replace(clip, poses_BFHWC=pose, face_BFHWC=face, controls_B2=controls)
         return PuppetXDynaImplementation().noise_level(drawn)
 
-    expected_body, expected_face = torch.ones(2, 1, 8, 8)
+    expected_body, expected_face = torch.full((2, 1, 8, 8), FREE_NOISE)
     expected_body[:, 4:7, 4:7] = CONTROLLED_NOISE
     expected_face[:, 0, 2] = CONTROLLED_NOISE
     assert torch.equal(levels(body=True, by_face=False), expected_body)
