@@ -33,6 +33,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("object_iou_box", "object mask, prompted by a box, mean IoU", ""),
     ("object_iou_point", "object mask, prompted by one point, mean IoU", ""),
     ("object_iou_tracked", "object mask, prompted by a box and followed for a second, mean IoU", ""),
+    ("object_iou_handled", "the same of objects that a character handles or meets, for two seconds", ""),
 )
 
 _NETWORKS = {
@@ -59,6 +60,7 @@ def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """Write `CARD.md` beside the checkpoints of `folder`; `scores` is the result of `evaluate_perception`."""
     paths = [path for name in _NETWORKS if (path := folder / f"{name}.safetensors").is_file()]
     networks = {path.stem for path in paths}
+    measured = "".join(f"{text}\n" for text in (_frame_scores(scores), _face_scores(scores), _times(scores)) if text)
     uses = "\n".join(use for name, use in _NETWORKS.items() if name in networks)
     text = f"""# Embedded perception
 
@@ -75,9 +77,7 @@ Trained by `jobs/training/perception.py` (`zoetrope train perception`) only on p
 
 {run_list(paths)}
 
-{_frame_scores(scores)}
-{_face_scores(scores)}
-{_times(scores)}
+{measured}
 Limitations: not trained on people, animals or photographs, on more than one character, or on characters much smaller
 than a quarter of the frame. Keypoint scores are usually, but not reliably, low where there is no puppet.
 
@@ -96,7 +96,6 @@ def _frame_scores(scores: Mapping[str, float]) -> str:
 training video ({counted}).
 
 {table(("measure", "score", "required"), rows)}
-
 """
 
 
@@ -112,7 +111,6 @@ pixels, and on the same frames blurred by {BLUR_PX} pixels. The aim was an error
 at least 0.9:
 
 {table(("measure", *_FACE_COLUMNS), rows)}
-
 """
 
 
@@ -120,4 +118,4 @@ def _times(scores: Mapping[str, float]) -> str:
     times = [
         f"{name} {scores[key]:.1f}" for name in ("pose", "mask", "depth") if (key := f"{name}_ms_per_frame") in scores
     ]
-    return f"Milliseconds per frame on one core, resizing included: {', '.join(times)}.\n\n" if times else ""
+    return f"Milliseconds per frame on one core, resizing included: {', '.join(times)}.\n" if times else ""

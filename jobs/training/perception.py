@@ -22,6 +22,7 @@ from jobs.training.puppet_frames import (
     FIRST_HELDOUT_SEED,
     heldout_clip,
     heldout_frames,
+    heldout_interaction,
     heldout_portrait,
     rendered,
     rendered_portraits,
@@ -37,7 +38,7 @@ from models.perception.losses import FigureBatch, face_losses, figure_losses, ob
 from models.perception.network import PerceptionNet, PerceptionNetConfig
 from models.perception.portrait_frames import PortraitFramesConfig
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig
-from models.perception.scores import figure_scores, object_scores, tracking_scores
+from models.perception.scores import figure_scores, object_scores, tracking_score
 from models.perception.shipped import FIGURE_CHECKPOINT
 from models.pose.skeleton import NUM_FACE_LANDMARKS
 from models.training.loss_terms import LossTermsTask
@@ -71,8 +72,10 @@ class TrainPerceptionConfig:
         networks: networks to train; the others keep their checkpoint in `out`, if it has one.
         first_seed, num_videos: seeds of the training videos, one per video.
         improvised_share: share of videos with random poses instead of authored motions.
+        interacting_share: share of videos of characters that handle or meet objects.
         negative_share: share of training samples without a character, or with a prompt that hits no object.
-        heldout_videos, heldout_clips: held-out videos for scores of frames and of tracking.
+        heldout_videos, heldout_clips, heldout_interactions: held-out videos for scores of frames, of tracking, and of
+            tracking what a character handles or meets.
         num_portraits: portraits that the face network is trained on, from `first_seed` on.
         heldout_portraits: held-out portraits for its scores.
     """
@@ -88,9 +91,11 @@ class TrainPerceptionConfig:
     num_videos: int = 4000
     frames_per_video: int = 4
     improvised_share: float = 0.6
+    interacting_share: float = 0.5
     negative_share: float = 0.12
     heldout_videos: int = 200
     heldout_clips: int = 12
+    heldout_interactions: int = 60
     num_portraits: int = 1000
     heldout_portraits: int = 24
     render_processes: int = 2
@@ -145,18 +150,22 @@ def train_perception(config: TrainPerceptionConfig) -> dict[str, float]:
             config.out,
             num_videos=config.heldout_videos,
             num_clips=config.heldout_clips,
+            num_interactions=config.heldout_interactions,
             num_portraits=config.heldout_portraits,
         )
         write_card(config.out, scores)
     return scores
 
 
-def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int, num_portraits: int) -> dict[str, float]:
+def evaluate_perception(
+    folder: Path, *, num_videos: int, num_clips: int, num_interactions: int, num_portraits: int
+) -> dict[str, float]:
     """Scores of the checkpoints of a folder on two frames of each of `num_videos` held-out puppet videos.
 
-    Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second, and face landmarks
-    on `num_portraits` held-out portraits, whose faces the figure network finds: that of the folder, or else the one
-    that ships. Networks that are not in the folder have no scores.
+    Object tracking is evaluated on the first second of `num_clips` of them, at 12 frames per second, and on
+    `num_interactions` videos whose characters handle or meet objects; face landmarks on `num_portraits` held-out
+    portraits, whose faces the figure network finds: that of the folder, or else the one that ships. Networks that are
+    not in the folder have no scores.
     """
     torch.set_num_threads(1)
     puppets = heldout_frames(num_videos, frames_per_video=2)
@@ -168,7 +177,10 @@ def evaluate_perception(folder: Path, *, num_videos: int, num_clips: int, num_po
     if "object" in paths:
         objects = EmbeddedObjects(paths["object"])
         clips = [heldout_clip(FIRST_HELDOUT_SEED + video) for video in range(num_clips)]
-        scores |= object_scores(objects, puppets) | tracking_scores(objects, clips)
+        handled = [heldout_interaction(FIRST_HELDOUT_SEED + video) for video in range(num_interactions)]
+        scores |= object_scores(objects, puppets)
+        scores |= {"object_iou_tracked": tracking_score(objects, clips)}
+        scores |= {"object_iou_handled": tracking_score(objects, handled)}
     if "face" in paths:
         portraits = [heldout_portrait(FIRST_HELDOUT_SEED + video) for video in range(num_portraits)]
         scores |= {"portraits": float(num_portraits), **face_scores(FaceLandmarks(paths["face"]), figure, portraits)}
@@ -228,6 +240,7 @@ def _puppet_frames(config: TrainPerceptionConfig) -> PuppetFrames:
         frames_per_video=config.frames_per_video,
         side_px=FIGURE.input_px,
         improvised_share=config.improvised_share,
+        interacting_share=config.interacting_share,
     )
     return rendered(frames_config, config.work / "frames", processes=config.render_processes)
 
@@ -267,10 +280,14 @@ def _trained(
             "training_frames": num_frames,
             "first_seed": config.first_seed,
             "negative_share": config.negative_share,
-            **({} if name == "face" else {"improvised_share": config.improvised_share}),
+            **({} if name == "face" else _shares(config)),
             "continued": config.start_from is not None,
         },
     }
+
+
+def _shares(config: TrainPerceptionConfig) -> dict[str, float]:
+    return {"improvised_share": config.improvised_share, "interacting_share": config.interacting_share}
 
 
 _TRAIN: Mapping[Network, Callable[[TrainPerceptionConfig, NetworksAccount], _Trained]] = {

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.perception.portrait_frames import PortraitFrames, PortraitFramesConfig, open_portraits, render_portraits
 from models.perception.puppet_frames import PuppetFrames, PuppetFramesConfig, open_frames, render_frames
-from models.puppets import PuppetFrame, render, render_frame, sample_portrait, sample_spec
+from models.puppets import PuppetFrame, render, render_frame, sample_interaction, sample_portrait, sample_spec
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ def heldout_clip(seed: int) -> list[PuppetFrame]:
     """The first second of a held-out video at 12 frames per second."""
     spec = sample_spec(seed, split="heldout", size_px=(288, 384))
     return [render_frame(spec, t / 12) for t in range(12)]
+
+
+def heldout_interaction(seed: int) -> list[PuppetFrame]:
+    """Two seconds at 8 frames per second of a held-out character that handles or meets objects."""
+    return list(render(sample_interaction(seed, split="heldout", size_px=(192, 144)), 8.0, 16))
 
 
 def heldout_portrait(seed: int) -> list[PuppetFrame]:

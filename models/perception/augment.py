@@ -106,7 +106,9 @@ def object_sample(frames: PuppetFrames, index: int, rng: Rng, *, side_px: int, n
         image = np.where(wiped[..., None], cv2.blur(np.roll(image, side_px // 2, axis=1), (5, 5)), image)
         labels = np.where(labels == 1, 0, labels)
     return ObjectSample(
-        image=recoloured(image, rng), prompts=prompt_maps(side_px, box, positive, negative), labels=labels
+        image=recoloured(_coarse(image, rng) if rng.random() < 0.3 else image, rng),
+        prompts=prompt_maps(side_px, box, positive, negative),
+        labels=labels,
     )
 
 
@@ -141,15 +143,18 @@ def _face(frames: PortraitFrames, index: int, rng: Rng, side_px: int) -> tuple[N
 
 def _softened(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
     """Half of the images blurred or coarse, like the results of small animation models."""
-    side = len(image)
     chance = rng.random()
     if chance < 0.25:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 3.0)), np.uint8)
-    if chance < 0.5:
-        small = int(side * rng.uniform(0.25, 0.7))
-        coarse = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
-    return image
+    return _coarse(image, rng) if chance < 0.5 else image
+
+
+def _coarse(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
+    """Image as if enlarged from a smaller one."""
+    side = len(image)
+    small = int(side * rng.uniform(0.25, 0.7))
+    coarse = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _prompt(mask: NDArray[np.bool_], rng: Rng) -> tuple[Box | None, NDArray[np.float32], NDArray[np.float32]]:

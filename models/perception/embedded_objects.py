@@ -1,4 +1,4 @@
-"""Embedded object masks: segmentation at a box or points, and tracking through the clip."""
+"""Embedded object masks: segmentation at a box or points, and tracking through the clip by place and colours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from models.finite import check_finite
 from models.masks.boxes import bounding_boxes
 from models.perception.embedded import load_network, to_input
 from models.perception.letterbox import Box, Letterbox
+from models.perception.object_colours import ObjectColours, colour_bins
 from models.perception.prompts import ObjectPrompt
 from models.perception.shipped import OBJECT_CHECKPOINT
 
@@ -25,6 +26,12 @@ POINT_RADIUS_PX = 2.5
 """Standard deviation of a prompt point's Gaussian in pixels of the network's input."""
 BOX_SLACK = 0.1
 """Enlargement of a mask's box, relative to its sides, before it prompts the next frame, to allow for motion."""
+LEAST_AGREEMENT = 0.1
+"""Agreement with the object's colours below which a mask is not of the object (`models.perception.object_colours`)."""
+CERTAIN_AGREEMENT = 0.7
+"""The same above which the object is not looked for elsewhere in the frame."""
+LIKELY_BOXES = 3
+"""Number of boxes that are tried elsewhere."""
 
 
 def prompt_maps(
@@ -55,21 +62,32 @@ class EmbeddedObjects:
     def track(self, frames_THWC: NDArray[np.uint8], prompts: Sequence[ObjectPrompt]) -> NDArray[np.bool_]:
         """Masks (T, H, W) of one object, propagated in both directions from its prompted frames.
 
-        Every frame is reached from the nearest prompted frame (the earlier one if two are equally near). Each frame is
-        prompted with the box of its neighbour's mask, enlarged by `BOX_SLACK`; after an empty mask, the last box is
-        used again, so that an object that reappears there is recovered.
+        Every frame is reached from the nearest prompted frame (the earlier one if two are equally near). It is prompted
+        with the box of the last mask, enlarged by `BOX_SLACK`, and where that does not give a mask of the object's
+        colours, with the boxes that hold most of them (`models.perception.object_colours`): an object may move far
+        between two frames, and reappear elsewhere. Of the masks the one that agrees best is taken; if none agrees, the
+        object is hidden. All masks are empty if the prompted frames show nothing.
         """
         masks = np.zeros(frames_THWC.shape[:3], np.bool_)
         ordered = sorted(prompts, key=lambda prompt: prompt.frame)
+        for prompt in ordered:
+            masks[prompt.frame] = self.segment(frames_THWC[prompt.frame], prompt)
+        shown = [prompt.frame for prompt in ordered if masks[prompt.frame].any()]
+        if not shown:
+            return masks
+        colours = ObjectColours([colour_bins(frames_THWC[t]) for t in shown], [masks[t] for t in shown])
         for index, prompt in enumerate(ordered):
-            mask = self.segment(frames_THWC[prompt.frame], prompt)
-            masks[prompt.frame] = mask
             after = ordered[index + 1].frame if index + 1 < len(ordered) else None
             before = ordered[index - 1].frame if index > 0 else None
             last = len(frames_THWC) - 1 if after is None else prompt.frame + (after - prompt.frame) // 2
             first = 0 if before is None else before + (prompt.frame - before) // 2 + 1
             for step, end in ((1, last), (-1, first)):
-                self._propagate(frames_THWC, masks, prompt, step=step, end=end)
+                box, growth = _box_of(masks[prompt.frame]) or prompt.box, 1.0
+                for t in range(prompt.frame + step, end + step, step):
+                    masks[t], agreement = self._found(frames_THWC[t], box, colours, growth)
+                    box = _box_of(masks[t]) or box
+                    if agreement > CERTAIN_AGREEMENT:
+                        growth = colours.growth(masks[t])
         return masks
 
     def track_all(self, frames_THWC: NDArray[np.uint8], objects: Sequence[Sequence[ObjectPrompt]]) -> NDArray[np.bool_]:
@@ -96,16 +114,26 @@ class EmbeddedObjects:
                 return mask
         return self._predict(frame_HWC, box, box, prompt.positive, prompt.negative)
 
-    def _propagate(
-        self, frames_THWC: NDArray[np.uint8], masks: NDArray[np.bool_], prompt: ObjectPrompt, *, step: int, end: int
-    ) -> None:
+    def _found(
+        self, frame_HWC: NDArray[np.uint8], last_box: Box | None, colours: ObjectColours, growth: float
+    ) -> tuple[NDArray[np.bool_], float]:
+        """Mask (H, W) of the object and its agreement with the colours; empty where none agrees."""
+        bins = colour_bins(frame_HWC)
         no_points = np.zeros((0, 2), np.float32)
-        box = _box_of(masks[prompt.frame]) or prompt.box
-        if box is None:
-            return
-        for t in range(prompt.frame + step, end + step, step):
-            masks[t] = self._predict(frames_THWC[t], box, box, no_points, no_points)
-            box = _box_of(masks[t]) or box
+        found, best = np.zeros(frame_HWC.shape[:2], np.bool_), LEAST_AGREEMENT
+
+        def look_at(boxes: Sequence[Box]) -> None:
+            nonlocal found, best
+            for box in boxes:
+                mask = self._predict(frame_HWC, box, box, no_points, no_points)
+                agreement = colours.agreement(bins, mask, growth=growth)
+                if agreement > best:
+                    found, best = mask, agreement
+
+        look_at([] if last_box is None else [last_box])
+        if best <= CERTAIN_AGREEMENT:
+            look_at(colours.likely_boxes(bins, LIKELY_BOXES))
+        return found, best
 
     @torch.inference_mode()
     def _predict(

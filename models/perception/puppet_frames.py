@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.masks.boxes import bounding_boxes
 from models.perception.letterbox import Letterbox
-from models.puppets import PuppetFrame, Split, render_frame, sample_spec
+from models.puppets import PuppetFrame, Split, render_frame, sample_interaction, sample_spec
 
 SCENERY, CHARACTER, FIRST_OBJECT, OUTSIDE = 0, 1, 2, 255
 """Values of a label map: scenery, character, objects from 2 on, and padding around the frame."""
@@ -33,7 +34,8 @@ class PuppetFramesConfig:
     """Frames of a dataset: `num_videos` specs from `first_seed` on, `frames_per_video` random times of each.
 
     `improvised_share`: share of videos with random poses instead of a motion of the split. Without them a network
-    overfits to the few authored motions, and predicts a wrong limb order for others.
+    overfits to the few authored motions, and predicts a wrong limb order for others. `interacting_share`: share of
+    videos of human characters that handle or meet objects (`models.puppets.interaction`).
     """
 
     split: Split
@@ -42,6 +44,7 @@ class PuppetFramesConfig:
     frames_per_video: int
     side_px: int = 192
     improvised_share: float = 0.0
+    interacting_share: float = 0.0
 
     @property
     def num_frames(self) -> int:
@@ -121,7 +124,10 @@ def render_frames(config: PuppetFramesConfig, frames: PuppetFrames, videos: Iter
             continue
         seed = config.first_seed + video
         rng = np.random.default_rng(seed)
-        spec = sample_spec(
+        # Its own stream, so that the share changes no other video.
+        interacts = random.Random(f"interacting-{seed}").random() < config.interacting_share
+        sample = sample_interaction if interacts else sample_spec
+        spec = sample(
             seed,
             split=config.split,
             size_px=SIZES_PX[rng.integers(len(SIZES_PX))],

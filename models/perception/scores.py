@@ -113,7 +113,7 @@ def object_scores(objects: EmbeddedObjects, puppets: Sequence[PuppetFrame]) -> d
     }
 
 
-def tracking_scores(objects: EmbeddedObjects, clips: Sequence[Sequence[PuppetFrame]]) -> dict[str, float]:
+def tracking_score(objects: EmbeddedObjects, clips: Sequence[Sequence[PuppetFrame]]) -> float:
     """Mean IoU of tracked objects, prompted by a box in the first frame in which they cover at least 0.1 %."""
     ious: list[float] = []
     for clip in clips:
@@ -127,7 +127,7 @@ def tracking_scores(objects: EmbeddedObjects, clips: Sequence[Sequence[PuppetFra
             prompt = ObjectPrompt(frame=int(shown[0]), box=(x0, y0, x1, y1), positive=_NOTHING, negative=_NOTHING)
             masks = objects.track(frames, [prompt])
             ious.extend(iou(masks[t], truth[t]) for t in shown)
-    return {"object_iou_tracked": float(np.mean(ious)) if ious else 0.0}
+    return float(np.mean(ious)) if ious else 0.0
 
 
 def iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

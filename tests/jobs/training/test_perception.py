@@ -27,6 +27,7 @@ def config(folder: Path) -> TrainPerceptionConfig:
         frames_per_video=1,
         heldout_videos=4,
         heldout_clips=1,
+        heldout_interactions=1,
         num_portraits=2,
         heldout_portraits=1,
         render_processes=1,
@@ -55,6 +56,7 @@ def test_the_job_writes_checkpoints_and_card_and_can_start_from_them(
     assert f"| {scores['face_mouth_error']:.3f} | {scores['figure_mouth_error']:.3f} |" in card
     assert all(file_digest(out / f"{name}.safetensors") in card for name in ("figure", "face"))
     assert {"pck", "limb_depth_order", "object_iou_box", "object_iou_tracked", "presence_recall"} <= scores.keys()
+    assert f"| {scores['object_iou_handled']:.3f} |" in card
 
     before = file_digest(out / "object.safetensors")
     further = replace(config(tmp_path), work=tmp_path / "work2", start_from=out, networks=("figure",))

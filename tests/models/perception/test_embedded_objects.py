@@ -5,7 +5,7 @@ import pytest
 
 from models.perception.embedded_objects import EmbeddedObjects, prompt_maps
 from models.perception.prompts import ObjectPrompt
-from models.puppets import render_frame, sample_spec
+from models.puppets import object_prompts, render, render_frame, sample_interaction, sample_spec
 
 NONE = np.zeros((0, 2), np.float32)
 
@@ -51,9 +51,40 @@ def test_a_lost_object_is_recovered_at_its_last_box() -> None:
     assert masks.any((1, 2)).tolist() == [True, True, False, False, True, True]
 
 
+def test_an_object_that_jumps_is_found_by_its_colours() -> None:
+    xs = [10, 90, 50, 12]
+    masks = Follower().track(clip(xs), [box_at(0, 10)])
+    assert [int(np.flatnonzero(mask.any(0))[0]) for mask in masks] == xs
+
+
+def test_a_hidden_object_is_found_where_it_appears_again() -> None:
+    masks = Follower().track(clip([10, None, None, 80, 84]), [box_at(0, 10)])
+    assert masks.any((1, 2)).tolist() == [True, False, False, True, True]
+    assert int(np.flatnonzero(masks[4].any(0))[0]) == 84
+
+
+def test_what_has_other_colours_is_not_the_object() -> None:
+    frames = clip([10, 10, 10])
+    frames[1, 20:30, 10:20] = (255, 255, 0)  # bright, hence a mask of the stub, but yellow
+    masks = Follower().track(frames, [box_at(0, 10)])
+    assert masks.any((1, 2)).tolist() == [True, False, True]
+
+
+def test_an_object_that_comes_nearer_is_followed() -> None:
+    frames = np.zeros((12, 60, 120, 3), np.uint8)
+    for t in range(12):
+        frames[t, 20 : 30 + t, 10 : 20 + t, 0] = 255
+    masks = Follower().track(frames, [box_at(0, 10)])
+    assert [int(mask.sum()) for mask in masks] == [(10 + t) ** 2 for t in range(12)]
+
+
+def test_an_object_that_the_prompted_frame_does_not_show_is_in_no_frame() -> None:
+    assert not Follower().track(clip([None, 10, 10]), [box_at(0, 60)]).any()
+
+
 def test_every_frame_is_reached_from_the_nearest_prompt() -> None:
     follower = Follower()
-    follower.track(clip([10] * 8), [box_at(6, 50), box_at(1, 10)])
+    follower.track(clip([10] * 4 + [50] * 4), [box_at(6, 50), box_at(1, 10)])
     assert sorted(t for t, _ in follower.calls) == list(range(8))
     assert {t for t, around in follower.calls if around[0] > 40} == {4, 5, 6, 7}
 
@@ -94,3 +125,25 @@ def test_an_object_of_a_puppet_is_tracked_through_a_clip() -> None:
         ious.append(((masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))).mean())
     assert followed == 4
     assert np.mean(ious) > 0.7
+
+
+def test_a_thrown_ball_is_tracked_through_the_clip() -> None:
+    objects = EmbeddedObjects()
+    ious = []
+    for seed in range(6):
+        spec = sample_interaction(seed, split="heldout", size_px=(192, 144), kind="thrown")
+        puppets = list(render(spec, 8, 12))
+        frames = np.stack([puppet.rgb for puppet in puppets])
+        truth = np.stack([puppet.object_masks["ball"] for puppet in puppets])
+        (given,) = (
+            prompt
+            for prompt in object_prompts(spec, puppets, [t / 8 for t in range(12)])
+            if prompt["object_id"] == "ball"
+        )
+        x0, y0, x1, y1 = given["box"]
+        prompt = ObjectPrompt(
+            frame=round(8 * given["seconds"]), box=(x0, y0, x1 + 1, y1 + 1), positive=NONE, negative=NONE
+        )
+        masks = objects.track(frames, [prompt])
+        ious.append((masks & truth).sum() / (masks | truth).sum())
+    assert np.mean(ious) > 0.8

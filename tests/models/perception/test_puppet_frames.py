@@ -17,6 +17,7 @@ from models.perception.puppet_frames import (
 )
 
 CONFIG = PuppetFramesConfig(split="train", first_seed=0, num_videos=6, frames_per_video=2)
+MIXED = replace(CONFIG, interacting_share=0.5)
 
 
 def test_frames_have_ground_truth_and_are_rendered_once(tmp_path: Path) -> None:
@@ -43,6 +44,16 @@ def test_frames_have_ground_truth_and_are_rendered_once(tmp_path: Path) -> None:
     render_frames(CONFIG, again, range(6))
     assert again.done.all()
     assert (again.images[0] == 7).all()
+
+
+def test_characters_interact_in_a_share_of_the_videos_and_the_others_stay_as_they_are(tmp_path: Path) -> None:
+    plain, mixed = open_frames(CONFIG, tmp_path / "plain"), open_frames(MIXED, tmp_path / "mixed")
+    render_frames(CONFIG, plain, range(6))
+    render_frames(MIXED, mixed, range(6))
+    same = [np.array_equal(plain.images[2 * video], mixed.images[2 * video]) for video in range(6)]
+    assert 0 < sum(same) < 6
+    for video in np.flatnonzero(~np.array(same)):
+        assert (mixed.labels[2 * video : 2 * video + 2] >= FIRST_OBJECT).any()
 
 
 def test_a_folder_of_another_dataset_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.masks.boxes import bounding_boxes
-from models.perception.scores import figure_scores, iou, limb_order, object_scores, tracking_scores
+from models.perception.scores import figure_scores, iou, limb_order, object_scores, tracking_score
 from models.puppets import PuppetFrame, render_frame, sample_spec
 
 
@@ -81,7 +81,7 @@ def test_object_scores_prompt_every_object(puppets: list[PuppetFrame]) -> None:
     assert scores["objects"] == num_objects > 0
     assert scores["object_iou_point"] == scores["object_iou_box"] == 1
     clip = next(p for p in puppets if p.object_masks)
-    assert tracking_scores(Oracle(puppets), [[clip, clip]])["object_iou_tracked"] == 1
+    assert tracking_score(Oracle(puppets), [[clip, clip]]) == 1
 
 
 def test_iou() -> None:
