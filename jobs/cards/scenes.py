@@ -24,6 +24,7 @@ _ROWS = (
     ("keypoints", "keypoints detected within 0.15 of the character's size"),
     ("keypoints_truth", "the same in the true frames (upper bound)"),
     ("keypoints_skeleton", "the same of the placed skeleton"),
+    ("clip_psnr_placed_truth_db", "PSNR of the true frames, their character moved to the placed skeleton, dB"),
 )
 _SETTINGS = {
     "scene-exact": "true keypoints, masks, depth and objects of the driving video and of the reference",
@@ -62,7 +63,8 @@ computed from the mean squared error over all frames of a clip.
 It is compared with the *paste*, the driving video with its character's pixels filled from its other frames and the
 reference moved there limb by limb, and with *Animate Anyone pasted*, the reference animated by the small Animate Anyone
 and cut out with the embedded figure network; objects stay on top in both. *Shape leakage* is how much more the drawn
-silhouette overlaps that of the driving character than its own true one (difference of IoU; smaller is better).
+silhouette overlaps that of the driving character than its own true one (difference of IoU; smaller is better). In the
+last row, appearance and scene are right, and the errors are those of retargeting.
 
 {table(("score", "target", *_SETTINGS), rows)}
 

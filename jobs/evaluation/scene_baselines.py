@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import cv2
@@ -16,6 +17,8 @@ from models.pose.extent import CONFIDENT_SCORE
 from models.pose.pose_map import PRESETS, draw_poses
 from models.puppet_models.limb_warp import LimbWarp
 from models.puppet_models.scene_draft import SceneDraft, uncovered
+from models.puppets import PuppetFrame
+from models.puppets.truth import truth_as_detections
 from models.systems import find_model
 from pipelines.model_specs import model_spec
 from stages.animate.signals import SignalsConfig, SignalsStage
@@ -35,6 +38,21 @@ def draft(row: Row) -> Frames:
         signals={name: array[None] for name, array in row["signals"].items()},
     )
     return np.concatenate(list(SceneDraft(clip, batch=_BATCH).pictures(0)))
+
+
+def placed_truth(truth: Sequence[PuppetFrame], skeletons_TK3: NDArray[np.float32]) -> Frames:
+    """The true frames with their character moved limb by limb to placed skeletons (T, 133, 3).
+
+    The errors of retargeting and placement alone: of an animation with the right appearance before the right scene.
+    """
+    frames, masks = (np.stack([getattr(frame, name) for frame in truth]) for name in ("rgb", "character_mask"))
+    objects = np.stack([np.logical_or.reduce([*frame.object_masks.values()]) for frame in truth])
+    placed = uncovered(frames, masks, objects)
+    for t, frame in enumerate(truth):
+        warp = LimbWarp(frame.rgb, truth_as_detections(frame.keypoints), mask_HW=frame.character_mask)
+        warp.onto(placed[t : t + 1], skeletons_TK3[t : t + 1])
+    placed[objects] = frames[objects]
+    return placed
 
 
 class AnimateAnyonePasted:
@@ -63,7 +81,7 @@ class AnimateAnyonePasted:
         )
         frames = self._animator.animate(inputs).frames_THWC
         masks = self._figure.character_mask(frames, keypoints)
-        pasted = uncovered(scene, row["agnostic_mask"])
+        pasted = uncovered(scene, row["agnostic_mask"], objects)
         pasted[masks] = frames[masks]
         pasted[objects] = scene[objects]
         return pasted

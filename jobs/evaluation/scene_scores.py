@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluation.heldout import KEYPOINT_SHARE
+from jobs.evaluation.scene_baselines import placed_truth
 from jobs.evaluation.scenes import ComparedAnimation
 from models.metrics.pixels import clip_psnr, region_psnr
 from models.perception.embedded import EmbeddedFigure
@@ -32,6 +33,8 @@ def scene_scores(animations: Iterable[ComparedAnimation | None], figure: Embedde
         clip_psnr_driving_db, clip_psnr_paste_db, clip_psnr_animate_anyone_db: the same of the driving video itself, and
             of what the animation is compared with (`ComparedAnimation`).
         gain_over_paste_db, gain_over_animate_anyone_db: differences of the first and these.
+        clip_psnr_placed_truth_db: the same of the true frames with their character moved to the placed skeleton
+            (`placed_truth`), which no appearance can exceed by much.
         object_psnr_db, object_psnr_paste_db: PSNR over the pixels of the objects in the true frames, of the animation
             and of the paste.
         seen_object_psnr_db: the same over those of them that are also visible in the driving video.
@@ -82,6 +85,7 @@ def _scores(animation: ComparedAnimation, figure: EmbeddedFigure) -> dict[str, f
         "clip_psnr_paste_db": clip_psnr(animation.paste_THWC, target),
         "clip_psnr_animate_anyone_db": clip_psnr(animation.animate_anyone_THWC, target),
         "clip_psnr_exact_masks_db": clip_psnr(animation.with_exact_masks_THWC, target),
+        "clip_psnr_placed_truth_db": clip_psnr(placed_truth(truth.target, animation.skeleton_keypoints), target),
     }
     for name in ("paste", "animate_anyone"):
         row[f"gain_over_{name}_db"] = row["clip_psnr_db"] - row[f"clip_psnr_{name}_db"]

@@ -45,7 +45,7 @@ RECIPE = SystemRecipe(
             "object_psnr_db": "≥ 24",
             "leakage": "below that with exact masks",
         },
-        comparison="The three runs share their first 1,500 steps and differ in the last 120 only. Visible pixels of "
+        comparison="The three runs share their first 1,620 steps and differ in the last 120 only. Visible pixels of "
         "objects are those of the driving video, so that it hardly shows how the network reads objects. A run that was "
         "trained on exact masks never saw shape-agnostic ones: its leakage is the one with exact masks.",
     ),

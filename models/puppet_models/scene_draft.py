@@ -34,7 +34,7 @@ class SceneDraft(Draft):
 
     def pictures(self, row: int) -> Iterator[Frames]:
         """Pictures (n, H, W, 3) of a clip, in order."""
-        canvases = uncovered(self._frames[row], self._missing[row])
+        canvases = uncovered(self._frames[row], self._missing[row], self._object_masks[row])
         given_T = ~self._missing[row].any((1, 2))
         warp = LimbWarp(self._references[row], self._keypoints[row], mask_HW=self._reference_masks[row])
         scale = warp.scale_to(self._poses[row])
@@ -49,28 +49,45 @@ class SceneDraft(Draft):
             yield pictures
 
 
-def uncovered(frames_THWC: Frames, missing_THW: Masks) -> Frames:
-    """Frames with their missing pixels filled: by the mean of the same pixel in the frames nearby that show it, exact
-    where the camera stands still, else from around them. Where nothing nearby shows any of the scene, they are grey.
+def uncovered(frames_THWC: Frames, missing_THW: Masks, objects_THW: Masks) -> Frames:
+    """Frames with their missing pixels filled by the mean of the same pixel in the frames nearby that show it, exact
+    where the camera stands still; else from around them. Where nothing nearby shows any of the scene, they are grey.
+
+    A pixel that most frames nearby show as an object's is filled from these. Otherwise objects move there, and only
+    what is shown of the scenery fills it.
     """
     filled = frames_THWC.copy()
     num_frames = len(frames_THWC)
-    seen_THW1 = ~missing_THW[..., None]
-    totals = _running(np.where(seen_THW1, frames_THWC, 0).astype(np.float32))
-    counts = _running(seen_THW1.astype(np.float32))
-    for t in np.flatnonzero(missing_THW.any((1, 2))).tolist():
-        first, last = max(0, t - REACH_FRAMES), min(num_frames, t + REACH_FRAMES + 1)
-        count, total = counts[last] - counts[first], totals[last] - totals[first]
-        nearby = missing_THW[t] & (count[..., 0] > 0.5)
-        filled[t][nearby] = np.rint(total[nearby] / count[nearby]).clip(0, 255).astype(np.uint8)
+    sums, counts = (np.zeros((2, *frames_THWC.shape[1:3], channels), np.int32) for channels in (3, 1))
+
+    def add(t: int, sign: int) -> None:
+        for kind, shown in enumerate((~missing_THW[t] & ~objects_THW[t], ~missing_THW[t] & objects_THW[t])):
+            sums[kind][shown] += sign * frames_THWC[t][shown].astype(np.int32)
+            counts[kind][shown] += sign
+
+    for t in range(min(REACH_FRAMES, num_frames)):
+        add(t, 1)
+    for t in range(num_frames):
+        first, end = max(t - REACH_FRAMES, 0), min(t + REACH_FRAMES + 1, num_frames)
+        if t + REACH_FRAMES < num_frames:
+            add(t + REACH_FRAMES, 1)
+        if first > 0:
+            add(first - 1, -1)
+        if not missing_THW[t].any():
+            continue
+        is_object = 2 * counts[1] > end - first
+        count, total = (np.where(is_object, values[1], values[0]) for values in (counts, sums))
+        nearby = missing_THW[t] & (count[..., 0] > 0)
+        filled[t][nearby] = np.rint(total[nearby] / count[nearby]).astype(np.uint8)
         never = missing_THW[t] & ~nearby
-        if never.all():
-            filled[t] = _GREY
-        elif never.any():
-            filled[t] = cv2.inpaint(filled[t], never.astype(np.uint8), _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
+        _fill_from_around(filled[t], never, objects_THW[t] & ~is_object[..., 0])
     return filled
 
 
-def _running(values_THWC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums of the first 0, 1, …, T frames."""
-    return np.concatenate([np.zeros_like(values_THWC[:1]), np.cumsum(values_THWC, axis=0)])
+def _fill_from_around(frame_HWC: Frames, never_HW: Masks, moving_HW: Masks) -> None:
+    """Inpaint pixels that no frame shows, in place, from what is around them except moving objects."""
+    if (never_HW | moving_HW).all():
+        frame_HWC[never_HW] = _GREY
+    elif never_HW.any():
+        unknown = (never_HW | moving_HW).view(np.uint8)
+        frame_HWC[never_HW] = cv2.inpaint(frame_HWC, unknown, _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)[never_HW]

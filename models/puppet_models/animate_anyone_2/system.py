@@ -54,7 +54,7 @@ def _implementation() -> Implementation[Any, Any]:
 SYSTEM = System(
     name=NAME,
     title="Animate Anyone 2 (puppets)",
-    version=1,
+    version=2,  # objects leave no trace in the scene behind the character
     variants={
         NAME: Variant(
             config=PUPPETS,

@@ -26,6 +26,7 @@ NAMES = (
     "keypoints",
     "keypoints_truth",
     "keypoints_skeleton",
+    "clip_psnr_placed_truth_db",
 )
 TEXT = CardText(
     title="Thing", command="make", corpus="dots", promised={"leakage": "low"}, comparison="Mind the exact masks."

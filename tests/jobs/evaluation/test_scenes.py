@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from tiny_systems import new_network, tiny_model
 
-from jobs.evaluation.scene_baselines import standing
+from jobs.evaluation.scene_baselines import placed_truth, standing
 from jobs.evaluation.scene_scores import grown, leakage, scene_scores
 from jobs.evaluation.scenes import SCENE_SETTINGS, ComparedAnimation, SceneHeldoutConfig, SceneSetting, animate_scenes
 from models.animation.system import LoadOptions
 from models.perception.embedded import EmbeddedFigure
 from models.pose.extent import character_size_px
+from models.puppets.truth import truth_as_detections
 
 HELDOUT = SceneHeldoutConfig(num_pairs=1, first_seed=3, size_px=(128, 96), duration_seconds=0.375)
 
@@ -113,6 +114,26 @@ def test_scores_of_the_truth(animations: dict[SceneSetting, ComparedAnimation]) 
         unchanged["clip_psnr_db"] - unchanged["clip_psnr_animate_anyone_db"]
     )
     assert unchanged["scenery_psnr_db"] > 25
+
+
+def test_the_moved_truth_is_the_truth_where_the_skeleton_is(animations: dict[SceneSetting, ComparedAnimation]) -> None:
+    animation = animations["scene-exact"]
+    frames = animation.truth.target
+    true = np.stack([truth_as_detections(frame.keypoints) for frame in frames])
+    assert np.array_equal(placed_truth(frames, true), target(animation))
+    aside = true + np.array([6, 0, 0], np.float32)
+    moved = placed_truth(frames, aside)
+    for t, frame in enumerate(frames):
+        free = np.roll(frame.character_mask, 6, axis=1) & ~np.logical_or.reduce([*frame.object_masks.values()])
+        free[:, :6] = False
+        same = np.abs(moved[t].astype(int) - np.roll(frame.rgb, 6, axis=1)).max(axis=2) <= 2
+        assert same[free].mean() > 0.85
+
+
+def test_the_moved_truth_is_scored(animations: dict[SceneSetting, ComparedAnimation]) -> None:
+    exact, detected = (scene_scores([animations[setting]], EmbeddedFigure()) for setting in SCENE_SETTINGS)
+    assert exact["clip_psnr_paste_db"] < exact["clip_psnr_placed_truth_db"] < 100
+    assert detected["clip_psnr_placed_truth_db"] < exact["clip_psnr_placed_truth_db"]
 
 
 def test_refused_pairs_alone_have_no_scores() -> None:
