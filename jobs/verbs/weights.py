@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.engine.console import Console
 from jobs.engine.spec import JobResult
-from models.catalogue import CATALOGUE, entry
+from models import catalogue
 from models.common.digest import CheckpointError
 from models.weights.entry import Hub, Weights
 from models.weights.presence import Presence, presence
@@ -20,7 +20,7 @@ def list_weights(folder: Path | None, *, console: Console) -> JobResult:
 
     Licences that forbid uses follow, with these uses.
     """
-    for weights in CATALOGUE.values():
+    for weights in catalogue.CATALOGUE.values():
         commerce = {True: "", False: " (not for commerce)", None: " (ask the publisher)"}[
             weights.licence.commercial_use
         ]
@@ -31,10 +31,10 @@ def list_weights(folder: Path | None, *, console: Console) -> JobResult:
             f"{weights.name:<32} {size:>9}  {state:<10}  {weights.system}: {weights.part}; {weights.publisher}, "
             f"{weights.licence.name}{commerce}"
         )
-    for licence in dict.fromkeys(weights.licence for weights in CATALOGUE.values()):
+    for licence in dict.fromkeys(weights.licence for weights in catalogue.CATALOGUE.values()):
         if licence.restrictions:
             console.line(f"{licence.name} forbids: {', '.join(licence.restrictions)}")
-    return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in CATALOGUE.values()]})
+    return JobResult(exit_code=0, summary={"weights": [_described(w, folder) for w in catalogue.CATALOGUE.values()]})
 
 
 def where(names: Sequence[str], folder: Path | None, *, console: Console) -> JobResult:
@@ -43,7 +43,7 @@ def where(names: Sequence[str], folder: Path | None, *, console: Console) -> Job
     Raises:
         ValueError: a name that is not in the catalogue.
     """
-    chosen = [entry(name) for name in names]
+    chosen = [catalogue.entry(name) for name in names]
     missing = 0
     for weights in chosen:
         for file, path in zip(weights.files, locate(weights, folder).values(), strict=True):
@@ -64,7 +64,7 @@ def fetch_weights(
         ValueError: a name that is not in the catalogue, or an archive for other weights.
         CheckpointError: a file is unavailable or differs from the catalogue, or is TorchScript without permission.
     """
-    chosen = [entry(name) for name in names]
+    chosen = [catalogue.entry(name) for name in names]
     for weights in chosen:
         check_allowed(weights, allow_torchscript=allow_torchscript)
         if archive is not None and weights.hub is not Hub.WHEEL:
@@ -94,7 +94,7 @@ def verify(names: Sequence[str], folder: Path | None, *, console: Console) -> Jo
     Raises:
         ValueError: a name that is not in the catalogue.
     """
-    chosen = [entry(name) for name in names] or list(CATALOGUE.values())
+    chosen = [catalogue.entry(name) for name in names] or list(catalogue.CATALOGUE.values())
     results: list[dict[str, Any]] = []
     wrong = 0
     for weights in chosen:
